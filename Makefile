@@ -1,0 +1,49 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+FOR ?=
+JSON ?=
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+
+.venv/ready: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hub needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: .venv/ready ## make the virtual environment and install what is locked
+
+demo: .venv/ready ## simulated broker, hub, CRM and mail receivers, live; FOR=20s ends by itself, JSON=1 for one JSON line
+	@$(BIN)/hub demo $(if $(FOR),--for $(FOR)) $(if $(JSON),--json)
+
+test: .venv/ready ## run every test
+	$(BIN)/pytest
+
+check: .venv/ready lint types test ## everything that must be green before a commit
+
+fmt: .venv/ready ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only --quiet .
+
+lint: .venv/ready ## formatting, lint, and which room imports which
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/lint-imports --no-logo >.import_linter.log || { cat .import_linter.log; exit 1; }
+
+types: .venv/ready ## mypy, strict
+	$(BIN)/mypy
+
+bench: .venv/ready ## figures as ratios to a ceiling taken in the same run; a table and bench.json
+	$(BIN)/hub bench
+
+lock: .venv/ready ## write the lock files again, with hashes and without addresses
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra demo --output-file requirements.lock pyproject.toml
+
+clean: ## remove what was built
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter.log .import_linter_cache
+
+.PHONY: help setup demo test check fmt lint types bench lock clean
