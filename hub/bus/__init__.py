@@ -1,0 +1,1 @@
+"""The log every fact goes through: durable, ordered per account, read by whoever needs it."""

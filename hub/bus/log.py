@@ -1,0 +1,107 @@
+"""The `input` log: everything a decision may depend on is one of its rows.
+
+Partitions number their rows without gaps (`n`); an account lives in one partition, so its rows are in order. `append`
+returns after the rows are on disk, and only then.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+from hub.events.facts import Fact
+
+
+class InputKind(IntEnum):
+    """Written into the log: never renumbered."""
+
+    EVENT = 1
+    TIMER = 2
+    OUTCOME = 3  # of an intent: body is the outcome, ref the intent's key
+    MAIL = 4  # from another key's partition
+    COMMAND = 5  # a person or the hub's own watcher asks for something
+    ACTIVATED = 6  # another set of workflows is live from here on
+
+
+class Lane(IntEnum):
+    LIVE = 0
+    BULK = 1  # imports, replays, files: let in while few live inputs wait
+
+
+class Input(NamedTuple):
+    """One row. `at` is when the hub learned it (µs), `key` the account's or "", `sequence` the account's event number.
+
+    `rank` is the order in which one log took rows of all its partitions.
+    """
+
+    partition: int
+    n: int
+    at: int
+    kind: int
+    key: str
+    ref: str
+    sequence: int | None
+    body: bytes
+    rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewInput:
+    """An input that is no event. `unique`, where given, makes a second telling a duplicate."""
+
+    partition: int
+    kind: InputKind
+    key: str
+    ref: str
+    body: bytes
+    unique: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something a source remembers about itself (a cursor), written with the facts it belongs to."""
+
+    source: str
+    name: str
+    value: bytes | None
+
+
+class Appended(NamedTuple):
+    """`mismatch`: the same key is stored with other content; the first telling stands."""
+
+    id: str
+    duplicate: bool
+    mismatch: bool
+
+
+class Log(Protocol):
+    async def append(
+        self,
+        facts: Sequence[Fact],
+        *,
+        inputs: Sequence[NewInput] = (),
+        marks: Sequence[Mark] = (),
+        lane: Lane = Lane.LIVE,
+    ) -> list[Appended]:
+        """Store what is new and return, one per fact and in order, once all of it is on disk.
+
+        Everything in one call is one transaction. Raises StoreUnavailable when nothing was stored.
+        """
+
+    async def read(self, partition: int, after: int, limit: int) -> list[Input]:
+        """Return up to `limit` rows of a partition with n > after, in order of n."""
+
+    async def start(self, positions: Sequence[int]) -> int:
+        """Return a rank before which every row is within `positions` (the last n of each partition)."""
+
+    async def scan(self, after: int, limit: int) -> list[Input]:
+        """Return up to `limit` rows of any partition with rank > after, in order of rank."""
+
+    async def find(self, key: bytes) -> Input | None:
+        """Return the event stored under a dedupe key."""
+
+    def heads(self) -> Sequence[int]:
+        """Return the last committed n of every partition."""
+
+    async def marks(self, source: str) -> Mapping[str, bytes]:
+        """Return what a source remembers about itself."""

@@ -1,0 +1,1 @@
+"""What happened: the catalogue of events, their identity, and their bytes."""

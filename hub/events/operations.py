@@ -1,0 +1,51 @@
+"""What the hub says about itself: connectors, manager actions, deliveries; and what workflows publish."""
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, JsonValue
+
+from hub.events.base import Data, Moment, Name, Number, Text
+
+Words = Annotated[str, Field(max_length=2048)]
+
+
+class ConnectorMoved(Data):
+    connector: Name
+    reason: Words | None = None
+    missed: Number | None = None
+    since: Moment | None = None
+
+
+class ActionMoved(Data):
+    """`params` are redacted; `before` and `after` are the fields the action touched; `ticket` is the platform's."""
+
+    action: Name
+    verb: Name
+    params: dict[str, JsonValue] = {}
+    before: dict[str, JsonValue] | None = None
+    after: dict[str, JsonValue] | None = None
+    retcode: Words | None = None
+    ticket: Number | None = None
+    actor: Text | None = None
+    reason: Words | None = None
+
+
+class DeliveryMoved(Data):
+    endpoint: Name
+    delivery: Name | None = None
+    reason: Words | None = None
+    since: Moment | None = None
+
+
+class TokenInvalidated(Data):
+    endpoint: Name | None = None
+    token: Name
+    reason: Words | None = None
+
+
+class Custom(Data):
+    """Whatever a workflow or an integrator declares under ``custom.*``."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    __pydantic_extra__: dict[str, Any]

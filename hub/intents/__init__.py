@@ -1,0 +1,1 @@
+"""What the hub decided to have done: typed verbs, manager actions and notifications."""

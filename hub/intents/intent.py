@@ -1,0 +1,58 @@
+"""An intent: what one step of one run asked for, from the decision to its outcome."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class State(StrEnum):
+    """Where an intent stands.
+
+    Manager actions: READY → SENDING → APPLIED | REJECTED | UNKNOWN → READY (once, after two complete looks) | PARKED.
+    Notifications: READY → DELIVERED | EXHAUSTED, with `due` moved forward between attempts.
+    """
+
+    READY = "ready"
+    SENDING = "sending"  # written before the socket: a crash that finds it makes it UNKNOWN, never READY
+    UNKNOWN = "unknown"  # it may have happened: wait until `due`, then look
+    APPLIED = "applied"
+    REJECTED = "rejected"
+    PARKED = "parked"  # nobody can tell: a person decides
+    DELIVERED = "delivered"
+    EXHAUSTED = "exhausted"
+    SHADOW = "shadow"  # recorded instead of sent
+
+
+MOVES: dict[State, frozenset[State]] = {
+    State.READY: frozenset({State.SENDING, State.REJECTED, State.DELIVERED, State.EXHAUSTED, State.READY}),
+    State.SENDING: frozenset({State.APPLIED, State.REJECTED, State.UNKNOWN, State.READY}),
+    State.UNKNOWN: frozenset({State.APPLIED, State.READY, State.PARKED, State.UNKNOWN}),
+    State.PARKED: frozenset({State.APPLIED, State.REJECTED, State.READY}),
+}
+FINAL = frozenset({State.APPLIED, State.REJECTED, State.DELIVERED, State.EXHAUSTED, State.SHADOW})
+
+
+class Intent(NamedTuple):
+    """`key` is the idempotency key everywhere downstream; `account` is "server:login" or ""; `params` JSON.
+
+    Times are µs. `sends` counts how often it was really sent, `looks` how many complete reads in a row did not find it.
+    """
+
+    key: str
+    partition: int
+    account: str
+    verb: str
+    params: bytes
+    workflow: str
+    run: str
+    step: str
+    caused_by: str
+    state: State
+    at: int
+    due: int
+    priority: int = 1  # 0 critical, 1 normal, 2 bulk
+    attempts: int = 0
+    sends: int = 0
+    looks: int = 0
+    sent_at: int | None = None
+    ticket: int | None = None
+    reason: str = ""

@@ -1,0 +1,275 @@
+"""The one list of verbs: their parameters, their risk, what reverses them, and how they are carried out.
+
+`money`, `account`, `trading` and `configuration` verbs are manager actions: written down before sending and applied
+once. `notify` and `integration` verbs are at-least-once with a stable id.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+
+from hub.events.base import Lots, Money, Name, Number, Price, Text
+
+Positive = Annotated[Money, Field(gt=0)]
+Words = Annotated[str, Field(max_length=16_384)]
+Address = Annotated[
+    str, Field(min_length=3, max_length=320, pattern=r"^[^\s\x00-\x1f\x7f<>,;]+@[^\s\x00-\x1f\x7f<>,;]+$")
+]
+
+
+class Risk(StrEnum):
+    MONEY = "money"
+    ACCOUNT = "account"
+    TRADING = "trading"
+    CONFIGURATION = "configuration"
+    NOTIFY = "notify"
+    INTEGRATION = "integration"
+
+
+class Params(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Nothing(Params):
+    comment: Text | None = None
+
+
+class MoveMoney(Params):
+    """`amount` is positive, in the account's currency; the verb says the direction."""
+
+    amount: Positive
+    comment: Text | None = None
+
+
+class CorrectMoney(Params):
+    amount: Money
+    comment: Text | None = None
+
+
+class MoveCredit(Params):
+    amount: Positive
+    comment: Text | None = None
+    expires_at: AwareDatetime | None = None
+
+
+class TransferMoney(Params):
+    source: Name = Field(alias="from")
+    target: Name = Field(alias="to")
+    amount: Positive
+    comment: Text | None = None
+
+
+class CreateAccount(Params):
+    group: Name
+    name: Name
+    email: Address | None = None
+    leverage: Number
+    login: Number | None = None
+    login_range: tuple[Number, Number] | None = None
+    country: Text | None = None
+    client: Name | None = None
+
+
+class UpdateAccount(Params):
+    """Personal fields only; rights and money have verbs of their own."""
+
+    name: Name | None = None
+    email: Address | None = None
+    phone: Text | None = None
+    country: Text | None = None
+    city: Text | None = None
+    address: Text | None = None
+    comment: Text | None = None
+
+
+class SetGroup(Params):
+    """`expect_group` refuses the move when someone else moved the account meanwhile."""
+
+    group: Name
+    expect_group: Name | None = None
+
+
+class SetLeverage(Params):
+    leverage: Annotated[int, Field(ge=1, le=10_000)]
+
+
+class Password(Params):
+    """`secret` names a configured secret; a password is never written in a workflow."""
+
+    kind: Literal["main", "investor", "api"] = "main"
+    secret: Name
+
+
+class ClosePosition(Params):
+    position: Number
+    lots: Lots | None = None
+
+
+class CloseAll(Params):
+    symbol: Name | None = None
+    side: Literal["buy", "sell"] | None = None
+
+
+class ModifyPosition(Params):
+    """A missing price keeps what is there, 0 removes it."""
+
+    position: Number
+    sl: Price | None = None
+    tp: Price | None = None
+
+
+class CancelOrder(Params):
+    order: Number
+
+
+class CancelAll(Params):
+    symbol: Name | None = None
+
+
+class CreateTrade(Params):
+    symbol: Name
+    side: Literal["buy", "sell"]
+    lots: Lots
+    price: Price | None = None
+    comment: Text | None = None
+
+
+class CorrectTrade(Params):
+    deal: Number
+    profit: Money | None = None
+    comment: Text | None = None
+
+
+class Configure(Params):
+    name: Name
+    settings: dict[Name, JsonValue] = {}
+
+
+class PublishEvent(Params):
+    type: Name
+    data: dict[Name, Any] = {}
+    endpoints: list[Name] | None = None
+
+
+class SendMail(Params):
+    to: Address
+    subject: Annotated[str, Field(min_length=1, max_length=200)]
+    text: Words
+
+
+class SendMessage(Params):
+    to: Text | None = None
+    template: Name | None = None
+    text: Words | None = None
+    team: Name | None = None
+    vars: dict[Name, Any] = {}
+    expires: Text | None = None
+
+
+class PlatformMail(Params):
+    subject: Annotated[str, Field(min_length=1, max_length=128)]
+    text: Words
+
+
+class HttpRequest(Params):
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    url: Any
+    headers: dict[Name, Any] = {}
+    auth: dict[Name, Any] = {}
+    body: Any = None
+    expect: dict[Name, Any] = {}
+    sample: Any = None
+
+
+class CrmRecord(Params):
+    profile: Name | None = None
+    record: dict[Name, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    name: str
+    params: type[Params]
+    risk: Risk
+    reversed_by: str | None = None
+    desired_state: bool = False  # read, compare, send, read back: safe to send again
+    approval: bool = False  # always needs a person
+
+    @property
+    def is_manager(self) -> bool:
+        return self.risk not in {Risk.NOTIFY, Risk.INTEGRATION}
+
+
+_VERBS = (
+    Verb("balance.deposit", MoveMoney, Risk.MONEY, "balance.withdraw"),
+    Verb("balance.withdraw", MoveMoney, Risk.MONEY, "balance.deposit"),
+    Verb("balance.correct", CorrectMoney, Risk.MONEY, "balance.correct", approval=True),
+    Verb("balance.charge", CorrectMoney, Risk.MONEY, "balance.charge", approval=True),
+    Verb("credit.grant", MoveCredit, Risk.MONEY, "credit.remove"),
+    Verb("credit.remove", MoveCredit, Risk.MONEY, "credit.grant"),
+    Verb("bonus.grant", MoveCredit, Risk.MONEY, "bonus.remove"),
+    Verb("bonus.remove", MoveCredit, Risk.MONEY, "bonus.grant"),
+    Verb("money.transfer", TransferMoney, Risk.MONEY, "money.transfer"),
+    Verb("account.create", CreateAccount, Risk.ACCOUNT, "account.disable"),
+    Verb("account.update", UpdateAccount, Risk.ACCOUNT, "account.update", desired_state=True),
+    Verb("account.set_group", SetGroup, Risk.ACCOUNT, "account.set_group", desired_state=True),
+    Verb("account.set_leverage", SetLeverage, Risk.ACCOUNT, "account.set_leverage", desired_state=True),
+    Verb("account.enable", Nothing, Risk.ACCOUNT, "account.disable", desired_state=True),
+    Verb("account.disable", Nothing, Risk.ACCOUNT, "account.enable", desired_state=True),
+    Verb("account.enable_trading", Nothing, Risk.ACCOUNT, "account.disable_trading", desired_state=True),
+    Verb("account.disable_trading", Nothing, Risk.ACCOUNT, "account.enable_trading", desired_state=True),
+    Verb("account.set_password", Password, Risk.ACCOUNT),
+    Verb("account.check_password", Password, Risk.ACCOUNT, desired_state=True),
+    Verb("account.verify_password", Password, Risk.ACCOUNT, desired_state=True),
+    Verb("account.archive", Nothing, Risk.ACCOUNT, desired_state=True),
+    Verb("account.disconnect", Nothing, Risk.ACCOUNT, desired_state=True),
+    Verb("position.close", ClosePosition, Risk.TRADING),
+    Verb("position.close_all", CloseAll, Risk.TRADING, desired_state=True),
+    Verb("position.modify", ModifyPosition, Risk.TRADING, "position.modify", desired_state=True),
+    Verb("order.cancel", CancelOrder, Risk.TRADING, desired_state=True),
+    Verb("order.cancel_all", CancelAll, Risk.TRADING, desired_state=True),
+    Verb("trade.create", CreateTrade, Risk.TRADING, approval=True),
+    Verb("trade.correct", CorrectTrade, Risk.TRADING, approval=True),
+    Verb("group.create", Configure, Risk.CONFIGURATION, "group.disable", approval=True),
+    Verb("group.update", Configure, Risk.CONFIGURATION, "group.update", desired_state=True, approval=True),
+    Verb("group.enable", Configure, Risk.CONFIGURATION, "group.disable", desired_state=True, approval=True),
+    Verb("group.disable", Configure, Risk.CONFIGURATION, "group.enable", desired_state=True, approval=True),
+    Verb(
+        "group.set_symbols",
+        Configure,
+        Risk.CONFIGURATION,
+        "group.set_symbols",
+        desired_state=True,
+        approval=True,
+    ),
+    Verb("symbol.update", Configure, Risk.CONFIGURATION, "symbol.update", desired_state=True, approval=True),
+    Verb(
+        "symbol.set_swap", Configure, Risk.CONFIGURATION, "symbol.set_swap", desired_state=True, approval=True
+    ),
+    Verb(
+        "symbol.set_sessions",
+        Configure,
+        Risk.CONFIGURATION,
+        "symbol.set_sessions",
+        desired_state=True,
+        approval=True,
+    ),
+    Verb("event.publish", PublishEvent, Risk.NOTIFY),
+    Verb("notify.email", SendMail, Risk.NOTIFY),
+    Verb("notify.sms", SendMessage, Risk.NOTIFY),
+    Verb("notify.push", SendMessage, Risk.NOTIFY),
+    Verb("notify.chat", SendMessage, Risk.NOTIFY),
+    Verb("notify.page", SendMessage, Risk.NOTIFY),
+    Verb("message.mail", PlatformMail, Risk.NOTIFY),
+    Verb("http.request", HttpRequest, Risk.INTEGRATION),
+    Verb("crm.upsert", CrmRecord, Risk.INTEGRATION),
+    Verb("crm.note", CrmRecord, Risk.INTEGRATION),
+    Verb("task.open", CrmRecord, Risk.INTEGRATION),
+)
+
+VERBS = {verb.name: verb for verb in _VERBS}
+
+# Parameters a person reads: these are Jinja2 text, every other value is a literal or an expression.
+HUMAN_TEXT = frozenset({"text", "subject", "comment", "url", "title"})
