@@ -1,0 +1,1 @@
+"""Matches events against workflows, and decides: everything about deciding is a pure function."""

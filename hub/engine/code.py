@@ -1,0 +1,46 @@
+"""A workflow's steps as a flat list of instructions: where a run stands is one number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hub.engine.program import Do, If, Step
+from hub.expr import Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    do: Do
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Go on when the condition holds, to `otherwise` when it does not, to `end` when nobody can tell."""
+
+    path: str
+    condition: Expression
+    otherwise: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    target: int
+
+
+Instruction = Act | Branch | Jump
+
+
+def flatten(steps: Sequence[Step], start: int = 0) -> list[Instruction]:
+    code: list[Instruction] = []
+    for step in steps:
+        here = start + len(code)
+        match step:
+            case Do():
+                code.append(Act(step))
+            case If():
+                then = flatten(step.then, here + 1)
+                otherwise_at = here + 1 + len(then) + 1
+                otherwise = flatten(step.otherwise, otherwise_at)
+                end = otherwise_at + len(otherwise)
+                code += [Branch(step.path, step.condition, otherwise_at, end), *then, Jump(end), *otherwise]
+    return code

@@ -1,0 +1,226 @@
+"""`decide`: what one input means for one key. Pure: no clock, no I/O, the state unchanged; now is the input's `at`."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
+
+from hub.bus.log import Input, InputKind
+from hub.engine.crossing import crossed, observed, rebuild
+from hub.engine.decision import Decision, apply
+from hub.engine.fold import fold_account, fold_client
+from hub.engine.index import CREATED, NOTHING_BOUND, Candidate, Feed, Program, TypePlan
+from hub.engine.levels import refresh
+from hub.engine.program import Becomes, Crosses, OnEvent
+from hub.engine.runs import conclude, depth_of
+from hub.engine.scene import NO_EVENT, NONE_BROKEN, Broken, Env, Scene
+from hub.engine.series import ZERO
+from hub.engine.state import ACCOUNT, CLIENT, AccountRow, Alarm, Edge, KeyState, Kind
+from hub.engine.triggers import becomes, on_event
+from hub.events.facts import us_of
+from hub.events.records import Envelope, decode_data, decode_envelope
+from hub.expr import Expression
+
+ACCOUNT_FIELDS = {name: f"account.{name}" for name in AccountRow.__struct_fields__}
+CROSSINGS = frozenset({"equity.crossed", "margin.crossed"})
+OBSERVED = "level.observed"
+EVENT, OUTCOME, COMMAND = int(InputKind.EVENT), int(InputKind.OUTCOME), int(InputKind.COMMAND)
+BY_ORDER = attrgetter("order")
+
+
+def decide(program: Program, state: KeyState, item: Input) -> Decision:
+    """Return what this input changes. With `again` set, time had something to change first: apply, then ask again."""
+    try:
+        return _decide(program, state, item, NONE_BROKEN)
+    except Broken as problem:
+        broken = {problem.part: problem.reason}
+    while True:
+        try:
+            return _decide(program, state, item, broken)
+        except Broken as problem:
+            broken[problem.part] = problem.reason
+
+
+def _decide(program: Program, state: KeyState, item: Input, broken: Mapping[str, str]) -> Decision:
+    decision = Decision(item.partition, item.key, item.n, item.at)
+    if state.alarm_due <= item.at:
+        _elapse(Scene(program, state, item, decision, broken))
+        decision.again = True
+        return decision
+    if item.kind == EVENT:
+        if item.key:
+            _event(Scene(program, state, item, decision, broken))
+    elif item.kind == OUTCOME:
+        conclude(Scene(program, state, item, decision))
+    elif item.kind == COMMAND and item.ref == OBSERVED:
+        observed(Scene(program, state, item, decision, broken))
+    # A timer has done its work by being a moment; other commands are not the engine's.
+    return decision
+
+
+def realign(program: Program, state: KeyState, item: Input) -> Decision:
+    """Return what another set of workflows changes for a key before any input: its levels, its timers."""
+    decision = Decision(item.partition, state.key, item.n, item.at)
+    rebuild(Scene(program, state, item, decision))
+    return decision
+
+
+def advance(program: Program, state: KeyState, item: Input) -> list[Decision]:
+    """Decide an input and apply what was decided; return the decisions, one unless time had passed."""
+    made: list[Decision] = []
+    while True:
+        decision = decide(program, state, item)
+        apply(state, decision)
+        made.append(decision)
+        if not decision.again:
+            return made
+
+
+def _event(scene: Scene) -> None:
+    """Fold, count, then ask the triggers: in this order, so that a trigger sees the event it is asked about."""
+    envelope = decode_envelope(scene.item.body)
+    if envelope.account is None:
+        return
+    record = decode_data(envelope)
+    scene.envelope, scene.event, scene.body = envelope, record, scene.item.body
+    scene.depth = depth_of(envelope.source)
+    dirty = _fold(scene, envelope, record)
+    plan = scene.program.for_type(envelope.type)
+    counted = _count(scene, plan, envelope, record)
+    if envelope.type in CROSSINGS:
+        crossed(scene, record)
+    _ask(scene, plan, (*dirty, *counted) if counted else dirty)
+
+
+@lru_cache(maxsize=1024)
+def _paths(changed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return fields of an account as conditions name them; the same few change together again and again."""
+    return tuple(ACCOUNT_FIELDS[name] for name in changed)
+
+
+def _fold(scene: Scene, envelope: Envelope, record: Any) -> tuple[str, ...]:
+    """Fold the event into its account and client; return what changed, as conditions name it."""
+    puts, state = scene.decision.puts, scene.state
+    account, changed = fold_account(scene.account_before, envelope, record)
+    dirty = _paths(changed)
+    if state.account is None:
+        dirty = (*dirty, CREATED, "account.server")
+        puts[ACCOUNT] = account
+    elif changed:
+        puts[ACCOUNT] = account
+    scene.account = account
+    if envelope.type.startswith(("client.", "kyc.")):
+        client, changed = fold_client(scene.client_before, envelope, record)
+        if changed:
+            puts[CLIENT] = client
+            scene.client = client
+            dirty = (*dirty, *(f"client.{name}" for name in changed))
+    return dirty
+
+
+def _count(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any) -> list[str]:
+    """Feed the aggregates; return the names of those that changed."""
+    roots = (record, scene.account, scene.client)
+    counted: list[Feed] = []
+    unsure: list[Feed] = []
+    plan.feeds.find(roots, roots, counted, unsure)
+    names: list[str] = []
+    env = scene.base_for_feeds()
+    for feed in unsure:
+        env["params"] = feed.params
+        if feed.gate is None or feed.gate.holds(env):
+            counted.append(feed)
+    if not counted and not plan.retracted:
+        return names
+    at, now = us_of(envelope.timestamp), scene.item.at
+    for feed in counted:
+        value = ZERO if feed.value is None else _contribution(feed, feed.value, env)
+        if value is not None:
+            ref = getattr(record, feed.ref, None) if feed.ref is not None else None
+            told = f"n{scene.item.n}" if ref is None else str(ref)
+            change = feed.accumulator.add(scene.holding(feed), at, told, value, now)
+            if change is not None:
+                scene.changed(feed, change)
+                names.append(feed.name)
+    for feed in plan.retracted:
+        ref = getattr(record, feed.ref, None) if feed.ref is not None else None
+        if ref is not None:
+            change = feed.accumulator.withdraw(scene.holding(feed), min(at, now), str(ref), now)
+            scene.changed(feed, change)
+            names.append(feed.name)
+    return names
+
+
+def _contribution(feed: Feed, expression: Expression, env: Env) -> Decimal | None:
+    """Return what the event adds to an aggregate; None when that cannot be known."""
+    env["params"] = feed.params
+    value = expression.evaluate(env)
+    if isinstance(value, Decimal):
+        return value
+    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _elapse(scene: Scene) -> None:
+    """Let go what the windows have let go by now, and ask the conditions that read them. No event is looked at."""
+    state, now = scene.state, scene.item.at
+    scene.before_at = state.alarm_due - 1
+    dirty: list[str] = []
+    for name, alarm in state.of_kind(Kind.ALARM):
+        assert isinstance(alarm, Alarm)
+        if alarm.due > now:
+            continue
+        feed = scene.program.feeds.get(name)
+        if feed is None or not feed.watched:
+            scene.decision.puts[(Kind.ALARM, name)] = None
+            scene.decision.writing().cancelled.append(alarm.timer)
+        else:
+            scene.changed(feed, feed.accumulator.expire(scene.holding(feed), now))
+            dirty.append(name)
+    scene.event = NO_EVENT
+    _ask(scene, scene.program.no_event, tuple(dirty))
+
+
+def _ask(scene: Scene, plan: TypePlan, dirty: tuple[str, ...]) -> None:
+    """Ask the candidates: those the type names, and the conditions that read what changed, in a fixed order."""
+    sure: list[Candidate] = []  # those whose scope the index has proved
+    unsure: list[Candidate] = []
+    roots = (scene.event, scene.account, scene.client)
+    before = (scene.event, scene.account_before, scene.client_before)
+    places = scene.program.candidates(plan, dirty)
+    for place in places:
+        place.find(roots, before, sure, unsure)
+    proved = set(sure) if unsure else ()
+    found = sure + unsure if unsure else sure
+    if unsure or len(places) > 1 or not places[0].single:
+        found.sort(key=BY_ORDER)
+    last, values, env = None, scene.state.values, scene.base()
+    for candidate in found:
+        if candidate is last:
+            continue  # found in several ways, asked once
+        last = candidate
+        in_scope = not unsure or candidate in proved
+        fast = candidate.fast
+        if fast is not None and in_scope:
+            # Nearly every answer is a plain no that changes nothing: seen here, before anything is set up for it.
+            # Whatever else comes, a value that is missing too, is asked again in full.
+            binding = candidate.binding
+            try:
+                if binding is not scene.bound and binding is not NOTHING_BOUND:
+                    scene.env(candidate)
+                no = fast(env) is False
+            except Exception:
+                no = False
+            if no:
+                if candidate.on_event:
+                    continue
+                edge = values.get(candidate.edge)
+                if edge is None or (type(edge) is Edge and edge.value is not True):
+                    continue
+        trigger = candidate.trigger
+        if type(trigger) is OnEvent:
+            on_event(scene, candidate, trigger, in_scope=in_scope)
+        elif type(trigger) is Becomes:
+            becomes(scene, candidate, trigger, in_scope=in_scope)
+        elif type(trigger) is Crosses:
+            refresh(scene, candidate, trigger)

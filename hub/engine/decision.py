@@ -1,0 +1,228 @@
+"""What was decided about one input: everything that changes, before any of it has."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from hub.engine.rows import Batch, LevelRow, RunRow, SeriesRow, StateRow, TimerRow, TraceRow
+from hub.engine.series import Series
+from hub.engine.state import ACCOUNT, CLIENT, AccountRow, KeyState, Slot, Value, encode_value
+from hub.engine.windows import Change
+from hub.events.facts import Fact
+from hub.intents.intent import Intent
+
+
+class Verdict(StrEnum):
+    """Decisions worth keeping; a plain no is decided again from the log when somebody asks."""
+
+    FIRED = "fired"
+    ARMED = "armed"  # the condition let go: it can fire again
+    HELD_BACK = "held_back"
+    FAILED = "failed"
+    DONE = "done"  # a run that had waited came to its end
+
+
+class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of a trace row. `reason` is a sentence with the values that decided it."""
+
+    trigger: str
+    reason: str
+    event: str | None = None
+    run: str | None = None
+    intents: list[str] = []
+    mode: str | None = None
+
+
+class Writes:
+    """The rows a decision adds beside the state. Most add none, so they share one that stays empty."""
+
+    __slots__ = ("cancelled", "facts", "intents", "levels", "runs", "timers", "traces")
+
+    def __init__(self) -> None:
+        self.timers: list[TimerRow] = []
+        self.cancelled: list[str] = []
+        self.levels: list[LevelRow] = []
+        self.runs: list[RunRow] = []
+        self.intents: list[Intent] = []
+        self.facts: list[Fact] = []
+        self.traces: list[TraceRow] = []
+
+
+NOTHING = Writes()
+
+
+class Decision:
+    """`again`: time alone had something to change first; apply this and decide the same input once more."""
+
+    __slots__ = (
+        "again",
+        "at",
+        "changes",
+        "key",
+        "n",
+        "partition",
+        "puts",
+        "writes",
+    )
+
+    def __init__(self, partition: int, key: str, n: int, at: int) -> None:
+        self.partition = partition
+        self.key = key
+        self.n = n
+        self.at = at
+        self.puts: dict[Slot, Value | None] = {}
+        self.changes: dict[str, Change] = {}
+        self.writes = NOTHING
+        self.again = False
+
+    def writing(self) -> Writes:
+        """Return the rows of this decision, for whoever adds one."""
+        if self.writes is NOTHING:
+            self.writes = Writes()
+        return self.writes
+
+    @property
+    def timers(self) -> Sequence[TimerRow]:
+        return self.writes.timers
+
+    @property
+    def cancelled(self) -> Sequence[str]:
+        return self.writes.cancelled
+
+    @property
+    def levels(self) -> Sequence[LevelRow]:
+        return self.writes.levels
+
+    @property
+    def runs(self) -> Sequence[RunRow]:
+        return self.writes.runs
+
+    @property
+    def intents(self) -> Sequence[Intent]:
+        return self.writes.intents
+
+    @property
+    def facts(self) -> Sequence[Fact]:
+        return self.writes.facts
+
+    @property
+    def traces(self) -> Sequence[TraceRow]:
+        return self.writes.traces
+
+    def trace(self, workflow: str, part: str, verdict: Verdict, body: Trace) -> None:
+        """Keep a reason; `part` tells the traces of one workflow and input apart."""
+        self.writing().traces.append(
+            TraceRow(
+                self.partition,
+                self.n,
+                f"{workflow}/{part}",
+                workflow,
+                self.key,
+                self.at,
+                verdict.value,
+                encode_trace(body),
+            )
+        )
+
+
+_row = tuple.__new__  # a named tuple without its own constructor, which takes three times as long
+encode_trace = msgspec.json.Encoder().encode
+decode_trace = msgspec.json.Decoder(Trace).decode
+
+
+def apply(state: KeyState, decision: Decision) -> None:
+    """Make the decision's changes visible to the next input of the same key."""
+    values, puts = state.values, decision.puts
+    for slot, value in puts.items():
+        if value is None:
+            values.pop(slot, None)
+        else:
+            values[slot] = value
+    for name, change in decision.changes.items():
+        if change.ops:
+            series = state.series.get(name)
+            if series is None:
+                series = state.series[name] = Series()
+            for op in change.ops:
+                series.apply(op)
+            if not len(series) and not series.withdrawn:
+                del state.series[name]
+    account = puts.get(ACCOUNT)
+    if type(account) is AccountRow:
+        state.account = account
+    if CLIENT in puts:
+        state.note_rows()
+    writes = decision.writes
+    if writes.timers or writes.cancelled:  # an alarm never changes without its timer
+        state.set_alarm()
+
+
+class BatchBuilder:
+    """Collects decisions into one batch: of several writes of one row only the last is encoded."""
+
+    def __init__(self) -> None:
+        self._states: dict[tuple[int, str], dict[Slot, Value | None]] = {}
+        self._series: dict[tuple[int, str, str, int, str], str | None] = {}
+        self._timers: dict[tuple[int, str], TimerRow | None] = {}
+        self._levels: dict[tuple[int, str], LevelRow] = {}
+        self._runs: dict[tuple[int, str], RunRow] = {}
+        self._batch = Batch()
+
+    def position(self, partition: int, n: int) -> None:
+        self._batch.positions[partition] = n
+
+    def trace(self, row: TraceRow) -> None:
+        self._batch.traces.append(row)
+
+    def add(self, decision: Decision) -> None:
+        partition, key = decision.partition, decision.key
+        if decision.puts:
+            self._states.setdefault((partition, key), {}).update(decision.puts)
+        for name, change in decision.changes.items():
+            for op in change.ops:
+                self._series[(partition, key, name, op.at, op.ref)] = op.text
+        writes = decision.writes
+        if writes is not NOTHING:
+            self._add_rows(partition, writes)
+
+    def _add_rows(self, partition: int, writes: Writes) -> None:
+        for timer_id in writes.cancelled:
+            self._timers[(partition, timer_id)] = None
+        for timer in writes.timers:
+            self._timers[(partition, timer.id)] = timer
+        for level in writes.levels:
+            self._levels[(partition, level.level_id)] = level
+        for run in writes.runs:
+            self._runs[(partition, run.id)] = run
+        batch = self._batch
+        batch.intents += writes.intents
+        batch.facts += writes.facts
+        batch.traces += writes.traces
+
+    def build(self) -> Batch:
+        batch = self._batch
+        batch.states = [
+            _row(StateRow, (partition, key, kind, name, None if value is None else encode_value(value)))
+            for (partition, key), values in self._states.items()
+            for (kind, name), value in values.items()
+        ]
+        batch.series = [_row(SeriesRow, (*where, text)) for where, text in self._series.items()]
+        batch.timers = [timer for timer in self._timers.values() if timer is not None]
+        batch.cancelled = [where for where, timer in self._timers.items() if timer is None]
+        batch.levels = list(self._levels.values())
+        batch.runs = list(self._runs.values())
+        return batch
+
+
+def to_batch(decision: Decision) -> Batch:
+    builder = BatchBuilder()
+    builder.add(decision)
+    builder.position(decision.partition, decision.n)
+    return builder.build()
+
+
+def jsonable(value: Mapping[str, Any]) -> bytes:
+    """Return JSON of what a run or an intent holds; decimals as strings."""
+    return encode_trace(value)

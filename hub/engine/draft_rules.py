@@ -1,0 +1,327 @@
+"""Parameters, aggregates, triggers and limits: what decides whether a workflow starts."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Final, Literal, cast
+from zoneinfo import ZoneInfo, available_timezones
+
+from hub.durations import duration
+from hub.engine.complaints import LATER, later_source
+from hub.engine.draft import Draft
+from hub.engine.model import (
+    FUNCTIONS,
+    AggregateFile,
+    BecomesTrigger,
+    CalendarWindow,
+    CrossesTrigger,
+    EventTrigger,
+    LimitFile,
+    ParamFile,
+    SlidingWindow,
+    Trigger,
+)
+from hub.engine.nodes import Location, Scalar
+from hub.engine.problems import did_you_mean, quoted
+from hub.engine.program import (
+    Aggregate,
+    Becomes,
+    Calendar,
+    Crosses,
+    Lifetime,
+    Limit,
+    OnEvent,
+    Retract,
+    Sliding,
+    Window,
+)
+from hub.engine.program import Trigger as CompiledTrigger
+from hub.engine.scopes import ACCOUNT, ANY, NUMBER, ROOTS, event_root, is_undeclared, unknown_event
+from hub.errors import ExpressionError
+from hub.expr import FUNCTIONS as WORDS_CALLED
+from hub.expr import Expression, Kind, Scope, Type
+from hub.expr.check import check
+from hub.expr.parse import parse
+
+Field = Literal["equity", "floating", "free_margin", "margin_level"]
+Replay = Literal["fire", "skip"]
+Param = Decimal | str | bool | timedelta
+
+_FIELDS: Final = ("equity", "floating", "free_margin", "margin_level")
+# Nothing of these happens to an account, so nothing counted per account can start at them.
+_WITHOUT_ACCOUNT: Final = (
+    "connector.",
+    "endpoint.",
+    "delivery.",
+    "notification.",
+    "group.",
+    "symbol.",
+    "lead.",
+)
+
+
+def params(files: Mapping[str, ParamFile]) -> dict[str, Param]:
+    return {name: _param(file) for name, file in files.items()}
+
+
+def _param(file: ParamFile) -> Param:
+    match file.default:
+        case bool():
+            return file.default
+        case str() as text:
+            return duration(text) if file.type == "duration" else text
+        case number:
+            return Decimal(number)
+
+
+def param_types(files: Mapping[str, ParamFile]) -> dict[str, Type]:
+    return {name: Type(Kind(file.type), currency=file.currency) for name, file in files.items()}
+
+
+@lru_cache(maxsize=4096)
+def name_problem(name: str) -> str | None:
+    """Return why an aggregate cannot have this name, or None: its name stands alone in expressions."""
+    if name in ROOTS or name in WORDS_CALLED:
+        return f"{quoted(name)} has a meaning of its own in expressions: choose another name"
+    try:
+        check(parse(name), Scope({name: NUMBER}), None)
+    except (ExpressionError, ValueError):
+        return f"{quoted(name)} is a word of the language: choose another name"
+    return None
+
+
+def aggregate(
+    draft: Draft, name: str, file: AggregateFile, given: Mapping[str, Param]
+) -> tuple[Aggregate | None, Type]:
+    """Return the aggregate and its type; the type is known even where the aggregate is not sound."""
+    location: Location = ("aggregates", name)
+    if problem := name_problem(name):
+        draft.key_error(location, problem)
+        return None, ANY
+    function = next(word for word in FUNCTIONS if getattr(file, word) is not None)
+    if not _source_is_sound(draft, location, file):
+        return None, ANY
+    scope = draft.scopes.aggregate(file.source)
+    where = None
+    sound = True
+    if file.where is not None:
+        where = draft.expression((*location, "where"), scope, Kind.BOOL)
+        sound = where is not None
+    value = None
+    if function != "count":
+        value = draft.expression((*location, function), scope, Kind.NUMBER)
+        sound = sound and value is not None
+    window, retract = _window(draft, location, file.window), _retract(draft, location, file)
+    type_ = _type(function, value)
+    if not sound or window is None or (file.retract is not None and retract is None):
+        return None, type_
+    made = Aggregate("", name, file.source, function, value, where, window, retract)
+    return replace(made, id=identity(made, given)), type_
+
+
+def _type(function: str, value: Expression | None) -> Type:
+    kind, currency = (Kind.NUMBER, None) if value is None else (value.type.kind, value.type.currency)
+    found = Type(
+        kind, currency=currency, finite=True
+    )  # what expressions answer is finite, and so is what they add up to
+    # Nothing adds up to nothing, but has no smallest, largest or average.
+    return found.or_missing(function in {"min", "max", "avg"})
+
+
+def identity(made: Aggregate, given: Mapping[str, Param]) -> str:
+    """Return what two aggregates share only if they are the same: 128 bits of the hash of the definition.
+
+    The values of the parameters it reads belong to it: with another value it would have counted something else.
+    """
+    reads = {path for expression in (made.value, made.where) if expression for path in expression.reads}
+    window: list[str] = [type(made.window).__name__]
+    match made.window:
+        case Calendar(period, zone, daily_at):
+            window += [period, zone, daily_at]
+        case Sliding(span):
+            window.append(str(span // timedelta(milliseconds=1)))
+        case Lifetime():
+            pass
+    definition = {
+        "key": "account",
+        "from": made.source,
+        "function": made.function,
+        "value": made.value.text.strip() if made.value else None,
+        "where": made.where.text.strip() if made.where else None,
+        "window": window,
+        "params": {name: str(given[name]) for name in sorted(given) if f"params.{name}" in reads},
+        "retract": [made.retract.event, made.retract.ref] if made.retract else None,
+    }
+    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _source_is_sound(draft: Draft, location: Location, file: AggregateFile) -> bool:
+    if later_source(file.source):
+        draft.error((*location, "from"), f"`from: {file.source}` {LATER}")
+        return False
+    return event_is_sound(draft, (*location, "from"), file.source, pattern=False)
+
+
+def event_is_sound(draft: Draft, location: Location, name: str, *, pattern: bool) -> bool:
+    if problem := unknown_event(name):
+        draft.error(location, problem)
+        return False
+    if name.endswith(".*") and not pattern:
+        draft.error(location, f"one type of event is needed here, not the pattern `{name}`")
+        return False
+    if name.startswith(_WITHOUT_ACCOUNT):
+        draft.warn(location, f"`{name}` belongs to no account, so nothing counted per account comes of it")
+    return True
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+@lru_cache(maxsize=1024)
+def is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return False
+    return True
+
+
+def _window(
+    draft: Draft, location: Location, file: CalendarWindow | SlidingWindow | Literal["lifetime"]
+) -> Window | None:
+    match file:
+        case SlidingWindow(sliding=span):
+            return Sliding(span)
+        case CalendarWindow(calendar=period, tz=zone, daily_at=daily_at):
+            if not is_zone(zone):
+                near = did_you_mean(zone, _zones()) or "; write it by name, such as Europe/Nicosia"
+                draft.error((*location, "window", "tz"), f"unknown time zone {quoted(zone)}{near}")
+                return None
+            return Calendar(period, zone, daily_at)
+        case _:
+            return Lifetime()
+
+
+def _retract(draft: Draft, location: Location, file: AggregateFile) -> Retract | None:
+    if file.retract is None:
+        return None
+    at: Location = (*location, "retract")
+    if not event_is_sound(draft, (*at, "event"), file.retract.event, pattern=False):
+        return None
+    ref = file.retract.ref.removeprefix("event.")
+    for source in (file.source, file.retract.event):
+        fields = event_root(frozenset({source})).fields or {}
+        if not is_undeclared(source) and ref not in fields:
+            draft.error((*at, "ref"), f"{source} has no field {quoted(ref)}{did_you_mean(ref, fields)}")
+            return None
+    return Retract(file.retract.event, ref)
+
+
+def trigger_ids(draft: Draft, files: list[Trigger]) -> list[str]:
+    """Return an id for every trigger; edges and runs are counted under it, so it never depends on the order."""
+    found: list[str] = []
+    for position, file in enumerate(files):
+        if file.id is None and len(files) > 1:
+            draft.error(("when", position), "with several triggers each needs an `id`, such as `id: warning`")
+        kind = (
+            "event"
+            if isinstance(file, EventTrigger)
+            else "becomes"
+            if isinstance(file, BecomesTrigger)
+            else "crosses"
+        )
+        name = file.id or kind
+        if file.id is not None and name in found:
+            draft.error(
+                ("when", position, "id"), f"two triggers have the id {quoted(name)}: each needs its own"
+            )
+        found.append(name)
+    return found
+
+
+def trigger(
+    draft: Draft, position: int, name: str, file: Trigger, on_replay: Replay
+) -> CompiledTrigger | None:
+    location: Location = ("when", position)
+    match file:
+        case EventTrigger():
+            if not event_is_sound(draft, (*location, "event"), file.event, pattern=True):
+                return None
+            where = None
+            if file.where is not None:
+                where = draft.expression((*location, "where"), draft.scopes.where(file.event), Kind.BOOL)
+                if where is None:
+                    return None
+            return OnEvent(name, file.event, where, file.on_replay or on_replay)
+        case BecomesTrigger():
+            condition = draft.expression((*location, "becomes"), draft.scopes.becomes, Kind.BOOL)
+            if condition is None:
+                return None
+            if not any(_can_change(draft, path) for path in condition.reads):
+                draft.warn(
+                    (*location, "becomes"), "nothing in this condition changes with an event: it never fires"
+                )
+            return Becomes(name, condition, file.on_first, file.on_replay or on_replay)
+        case CrossesTrigger():
+            return _crosses(draft, location, name, file)
+
+
+def _can_change(draft: Draft, path: str) -> bool:
+    root = path.partition(".")[0]
+    return root in {"account", "client"} or root in draft.scopes.aggregates
+
+
+def _crosses(draft: Draft, trigger_at: Location, name: str, file: CrossesTrigger) -> Crosses | None:
+    location: Location = (*trigger_at, "crosses")
+    side: Literal["below", "above"] = "below" if file.crosses.below is not None else "above"
+    field = _watched(draft, (*location, "value"))
+    limit = draft.expression((*location, side), draft.scopes.level, Kind.NUMBER)
+    rearm = None
+    if file.crosses.rearm is not None:
+        rearm = draft.expression((*location, "rearm"), draft.scopes.level, Kind.NUMBER)
+        if rearm is None:
+            return None
+    if field is None or limit is None:
+        return None
+    if rearm is not None:
+        _rearm_is_behind(draft, (*location, "rearm"), side, limit, rearm)
+    return Crosses(name, field, side, limit, rearm, file.on_first)
+
+
+def _watched(draft: Draft, location: Location) -> Field | None:
+    node = draft.document.node(location)
+    text = node.text.strip() if isinstance(node, Scalar) else ""
+    root, _, field = text.partition(".")
+    if root == "account" and field in _FIELDS:
+        return cast("Field", field)
+    known = [f"account.{name}" for name in _FIELDS]
+    near = did_you_mean(text, known) if root == "account" and field not in (ACCOUNT.fields or {}) else ""
+    draft.error(
+        location,
+        f"`crosses` watches one of {', '.join(known)}, not {quoted(text)}{near or '; for anything else use `becomes`'}",
+    )
+    return None
+
+
+def _rearm_is_behind(
+    draft: Draft, location: Location, side: str, limit: Expression, rearm: Expression
+) -> None:
+    # Only where both are plain numbers can this be told while loading.
+    if limit.reads or rearm.reads:
+        return
+    fires, arms = limit.evaluate({}), rearm.evaluate({})
+    if not isinstance(fires, Decimal) or not isinstance(arms, Decimal):
+        return
+    if (arms < fires) if side == "below" else (arms > fires):
+        word = "above" if side == "below" else "below"
+        draft.error(location, f"`rearm` lies {word} the limit: otherwise it arms again while it still holds")
+
+
+def limit(file: LimitFile | None) -> Limit | None:
+    return Limit(file.max, file.every, file.per) if file is not None else None

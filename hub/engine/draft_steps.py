@@ -1,0 +1,149 @@
+"""Steps: which verbs, under which conditions, and what has to hold before money moves."""
+
+from collections.abc import Sequence
+from typing import final
+
+from hub.engine.draft import Draft
+from hub.engine.draft_values import compile_params
+from hub.engine.model import DoStep, IfStep
+from hub.engine.money import MoneyRules
+from hub.engine.nodes import Location, Mapping
+from hub.engine.problems import did_you_mean, quoted
+from hub.engine.program import Do, If, Literally, Step, Value
+from hub.engine.scopes import unknown_event
+from hub.events.catalogue import BY_NAME, is_custom
+from hub.expr import Kind, Scope
+from hub.intents.verbs import VERBS, Risk, Verb
+
+# What the platforms and the hub itself report cannot be claimed by a workflow: others act on it.
+PUBLISHABLE = ("custom.", "challenge.")
+
+
+@final
+class StepDrafter:
+    """`events` are the types that may have started the workflow."""
+
+    def __init__(
+        self, draft: Draft, money: MoneyRules, events: frozenset[str], *, crossed: bool, certain: bool
+    ) -> None:
+        self._draft = draft
+        self._money = money
+        self._events = events
+        self._crossed = crossed
+        self._certain = certain
+        self._ids: dict[str, None] = {}
+        self._done: list[str] = []
+        self._scope: Scope | None = None
+
+    def steps(
+        self, location: Location, files: Sequence[DoStep | IfStep], prefix: str = ""
+    ) -> tuple[Step, ...]:
+        made: list[Step] = []
+        for position, file in enumerate(files):
+            at: Location = (*location, position)
+            step = (
+                self._if(at, file, f"{prefix}{position}")
+                if isinstance(file, IfStep)
+                else self._do(at, file.id, file.do, file.params, f"{prefix}{position}")
+            )
+            if step is not None:
+                made.append(step)
+        return tuple(made)
+
+    def _known(self) -> Scope:
+        if self._scope is None:
+            self._scope = self._draft.scopes.steps(
+                self._events, tuple(self._done), crossed=self._crossed, certain=self._certain
+            )
+        return self._scope
+
+    def _claim(self, at: Location, name: str | None) -> None:
+        if name is None:
+            return
+        if name in self._ids:
+            self._draft.error((*at, "id"), f"two steps have the id {quoted(name)}: each needs its own")
+        self._ids[name] = None
+
+    def _if(self, at: Location, file: IfStep, position: str) -> If | None:
+        condition = self._draft.expression((*at, "if"), self._known(), Kind.BOOL)
+        path = file.id if file.id is not None and file.do is None else position
+        if file.do is not None:
+            inner = self._do(at, file.id, file.do, file.params or {}, f"{path}.then.0")
+            then: tuple[Step, ...] = (inner,) if inner is not None else ()
+            own_id = None
+        else:
+            self._claim(at, file.id)
+            key = "then" if file.then is not None else "steps"
+            then = self.steps((*at, key), file.then or file.steps or (), f"{path}.then.")
+            own_id = file.id
+        otherwise = self.steps((*at, "else"), file.otherwise, f"{path}.else.")
+        return If(path, own_id, condition, then, otherwise) if condition is not None else None
+
+    def _do(
+        self, at: Location, name: str | None, do: str, params: dict[str, object], position: str
+    ) -> Do | None:
+        self._claim(at, name)
+        verb = VERBS.get(do)
+        if verb is None:
+            self._draft.error((*at, "do"), f"unknown verb {quoted(do)}{did_you_mean(do, VERBS)}")
+            made = None
+        else:
+            made = self._with_verb(at, name, verb, params, position)
+        if name is not None:
+            self._done.append(name)
+            self._scope = None
+        return made
+
+    def _with_verb(
+        self, at: Location, name: str | None, verb: Verb, params: dict[str, object], position: str
+    ) -> Do | None:
+        if verb.approval:
+            self._draft.error(
+                (*at, "do"),
+                f"{verb.name} always needs a person's approval, and `approve` is not of this version yet",
+            )
+        if verb.risk is Risk.MONEY and name is None:
+            self._draft.error(
+                at, f"{verb.name} moves money and needs an `id`: it is paid once under that name"
+            )
+        made = compile_params(self._draft, at, verb, params, self._known())
+        if made is None:
+            return None
+        if verb.name == "event.publish":
+            self._may_publish(at, made)
+        if verb.risk is Risk.MONEY:
+            self._money.check(at, verb, made)
+        path = name if name is not None else position
+        return Do(path, name, verb, made, self._draft.document.place((*at, "do")))
+
+    def _may_publish(self, at: Location, params: dict[str, Value]) -> None:
+        location: Location = (*at, "with", "type")
+        if not isinstance(params["type"], Literally):
+            self._draft.error(
+                location, "the type of a published event is written out, such as custom.client_promoted"
+            )
+            return
+        name = str(params["type"].value)
+        if problem := unknown_event(name):
+            self._draft.error(location, problem)
+        elif name.startswith("custom.") and not is_custom(name):
+            self._draft.error(
+                location, f"{quoted(name)} is a pattern: write one type, such as custom.client_promoted"
+            )
+        elif not name.startswith(PUBLISHABLE):
+            self._draft.error(
+                location,
+                f"{quoted(name)} is reported by the platforms or the hub itself: publish a custom.* event",
+            )
+        elif name in BY_NAME:
+            self._fits_the_type(at, name)
+
+    def _fits_the_type(self, at: Location, name: str) -> None:
+        fields = BY_NAME[name].model.model_fields
+        data = self._draft.document.node((*at, "with", "data"))
+        for key in data.items if isinstance(data, Mapping) else ():
+            if key not in fields:
+                self._draft.key_error(
+                    (*at, "with", "data", key),
+                    f"{name} has no field {quoted(key)}{did_you_mean(key, fields)}",
+                )

@@ -1,0 +1,139 @@
+"""One workflow out of one file: parameters, aggregates, triggers, steps, and what nobody reads."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Literal, final
+
+from hub.engine import draft_rules as rules
+from hub.engine.draft import Draft
+from hub.engine.draft_steps import StepDrafter
+from hub.engine.model import (
+    BecomesTrigger,
+    CrossesTrigger,
+    DoStep,
+    EventTrigger,
+    IfStep,
+    WorkflowFile,
+)
+from hub.engine.money import MoneyRules, pinned_currencies
+from hub.engine.nodes import Document, Location
+from hub.engine.problems import Problems
+from hub.engine.program import Aggregate, Mode, Trigger, Workflow
+from hub.engine.scopes import Scopes, unknown_event
+from hub.expr import Expression, Kind, Type
+from hub.intents.verbs import VERBS
+
+
+@final
+class Drafting:
+    """The second look at a file whose form is sound: names, types, and the rules about money."""
+
+    def __init__(self, document: Document, file: WorkflowFile, problems: Problems) -> None:
+        self._document = document
+        self._file = file
+        self._problems = problems
+        self._types: dict[str, Type] = {}
+        self._params = rules.params(file.params)
+        self._draft = Draft(document, problems, Scopes(rules.param_types(file.params), self._types))
+
+    def workflow(self) -> Workflow:
+        file, draft = self._file, self._draft
+        aggregates = self._aggregates()
+        scope = (
+            draft.expression(("scope",), draft.scopes.scope, Kind.BOOL) if file.scope is not None else None
+        )
+        triggers = self._triggers()
+        money = MoneyRules(
+            draft,
+            None if scope is None and file.scope is not None else pinned_currencies(scope),
+            limited=file.limit is not None,
+            base=_in_base_currency(aggregates),
+        )
+        # Asked of the file, not of what compiled: one bad trigger shall not make its steps look wrong too.
+        drafter = StepDrafter(
+            draft,
+            money,
+            frozenset(name for trigger in file.when for name in _events(trigger)),
+            crossed=any(isinstance(trigger, CrossesTrigger) for trigger in file.when),
+            certain=not any(isinstance(trigger, BecomesTrigger) for trigger in file.when),
+        )
+        steps = drafter.steps(("steps",), file.steps)
+        self._warn_about_unread()
+        return Workflow(
+            id=file.id,
+            title=file.title,
+            owner=file.owner or "",
+            mode=Mode(file.mode),
+            priority=file.priority,
+            scope=scope,
+            params=self._params,
+            aggregates=aggregates,
+            triggers=triggers,
+            limit=rules.limit(file.limit),
+            steps=steps,
+            hash=hashlib.sha256(self._document.source.encode()).hexdigest(),
+            text=self._document.source,
+            place=self._document.root.place,
+        )
+
+    def _aggregates(self) -> tuple[Aggregate, ...]:
+        made: list[Aggregate] = []
+        for name, file in self._file.aggregates.items():
+            found, type_ = rules.aggregate(self._draft, name, file, self._params)
+            if found is not None:
+                made.append(found)
+            if rules.name_problem(name) is None:
+                self._types[name] = type_
+        return tuple(made)
+
+    def _triggers(self) -> tuple[Trigger, ...]:
+        names = rules.trigger_ids(self._draft, self._file.when)
+        on_replay = _on_replay(self._file.steps)
+        found = [
+            rules.trigger(self._draft, position, name, file, on_replay)
+            for position, (name, file) in enumerate(zip(names, self._file.when, strict=True))
+        ]
+        return tuple(trigger for trigger in found if trigger is not None)
+
+    def _warn_about_unread(self) -> None:
+        if self._problems.fatal:  # what failed to compile may have read it
+            return
+        reads = self._draft.reads
+        for kind, names in (("aggregates", self._file.aggregates), ("params", self._file.params)):
+            for name in names:
+                path = name if kind == "aggregates" else f"params.{name}"
+                if path not in reads:
+                    location: Location = (kind, name)
+                    self._problems.warn(self._document.key_place(location), f"nothing reads `{path}`")
+
+
+def _events(trigger: BecomesTrigger | CrossesTrigger | EventTrigger) -> tuple[str, ...]:
+    match trigger:
+        case EventTrigger(event=event):
+            return (event,) if unknown_event(event) is None else ("custom.*",)
+        case CrossesTrigger(crosses=crosses):
+            return ("margin.crossed",) if "margin_level" in crosses.value else ("equity.crossed",)
+        case BecomesTrigger():
+            return ()
+
+
+def _on_replay(steps: Iterable[DoStep | IfStep]) -> Literal["fire", "skip"]:
+    """Return what triggers default to: a backfill may move money that was earned, but writes to nobody."""
+    return "fire" if any(_acts(step) for step in steps) else "skip"
+
+
+def _acts(step: DoStep | IfStep) -> bool:
+    verb = VERBS.get(step.do) if step.do is not None else None
+    if verb is not None and verb.is_manager:
+        return True
+    if isinstance(step, DoStep):
+        return False
+    return any(_acts(inner) for inner in (*(step.then or ()), *(step.steps or ()), *step.otherwise))
+
+
+def _in_base_currency(aggregates: Iterable[Aggregate]) -> frozenset[str]:
+    return frozenset(made.name for made in aggregates if made.value is not None and _reads_base(made.value))
+
+
+def _reads_base(value: Expression) -> bool:
+    return any(path.endswith("_base") for path in value.reads)

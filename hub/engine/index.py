@@ -1,0 +1,337 @@
+"""A set of workflows made ready to run: the rule index, the shared aggregates, and every version still needed."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from urllib.parse import quote
+
+from hub.engine.code import Instruction, flatten
+from hub.engine.program import (
+    Aggregate,
+    Becomes,
+    Crosses,
+    Mode,
+    OnEvent,
+    Trigger,
+    Workflow,
+)
+from hub.engine.split import Equalities, Split
+from hub.engine.state import Kind, Slot
+from hub.engine.windows import Accumulator
+from hub.expr import Expression, Fast
+
+MAX_TYPES_REMEMBERED = 4096
+MAX_CHANGES_REMEMBERED = 128  # of one type
+PRIORITY = {"critical": 0, "normal": 1, "bulk": 2}
+CREATED = "account.login"  # changes once: when an account is first heard of
+ANYTHING = "now"  # a condition that reads the clock may turn with any input
+
+
+def quoted(part: str) -> str:
+    """Percent-encode one part of a run's or an intent's identity; `server:login` stays readable."""
+    return quote(part, safe=":")
+
+
+@dataclass(slots=True, eq=False)
+class Feed:
+    """An aggregate as it is fed; workflows with an equal one share it.
+
+    `watched`: a condition reads it, so its expiry is an input of its own.
+    """
+
+    order: int
+    name: str
+    slot: Slot
+    alarm: Slot
+    aggregate: Aggregate
+    accumulator: Accumulator
+    gate: Expression | None  # its `where`
+    value: Expression | None
+    params: Mapping[str, object]
+    ref: str | None
+    watched: bool = False
+
+
+class Binding(NamedTuple):
+    """What an environment needs beside the event, the account and the client: aggregates, and params if any is read.
+
+    Triggers that need the same share one, so that an environment filled for one of them serves the next.
+    """
+
+    feeds: tuple[tuple[str, Feed], ...]
+    params: Mapping[str, object] | None
+
+
+NOTHING_BOUND = Binding((), None)
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """A workflow with what running it needs: `prefix` starts the identity of every run and intent of it."""
+
+    workflow: Workflow
+    prefix: str
+    params: Mapping[str, object]
+    code: Sequence[Instruction]
+    feeds: tuple[tuple[str, Feed], ...]
+    triggers: Mapping[str, "Candidate"]
+
+    @property
+    def shadow(self) -> bool:
+        return self.workflow.mode is not Mode.LIVE
+
+
+@dataclass(slots=True, eq=False)
+class Candidate:
+    """One trigger of one workflow; `part` names both. `feeds` are the aggregates its conditions read.
+
+    `fast` answers the trigger's condition or raises; a plain no from it is the end of most questions.
+    """
+
+    order: int
+    plan: Plan
+    trigger: Trigger
+    gate: Expression | None  # its workflow's scope
+    part: str
+    edge: Slot
+    binding: Binding
+    fast: Fast | None
+    on_event: bool
+
+    @property
+    def feeds(self) -> tuple[tuple[str, Feed], ...]:
+        return self.binding.feeds
+
+
+@dataclass(frozen=True, slots=True)
+class TypePlan:
+    """What an event of one type concerns. `asked` remembers, by what changed, where to look for the candidates."""
+
+    listed: Sequence[tuple[Candidate, Equalities]]
+    triggers: Split[Candidate]
+    feeds: Split[Feed]
+    retracted: tuple[Feed, ...]
+    asked: dict[tuple[str, ...], tuple[Split[Candidate], ...]] = field(default_factory=dict)
+
+
+class Program:
+    """The workflows that decide a partition, and the rule index over them. What is live never changes."""
+
+    def __init__(self, workflows: Iterable[Workflow]) -> None:
+        self.workflows: dict[str, Workflow] = {workflow.id: workflow for workflow in workflows}
+        self.feeds: dict[str, Feed] = {}
+        self.plans: dict[str, Plan] = {}
+        self._versions: dict[str, Plan] = {}
+        self._types: dict[str, TypePlan] = {}
+        self._bindings: dict[tuple[tuple[tuple[str, Feed], ...], int], Binding] = {}
+        self._on_events: list[tuple[Candidate, OnEvent]] = []
+        self.becomes: list[Candidate] = []
+        self.crosses: list[Candidate] = []
+        ranked = sorted(self.workflows.values(), key=lambda each: (PRIORITY[each.priority], each.id))
+        for workflow in ranked:
+            if workflow.mode is not Mode.OFF:
+                self._add(workflow)
+        self.reads_clock = any(
+            expression.references_root(ANYTHING)
+            for workflow in self.workflows.values()
+            for expression in conditions(workflow)
+        )
+        # The conditions that read a field (`account.balance`) or an aggregate: asked when it changed.
+        self._readers = self._index_readers()
+        self._dependants = {name: Split(readers) for name, readers in self._readers.items()}
+        self.no_event = TypePlan((), Split(()), Split(()), ())
+
+    def for_type(self, name: str) -> TypePlan:
+        known = self._types.get(name)
+        if known is None:
+            if len(self._types) >= MAX_TYPES_REMEMBERED:  # custom types are named by whoever posts them
+                self._types.clear()
+            known = self._types[name] = self._plan_type(name)
+        return known
+
+    def candidates(self, plan: TypePlan, changed: tuple[str, ...]) -> tuple[Split[Candidate], ...]:
+        """Return where to look for the triggers an event's type names and the conditions that read what changed."""
+        known = plan.asked.get(changed)
+        if known is not None:
+            return known
+        read = tuple(sorted({*changed, ANYTHING} & self._dependants.keys()))
+        if len(plan.asked) >= MAX_CHANGES_REMEMBERED:  # whoever posts events chooses what changes together
+            return (plan.triggers, *(self._dependants[name] for name in read))
+        # What changes together is mostly the same, so the places to look are made one: one look instead of many.
+        if read not in plan.asked:
+            plan.asked[read] = (self._joined(plan, read),)
+        plan.asked[changed] = plan.asked[read]
+        return plan.asked[read]
+
+    def version(self, version: str, workflow: str) -> Plan | None:
+        """Return the plan of a version a run is pinned to."""
+        live = self.plans.get(workflow)
+        if live is not None and live.workflow.hash == version:
+            return live
+        return self._versions.get(version)
+
+    def pin(self, workflow: Workflow) -> None:
+        """Keep a version that is not live (any more) for the runs that began with it."""
+        self._versions.setdefault(workflow.hash, self._plan(workflow, dict(self.feeds)))
+
+    # Building
+
+    def _add(self, workflow: Workflow) -> None:
+        plan = self._plan(workflow, self.feeds)
+        self.plans[workflow.id] = plan
+        for candidate in plan.triggers.values():
+            match candidate.trigger:
+                case OnEvent() as trigger:
+                    self._on_events.append((candidate, trigger))
+                case Becomes():
+                    self.becomes.append(candidate)
+                case Crosses():
+                    self.crosses.append(candidate)
+            if not isinstance(candidate.trigger, OnEvent):
+                for _, feed in candidate.feeds:
+                    feed.watched = True
+
+    def _plan(self, workflow: Workflow, shared: dict[str, Feed]) -> Plan:
+        feeds = {each.name: _feed(each, workflow.params, shared) for each in workflow.aggregates}
+        triggers: dict[str, Candidate] = {}
+        plan = Plan(
+            workflow,
+            quoted(workflow.id) + "/",
+            workflow.params,
+            flatten(workflow.steps),
+            tuple(feeds.items()),
+            triggers,
+        )
+        base = len(self.plans) * 1000
+        for position, trigger in enumerate(workflow.triggers):
+            reads = _reads(trigger, workflow.scope)
+            part = f"{workflow.id}/{trigger.id}"
+            condition = _condition(trigger)
+            triggers[trigger.id] = Candidate(
+                base + position,
+                plan,
+                trigger,
+                workflow.scope,
+                part,
+                (Kind.EDGE.value, part),
+                self._binding(feeds, workflow.params, reads),
+                condition.fast if condition is not None else None,
+                isinstance(trigger, OnEvent),
+            )
+        return plan
+
+    def _binding(
+        self, feeds: Mapping[str, Feed], params: Mapping[str, object], reads: frozenset[str]
+    ) -> Binding:
+        needed = tuple((name, feed) for name, feed in feeds.items() if name in reads)
+        given = params if any(path.startswith("params.") or path == "params" for path in reads) else None
+        if not needed and given is None:
+            return NOTHING_BOUND
+        return self._bindings.setdefault((needed, id(given)), Binding(needed, given))
+
+    def _joined(self, plan: TypePlan, read: Sequence[str]) -> Split[Candidate]:
+        pairs = [*plan.listed, *(pair for name in read for pair in self._readers[name])]
+        found = {pair[0].order: pair for pair in pairs}
+        return Split([found[order] for order in sorted(found)])
+
+    def _index_readers(self) -> dict[str, list[tuple[Candidate, Equalities]]]:
+        by_name: defaultdict[str, list[tuple[Candidate, Equalities]]] = defaultdict(list)
+        for candidate in (*self.becomes, *self.crosses):
+            scope = candidate.plan.workflow.scope
+            # Only the scope's equalities: a condition that no longer holds has to be seen as well.
+            steady = [
+                pair for pair in (scope.equalities if scope else ()) if not pair[0].startswith("event.")
+            ]
+            names = {CREATED} if isinstance(candidate.trigger, Crosses) else set()
+            aggregates = dict(candidate.feeds)
+            for path in _reads(candidate.trigger, scope):
+                if path in aggregates:
+                    names.add(aggregates[path].name)
+                else:
+                    names.add(".".join(path.split(".")[:2]))
+            for name in names:
+                by_name[name].append((candidate, steady))
+        return dict(by_name)
+
+    def _plan_type(self, name: str) -> TypePlan:
+        triggers: list[tuple[Candidate, Equalities]] = []
+        for candidate, trigger in self._on_events:
+            if matches(trigger.event, name):
+                triggers.append((candidate, _equalities(candidate.plan.workflow.scope, trigger.where)))
+        feeds: list[tuple[Feed, Equalities]] = []
+        retracted: list[Feed] = []
+        for feed in self.feeds.values():
+            if feed.aggregate.retract is not None and matches(feed.aggregate.retract.event, name):
+                retracted.append(feed)
+            elif matches(feed.aggregate.source, name):
+                feeds.append((feed, _equalities(feed.aggregate.where)))
+        return TypePlan(triggers, Split(triggers), Split(feeds), tuple(retracted))
+
+
+def _feed(aggregate: Aggregate, params: Mapping[str, object], shared: dict[str, Feed]) -> Feed:
+    """Return the feed of a definition, made once: `shared` are those there are."""
+    name = aggregate.id
+    feed = shared.get(name)
+    if feed is None:
+        retract = aggregate.retract
+        feed = shared[name] = Feed(
+            order=len(shared),
+            name=name,
+            slot=(Kind.TOTAL.value, name),
+            alarm=(Kind.ALARM.value, name),
+            aggregate=aggregate,
+            accumulator=Accumulator(aggregate),
+            gate=aggregate.where,
+            value=aggregate.value,
+            params=params,
+            ref=retract.ref.removeprefix("event.") if retract is not None else None,
+        )
+    return feed
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Return whether a type is the pattern, or lies under one such as `trade.*`."""
+    return pattern in {name, "*"} or (pattern.endswith(".*") and name.startswith(pattern[:-1]))
+
+
+def _equalities(*conditions: Expression | None) -> Equalities:
+    return [pair for condition in conditions if condition is not None for pair in condition.equalities]
+
+
+def _reads(trigger: Trigger, scope: Expression | None) -> frozenset[str]:
+    expressions: list[Expression | None] = [scope]
+    match trigger:
+        case OnEvent():
+            expressions += [trigger.where]
+        case Becomes():
+            expressions += [trigger.condition]
+        case Crosses():
+            expressions += [trigger.limit, trigger.rearm]
+    return frozenset[str]().union(*(each.reads for each in expressions if each is not None))
+
+
+def _condition(trigger: Trigger) -> Expression | None:
+    match trigger:
+        case OnEvent():
+            return trigger.where
+        case Becomes():
+            return trigger.condition
+        case Crosses():
+            return None
+
+
+def conditions(workflow: Workflow) -> Iterator[Expression]:
+    """Yield everything that is asked or counted before a run begins."""
+    found = [workflow.scope]
+    for aggregate in workflow.aggregates:
+        found += [aggregate.where, aggregate.value]
+    for trigger in workflow.triggers:
+        match trigger:
+            case OnEvent():
+                found += [trigger.where]
+            case Becomes():
+                found += [trigger.condition]
+            case Crosses():
+                found += [trigger.limit, trigger.rearm]
+    yield from (expression for expression in found if expression is not None)

@@ -1,0 +1,153 @@
+"""From files to workflows: everything wrong with a file is reported at once, and a bad file never blocks another."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from hub.engine.complaints import complain
+from hub.engine.draft_workflow import Drafting
+from hub.engine.model import WorkflowFile
+from hub.engine.nodes import Document
+from hub.engine.problems import Problem, Problems
+from hub.engine.program import Workflow
+from hub.engine.yaml import MAX_BYTES, read
+from hub.errors import Place
+
+SUFFIXES: Final = (".yaml", ".yml")
+STORIES: Final = (".test.yaml", ".test.yml")
+MAX_FILES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What came of one file; `text` is what was read, for showing the line a problem stands on."""
+
+    path: str
+    workflow: Workflow | None
+    problems: tuple[Problem, ...]
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSet:
+    workflows: tuple[Workflow, ...]
+    reports: tuple[LoadReport, ...]
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return tuple(problem for report in self.reports for problem in report.problems)
+
+
+def load_file(path: Path, name: str | None = None) -> LoadReport:
+    """Load one file; `name` is how problems call it."""
+    shown = name if name is not None else str(path)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        return _refused(shown, f"cannot be read: {error.strerror or error}")
+    if len(raw) > MAX_BYTES:
+        return _refused(shown, f"the file has more than {MAX_BYTES // 1024} KiB: split it")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return _refused(shown, f"the file is not valid UTF-8 at byte {error.start}: save it as UTF-8")
+    return load_text(text, shown)
+
+
+def _refused(path: str, message: str) -> LoadReport:
+    return LoadReport(path, None, (Problem(Place(path, 1, 1), message),))
+
+
+def load_text(text: str, path: str) -> LoadReport:
+    """Load the text of one file."""
+    problems = Problems()
+    document = read(text, path, problems)
+    workflow = _workflow(document, problems) if document is not None else None
+    return LoadReport(path, None if problems.fatal else workflow, tuple(problems), text)
+
+
+def load_folder(paths: Iterable[Path]) -> LoadedSet:
+    """Load every workflow in the folders and files given; two files with one id are both refused."""
+    return distinct([load_file(path) for path in workflow_files(paths)])
+
+
+def workflow_files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the workflow files in a fixed order, each once; stories and hidden files are none."""
+    seen: set[Path] = set()
+    for path in paths:
+        for found in _under(path) if path.is_dir() else (path,):
+            resolved = found.resolve()
+            if resolved not in seen and len(seen) < MAX_FILES:
+                seen.add(resolved)
+                yield found
+
+
+def _under(folder: Path) -> list[Path]:
+    return sorted(
+        found
+        for found in folder.rglob("*")
+        if found.suffix in SUFFIXES
+        and not found.name.endswith(STORIES)
+        and not any(part.startswith(".") for part in found.relative_to(folder).parts)
+        and found.is_file()
+    )
+
+
+def distinct(reports: Iterable[LoadReport]) -> LoadedSet:
+    """Refuse workflows that share an id: which of them should run, nobody can tell."""
+    reports = list(reports)
+    by_id: defaultdict[str, list[LoadReport]] = defaultdict(list)
+    for report in reports:
+        if report.workflow is not None:
+            by_id[report.workflow.id].append(report)
+    checked = [_alone(report, by_id) for report in reports]
+    return LoadedSet(tuple(r.workflow for r in checked if r.workflow is not None), tuple(checked))
+
+
+def _alone(report: LoadReport, by_id: dict[str, list[LoadReport]]) -> LoadReport:
+    workflow = report.workflow
+    if workflow is None or len(by_id[workflow.id]) == 1:
+        return report
+    others = ", ".join(other.path for other in by_id[workflow.id] if other is not report)
+    message = f"the id `{workflow.id}` is also that of {others}: give each its own"
+    return LoadReport(report.path, None, (*report.problems, Problem(workflow.place, message)), report.text)
+
+
+def _workflow(document: Document, problems: Problems) -> Workflow | None:
+    file = _validated(document, problems)
+    return Drafting(document, file, problems).workflow() if file is not None else None
+
+
+def _validated(document: Document, problems: Problems) -> WorkflowFile | None:
+    data = document.data()
+    try:
+        return WorkflowFile.model_validate(data)
+    except ValidationError as error:
+        complain(document, error, problems)
+        unknown = [
+            detail["loc"] for detail in error.errors(include_url=False) if detail["type"] == "extra_forbidden"
+        ]
+        if not unknown:
+            return None
+    # Without the unknown keys the rest may be sound enough to be looked at as well.
+    for location in unknown:
+        _remove(data, location)
+    try:
+        return WorkflowFile.model_validate(data)
+    except ValidationError:
+        return None
+
+
+def _remove(data: Any, location: tuple[str | int, ...]) -> None:
+    for part in location[:-1]:
+        if isinstance(data, list) and isinstance(part, int):
+            data = data[part]
+        elif isinstance(data, dict) and part in data:
+            data = data[part]  # what is not there is the tag of a model
+    if isinstance(data, dict):
+        data.pop(location[-1], None)

@@ -1,0 +1,341 @@
+"""The workflow file: these models are the only definition of its format.
+
+The JSON Schema for editors, the hover texts and the messages about unknown keys all come from here. `later` names the
+keys that belong to the format and not yet to this version, so that nobody takes them for typing errors.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from hub.engine.fields import (
+    Default,
+    Duration,
+    EventName,
+    Every,
+    Expr,
+    Identifier,
+    Key,
+    Line,
+    Slug,
+    TriggerId,
+    VerbName,
+    read_duration,
+)
+
+Replay = Literal["fire", "skip"]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=False)
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+
+class ParamFile(Part):
+    """A number or a text that a reader may want to change, named once: `params.rate`."""
+
+    type: Literal["money", "number", "percent", "string", "bool", "duration"] = Field(
+        description="What the value is. Money names its currency."
+    )
+    default: Default = Field(description="The value.")
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{3,8}$")] | None = Field(
+        None, description="The currency of a money parameter, such as USD."
+    )
+    about: Line | None = Field(None, description="What the value is for.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        numeric = self.type in {"money", "number", "percent"}
+        kind = type(self.default)
+        if numeric and (kind not in {int, Decimal} or abs(Decimal(self.default)) >= Decimal(10) ** 16):
+            raise PydanticCustomError(
+                "hub.default", "the default of a {type} parameter is a plain number", {"type": self.type}
+            )
+        if not numeric and kind is not (bool if self.type == "bool" else str):
+            needed = "true or false" if self.type == "bool" else "text: put it between quotes"
+            raise PydanticCustomError(
+                "hub.default",
+                "the default of a {type} parameter is {needed}",
+                {"type": self.type, "needed": needed},
+            )
+        if self.type == "duration":
+            read_duration(self.default)
+        if (self.type == "money") != (self.currency is not None):
+            needed = (
+                "names its currency: add `currency: USD`"
+                if self.type == "money"
+                else "has no currency: remove it"
+            )
+            raise PydanticCustomError(
+                "hub.currency", "a {type} parameter {needed}", {"type": self.type, "needed": needed}
+            )
+        return self
+
+
+class RetractFile(Part):
+    """An event that takes a contribution back: the one whose `ref` is equal."""
+
+    event: EventName = Field(description="The type of the event that takes back.")
+    ref: Annotated[str, StringConstraints(pattern=r"^event\.[a-z][a-z0-9_]*$")] = Field(
+        description="The field both events share, such as event.deal."
+    )
+
+
+class CalendarWindow(Part):
+    later: ClassVar[frozenset[str]] = frozenset({"since", "until"})
+
+    calendar: Literal["day", "week", "month", "quarter", "year"] = Field(
+        description="The period, from local midnight to local midnight."
+    )
+    tz: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+        description="The time zone by name, such as Europe/Nicosia."
+    )
+    daily_at: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = Field(
+        "00:00", description='When a day begins, such as "17:00".'
+    )
+
+
+class SlidingWindow(Part):
+    sliding: Duration = Field(description="The last 7d, 24h and so on, up to now.")
+
+
+def _kind_of_window(value: object) -> str | None:
+    if isinstance(value, dict):
+        return "(sliding)" if "sliding" in value else "(calendar)" if "calendar" in value else None
+    return "(lifetime)" if isinstance(value, str) else None
+
+
+Window = Annotated[
+    Annotated[CalendarWindow, Tag("(calendar)")]
+    | Annotated[SlidingWindow, Tag("(sliding)")]
+    | Annotated[Literal["lifetime"], Tag("(lifetime)")],
+    Discriminator(_kind_of_window),
+]
+FUNCTIONS: Final[tuple[Literal["sum", "count", "min", "max", "avg"], ...]] = (
+    "sum",
+    "count",
+    "min",
+    "max",
+    "avg",
+)
+
+
+class AggregateFile(Part):
+    """A running value per key: what it adds up, over which events and which window."""
+
+    source: EventName = Field(alias="from", description="The type of the events it is made of.")
+    where: Expr | None = Field(None, description="Which of them count.")
+    sum: Expr | None = Field(None, description="The value to add up, such as event.lots.")
+    count: Literal[True] | None = Field(None, description="`count: true` counts the events.")
+    min: Expr | None = Field(None, description="The value whose smallest is kept.")
+    max: Expr | None = Field(None, description="The value whose largest is kept.")
+    avg: Expr | None = Field(None, description="The value to average.")
+    window: Window = Field(description="Over which time: a calendar period, a sliding span, or lifetime.")
+    retract: RetractFile | None = Field(None, description="What takes a contribution back.")
+
+    @model_validator(mode="after")
+    def _one_function(self) -> Self:
+        if sum(getattr(self, name) is not None for name in FUNCTIONS) != 1:
+            raise PydanticCustomError(
+                "hub",
+                "an aggregate has exactly one of sum, count, min, max and avg, such as `sum: event.lots`",
+            )
+        return self
+
+
+_LATER_TRIGGERS: Final = frozenset(
+    {"schedule", "period_end", "absent", "manual", "for", "gap", "catch_up", "webhook"}
+)
+
+
+class EventTrigger(Part):
+    """Starts the workflow for every event of a type."""
+
+    later: ClassVar[frozenset[str]] = _LATER_TRIGGERS
+
+    id: TriggerId | None = Field(None, description="Its name; needed where there are several triggers.")
+    event: EventName = Field(description="The type of the event, or a pattern such as trade.*")
+    where: Expr | None = Field(None, description="Which of them start the workflow.")
+    on_replay: Replay | None = Field(
+        None,
+        description="What a backfilled event does. Without it: fire where money or accounts are touched.",
+    )
+
+
+class BecomesTrigger(Part):
+    """Starts the workflow when a condition turns from false to true."""
+
+    later: ClassVar[frozenset[str]] = _LATER_TRIGGERS
+
+    id: TriggerId | None = Field(None, description="Its name; needed where there are several triggers.")
+    becomes: Expr = Field(description="The condition, over account, client, params and aggregates.")
+    on_first: bool = Field(False, description="Whether it fires when it is true at the first look.")
+    on_replay: Replay | None = Field(
+        None,
+        description="What a backfilled event does. Without it: fire where money or accounts are touched.",
+    )
+
+
+class CrossesFile(Part):
+    """A sampled value of an account, and the level it is watched against."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"for", "gap"})
+
+    value: Expr = Field(
+        description="account.equity, account.floating, account.free_margin or account.margin_level"
+    )
+    below: Expr | None = Field(None, description="Fires when the value falls below this.")
+    above: Expr | None = Field(None, description="Fires when the value rises above this.")
+    rearm: Expr | None = Field(None, description="Where the value has to return to before it can fire again.")
+
+    @model_validator(mode="after")
+    def _one_side(self) -> Self:
+        if (self.below is None) == (self.above is None):
+            raise PydanticCustomError("hub", "`crosses` has either `below` or `above`")
+        return self
+
+
+class CrossesTrigger(Part):
+    """Starts the workflow when equity, floating profit, free margin or margin level passes a limit."""
+
+    later: ClassVar[frozenset[str]] = _LATER_TRIGGERS
+
+    id: TriggerId | None = Field(None, description="Its name; needed where there are several triggers.")
+    crosses: CrossesFile
+    on_first: bool = Field(False, description="Whether it fires when it is already beyond at the first look.")
+
+
+def _kind_of_trigger(value: object) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    return next((f"({key})" for key in ("event", "becomes", "crosses") if key in value), None)
+
+
+Trigger = Annotated[
+    Annotated[EventTrigger, Tag("(event)")]
+    | Annotated[BecomesTrigger, Tag("(becomes)")]
+    | Annotated[CrossesTrigger, Tag("(crosses)")],
+    Discriminator(_kind_of_trigger),
+]
+
+
+class LimitFile(Part):
+    """How often the workflow may run."""
+
+    max: Annotated[int, Field(ge=1, le=1_000_000)] = Field(description="At most so many runs …")
+    every: Every = Field(description="… within this time, such as 30d, or forever.")
+    per: Literal["key", "trigger"] = Field("key", description="Counted per key, or per key and trigger.")
+
+
+_LATER_STEPS: Final = frozenset(
+    {"choose", "for_each", "parallel", "wait", "approve", "set", "stop", "retry", "timeout", "on_error"}
+    | {"verify", "guard", "undo"}
+)
+Params = dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], Any]
+
+
+class DoStep(Part):
+    """One verb with its parameters."""
+
+    later: ClassVar[frozenset[str]] = _LATER_STEPS
+
+    id: Identifier | None = Field(
+        None, description="Its name: `steps.NAME` reads its outcome. Money needs one."
+    )
+    do: VerbName = Field(description="What to do.")
+    params: Params = Field({}, alias="with", description="The verb's parameters; `= ...` is an expression.")
+
+
+class IfStep(Part):
+    """Steps under a condition, and others where it does not hold."""
+
+    later: ClassVar[frozenset[str]] = _LATER_STEPS
+
+    id: Identifier | None = Field(None, description="Its name, or that of the one step beside it.")
+    condition: Expr = Field(alias="if", description="The condition.")
+    do: VerbName | None = Field(None, description="The one thing to do where it holds …")
+    params: Params | None = Field(None, alias="with", description="… with these parameters.")
+    then: "list[Step] | None" = Field(None, description="The steps where it holds.")
+    steps: "list[Step] | None" = Field(None, description="The same as `then`.")
+    otherwise: "list[Step]" = Field([], alias="else", description="The steps where it does not hold.")
+
+    @model_validator(mode="after")
+    def _one_body(self) -> Self:
+        if sum(body is not None for body in (self.do, self.then, self.steps)) != 1:
+            raise PydanticCustomError("hub", "`if` has exactly one of `do`, `then` and `steps` beside it")
+        if self.params is not None and self.do is None:
+            raise PydanticCustomError("hub", "`with` belongs to `do`: move it into the step")
+        return self
+
+
+def _kind_of_step(value: object) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    return "(if)" if "if" in value else "(do)" if "do" in value else None
+
+
+Step = Annotated[
+    Annotated[DoStep, Tag("(do)")] | Annotated[IfStep, Tag("(if)")],
+    Discriminator(_kind_of_step),
+]
+
+
+class WorkflowFile(Part):
+    """What happens when, for every account: one file."""
+
+    model_config = ConfigDict(title="Workflow")
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"grant", "anchors", "run", "quiet_hours", "on_error", "trip", "self", "catch_up", "undo", "sample"}
+    )
+
+    version: Literal[1] = Field(alias="schema", description="The version of the file format: 1.")
+    id: Slug = Field(description="Its name for ever: runs and payments are counted under it.")
+    title: Line = Field(description="What it does, in one sentence.")
+    owner: Line | None = Field(None, description="Who answers for it.")
+    mode: Literal["off", "shadow", "live"] = Field(
+        "shadow", description="off: not evaluated; shadow: decided and recorded, nothing sent; live."
+    )
+    priority: Literal["critical", "normal", "bulk"] = Field(
+        "normal", description="Which lane its actions take."
+    )
+    params: dict[Identifier, ParamFile] = Field(
+        {}, description="Values to change without touching the rules."
+    )
+    scope: Expr | None = Field(None, description="Which accounts it is for.")
+    key: Key = Field("account", description="What edges, limits and aggregates are counted per: account.")
+    aggregates: dict[Identifier, AggregateFile] = Field({}, description="Running values, per key.")
+    when: Annotated[list[Trigger], Field(min_length=1, max_length=64)] = Field(description="What starts it.")
+    limit: LimitFile | None = Field(None, description="How often it may run. Money needs one.")
+    steps: Annotated[list[Step], Field(min_length=1, max_length=256)] = Field(description="What it does.")
+
+
+# The parts as the locations of validation errors name them.
+TAGGED: Final[dict[str, type[Part]]] = {
+    "(calendar)": CalendarWindow,
+    "(sliding)": SlidingWindow,
+    "(event)": EventTrigger,
+    "(becomes)": BecomesTrigger,
+    "(crosses)": CrossesTrigger,
+    "(do)": DoStep,
+    "(if)": IfStep,
+    "(lifetime)": Part,
+}
+NAMED: Final[dict[str, type[Part]]] = {"limit": LimitFile, "retract": RetractFile, "crosses": CrossesFile}
+
+
+def workflow_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a workflow file, for editors."""
+    schema = WorkflowFile.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "workflow-1.json", **schema}

@@ -1,0 +1,75 @@
+"""What has to hold before a workflow may move money: bounded, and in a currency that is known to be the account's."""
+
+from collections.abc import Mapping
+from typing import Final, final
+
+from hub.engine.draft import Draft
+from hub.engine.nodes import Location
+from hub.engine.program import Computed, Literally, Value
+from hub.expr import Expression, Kind
+from hub.intents.verbs import Verb
+
+CURRENCY: Final = "account.currency"
+
+
+@final
+class MoneyRules:
+    """`currencies`: those the scope lets through, None if nobody can tell; `base`: aggregates in the base currency."""
+
+    def __init__(
+        self, draft: Draft, currencies: frozenset[object] | None, *, limited: bool, base: frozenset[str]
+    ) -> None:
+        self._draft = draft
+        self._limited = limited
+        self._base = base
+        self._currencies = currencies
+
+    def check(self, step: Location, verb: Verb, params: Mapping[str, Value]) -> None:
+        if not self._limited:
+            self._draft.error(
+                (*step, "do"),
+                f"{verb.name} moves money and the workflow has no `limit`: add one, such as "
+                "`limit: {max: 1, every: 30d}`",
+            )
+        if self._currencies is None:
+            return
+        amount = params.get("amount")
+        location: Location = (*step, "with", "amount")
+        match amount:
+            case Computed(expression=expression):
+                self._computed(location, expression)
+            case Literally():
+                self._plain_number(location)
+            case _:
+                pass
+
+    def _computed(self, location: Location, amount: Expression) -> None:
+        currency = amount.type.currency
+        if currency is not None and self._currencies != frozenset[object]({currency}):
+            self._draft.error(
+                location,
+                f"the amount is in {currency} and the account may be in another currency: add "
+                f'`{CURRENCY} == "{currency}"` to `scope`',
+            )
+        elif any(path in self._base or path.endswith("_base") for path in amount.reads):
+            self._draft.warn(
+                location, "the amount is in the hub's base currency and is paid in the account's"
+            )
+        elif amount.type.kind is not Kind.MONEY:
+            self._plain_number(location)
+
+    def _plain_number(self, location: Location) -> None:
+        if self._currencies is not None and len(self._currencies) != 1:
+            self._draft.warn(
+                location,
+                "the amount is a plain number and is paid in each account's own currency: add "
+                f'`{CURRENCY} == "USD"` to `scope`, or say so with a money parameter',
+            )
+
+
+def pinned_currencies(scope: Expression | None) -> frozenset[object]:
+    """Return the currencies the scope lets through, or nothing where it does not say."""
+    for path, values in scope.equalities if scope is not None else ():
+        if path == CURRENCY:
+            return values
+    return frozenset()

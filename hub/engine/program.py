@@ -1,0 +1,175 @@
+"""A workflow as the engine runs it: loaded, typed, compiled, never changed afterwards."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Literal
+
+from hub.errors import Place
+from hub.expr import Expression
+from hub.intents.verbs import Verb
+from hub.text import Template
+
+
+class Mode(StrEnum):
+    OFF = "off"
+    SHADOW = "shadow"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """From local midnight (or `daily_at`) to the next boundary, by IANA zone: days of 23 and 25 hours included."""
+
+    period: Literal["day", "week", "month", "quarter", "year"]
+    zone: str
+    daily_at: str = "00:00"
+
+
+@dataclass(frozen=True, slots=True)
+class Sliding:
+    """(now - duration, now]."""
+
+    duration: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    pass
+
+
+Window = Calendar | Sliding | Lifetime
+
+
+@dataclass(frozen=True, slots=True)
+class Retract:
+    """An event of type `event` takes back the contribution whose `ref` field equals its own."""
+
+    event: str
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """`id` hashes the definition (source, where, value, function, window, key, retract): workflows share equal ones."""
+
+    id: str
+    name: str
+    source: str
+    function: Literal["sum", "count", "min", "max", "avg"]
+    value: Expression | None
+    where: Expression | None
+    window: Window
+    retract: Retract | None
+
+
+@dataclass(frozen=True, slots=True)
+class OnEvent:
+    id: str
+    event: str  # a type, or a pattern such as trade.*
+    where: Expression | None
+    on_replay: Literal["fire", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Becomes:
+    """Fires when `condition` turns from false to true for a key."""
+
+    id: str
+    condition: Expression
+    on_first: bool
+    on_replay: Literal["fire", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Crosses:
+    """Fires when a sampled field passes `limit`; armed again at `rearm` (the limit itself where none is given)."""
+
+    id: str
+    field: Literal["equity", "floating", "free_margin", "margin_level"]
+    side: Literal["below", "above"]
+    limit: Expression
+    rearm: Expression | None
+    on_first: bool
+
+
+Trigger = OnEvent | Becomes | Crosses
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `max` runs within `every` (None: for ever), per key, or per key and trigger."""
+
+    max: int
+    every: timedelta | None
+    per: Literal["key", "trigger"]
+
+
+@dataclass(frozen=True, slots=True)
+class Literally:
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    expression: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    template: Template
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A mapping or a list whose parts are values themselves."""
+
+    parts: Mapping[str, "Value"] | tuple["Value", ...]
+
+
+Value = Literally | Computed | Rendered | Nested
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """`path` names the step within its workflow, for intent identity: its id, or its position ("2", "2.then.0")."""
+
+    path: str
+    id: str | None
+    verb: Verb
+    params: Mapping[str, Value]
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    path: str
+    id: str | None
+    condition: Expression
+    then: tuple["Step", ...]
+    otherwise: tuple["Step", ...]
+
+
+Step = Do | If
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """`hash` is sha256 of the file's text: a run is pinned to it."""
+
+    id: str
+    title: str
+    owner: str
+    mode: Mode
+    priority: Literal["critical", "normal", "bulk"]
+    scope: Expression | None
+    params: Mapping[str, Decimal | str | bool | timedelta]
+    aggregates: tuple[Aggregate, ...]
+    triggers: tuple[Trigger, ...]
+    limit: Limit | None
+    steps: tuple[Step, ...]
+    hash: str
+    text: str
+    place: Place

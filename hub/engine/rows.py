@@ -1,0 +1,173 @@
+"""What one transaction of the engine writes, as rows; the store knows their columns and nothing of their meaning."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from hub.bus.lease import Lease
+from hub.bus.log import Input, NewInput
+from hub.events.facts import Fact
+from hub.intents.intent import Intent
+
+
+class StateRow(NamedTuple):
+    """One value belonging to one key; `value` None deletes it. `kind` and `name` are the engine's."""
+
+    partition: int
+    key: str
+    kind: int
+    name: str
+    value: bytes | None
+
+
+class SeriesRow(NamedTuple):
+    """One contribution to an aggregate that must be able to let it go again; `value` None deletes it."""
+
+    partition: int
+    key: str
+    name: str
+    at: int
+    ref: str
+    value: str | None
+
+
+class TimerRow(NamedTuple):
+    """`id` makes it unique; `ref` and `kind` are the engine's. Firing appends an input of kind TIMER with this id as ref."""
+
+    partition: int
+    due: int
+    id: str
+    key: str
+    kind: str
+    body: bytes
+
+
+class LevelRow(NamedTuple):
+    """A sampled value somebody waits for. `state`: new (never seen), armed, crossed, or gone (delete it).
+
+    A crossing counts only while its generation is the row's; every change of the row is a new generation.
+    """
+
+    partition: int
+    level_id: str
+    key: str
+    field: str
+    side: str
+    threshold: str
+    rearm: str
+    generation: int
+    state: str
+
+
+class RunRow(NamedTuple):
+    partition: int
+    id: str
+    key: str
+    workflow: str
+    version: str
+    state: str  # running, done, failed
+    at: int
+    body: bytes
+
+
+class TraceRow(NamedTuple):
+    """Why: one decision that fired, armed, was held back or failed. `id` is unique within its input."""
+
+    partition: int
+    n: int
+    id: str
+    workflow: str
+    key: str
+    at: int
+    outcome: str
+    body: bytes
+
+
+class MailRow(NamedTuple):
+    """For another key's partition; (source partition, source n, ordinal) arrives there once and in order."""
+
+    partition: int
+    source_partition: int
+    source_n: int
+    ordinal: int
+    key: str
+    body: bytes
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything one batch of inputs changed, with the position it leaves each partition at: one transaction."""
+
+    positions: dict[int, int] = field(default_factory=dict)
+    states: list[StateRow] = field(default_factory=list)
+    series: list[SeriesRow] = field(default_factory=list)
+    timers: list[TimerRow] = field(default_factory=list)
+    cancelled: list[tuple[int, str]] = field(default_factory=list)  # (partition, timer id)
+    levels: list[LevelRow] = field(default_factory=list)
+    runs: list[RunRow] = field(default_factory=list)
+    intents: list[Intent] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)  # events a workflow or an outcome publishes
+    traces: list[TraceRow] = field(default_factory=list)
+    mail: list[MailRow] = field(default_factory=list)
+
+
+class KeyRows(NamedTuple):
+    states: Sequence[tuple[int, str, bytes]]  # kind, name, value
+    series: Sequence[tuple[str, int, str, str]]  # name, at, ref, value; in order of at
+    levels: Sequence[LevelRow]
+
+
+class EngineStore(Protocol):
+    """Where the engine keeps what it knows. One process owns the partitions; `lease` proves it in every write."""
+
+    async def positions(self, consumer: str) -> list[int]:
+        """Return the last n decided, for every partition."""
+
+    async def load(self, keys: Sequence[tuple[int, str]]) -> Mapping[str, KeyRows]:
+        """Return everything known of each (partition, key); a key nobody knows has no rows."""
+
+    async def keys(self, partition: int, after: str, limit: int) -> list[str]:
+        """Return keys with any state, in order, to walk over a partition."""
+
+    async def commit(self, batch: Batch, lease: Lease) -> None:
+        """Write all of it or nothing. Raises LeaseLost when somebody else owns the partitions now.
+
+        Intents, runs, timers and traces that are there already are left as they are: replay asks for nothing twice.
+        """
+
+    async def fire_timers(self, now_us: int, limit: int) -> int:
+        """Turn due timers, in (due, id) order, into inputs; return how many. A timer fires once."""
+
+    def next_timer(self) -> int | None:
+        """Return when the earliest timer is due, in µs."""
+
+    async def run(self, run_id: str) -> RunRow | None: ...
+
+    async def open_runs(self, partition: int) -> list[RunRow]: ...
+
+    async def levels(self) -> list[LevelRow]:
+        """Return every level, for a watcher that starts."""
+
+    async def save_version(self, version: str, workflow: str, text: str) -> None: ...
+
+    async def version(self, version: str) -> str | None:
+        """Return the text of a workflow by its hash."""
+
+    async def active(self) -> str | None:
+        """Return the manifest of the workflows now live, as `activate` was given it."""
+
+    async def activate(self, manifest: str, inputs: Sequence[NewInput]) -> None:
+        """Write the manifest and one ACTIVATED input per partition in one transaction."""
+
+    async def traces(
+        self, *, workflow: str, key: str, limit: int, before: int | None = None
+    ) -> list[TraceRow]: ...
+
+
+class Inbox(Protocol):
+    """One consumer's place in the log."""
+
+    async def take(self, limit: int) -> list[Input]:
+        """Return the next inputs in order per partition, waiting until there are any; empty when told to stop or wake."""
+
+    def backlog(self) -> int: ...

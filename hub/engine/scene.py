@@ -1,0 +1,194 @@
+"""One input being decided: the key as it stood before and as it stands with what was decided so far."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from hub.bus.log import Input
+from hub.clock import from_us
+from hub.engine.decision import Decision
+from hub.engine.index import NOTHING_BOUND, Candidate, Feed, Plan, Program
+from hub.engine.rows import TimerRow
+from hub.engine.state import NOBODY, AccountRow, Alarm, Cause, KeyState, Total
+from hub.engine.timers import WindowTimer, timer_id
+from hub.engine.windows import Change, Holding
+from hub.errors import HubError
+from hub.events.base import AccountRef
+from hub.events.records import CustomRecord, Envelope
+
+NO_EVENT: Any = CustomRecord({})
+NONE_BROKEN: Mapping[str, str] = {}
+Env = dict[str, object]
+
+
+class Broken(HubError):
+    """Running a trigger failed on our side; the input is decided again without it, so that others are not held up."""
+
+    def __init__(self, part: str, reason: str) -> None:
+        super().__init__(f"{part}: {reason}")
+        self.part = part
+        self.reason = reason
+
+
+class Scene:
+    """Everything a condition may look at. It collects into `decision` and changes nothing else."""
+
+    __slots__ = (
+        "_before",
+        "_env",
+        "_now",
+        "_values",
+        "account",
+        "account_before",
+        "before_at",
+        "body",
+        "bound",
+        "broken",
+        "client",
+        "client_before",
+        "decision",
+        "depth",
+        "envelope",
+        "event",
+        "item",
+        "program",
+        "state",
+    )
+
+    def __init__(
+        self,
+        program: Program,
+        state: KeyState,
+        item: Input,
+        decision: Decision,
+        broken: Mapping[str, str] = NONE_BROKEN,
+    ) -> None:
+        self.program = program
+        self.state = state
+        self.item = item
+        self.decision = decision
+        self.account = self.account_before = state.account or AccountRow(state.server, state.login)
+        self.client = self.client_before = state.client or NOBODY
+        self.envelope: Envelope | None = None
+        self.event: Any = NO_EVENT
+        self.body: bytes | None = None
+        self.depth = 0
+        self.before_at = item.at
+        self.broken = broken
+        self._now: datetime | None = None
+        self._env: Env | None = None
+        self.bound = NOTHING_BOUND  # what the environment is filled with
+        self._values: dict[str, Decimal | int | None] = {}
+        self._before: dict[str, Decimal | int | None] = {}
+
+    @property
+    def now(self) -> datetime:
+        if self._now is None:
+            self._now = from_us(self.item.at)
+        return self._now
+
+    @property
+    def account_ref(self) -> AccountRef:
+        row = self.account
+        return AccountRef(server=row.server, login=row.login, group=row.group, currency=row.currency)
+
+    def holding(self, feed: Feed) -> Holding:
+        total = self.state.values.get(feed.slot)
+        return Holding(total if type(total) is Total else None, self.state.series.get(feed.name))
+
+    def changed(self, feed: Feed, change: Change) -> None:
+        """Take in what this input changes in an aggregate."""
+        decision, name, total = self.decision, feed.name, change.total
+        decision.changes[name] = change
+        self._values[name] = change.value
+        self.bound = NOTHING_BOUND
+        if total is not None:
+            decision.puts[feed.slot] = total
+        if feed.watched:
+            alarm, expiry = self.state.values.get(feed.alarm), change.expiry
+            # A timer that comes first finds what it finds and looks again.
+            if type(alarm) is not Alarm or expiry is None or not self.item.at < alarm.due <= expiry:
+                self.watch_expiry(feed, expiry)
+
+    def value(self, feed: Feed) -> Decimal | int | None:
+        """Return what an aggregate is worth with this input."""
+        values, name = self._values, feed.name
+        if name not in values:
+            values[name] = feed.accumulator.value(self.holding(feed), self.item.at)
+        return values[name]
+
+    def value_before(self, feed: Feed) -> Decimal | int | None:
+        """Return what it was worth before this input."""
+        if feed.name not in self._before:
+            self._before[feed.name] = feed.accumulator.value(self.holding(feed), self.before_at)
+        return self._before[feed.name]
+
+    def base(self) -> Env:
+        """Return the one environment conditions are asked in; it is filled anew for each, and kept by none."""
+        env = self._env
+        if env is None:
+            env = self._env = {"event": self.event, "account": self.account, "client": self.client}
+            if self.program.reads_clock:
+                env["now"] = self.now
+        return env
+
+    def base_for_feeds(self) -> Env:
+        """Return the base environment for aggregates, whose expressions read each its own params beside it."""
+        self.bound = NOTHING_BOUND
+        return self._env or self.base()
+
+    def env(self, candidate: Candidate) -> Env:
+        """Return the base environment with the params and the aggregates one trigger's conditions read."""
+        env = self._env or self.base()
+        binding = candidate.binding
+        if binding is self.bound or binding is NOTHING_BOUND:
+            return env  # filled with that already, or nothing is needed
+        if binding.params is not None:
+            env["params"] = binding.params
+        values = self._values
+        for name, feed in binding.feeds:
+            env[name] = values[feed.name] if feed.name in values else self.value(feed)
+        self.bound = binding
+        return env
+
+    def env_before(self, candidate: Candidate) -> Env:
+        env: Env = {
+            "event": self.event,
+            "account": self.account_before,
+            "client": self.client_before,
+            "params": candidate.plan.params,
+            "now": from_us(self.before_at),
+        }
+        for name, feed in candidate.feeds:
+            env[name] = self.value_before(feed)
+        return env
+
+    def env_for_steps(self, plan: Plan, cause: Cause, results: Mapping[str, Mapping[str, Any]]) -> Env:
+        env: Env = {
+            "event": self.event,
+            "account": self.account,
+            "client": self.client,
+            "params": plan.params,
+            "trigger": cause,
+            "steps": results,
+            "now": self.now,
+        }
+        for name, feed in plan.feeds:
+            env[name] = self.value(feed)
+        return env
+
+    def watch_expiry(self, feed: Feed, expiry: int | None) -> None:
+        """Have one timer wait for an aggregate's next expiry, in the place of the one it has."""
+        alarm = self.state.values.get(feed.alarm)
+        if isinstance(alarm, Alarm):
+            self.decision.writing().cancelled.append(alarm.timer)
+            self.decision.puts[feed.alarm] = None
+        if expiry is None:
+            return
+        name = timer_id(self.state.key, feed.name, expiry)
+        self.decision.puts[feed.alarm] = Alarm(expiry, name)
+        body = WindowTimer(feed.name, expiry)
+        self.decision.writing().timers.append(
+            TimerRow(self.state.partition, expiry, name, self.state.key, "window", body.encoded())
+        )

@@ -1,0 +1,231 @@
+"""What names mean in each place of a workflow file, derived from the models of events, accounts and clients."""
+
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, Final, Literal, Union, final, get_args, get_origin, get_type_hints
+
+from typing_extensions import override
+
+from hub.engine.problems import did_you_mean
+from hub.engine.state import AccountRow, ClientRow
+from hub.events.base import Data
+from hub.events.catalogue import BY_NAME, event_type
+from hub.events.decimals import DecimalText
+from hub.events.risk import LevelCrossed
+from hub.expr import SAMPLED, Kind, Scope, Type
+
+STRING: Final = Type(Kind.STRING)
+NUMBER: Final = Type(Kind.NUMBER)
+MONEY: Final = Type(Kind.MONEY)
+PERCENT: Final = Type(Kind.PERCENT)
+BOOL: Final = Type(Kind.BOOL)
+TIME: Final = Type(Kind.TIME)
+DURATION: Final = Type(Kind.DURATION)
+ANY: Final = Type(Kind.ANY, optional=True)
+
+# A record's decimals do not say what they count: these are money, every other is a plain number.
+_MONEY_FIELDS: Final = frozenset({"balance", "credit", "initial_balance"})
+# Signed decimals of events are money, but for these.
+_PERCENT_FIELDS: Final = frozenset({"margin_level", "level"})
+_OF_NO_UNIT: Final = frozenset(
+    {(LevelCrossed, "value"), (LevelCrossed, "limit")}
+)  # the unit is that of `field`
+_SAMPLED_KINDS: Final = {"margin_level": PERCENT}
+
+_USE_CROSSES: Final = "use a `crosses` trigger, which fires when it passes a limit"
+LATER_ROOTS: Final = frozenset({"position", "symbol", "group", "period", "secrets"})
+ROOTS: Final = frozenset({"event", "account", "client", "params", "trigger", "steps", "now"}) | LATER_ROOTS
+
+
+def type_from(annotation: Any, *, name: str = "", money: bool = False) -> Type:
+    """Return the type of the language for a field of one of our models.
+
+    Their numbers are finite: a decimal of an event matched a pattern of digits, and rows are folded from those.
+    """
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        signed = any(isinstance(m, DecimalText) and m.pattern.startswith("^-?") for m in arguments[1:])
+        return type_from(arguments[0], name=name, money=signed)
+    if origin in {Union, types.UnionType}:
+        members = [member for member in arguments if member is not type(None)]
+        found = type_from(members[0], name=name, money=money) if len(members) == 1 else ANY
+        return found.or_missing() if len(members) < len(arguments) else found
+    if origin is Literal:
+        return STRING
+    if origin is list:
+        return Type(Kind.LIST, item=type_from(arguments[0]))
+    if annotation is Decimal:
+        found = PERCENT if name in _PERCENT_FIELDS else MONEY if money or name in _MONEY_FIELDS else NUMBER
+        return replace(found, finite=True)
+    simple = {str: STRING, int: replace(NUMBER, finite=True), bool: BOOL, datetime: TIME, date: STRING}
+    return simple.get(annotation, ANY)
+
+
+def _fields_of_record(record: type) -> dict[str, Type]:
+    hints = get_type_hints(record, include_extras=True)
+    return {name: type_from(hint, name=name) for name, hint in hints.items() if name != "v"}
+
+
+ACCOUNT: Final = Type(
+    Kind.OBJECT,
+    fields=_fields_of_record(AccountRow)
+    | {
+        name: _SAMPLED_KINDS.get(name, MONEY).or_missing()
+        for name in sorted(path.removeprefix("account.") for path in SAMPLED if path.startswith("account."))
+    },
+)
+_CLIENT: Final = Type(Kind.OBJECT, fields=_fields_of_record(ClientRow))
+_TRIGGER: Final = Type(
+    Kind.OBJECT, fields={"id": STRING, "value": NUMBER.or_missing(), "limit": NUMBER.or_missing(), "at": TIME}
+)
+_ENVELOPE: Final = {"id": STRING, "type": STRING, "timestamp": TIME}
+
+
+@final
+class _Undeclared(Mapping[str, Type]):
+    """The fields of a custom event: any name may be one, and its kind is looked at when the expression runs."""
+
+    @override
+    def __getitem__(self, name: str) -> Type:
+        return _ENVELOPE.get(name, ANY)
+
+    @override
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(_ENVELOPE)
+
+    @override
+    def __len__(self) -> int:
+        return len(_ENVELOPE)
+
+
+def model_fields(model: type[Data]) -> dict[str, Type]:
+    """Return the type of every field of an event's data."""
+    found: dict[str, Type] = {}
+    for name, field in model.model_fields.items():
+        annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+        type_ = NUMBER if (model, name) in _OF_NO_UNIT else type_from(annotation, name=name)
+        found[name] = type_.or_missing() if not field.is_required() and field.default is None else type_
+    return found
+
+
+def matching(name: str) -> tuple[str, ...]:
+    """Return the catalogue's types a name or a pattern such as `trade.*` stands for."""
+    if name.endswith(".*"):
+        return tuple(known for known in BY_NAME if known.startswith(name[:-1]))
+    return (name,) if name in BY_NAME else ()
+
+
+def is_undeclared(name: str) -> bool:
+    """Whether it names custom events, whose fields nobody declared."""
+    return name.startswith("custom.") and (name.endswith(".*") or event_type(name) is not None)
+
+
+@lru_cache(maxsize=512)
+def event_root(names: frozenset[str]) -> Type:
+    """Return the type of `event` where it may be any of the named types or patterns."""
+    if any(is_undeclared(name) for name in names):
+        return Type(Kind.OBJECT, fields=_Undeclared())
+    kinds = [BY_NAME[known] for name in sorted(names) for known in matching(name)]
+    models = list(dict.fromkeys(kind.model for kind in kinds))
+    every = [model_fields(model) for model in models]
+    merged: dict[str, Type] = {}
+    for fields in every:
+        for name, type_ in fields.items():
+            known = merged.get(name, type_)
+            same = replace(known, optional=False) == replace(type_, optional=False)
+            merged[name] = type_.or_missing(known.optional or type_.optional) if same else ANY
+    for name, type_ in merged.items():
+        if not all(name in fields for fields in every):
+            merged[name] = type_.or_missing()
+    return Type(Kind.OBJECT, fields={**merged, **_ENVELOPE})
+
+
+@final
+@dataclass(frozen=True)
+class Scopes:
+    """The scopes of one workflow; each place may read what is known there, and only that."""
+
+    params: Mapping[str, Type]
+    aggregates: Mapping[str, Type]
+
+    @cached_property
+    def _facts(self) -> dict[str, Type]:
+        return {"account": ACCOUNT, "client": _CLIENT, "params": Type(Kind.OBJECT, fields=self.params)}
+
+    @cached_property
+    def scope(self) -> Scope:
+        """Asked before any trigger: about the account and its client."""
+        return Scope({**self._facts, "now": TIME}, hint_for_sampled=_USE_CROSSES)
+
+    def aggregate(self, source: str) -> Scope:
+        return Scope({**self._facts, "event": event_root(frozenset({source}))}, hint_for_sampled=_USE_CROSSES)
+
+    @cached_property
+    def becomes(self) -> Scope:
+        return Scope({**self._facts, **self.aggregates, "now": TIME}, hint_for_sampled=_USE_CROSSES)
+
+    def where(self, event: str) -> Scope:
+        return Scope(
+            {**self._facts, **self.aggregates, "now": TIME, "event": event_root(frozenset({event}))},
+            hint_for_sampled=_USE_CROSSES,
+        )
+
+    @cached_property
+    def level(self) -> Scope:
+        """A limit moves only with what events tell: a sampled or passing value in it would never stand still."""
+        return Scope(
+            {**self._facts, **self.aggregates},
+            hint_for_sampled="a limit is made of values that events tell, such as account.balance",
+        )
+
+    def steps(
+        self, events: frozenset[str], done: tuple[str, ...], *, crossed: bool, certain: bool = True
+    ) -> Scope:
+        """`done` ran before; `crossed`: it starts at crossings; not `certain`: it also starts without an event."""
+        roots = {
+            **self._facts,
+            **self.aggregates,
+            "now": TIME,
+            "trigger": _TRIGGER,
+            "steps": Type(Kind.OBJECT, fields=dict.fromkeys(done, Type(Kind.OBJECT, optional=True))),
+        }
+        if events:
+            roots["event"] = event_root(events).or_missing(not certain)
+        hint = "use trigger.value" if crossed else "use a `crosses` trigger, which brings trigger.value"
+        return Scope(roots, hint_for_sampled=hint)
+
+
+_BELONGS: Final = {
+    "event": "`event` is not known here: only `where`, aggregates and the steps of an event's workflow know it",
+    "trigger": "`trigger` is not known here: only steps know what started them",
+    "steps": "`steps` is not known here: only later steps know what came of earlier ones",
+    "now": "`now` is not known here: the value would have to change without an event",
+}
+
+
+def about_unknown(name: str, aggregates: Mapping[str, Type]) -> str | None:
+    """Return a better sentence for a name that exists, but not in this place or not in this version."""
+    if name in LATER_ROOTS:
+        return f"`{name}` is part of the format but not of this version yet"
+    if name in aggregates:
+        return f"aggregate `{name}` is not known here: read it in triggers and steps"
+    return _BELONGS.get(name)
+
+
+def unknown_event(name: str) -> str | None:
+    """Return what is wrong with the name of an event type, or None."""
+    if matching(name) or is_undeclared(name):
+        return None
+    if name.startswith("custom."):
+        return f"`{name}` is not a name for an event: write custom.something, in letters, digits and _"
+    if name.endswith("*"):
+        return f"no event type fits `{name}`; patterns end in `.*`, such as trade.*"
+    return f"unknown event type `{name}`{did_you_mean(name, BY_NAME) or '; your own begin with custom.'}"

@@ -1,0 +1,194 @@
+"""Contributions to one aggregate of one key, in order of time, with their running sum."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
+from decimal import Context, Decimal
+from typing import NamedTuple
+
+import msgspec
+
+# Sums must not depend on the order they were added in, so they are never rounded: 26 digits a value, any number of them.
+EXACT = Context(prec=80)
+ZERO = Decimal(0)
+_plus = EXACT.add  # each look-up of a method makes another object
+WITHDRAWN = "-"  # the text of a contribution that was taken back before it arrived
+SEPARATOR = "\x1f"  # no text from outside contains a control character
+
+
+class Part(NamedTuple):
+    """One contribution, or several merged into one; in order of (at, ref)."""
+
+    at: int
+    ref: str
+    sum: Decimal
+    counted: int
+    low: Decimal
+    high: Decimal
+
+    @property
+    def text(self) -> str:
+        if self.counted == 1:
+            return format(self.sum, "f")
+        return "|".join(
+            [format(self.sum, "f"), str(self.counted), format(self.low, "f"), format(self.high, "f")]
+        )
+
+
+def single(at: int, ref: str, value: Decimal) -> Part:
+    # Every contribution passes here, and a named tuple's own constructor takes twice as long.
+    return tuple.__new__(Part, (at, ref, value, 1, value, value))
+
+
+def merged(parts: Sequence[Part]) -> Part:
+    """Return several contributions as one that stays as long as the latest of them would."""
+    last = parts[-1]
+    total = ZERO
+    for part in parts:
+        total = EXACT.add(total, part.sum)
+    return Part(
+        last.at,
+        last.ref,
+        total,
+        sum(part.counted for part in parts),
+        min(part.low for part in parts),
+        max(part.high for part in parts),
+    )
+
+
+class Op(msgspec.Struct, frozen=True, gc=False):
+    """One change of a stored contribution: `part` comes in, or with `text` None what stood at (at, ref) goes."""
+
+    at: int
+    ref: str
+    text: str | None
+    part: Part | None
+
+
+class Series:
+    """Kept sorted; the oldest leave from the front without moving the rest."""
+
+    __slots__ = ("_gone", "_parts", "_refs", "count", "oldest", "sum", "withdrawn")
+
+    def __init__(self) -> None:
+        self._parts: list[Part] = []
+        self._gone = 0  # how many at the front have left; the list is cut when they are half of it
+        self._refs: dict[str, list[tuple[int, str]]] | None = None  # made when somebody first asks by ref
+        self.withdrawn: dict[str, int] = {}
+        self.sum = ZERO
+        self.count = 0
+        self.oldest: int | None = None  # when the first of them happened
+
+    def __len__(self) -> int:
+        return len(self._parts) - self._gone
+
+    def __iter__(self) -> Iterator[Part]:
+        parts = self._parts
+        for index in range(self._gone, len(parts)):
+            yield parts[index]
+
+    def until(self, at: int) -> list[Part]:
+        """Return the parts at or before a moment: those a window that starts after it has let go."""
+        parts, start = self._parts, self._gone
+        if start == len(parts) or parts[start].at > at:
+            return []
+        end = bisect_left(parts, at + 1, lo=start, key=_at)
+        return parts[start:end]
+
+    def between(self, start: int, end: int) -> list[Part]:
+        """Return the parts with start <= at < end."""
+        first = bisect_left(self._parts, start, lo=self._gone, key=_at)
+        last = bisect_left(self._parts, end, lo=first, key=_at)
+        return self._parts[first:last]
+
+    def head(self, count: int) -> list[Part]:
+        return self._parts[self._gone : self._gone + count]
+
+    def of_ref(self, ref: str) -> list[Part]:
+        """Return what stands under a ref, its later tellings included."""
+        if self._refs is None:
+            self._refs = {}
+            for part in self:
+                self._refs.setdefault(_base(part.ref), []).append((part.at, part.ref))
+        found = []
+        for at, full in self._refs.get(ref, ()):
+            index = self._find(at, full)
+            if index is not None:
+                found.append(self._parts[index])
+        return found
+
+    def free_ref(self, at: int, ref: str) -> str:
+        """Return the ref, numbered where the same moment already has one of that name."""
+        free, number = ref, 1
+        while self._find(at, free) is not None:
+            number += 1
+            free = f"{ref}{SEPARATOR}{number}"
+        return free
+
+    def load(self, at: int, ref: str, text: str) -> None:
+        if text == WITHDRAWN:
+            self.withdrawn[ref] = at
+        elif "|" in text:
+            total, count, low, high = text.split("|")
+            self._insert(Part(at, ref, Decimal(total), int(count), Decimal(low), Decimal(high)))
+        else:
+            self._insert(single(at, ref, Decimal(text)))
+
+    def apply(self, op: Op) -> None:
+        if op.text == WITHDRAWN:
+            self.withdrawn[op.ref] = op.at
+        elif op.part is not None:
+            self._insert(op.part)
+        else:
+            self._remove(op.at, op.ref)
+
+    def _insert(self, part: Part) -> None:
+        parts = self._parts
+        if parts and part.at <= parts[-1].at and part < parts[-1]:
+            insort(parts, part, lo=self._gone)
+        else:
+            parts.append(part)
+        if self.oldest is None or part.at < self.oldest:
+            self.oldest = part.at
+        if self._refs is not None:
+            self._refs.setdefault(_base(part.ref), []).append((part.at, part.ref))
+        self.sum = _plus(self.sum, part.sum)
+        self.count += part.counted
+
+    def _remove(self, at: int, ref: str) -> None:
+        index = self._find(at, ref)
+        if index is None:
+            if self.withdrawn.get(ref) == at:
+                del self.withdrawn[ref]
+            return
+        part = self._parts[index]
+        if index == self._gone:
+            self._gone += 1
+            if self._gone * 2 > len(self._parts):
+                del self._parts[: self._gone]
+                self._gone = 0
+        else:
+            del self._parts[index]
+        self.oldest = self._parts[self._gone].at if self._gone < len(self._parts) else None
+        if self._refs is not None:
+            base = _base(ref)
+            left = self._refs[base]
+            left.remove((at, ref))
+            if not left:
+                del self._refs[base]
+        self.sum = EXACT.subtract(self.sum, part.sum)
+        self.count -= part.counted
+
+    def _find(self, at: int, ref: str) -> int | None:
+        parts = self._parts
+        index = bisect_left(parts, (at, ref), lo=self._gone)
+        if index < len(parts) and parts[index].at == at and parts[index].ref == ref:
+            return index
+        return None
+
+
+def _at(part: Part) -> int:
+    return part.at
+
+
+def _base(ref: str) -> str:
+    return ref.partition(SEPARATOR)[0]

@@ -1,0 +1,280 @@
+"""The stage a story is told on: the real engine, a store in memory, a clock that moves when it is told to."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import msgspec
+from pydantic import ValidationError
+
+from hub.bus.lease import Lease
+from hub.bus.log import Input, InputKind, NewInput
+from hub.clock import ManualClock, to_us
+from hub.engine.decide import OBSERVED
+from hub.engine.decision import Verdict, decode_trace
+from hub.engine.index import Program
+from hub.engine.levels import Sample, crossings, observations
+from hub.engine.loop import EngineLoop
+from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
+from hub.engine.program import Workflow
+from hub.engine.rows import LevelRow
+from hub.engine.storybook import Given, StoryAccount, StoryEvent, StorySample, extras
+from hub.engine.why import MOST_TRACES, why
+from hub.errors import HubError
+from hub.events.account import AccountChanged, ClientChanged
+from hub.events.base import AccountRef, Data
+from hub.events.catalogue import BY_NAME, EventType, event_type
+from hub.events.facts import Fact, make_fact
+from hub.events.risk import LevelCrossed
+from hub.ids import account_key, partition_of
+from hub.intents.intent import Intent, State
+from hub.intents.outcome import Outcome, encode_outcome
+from hub.intents.verbs import VERBS
+
+LEASE = Lease("engine", "story", 1, 2**62)
+MOST_ROUNDS = 200
+# What a story need not say of an event: a step states only what matters to it.
+USUAL: Mapping[str, Any] = {
+    "symbol": "EURUSD",
+    "side": "buy",
+    "lots": "1",
+    "price": "1.1",
+    "amount": "1",
+    "client": "client-1",
+    "request": "request-1",
+    "kind": "correction",
+    "connector": "story",
+    "lots_before": "1",
+    "lots_after": "2",
+}
+NUMBERS = ("deal", "position", "ticket", "order")
+FIRST_NUMBER = 9_000_000
+
+
+class StageError(HubError):
+    """The story itself cannot be told as it is written."""
+
+
+class Stage:
+    def __init__(self, workflow: Workflow, begins: datetime, given: Given) -> None:
+        self.clock = ManualClock(begins)
+        self.log = MemoryLog(self.clock)
+        self.store = MemoryEngineStore(self.log)
+        self._workflow = workflow
+        self._given = given
+        self._program = Program([workflow])
+        self._loop, self._inbox = self._start()
+        self._seen: set[str] = set()
+        self._answered: set[str] = set()
+        self._last_event: Input | None = None
+        self._last_sample: Sample | None = None
+        self._next_number = FIRST_NUMBER
+
+    async def open(self) -> None:
+        """Activate the workflow and tell the hub who the story is about."""
+        await self._loop.activate([self._workflow])
+        account = self._given.account
+        fields = extras(account)
+        if fields:
+            changed = {name: {"after": value} for name, value in _flat(fields).items()}
+            await self._append("account.updated", AccountChanged, {"changed": changed}, account)
+        client = self._given.client
+        if client is not None:
+            changed = {name: {"after": value} for name, value in _flat(extras(client)).items()}
+            data = {"client": client.id, "changed": changed}
+            await self._append("client.updated", ClientChanged, data, account)
+        await self._settle()
+
+    async def until(self, at: datetime) -> None:
+        """Move to a time, firing each timer on the way at its own."""
+        target = to_us(at)
+        if target < self.clock.now_us():
+            raise StageError(f"{at.isoformat()} lies before the step before it: a story goes forward")
+        while (due := self.store.next_timer()) is not None and due <= target:
+            await self._move(due)
+            await self.store.fire_timers(self.clock.now_us(), 1)
+            await self._settle()
+        await self._move(target)
+
+    async def happens(self, event: StoryEvent) -> None:
+        kind = event_type(event.type)
+        if kind is None:
+            raise StageError(f"unknown event type {event.type}")
+        data = extras(event)
+        for name, field in kind.model.model_fields.items():
+            if name in NUMBERS and name not in data:
+                self._next_number += 1
+                data[name] = self._next_number
+            elif name not in data and field.is_required() and name in USUAL:
+                data[name] = USUAL[name]
+        if "client" in data and self._given.client is not None and "client" not in extras(event):
+            data["client"] = self._given.client.id
+        self._last_event = (
+            await self._append(event.type, kind.model, data, event.account, event) or self._last_event
+        )
+        await self._settle()
+
+    async def sampled(self, sample: StorySample) -> None:
+        """Compare a sample with the account's levels, as the hub's watcher does, until nothing more comes of it."""
+        values = self._last_sample = Sample(**sample.model_dump(exclude={"account"}))
+        account = sample.account or self._given.account
+        key = account_key(account.server, account.login)
+        for _ in range(MOST_ROUNDS):
+            levels = [level for level in self.store.level_rows.values() if level.key == key]
+            first = observations(levels, values)
+            if first:
+                body = msgspec.json.encode([each._asdict() for each in first])
+                partition = partition_of(account.server, account.login)
+                command = NewInput(partition, InputKind.COMMAND, key, OBSERVED, body)
+                await self.log.append((), inputs=(command,))
+            found = crossings(levels, values)
+            for level, edge, value in found:
+                await self._cross(account, level, edge, value, degraded=sample.degraded)
+            if not first and not found:
+                return
+            await self._settle()
+
+    async def restart(self) -> None:
+        """Start another engine on the same log and store, as after a crash: all it had in memory is gone."""
+        self._loop, self._inbox = self._start(await self.store.positions("engine"))
+        await self._settle()
+
+    def unseen(self) -> list[Intent]:
+        """Return what was asked for since the last time somebody looked."""
+        fresh = [intent for key, intent in self.store.intents.items() if key not in self._seen]
+        self._seen.update(intent.key for intent in fresh)
+        return sorted(fresh, key=lambda intent: (intent.at, intent.key))
+
+    async def reasons(self) -> list[str]:
+        """Return why: what was held back or failed, then how each trigger stands with the last event."""
+        account = self._given.account
+        key = account_key(account.server, account.login)
+        answer = await why(
+            self.store,
+            self._program,
+            self._workflow.id,
+            key,
+            now_us=self.clock.now_us(),
+            event=self._last_event,
+            sample=self._last_sample,
+        )
+        everything = await self.store.traces(workflow=self._workflow.id, key=key, limit=MOST_TRACES)
+        told = [(row.outcome, decode_trace(row.body)) for row in everything]
+        held = [
+            f"{trace.trigger}: {trace.reason}"
+            for outcome, trace in told
+            if outcome in {Verdict.HELD_BACK, Verdict.FAILED}
+        ]
+        return held + [f"{each.trigger}: {each.reason}" for each in answer.standing]
+
+    def _start(self, positions: list[int] | None = None) -> tuple[EngineLoop, MemoryInbox]:
+        inbox = MemoryInbox(self.log, positions or [0] * 64)
+        loop = EngineLoop(self.store, inbox, self.clock, lambda: LEASE, lambda _text, _id: self._workflow)
+        return loop, inbox
+
+    async def _move(self, target: int) -> None:
+        await self.clock.advance(timedelta(microseconds=max(target - self.clock.now_us(), 0)))
+
+    async def _settle(self) -> None:
+        """Let the engine decide all there is, answering what it asks of the broker's manager, until nothing is left."""
+        for _ in range(MOST_ROUNDS):
+            while self._inbox.backlog() or self._loop.waiting:
+                await self._loop.step()
+            if not await self._answer():
+                return
+        raise StageError(f"still busy after {MOST_ROUNDS} rounds: does the workflow set itself off?")
+
+    async def _answer(self) -> bool:
+        """Tell the engine what became of its manager actions, as the story says; True when there was any."""
+        waiting = [
+            intent
+            for key, intent in self.store.intents.items()
+            if key not in self._answered and intent.state is State.READY and VERBS[intent.verb].is_manager
+        ]
+        for intent in waiting:
+            self._answered.add(intent.key)
+            state = self._given.answers.get(intent.verb, "applied")
+            self._next_number += 1
+            outcome = Outcome(
+                intent=intent.key,
+                verb=intent.verb,
+                state=state,
+                ticket=self._next_number if state == "applied" else None,
+                reason="" if state == "applied" else "as the story says",
+            )
+            told = NewInput(
+                intent.partition, InputKind.OUTCOME, intent.account, intent.key, encode_outcome(outcome)
+            )
+            await self.log.append((), inputs=(told,))
+        return bool(waiting)
+
+    async def _cross(
+        self, account: StoryAccount, level: LevelRow, edge: str, value: Decimal, *, degraded: bool
+    ) -> None:
+        name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
+        data = {
+            "level_id": level.level_id,
+            "generation": level.generation,
+            "field": level.field,
+            "edge": edge,
+            "side": level.side,
+            "value": value,
+            "limit": Decimal(level.threshold),
+            "sampled_at": self.clock.now(),
+            "sample_age_ms": 0,
+        }
+        told = StoryEvent(
+            type=name, degraded=degraded, dedupe_key=f"{level.level_id}:{level.generation}:{edge}"
+        )
+        await self._append(name, LevelCrossed, data, account, told)
+
+    async def _append(
+        self,
+        name: str,
+        model: type[Data],
+        data: Mapping[str, Any],
+        account: StoryAccount | None,
+        event: StoryEvent | None = None,
+    ) -> Input | None:
+        who = account or self._given.account
+        kind: EventType | None = BY_NAME.get(name) or event_type(name)
+        assert kind is not None
+        try:
+            checked = model.model_validate(data)
+            reference = AccountRef(server=who.server, login=who.login)
+        except ValidationError as problem:
+            _refuse(name, problem)
+        fact: Fact = make_fact(
+            kind,
+            name,
+            checked,
+            timestamp=(event.timestamp if event is not None else None) or self.clock.now(),
+            received_us=self.clock.now_us(),
+            source="story",
+            account=reference,
+            dedupe_key=event.dedupe_key if event is not None else None,
+            replayed=event.replayed if event is not None else False,
+            degraded=event.degraded if event is not None else False,
+        )
+        answer = (await self.log.append((fact,)))[0]
+        return None if answer.duplicate else await self.log.find(fact.key)
+
+
+def _refuse(name: str, problem: ValidationError) -> NoReturn:
+    first = problem.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    raise StageError(f"{name}: {where}: {first['msg']}") from problem
+
+
+def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields as an event names them: attributes one by one, a list as words, a time as text."""
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{part}": inner for part, inner in value.items()}
+        elif isinstance(value, list):
+            flat[name] = ", ".join(str(part) for part in value)
+        else:
+            flat[name] = value
+    return flat

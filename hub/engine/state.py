@@ -1,0 +1,246 @@
+"""What the engine knows of one key: frozen records by kind and name, and the contributions its windows may let go."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+
+from hub.engine.rows import KeyRows
+from hub.engine.series import Series
+
+NEVER = 2**63  # later than any moment
+
+
+class Kind(IntEnum):
+    """Written into the store: never renumbered."""
+
+    ACCOUNT = 1
+    CLIENT = 2
+    TOTAL = 3
+    EDGE = 4
+    FIRES = 5
+    LEVEL = 6
+    RUN = 7
+    ALARM = 8
+    PROGRAM = 9
+
+
+# Rows hold JSON's values and never each other, so no cycle can run through them: `gc=False` spares the collector
+# from looking at each one that an event replaces.
+class AccountRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """An account as its events told it. A field nobody has told yet is None: unknown, never a guess."""
+
+    server: str
+    login: int
+    v: int = 1
+    platform: str | None = None
+    group: str | None = None
+    currency: str | None = None
+    digits: int | None = None
+    leverage: int | None = None
+    type: str | None = None
+    program: str | None = None
+    phase: str | None = None
+    status: str | None = None
+    enabled: bool | None = None
+    trading_enabled: bool | None = None
+    country: str | None = None
+    balance: Decimal | None = None
+    credit: Decimal | None = None
+    initial_balance: Decimal | None = None
+    open_positions: int | None = None
+    open_lots: Decimal | None = None
+    registered_at: datetime | None = None
+    last_trade_at: datetime | None = None
+    tags: list[str] | None = None
+    attributes: dict[str, Any] = {}
+
+
+class ClientRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The client behind an account, as `client.*` events naming that account told it."""
+
+    v: int = 1
+    id: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    language: str | None = None
+    country: str | None = None
+    timezone: str | None = None
+    consent_marketing: bool | None = None
+    kyc: str | None = None
+    ib: str | None = None
+    tags: list[str] | None = None
+    attributes: dict[str, Any] = {}
+    accounts: list[str] | None = None
+
+
+NOBODY = ClientRow()
+
+
+class Bucket(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One period's running value; `low` and `high` are kept only where the aggregate asks for them."""
+
+    start: int
+    sum: Decimal
+    count: int
+    low: Decimal | None = None
+    high: Decimal | None = None
+
+
+class Total(msgspec.Struct, frozen=True, gc=False):
+    """A calendar or lifetime aggregate: its current and previous periods, oldest first."""
+
+    buckets: tuple[Bucket, ...]
+    v: int = 1
+
+
+class Edge(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """How a condition last stood (None: not known, or its scope was left) and how often it has fired."""
+
+    value: bool | None
+    number: int
+    v: int = 1
+
+
+class Fires(msgspec.Struct, frozen=True, gc=False):
+    """When a limited workflow ran: the latest instants (µs), as many as its limit counts."""
+
+    at: tuple[int, ...]
+    v: int = 1
+
+
+class Level(msgspec.Struct, frozen=True, gc=False):
+    """A watched level and the trigger it belongs to. A gone level stays, because its generation only grows."""
+
+    workflow: str
+    trigger: str
+    field: str
+    side: str
+    threshold: str
+    rearm: str
+    generation: int
+    state: str  # new, armed, crossed, gone
+    v: int = 1
+
+
+class Alarm(msgspec.Struct, frozen=True, gc=False):
+    """The timer that waits for an aggregate's next expiry."""
+
+    due: int
+    timer: str
+    v: int = 1
+
+
+class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a run was started by, as the root `trigger` shows it; `at` is the moment of the decision."""
+
+    id: str
+    at: datetime
+    value: Decimal | None = None
+    limit: Decimal | None = None
+
+
+NO_EVENT = msgspec.Raw(b"null")
+
+
+class OpenRun(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A run that waits for the outcome of `waiting`: enough to carry on with the version it started with."""
+
+    id: str
+    workflow: str
+    version: str
+    cause: Cause
+    at: int
+    position: int
+    waiting: str
+    verb: str
+    params: msgspec.Raw
+    results: dict[str, dict[str, Any]]
+    caused_by: str
+    depth: int
+    semantics: int
+    event: msgspec.Raw = NO_EVENT
+    v: int = 1
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """Which set of workflows decides a partition, by the hash its text is stored under."""
+
+    hash: str
+    v: int = 1
+
+
+Value = AccountRow | ClientRow | Total | Edge | Fires | Level | Alarm | OpenRun | Manifest
+Slot = tuple[int, str]
+
+ACCOUNT: Slot = (Kind.ACCOUNT.value, "")  # plain numbers: an enum hashes more slowly
+CLIENT: Slot = (Kind.CLIENT.value, "")
+
+_decoders: dict[int, msgspec.json.Decoder[Any]] = {
+    Kind.ACCOUNT: msgspec.json.Decoder(AccountRow),
+    Kind.CLIENT: msgspec.json.Decoder(ClientRow),
+    Kind.TOTAL: msgspec.json.Decoder(Total),
+    Kind.EDGE: msgspec.json.Decoder(Edge),
+    Kind.FIRES: msgspec.json.Decoder(Fires),
+    Kind.LEVEL: msgspec.json.Decoder(Level),
+    Kind.RUN: msgspec.json.Decoder(OpenRun),
+    Kind.ALARM: msgspec.json.Decoder(Alarm),
+    Kind.PROGRAM: msgspec.json.Decoder(Manifest),
+}
+encode_value = msgspec.json.Encoder(decimal_format="string").encode
+
+
+def decode_value(kind: int, value: bytes) -> Value:
+    decoded: Value = _decoders[kind].decode(value)
+    return decoded
+
+
+class KeyState:
+    """Everything of one key in memory. Only `hub.engine.decision.apply` changes it, after a decision was made."""
+
+    __slots__ = ("account", "alarm_due", "client", "key", "login", "partition", "series", "server", "values")
+
+    def __init__(self, partition: int, key: str) -> None:
+        self.partition = partition
+        self.key = key
+        server, _, login = key.rpartition(":")
+        self.server = server
+        self.login = int(login) if login.isdecimal() else 0
+        self.values: dict[Slot, Value] = {}
+        self.account: AccountRow | None = None  # these two stand among the values as well
+        self.client: ClientRow | None = None
+        self.series: dict[str, Series] = {}
+        self.alarm_due = NEVER  # the earliest of the alarms: nothing runs out before it
+
+    @classmethod
+    def from_rows(cls, partition: int, key: str, rows: KeyRows) -> "KeyState":
+        state = cls(partition, key)
+        for kind, name, value in rows.states:
+            if kind in _decoders:  # a kind a newer hub wrote is none of our business
+                state.values[(kind, name)] = decode_value(kind, value)
+        for name, at, ref, text in rows.series:
+            series = state.series.get(name)
+            if series is None:
+                series = state.series[name] = Series()
+            series.load(at, ref, text)
+        state.note_rows()
+        state.set_alarm()
+        return state
+
+    def note_rows(self) -> None:
+        account, client = self.values.get(ACCOUNT), self.values.get(CLIENT)
+        self.account = account if isinstance(account, AccountRow) else None
+        self.client = client if isinstance(client, ClientRow) else None
+
+    def of_kind(self, kind: Kind) -> Iterable[tuple[str, Value]]:
+        return [(name, value) for (k, name), value in self.values.items() if k == kind]
+
+    def set_alarm(self) -> None:
+        self.alarm_due = min(
+            (value.due for value in self.values.values() if isinstance(value, Alarm)), default=NEVER
+        )

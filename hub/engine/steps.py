@@ -1,0 +1,113 @@
+"""One step's parameters: from the workflow's values to JSON the verb's model has checked."""
+
+from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from hub.engine.program import Computed, Do, Literally, Nested, Rendered, Value
+from hub.engine.scene import Env
+from hub.errors import HubError
+from hub.expr import UNKNOWN
+from hub.intents.verbs import Params, Risk, Verb
+from hub.text import TextError, one_line
+
+MAX_PARAMS_BYTES = 64 * 1024
+DEFAULT_DIGITS = 2
+MANY_LINES = frozenset({"text"})
+
+
+class StepFailed(HubError):
+    """The step cannot be carried out, now or later: `reason` is for a person."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NothingToDo(HubError):
+    """The step came to nothing, which is no failure: an amount of zero."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def parameters(do: Do, env: Env, digits: int | None) -> Params:
+    """Return the step's parameters, checked. Raises StepFailed, or NothingToDo for an amount that is not above 0."""
+    values = {name: resolve(value, env, name) for name, value in do.params.items()}
+    if do.verb.risk is Risk.MONEY and "amount" in values:
+        values["amount"] = _amount(values["amount"], DEFAULT_DIGITS if digits is None else digits, do.verb)
+    model = do.verb.params
+    for name in _integers(model) & values.keys():
+        values[name] = _integer(values[name])
+    try:
+        params = model.model_validate(values)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise StepFailed(f"{where}: {first['msg']}") from problem
+    return params
+
+
+def encoded(params: Params) -> bytes:
+    body = params.model_dump_json(exclude_none=True, by_alias=True).encode()
+    if len(body) > MAX_PARAMS_BYTES:
+        raise StepFailed(f"its parameters take {len(body)} bytes: at most {MAX_PARAMS_BYTES} are sent")
+    return body
+
+
+def resolve(value: Value, env: Env, name: str) -> Any:
+    """Return what a value of a workflow file stands for now. A missing value fails the step: never a guess."""
+    match value:
+        case Literally(value=literal):
+            return literal
+        case Computed(expression=expression):
+            found = expression.evaluate(env)
+            if found is UNKNOWN:
+                raise StepFailed(f"{name}: {expression.explain(env)}")
+            return found
+        case Rendered(template=template):
+            try:
+                text = template.render(env)
+            except TextError as problem:
+                raise StepFailed(f"{name}: {problem.message}") from problem
+            return text if name in MANY_LINES else one_line(text)
+        case Nested(parts=parts):
+            if isinstance(parts, Mapping):
+                return {key: resolve(part, env, f"{name}.{key}") for key, part in parts.items()}
+            return [resolve(part, env, f"{name}[{index}]") for index, part in enumerate(parts)]
+
+
+def _amount(value: Any, digits: int, verb: Verb) -> Decimal:
+    """Return money as it is booked: rounded half up to the digits of the account's currency."""
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
+        raise StepFailed(f"amount: {value!r} is not a number")
+    try:
+        amount = Decimal(value).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP)
+    except InvalidOperation as problem:
+        raise StepFailed(f"amount: {value} cannot be booked with {digits} digits") from problem
+    if amount <= 0:
+        raise NothingToDo(f"{verb.name}: the amount is {format(amount, 'f')}, not above 0")
+    return amount
+
+
+@lru_cache(maxsize=256)
+def _integers(model: type[BaseModel]) -> frozenset[str]:
+    """Return the fields that take whole numbers: expressions compute decimals."""
+    return frozenset(
+        name
+        for name, field in model.model_fields.items()
+        if field.annotation is int or int in get_args(field.annotation) or _annotated_int(field.annotation)
+    )
+
+
+def _annotated_int(annotation: Any) -> bool:
+    return any(get_args(part)[:1] == (int,) for part in get_args(annotation))
+
+
+def _integer(value: Any) -> Any:
+    whole = isinstance(value, Decimal) and value == value.to_integral_value()
+    return int(value) if whole else value

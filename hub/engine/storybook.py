@@ -1,0 +1,207 @@
+"""The story file `NAME.test.yaml`: its models, and reading it with places."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from hub.engine.problems import Problem, Problems
+from hub.engine.yaml import MAX_BYTES, read
+from hub.errors import Place
+
+SUFFIXES = (".test.yaml", ".test.yml")
+MAX_STORIES = 200
+MAX_STEPS = 500
+
+
+def _moment(value: object) -> object:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time names its offset from UTC, as in 2026-03-02T10:00+02:00")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_aware)]
+Amount = Annotated[Decimal, Field(max_digits=28)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoryAccount(BaseModel):
+    """Who the story is about; every other field is what the account looks like when it begins."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    server: str = "live-1"
+    login: int = 1001
+
+
+class StoryClient(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    id: str = "client-1"
+
+
+class Given(Strict):
+    """`answers`: what becomes of the manager actions asked for; applied, where nothing is said."""
+
+    account: StoryAccount = StoryAccount()
+    client: StoryClient | None = None
+    answers: dict[str, Literal["applied", "rejected", "parked"]] = {}
+
+
+class StoryEvent(BaseModel):
+    """What happens; everything but the fields named here is its data. `timestamp`: when, if not at the step's time."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str
+    account: StoryAccount | None = None
+    timestamp: Moment | None = None
+    replayed: bool = False
+    degraded: bool = False
+    dedupe_key: str | None = None
+
+
+class StorySample(Strict):
+    equity: Amount | None = None
+    balance: Amount | None = None
+    floating: Amount | None = None
+    margin: Amount | None = None
+    free_margin: Amount | None = None
+    margin_level: Amount | None = None
+    degraded: bool = False
+    account: StoryAccount | None = None
+
+
+class Expected(BaseModel):
+    """One intent: `action` (or `verb`), and of its account, key, state and parameters those that are named."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    action: str | None = None
+    verb: str | None = None
+    login: int | None = None
+    server: str | None = None
+    key: str | None = None
+    state: str | None = None
+
+
+class StoryStep(Strict):
+    """What happens at a time, and what it is expected to lead to; without `at`, right after the step before."""
+
+    at: Moment | None = None
+    event: StoryEvent | None = None
+    sample: StorySample | None = None
+    restart: str | bool | None = None
+    expect: list[Expected] | None = None
+    expect_none: Literal[True] | None = None
+    why: str | None = None
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> "StoryStep":
+        if sum(part is not None for part in (self.event, self.sample, self.restart)) > 1:
+            raise ValueError("one thing happens in a step: event, sample or restart")
+        if self.expect is not None and self.expect_none is not None:
+            raise ValueError("a step expects intents or none, not both")
+        if self.why is not None and self.expect_none is None:
+            raise ValueError("`why` says the reason beside expect_none: true")
+        return self
+
+
+class Story(Strict):
+    name: str
+    given: Given = Given()
+    story: Annotated[list[StoryStep], Field(min_length=1, max_length=MAX_STEPS)]
+
+
+class StoryFile(Strict):
+    workflow: str
+    tests: Annotated[list[Story], Field(min_length=1, max_length=MAX_STORIES)]
+
+
+@dataclass(frozen=True, slots=True)
+class Storybook:
+    """A story file that was read; `places[i]` is where test i stands."""
+
+    path: str
+    file: StoryFile | None
+    places: tuple[Place, ...]
+    problems: tuple[Problem, ...]
+
+
+def read_stories(text: str, path: str) -> Storybook:
+    problems = Problems()
+    document = read(text, path, problems)
+    if document is None:
+        return Storybook(path, None, (), tuple(problems))
+    try:
+        file = StoryFile.model_validate(document.data())
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=False):
+            place = document.place(detail["loc"])
+            problems.error(place, f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}")
+        return Storybook(path, None, (), tuple(problems))
+    places = tuple(document.place(("tests", number)) for number in range(len(file.tests)))
+    return Storybook(path, None if problems.fatal else file, places, tuple(problems))
+
+
+def read_story_file(path: Path) -> Storybook:
+    top = Place(str(path), 1, 1)
+    try:
+        raw = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
+    except OSError as error:
+        return Storybook(str(path), None, (), (Problem(top, f"cannot be read: {error.strerror or error}"),))
+    if raw is None:
+        return Storybook(str(path), None, (), (Problem(top, f"more than {MAX_BYTES // 1024} KiB: split it"),))
+    try:
+        return read_stories(raw.decode("utf-8-sig"), str(path))
+    except UnicodeDecodeError as error:
+        return Storybook(str(path), None, (), (Problem(top, f"not valid UTF-8 at byte {error.start}"),))
+
+
+def story_files(paths: list[Path]) -> Iterator[Path]:
+    """Yield the story files in folders and files given; for a workflow's file, the stories beside it."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(found for found in path.rglob("*") if found.name.endswith(SUFFIXES))
+        elif path.name.endswith(SUFFIXES):
+            yield path
+        else:
+            yield from (
+                beside for suffix in SUFFIXES if (beside := path.with_name(path.stem + suffix)).exists()
+            )
+
+
+def workflow_beside(path: Path) -> Path:
+    """Return the file of the workflow a story file tells of."""
+    name = path.name
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    for ending in (".yaml", ".yml"):
+        found = path.with_name(name + ending)
+        if found.exists():
+            return found
+    return path.with_name(name + ".yaml")
+
+
+def extras(model: BaseModel) -> dict[str, Any]:
+    """Return the fields a model takes without declaring them."""
+    return dict(model.model_extra or {})

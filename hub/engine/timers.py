@@ -1,0 +1,21 @@
+"""What the engine's timers carry, and how they are named."""
+
+from hashlib import sha256
+
+import msgspec
+
+
+class WindowTimer(msgspec.Struct, frozen=True):
+    """Wakes a key when its aggregate lets a contribution go."""
+
+    aggregate: str
+    due: int
+    kind: str = "window"
+
+    def encoded(self) -> bytes:
+        return msgspec.json.encode(self)
+
+
+def timer_id(key: str, aggregate: str, due: int) -> str:
+    """Return the id of one expiry; the due time is part of it, so a moved timer is another timer."""
+    return "tmr_" + sha256(f"{key}\0{aggregate}\0{due}".encode()).hexdigest()[:32]

@@ -1,0 +1,167 @@
+"""Asking a trigger: scope, edge, limit, then the run. The first no is the reason."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from hub.clock import MICROSECOND, iso
+from hub.engine.decision import Trace, Verdict
+from hub.engine.index import Candidate, quoted
+from hub.engine.program import Becomes, Limit, OnEvent
+from hub.engine.runs import begin
+from hub.engine.scene import Broken, Scene
+from hub.engine.state import Cause, Edge, Fires, Kind
+from hub.expr import UNKNOWN
+
+MAX_DEPTH = 8
+UNTOUCHED = Edge(None, 0)
+
+
+def on_event(scene: Scene, candidate: Candidate, trigger: OnEvent, *, in_scope: bool) -> None:
+    """Fire when the event is one the trigger waits for; `in_scope`: the index has proved its scope already."""
+    env = scene.env(candidate)
+    if not in_scope and candidate.gate is not None and candidate.gate.test(env) is not True:
+        return
+    if trigger.where is not None and trigger.where.test(env) is not True:
+        return
+    assert scene.envelope is not None
+    reason = trigger.where.explain(env) if trigger.where is not None else f"{scene.envelope.type} came in"
+    fire(scene, candidate, scene.envelope.id, Cause(trigger.id, scene.now), reason, trigger.on_replay)
+
+
+def becomes(scene: Scene, candidate: Candidate, trigger: Becomes, *, in_scope: bool) -> None:
+    """Fire when the condition turns true. Where nothing is stored, how it stood before this input is worked out."""
+    env = scene.env(candidate)
+    stored = scene.state.values.get(candidate.edge)
+    edge = stored if type(stored) is Edge else UNTOUCHED
+    puts = scene.decision.puts
+    if not in_scope and candidate.gate is not None and candidate.gate.test(env) is not True:
+        if edge.value is not None:
+            puts[candidate.edge] = Edge(None, edge.number)  # out of scope nobody follows it: forget
+        return
+    now = trigger.condition.test(env)
+    if now is False and edge.value is not True:
+        return
+    before = trigger.condition.test(scene.env_before(candidate)) if edge.value is None else edge.value
+    if now is UNKNOWN:
+        if edge.value is None and before is False:
+            puts[candidate.edge] = Edge(False, edge.number)  # so that unknown in between hides no turn
+        return
+    if now is False:
+        puts[candidate.edge] = Edge(False, edge.number)
+        _armed(scene, candidate, trigger.condition.explain(env), edge.number)
+        return
+    if before is True:
+        return
+    if before is UNKNOWN and not trigger.on_first:
+        puts[candidate.edge] = Edge(True, edge.number)
+        return
+    number = edge.number + 1
+    puts[candidate.edge] = Edge(True, number)
+    cause = Cause(trigger.id, scene.now)
+    fire(scene, candidate, str(number), cause, trigger.condition.explain(env), trigger.on_replay)
+
+
+def realign_edge(scene: Scene, candidate: Candidate) -> None:
+    """Take over an edge as the condition stands now: an edited condition neither fires nor keeps the old answer."""
+    edge = scene.state.values.get(candidate.edge)
+    if isinstance(candidate.trigger, Becomes) and isinstance(edge, Edge) and edge.value is not None:
+        truth = candidate.trigger.condition.test(scene.env(candidate))
+        if isinstance(truth, bool) and truth is not edge.value:
+            scene.decision.puts[candidate.edge] = Edge(truth, edge.number)
+
+
+def fire_crossing(
+    scene: Scene, candidate: Candidate, *, value: Decimal | None, limit: Decimal | None, reason: str
+) -> None:
+    """Go the way of any trigger for a level that was passed; the run is numbered as an edge."""
+    env = scene.env(candidate)
+    scope = candidate.gate
+    if scope is not None and scope.test(env) is not True:
+        return
+    stored = scene.state.values.get(candidate.edge)
+    number = (stored.number if isinstance(stored, Edge) else 0) + 1
+    scene.decision.puts[candidate.edge] = Edge(True, number)
+    cause = Cause(candidate.trigger.id, scene.now, value, limit)
+    fire(scene, candidate, str(number), cause, reason, "fire")
+
+
+def fire(
+    scene: Scene, candidate: Candidate, cause_name: str, cause: Cause, reason: str, on_replay: str
+) -> None:
+    """Start the run unless something holds it back, and keep the reason either way."""
+    if on_replay == "skip" and scene.envelope is not None and scene.envelope.flags.replayed:
+        return  # history counts and starts nothing; a reason for each of a million events would help nobody
+    plan = candidate.plan
+    run_id = "/".join(
+        [plan.prefix[:-1], quoted(scene.state.key), quoted(candidate.trigger.id), quoted(cause_name)]
+    )
+    held = _held_back(scene, candidate)
+    event = scene.envelope.id if scene.envelope is not None else None
+    if held is not None:
+        trace = Trace(candidate.trigger.id, held, event, mode=plan.workflow.mode.value)
+        scene.decision.trace(
+            plan.workflow.id, f"{candidate.trigger.id}/{cause_name}", Verdict.HELD_BACK, trace
+        )
+        return
+    broken = scene.broken.get(candidate.part)
+    if broken is not None:
+        trace = Trace(candidate.trigger.id, broken, event, run_id, mode=plan.workflow.mode.value)
+        scene.decision.trace(plan.workflow.id, f"{candidate.trigger.id}/{cause_name}", Verdict.FAILED, trace)
+        return
+    try:
+        begin(scene, plan, run_id, cause, reason)
+    except Exception as problem:
+        raise Broken(candidate.part, f"{type(problem).__name__}: {problem}") from problem
+
+
+def _held_back(scene: Scene, candidate: Candidate) -> str | None:
+    plan, envelope = candidate.plan, scene.envelope
+    cause = envelope.caused_by if envelope is not None else None
+    if envelope is not None and cause is not None and cause.startswith(plan.prefix):
+        return f"the workflow's own effect: {envelope.type} was caused by {cause}"
+    if scene.depth >= MAX_DEPTH:
+        return f"a chain of {scene.depth} workflows that caused each other: the limit is {MAX_DEPTH}"
+    limit = plan.workflow.limit
+    return _limited(scene, candidate, limit) if limit is not None else None
+
+
+def _limited(scene: Scene, candidate: Candidate, limit: Limit) -> str | None:
+    """Count this run against the limit, or say that it is used up. Shadow runs use up a limit of their own."""
+    workflow = candidate.plan.workflow.id
+    name = candidate.part if limit.per == "trigger" else workflow
+    slot = (Kind.FIRES.value, f"{name}#shadow" if candidate.plan.shadow else name)
+    stored = scene.decision.puts.get(slot) or scene.state.values.get(slot)
+    fired = stored.at if isinstance(stored, Fires) else ()
+    now = scene.item.at
+    if limit.every is None:
+        counted = fired
+    else:
+        since = now - limit.every // MICROSECOND
+        counted = tuple(at for at in fired if at > since)
+    per = "" if limit.per == "key" else f" of {candidate.trigger.id}"
+    if len(counted) >= limit.max:
+        if limit.every is None:
+            return f"limit: {limit.max} run(s){per} for ever, the last at {iso(counted[-1])}"
+        free = iso(counted[-limit.max] + limit.every // MICROSECOND)
+        return f"limit: {limit.max} run(s){per} within {spoken(limit.every)}; free again at {free}"
+    scene.decision.puts[slot] = Fires((*counted, now)[-limit.max :])
+    return None
+
+
+def spoken(duration: timedelta) -> str:
+    """Return a duration as a workflow file writes it: 30d, 1h, 90s."""
+    seconds = duration // timedelta(seconds=1)
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def _armed(scene: Scene, candidate: Candidate, reason: str, number: int) -> None:
+    event = scene.envelope.id if scene.envelope is not None else None
+    scene.decision.trace(
+        candidate.plan.workflow.id,
+        f"{candidate.trigger.id}/{number}/armed",
+        Verdict.ARMED,
+        Trace(candidate.trigger.id, reason, event),
+    )

@@ -1,0 +1,187 @@
+"""Why a workflow did or did not act for a key: the decisions that were kept, and how each trigger stands now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from hub.bus.log import Input, InputKind
+from hub.clock import iso
+from hub.engine.decision import Decision, decode_trace
+from hub.engine.index import Candidate, Program, matches
+from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Sample, beyond, level_id
+from hub.engine.program import Becomes, Crosses, Limit, OnEvent
+from hub.engine.rows import EngineStore, KeyRows
+from hub.engine.scene import NO_EVENT, Scene
+from hub.engine.state import Fires, KeyState, Kind, Level
+from hub.engine.triggers import spoken
+from hub.events.records import decode_data, decode_envelope
+from hub.ids import partition_of
+
+MOST_TRACES = 100
+STANDS = {NEW: "not seen yet", ARMED: "not crossed", CROSSED: "crossed, and not recovered since"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One decision that was worth keeping."""
+
+    at: int
+    verdict: str
+    trigger: str
+    reason: str
+    event: str | None
+    run: str | None
+    intents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one trigger stands: whether it would fire, and the sentence that says why not or how far it is."""
+
+    trigger: str
+    holds: bool | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    workflow: str
+    key: str
+    kept: tuple[Kept, ...]
+    standing: tuple[Standing, ...]
+
+    def lines(self) -> list[str]:
+        """Return the answer as sentences, the latest decision first."""
+        told = [
+            f"{iso(kept.at)} {kept.verdict}: {kept.trigger}: {kept.reason}"
+            + "".join(f"\n    asked for {intent}" for intent in kept.intents)
+            for kept in self.kept
+        ]
+        return told + [f"now {standing.trigger}: {standing.reason}" for standing in self.standing]
+
+
+async def why(
+    store: EngineStore,
+    program: Program,
+    workflow: str,
+    key: str,
+    *,
+    now_us: int,
+    event: Input | None = None,
+    at: int | None = None,
+    sample: Sample | None = None,
+) -> Answer:
+    """Answer for a workflow and a key: for one event of the log, for what was decided up to a time, or for now.
+
+    What was decided is read from the traces. A plain no leaves none: it is explained with the event against the
+    state as it is now.
+    """
+    until = None if at is None else at + 1
+    rows = await store.traces(workflow=workflow, key=key, limit=MOST_TRACES, before=until)
+    kept = []
+    for row in rows:
+        trace = decode_trace(row.body)
+        if event is None or trace.event == event.ref:
+            kept.append(
+                Kept(
+                    row.at,
+                    row.outcome,
+                    trace.trigger,
+                    trace.reason,
+                    trace.event,
+                    trace.run,
+                    tuple(trace.intents),
+                )
+            )
+    server, _, login = key.rpartition(":")
+    partition = partition_of(server, int(login)) if login.isdecimal() else 0
+    found = (await store.load([(partition, key)])).get(key, KeyRows((), (), ()))
+    state = KeyState.from_rows(partition, key, found)
+    return Answer(
+        workflow, key, tuple(kept), tuple(standing(program, workflow, state, now_us, event, sample))
+    )
+
+
+def standing(
+    program: Program,
+    workflow: str,
+    state: KeyState,
+    now_us: int,
+    event: Input | None = None,
+    sample: Sample | None = None,
+) -> Sequence[Standing]:
+    """Return how each trigger of a workflow stands for a key, in the order of evaluation: the first no is the reason."""
+    plan = program.plans.get(workflow)
+    if plan is None:
+        off = workflow in program.workflows
+        return [Standing("", False, "the workflow is off" if off else "no such workflow is live")]
+    item = Input(state.partition, 0, now_us, InputKind.COMMAND, state.key, "why", None, b"")
+    scene = Scene(program, state, item, Decision(state.partition, state.key, 0, now_us))
+    kind = None
+    if event is not None and event.kind == InputKind.EVENT:
+        envelope = decode_envelope(event.body)
+        scene.event, kind = decode_data(envelope), envelope.type
+    return [_standing(scene, candidate, kind, sample) for candidate in plan.triggers.values()]
+
+
+def _standing(scene: Scene, candidate: Candidate, kind: str | None, sample: Sample | None) -> Standing:
+    name = candidate.trigger.id
+    if scene.state.account is None:
+        return Standing(name, False, f"nothing was ever heard of {scene.state.key}")
+    env = scene.env(candidate)
+    env["now"] = scene.now
+    scope = candidate.gate
+    if scope is not None and scope.test(env) is not True:
+        return Standing(name, False, f"scope: {scope.explain(env)}")
+    trigger = candidate.trigger
+    if isinstance(trigger, OnEvent):
+        holds, reason = _event_stands(trigger, env, kind)
+    elif isinstance(trigger, Becomes):
+        truth = trigger.condition.test(env)
+        holds = truth if isinstance(truth, bool) else None
+        reason = trigger.condition.explain(env)
+    else:
+        holds, reason = _level_stands(scene, candidate, trigger, sample)
+    limit = candidate.plan.workflow.limit
+    used = _used(scene, candidate, limit) if limit is not None else ""
+    return Standing(name, holds, reason + used)
+
+
+def _event_stands(trigger: OnEvent, env: dict[str, Any], kind: str | None) -> tuple[bool | None, str]:
+    if kind is None or env["event"] is NO_EVENT:
+        return None, f"waits for {trigger.event}"
+    if not matches(trigger.event, kind):
+        return False, f"waits for {trigger.event}, and this is {kind}"
+    if trigger.where is None:
+        return True, f"{kind} came in"
+    truth = trigger.where.test(env)
+    return (truth if isinstance(truth, bool) else None), f"where: {trigger.where.explain(env)}"
+
+
+def _level_stands(
+    scene: Scene, candidate: Candidate, trigger: Crosses, sample: Sample | None
+) -> tuple[bool | None, str]:
+    name = level_id(candidate.plan.workflow.id, trigger.id, scene.state.key)
+    level = scene.state.values.get((Kind.LEVEL, name))
+    condition = f"account.{trigger.field} {trigger.side} {trigger.limit.text}"
+    if not isinstance(level, Level) or level.state == GONE:
+        return None, f"{condition}: no level is watched, because its limit is not known"
+    threshold = Decimal(level.threshold)
+    value = sample.of(level.field) if sample is not None else None
+    if value is not None:
+        holds = beyond(level.side, threshold, value)
+        sign = "<" if level.side == "below" else ">"
+        stands = f"is {str(holds).lower()} ({value} {sign} {threshold})"
+        return holds, f"{condition} {stands}" + (f"; {STANDS[level.state]}" if holds else "")
+    rearm = "" if Decimal(level.rearm) == threshold else f", armed again at {level.rearm}"
+    return level.state == CROSSED, f"{condition}: {level.threshold}, {STANDS[level.state]}{rearm}"
+
+
+def _used(scene: Scene, candidate: Candidate, limit: Limit) -> str:
+    name = candidate.part if limit.per == "trigger" else candidate.plan.workflow.id
+    fires = scene.state.values.get((Kind.FIRES, f"{name}#shadow" if candidate.plan.shadow else name))
+    if not isinstance(fires, Fires) or not fires.at:
+        return ""
+    every = "for ever" if limit.every is None else f"within {spoken(limit.every)}"
+    return f" (limit {limit.max} {every}: last ran {iso(fires.at[-1])})"

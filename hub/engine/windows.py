@@ -1,0 +1,337 @@
+"""What an aggregate is worth, and what a contribution, a retraction or the passing of time changes in it: pure.
+
+Contributions count by event time. A calendar or lifetime aggregate is one running value per period; a sliding one
+is its contributions in (now - d, now]. Sums are exact, so the order of arrival never shows.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from decimal import Decimal, localcontext
+
+import msgspec
+
+from hub.engine.periods import Periods, Span, periods
+from hub.engine.program import Aggregate, Calendar, Sliding
+from hub.engine.series import EXACT, WITHDRAWN, ZERO, Op, Part, Series, merged, single
+from hub.engine.state import Bucket, Total
+
+MAX_CONTRIBUTIONS = 20_000
+MERGED_AT_ONCE = 2_000
+PRUNED_AT_ONCE = 1_000
+GRAINS = (60_000_000, 3_600_000_000, 86_400_000_000)
+EMPTY: Sequence[Part] = ()
+_plus = EXACT.add  # each look-up of a method makes another object
+LIFETIME: Span = (-(2**62), 2**62)
+
+
+class Holding(msgspec.Struct, frozen=True, gc=False):
+    """What is stored of one aggregate for one key."""
+
+    total: Total | None
+    series: Series | None
+
+
+class Change(msgspec.Struct, gc=False):
+    """What one input changes in an aggregate: its new row, its contributions, its present value, its next expiry."""
+
+    value: Decimal | int | None
+    expiry: int | None
+    total: Total | None = None
+    ops: Sequence[Op] = ()
+
+
+class Accumulator:
+    """The arithmetic of one aggregate, made once and shared by all keys."""
+
+    __slots__ = ("_duration", "_extremes", "_function", "_keeps_refs", "_periods")
+
+    def __init__(self, aggregate: Aggregate) -> None:
+        window = aggregate.window
+        self._function = aggregate.function
+        self._extremes = aggregate.function in {"min", "max"}
+        self._keeps_refs = aggregate.retract is not None
+        self._duration = window.duration // timedelta(microseconds=1) if isinstance(window, Sliding) else None
+        self._periods: Periods | None = periods(window) if isinstance(window, Calendar) else None
+
+    def value(self, holding: Holding, now: int) -> Decimal | int | None:
+        """Return what the aggregate is worth at a moment; of nothing, a sum is 0 and an average is missing."""
+        if self._duration is not None:
+            series = holding.series
+            if series is None:
+                return self._finish_empty()
+            if self._settled(series, now):
+                return self._finish(series.sum, series.count, None, None)
+            return self._sliding(series, now, EMPTY).value
+        bucket = _find(holding.total, self._span(now)[0])
+        return (
+            self._finish(bucket.sum, bucket.count, bucket.low, bucket.high)
+            if bucket
+            else self._finish_empty()
+        )
+
+    def add(self, holding: Holding, at: int, ref: str, value: Decimal, now: int) -> Change | None:
+        """Return the change a contribution makes; None when no window it belongs to is kept any more."""
+        series = holding.series
+        if series is not None and ref in series.withdrawn:
+            return None
+        if self._duration is None:
+            return self._add_to_period(holding, at, ref, value, now)
+        at = min(at, now)  # nothing can have happened after it was told: the other clock is ahead
+        if at <= now - self._duration:
+            return None
+        if series is not None and self._keeps_refs:
+            ref = series.free_ref(at, ref)
+        part = single(at, ref, value)
+        if series is not None and not self._settled(series, now):
+            return self._sliding(series, now, (part,))
+        first, total, count = at, value, 1
+        if series is not None:
+            oldest = series.oldest
+            if oldest is not None and oldest < at:
+                first = oldest
+            total, count = _plus(series.sum, value), series.count + 1
+        low = high = value if self._extremes else None
+        present = self._finish(total, count, low, high)
+        return Change(present, first + self._duration, None, (Op(at, ref, format(value, "f"), part),))
+
+    def withdraw(self, holding: Holding, at: int, ref: str, now: int) -> Change:
+        """Return the change of taking a contribution back. One not known yet is remembered, and ignored when it comes."""
+        series = holding.series
+        found = series.of_ref(ref) if series is not None else []
+        ops = [Op(part.at, part.ref, None, None) for part in found]
+        if not found:
+            ops.append(Op(at, ref, WITHDRAWN, None))
+        if self._duration is not None:
+            change = self._sliding(series, now, EMPTY, gone=found)
+            return Change(change.value, change.expiry, None, [*change.ops, *ops])
+        total = holding.total
+        for part in found:
+            if total is not None and series is not None:
+                total = self._subtract(total, series, part, found)
+        return self._period_change(total, now, ops)
+
+    def expire(self, holding: Holding, now: int) -> Change:
+        """Return the change the passing of time alone makes."""
+        if self._duration is not None:
+            return self._sliding(holding.series, now, EMPTY)
+        return self._period_change(holding.total, now, ())
+
+    # Sliding windows
+
+    def _settled(self, series: Series, now: int) -> bool:
+        """Return whether nothing but the contribution itself changes: nothing runs out, nothing is merged."""
+        assert self._duration is not None
+        oldest = series.oldest
+        return (
+            (oldest is None or oldest > now - self._duration)
+            and not self._extremes
+            and not series.withdrawn
+            and len(series) < MAX_CONTRIBUTIONS
+        )
+
+    def _sliding(
+        self, series: Series | None, now: int, added: Sequence[Part], gone: Sequence[Part] = EMPTY
+    ) -> Change:
+        assert self._duration is not None
+        if series is None:
+            series = Series()
+        expired = series.until(now - self._duration)
+        total, count = series.sum, series.count
+        for part in expired:
+            total, count = EXACT.subtract(total, part.sum), count - part.counted
+        for part in gone:
+            if part.at > now - self._duration:
+                total, count = EXACT.subtract(total, part.sum), count - part.counted
+        for part in added:
+            total, count = EXACT.add(total, part.sum), count + part.counted
+        ops = [Op(part.at, part.ref, None, None) for part in expired]
+        ops += [Op(part.at, part.ref, part.text, part) for part in added]
+        if series.withdrawn:
+            stale = now - self._duration
+            ops += [Op(at, ref, None, None) for at, ref in _taken_back(series) if at <= stale]
+        if len(series) + len(added) > MAX_CONTRIBUTIONS:
+            ops += self._merge(series, skip=len(expired))
+        low = high = None
+        if self._extremes:
+            leaving = {(part.at, part.ref) for part in (*expired, *gone)}
+            stay = [part for part in series if (part.at, part.ref) not in leaving] + list(added)
+            low = min((part.low for part in stay), default=None)
+            high = max((part.high for part in stay), default=None)
+        return Change(
+            self._finish(total, count, low, high),
+            self._next_expiry(series, len(expired), added, gone),
+            None,
+            ops,
+        )
+
+    def _next_expiry(
+        self, series: Series, expired: int, added: Sequence[Part], gone: Sequence[Part]
+    ) -> int | None:
+        assert self._duration is not None
+        first = next(
+            (part.at for part in series.head(expired + len(gone) + 1)[expired:] if part not in gone), None
+        )
+        for part in added:
+            first = part.at if first is None else min(first, part.at)
+        return None if first is None else first + self._duration
+
+    # Calendar periods and lifetime
+
+    def _span(self, at: int) -> Span:
+        return LIFETIME if self._periods is None else self._periods.span(at)
+
+    def _oldest(self, now: int) -> int:
+        """Return the start of the previous period: what lies before it, nobody can read any more."""
+        return LIFETIME[0] if self._periods is None else self._periods.before(self._periods.span(now))[0]
+
+    def _add_to_period(self, holding: Holding, at: int, ref: str, value: Decimal, now: int) -> Change | None:
+        total, series = holding.total, holding.series
+        periods = self._periods
+        span = LIFETIME if periods is None else periods.span(at)
+        low = high = value if self._extremes else None
+        bucket = _find(total, span[0])
+        if bucket is None:
+            if span[1] <= now and span[0] < self._oldest(now):
+                return None
+            new = Bucket(span[0], value, 1, low, high)
+            changed = _with(total, new, self._oldest(now))
+        else:
+            assert total is not None
+            if low is not None and bucket.low is not None and bucket.high is not None:
+                low, high = min(bucket.low, value), max(bucket.high, value)
+            new = Bucket(span[0], _plus(bucket.sum, value), bucket.count + 1, low, high)
+            changed = _replaced(total, bucket, new)
+        ops: list[Op] = []
+        if self._keeps_refs:
+            part = single(at, series.free_ref(at, ref) if series is not None else ref, value)
+            ops.append(Op(part.at, part.ref, part.text, part))
+            if series is not None:
+                ops += self._prune(series, now)
+        if not span[0] <= now < span[1]:
+            return self._period_change(changed, now, ops)
+        present = self._finish(new.sum, new.count, new.low, new.high)
+        return Change(present, span[1] if self._periods is not None else None, changed, ops)
+
+    def _subtract(self, total: Total, series: Series, part: Part, gone: Sequence[Part]) -> Total:
+        span = self._span(part.at)
+        bucket = _find(total, span[0])
+        if bucket is None:
+            return total
+        low = high = None
+        if self._extremes:
+            stay = [other for other in series.between(*span) if other not in gone]
+            low = min((other.low for other in stay), default=None)
+            high = max((other.high for other in stay), default=None)
+        new = Bucket(span[0], EXACT.subtract(bucket.sum, part.sum), bucket.count - part.counted, low, high)
+        return _with(total, new, total.buckets[0].start)
+
+    def _period_change(self, total: Total | None, now: int, ops: Sequence[Op]) -> Change:
+        span = self._span(now)
+        bucket = _find(total, span[0])
+        if bucket is None:
+            return Change(self._finish_empty(), None, total, ops)
+        value = self._finish(bucket.sum, bucket.count, bucket.low, bucket.high)
+        return Change(value, span[1] if self._periods is not None else None, total, ops)
+
+    def _prune(self, series: Series, now: int) -> list[Op]:
+        oldest = self._oldest(now)
+        ops = [Op(part.at, part.ref, None, None) for part in series.head(PRUNED_AT_ONCE) if part.at < oldest]
+        ops += [Op(at, ref, None, None) for at, ref in _taken_back(series) if at < oldest]
+        if len(series) > MAX_CONTRIBUTIONS and not ops:
+            ops += self._merge(series, skip=0)
+        return ops
+
+    # Shared
+
+    def _merge(self, series: Series, skip: int) -> list[Op]:
+        """Merge the oldest contributions minute by minute; by the hour or day where that gains too little."""
+        oldest = series.head(skip + MERGED_AT_ONCE)[skip:]
+        groups: list[list[Part]] = []
+        for grain in GRAINS:
+            groups = _grouped(oldest, [(part.at // grain, self._period_of(part.at)) for part in oldest])
+            if len(groups) <= len(oldest) * 3 // 4:
+                break
+        ops: list[Op] = []
+        for group in groups:
+            if len(group) > 1:
+                ops += [Op(part.at, part.ref, None, None) for part in group]
+                one = merged(group)
+                ops.append(Op(one.at, one.ref, one.text, one))
+        return ops
+
+    def _period_of(self, at: int) -> int:
+        return 0 if self._periods is None else self._periods.span(at)[0]
+
+    def _finish_empty(self) -> Decimal | int | None:
+        return self._finish(ZERO, 0, None, None)
+
+    def _finish(
+        self, total: Decimal, count: int, low: Decimal | None, high: Decimal | None
+    ) -> Decimal | int | None:
+        function = self._function
+        if function == "sum":
+            # A running sum may end in zeros that a sum made afresh from its parts has not.
+            return total if self._duration is None else shortest(total)
+        if function == "count":
+            return Decimal(count)
+        if not count:
+            return None
+        if function == "avg":
+            return shortest(_quotient(total, count))
+        return low if function == "min" else high
+
+
+def shortest(value: Decimal) -> Decimal:
+    """Return the value without trailing zeros or an exponent: equal values read alike, however they came about."""
+    plain = value.normalize(EXACT)
+    return plain.quantize(Decimal(1), context=EXACT) if "E+" in str(plain) else plain
+
+
+def _quotient(total: Decimal, count: int) -> Decimal:
+    with localcontext(prec=28):
+        return total / count
+
+
+def _find(total: Total | None, start: int) -> Bucket | None:
+    if total is None:
+        return None
+    buckets = total.buckets
+    if buckets and buckets[-1].start == start:  # the present period, nearly always
+        return buckets[-1]
+    return next((bucket for bucket in buckets if bucket.start == start), None)
+
+
+def _replaced(total: Total, old: Bucket, new: Bucket) -> Total:
+    buckets = total.buckets
+    if len(buckets) == 1:
+        return Total((new,))
+    if buckets[-1] is old:
+        return Total((*buckets[:-1], new))
+    return Total(tuple(new if bucket is old else bucket for bucket in buckets))
+
+
+def _with(total: Total | None, new: Bucket, oldest: int) -> Total:
+    if total is None:
+        return Total((new,))
+    kept = [bucket for bucket in total.buckets if bucket.start >= oldest and bucket.start != new.start]
+    return Total(tuple(sorted([*kept, new], key=_start)))
+
+
+def _taken_back(series: Series) -> Sequence[tuple[int, str]]:
+    """Return what is remembered as withdrawn, in one order however it came into memory: its rows must be the same."""
+    return sorted((at, ref) for ref, at in series.withdrawn.items()) if series.withdrawn else ()
+
+
+def _start(bucket: Bucket) -> int:
+    return bucket.start
+
+
+def _grouped(parts: Sequence[Part], keys: Iterable[object]) -> list[list[Part]]:
+    groups: list[list[Part]] = []
+    last: object = None
+    for part, key in zip(parts, keys, strict=True):
+        if not groups or key != last:
+            groups.append([])
+            last = key
+        groups[-1].append(part)
+    return groups
