@@ -1,0 +1,37 @@
+"""Equity of MT4 accounts, which this gateway does not tell: balance + credit + what the open trades would bring."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+
+from hub.ingest.books import Books
+from hub.ingest.feed import ZERO, TradeRow
+from hub.ingest.samples import Sample
+
+
+def equity_samples(books: Books, standing: Iterable[TradeRow], *, server: str, at: int) -> list[Sample]:
+    """Return a sample of every known account from a list of all open trades; margin is not known here."""
+    floating: defaultdict[int, Decimal] = defaultdict(Decimal)
+    for row in standing:
+        if row.command.is_market:
+            floating[row.login] += row.profit + row.swap + (row.commission or ZERO) + (row.taxes or ZERO)
+    samples: list[Sample] = []
+    for login, known in books.known.items():
+        balance, credit = known.account.balance, known.account.credit
+        if balance is None or credit is None:
+            continue
+        samples.append(
+            Sample(
+                server=server,
+                login=login,
+                equity=balance + credit + floating[login],
+                balance=balance,
+                credit=credit,
+                margin=None,
+                free_margin=None,
+                margin_level=None,
+                floating=floating[login],
+                at=at,
+            )
+        )
+    return samples

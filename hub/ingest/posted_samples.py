@@ -1,0 +1,59 @@
+"""Equity samples somebody posts."""
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hub.events.base import Login, Moment, Money, Percent, ServerName
+from hub.events.facts import us_of
+from hub.ingest.refusals import FieldError, field_errors
+from hub.ingest.samples import Sample
+from hub.ingest.strict import Item, Unreadable
+
+
+class SampledAccount(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    server: ServerName
+    login: Login
+
+
+class PostedSample(BaseModel):
+    """`balance` belongs beside an equity of 0, which is taken for a glitch without it; `margin_level` is in percent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    account: SampledAccount
+    equity: Money
+    balance: Money | None = None
+    credit: Money | None = None
+    margin: Money | None = None
+    free_margin: Money | None = None
+    margin_level: Percent | None = None
+    floating: Money | None = None
+    at: Moment
+
+
+_validate = PostedSample.__pydantic_validator__.validate_python
+
+
+def read_sample(item: Item, servers: frozenset[str] | None) -> Sample | list[FieldError]:
+    """Return the sample, or why it is refused; `servers` None means any."""
+    if isinstance(item, Unreadable):
+        return [FieldError("body", item.reason, item.fix)]
+    try:
+        posted: PostedSample = _validate(item)
+    except ValidationError as error:
+        return field_errors(error, PostedSample)
+    if servers is not None and posted.account.server not in servers:
+        return [FieldError("account.server", "this key may not tell of this server")]
+    return Sample(
+        server=posted.account.server,
+        login=posted.account.login,
+        equity=posted.equity,
+        balance=posted.balance,
+        credit=posted.credit,
+        margin=posted.margin,
+        free_margin=posted.free_margin,
+        margin_level=posted.margin_level,
+        floating=posted.floating,
+        at=us_of(posted.at),
+    )
