@@ -1,0 +1,1 @@
+"""Carrying out: signed deliveries to endpoints, notifications, and actions at the broker's manager backend."""

@@ -1,0 +1,102 @@
+"""Which network addresses a delivery may reach: the public ones, looked at through every form that hides another.
+
+A table of our own, because ``is_global`` of the standard library says yes to addresses that lead inside.
+"""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+Address = IPv4Address | IPv6Address
+
+_DENIED_V4 = tuple(
+    (IPv4Network(block), why)
+    for block, why in (
+        ("0.0.0.0/8", "this network"),
+        ("10.0.0.0/8", "private"),
+        ("100.64.0.0/10", "carrier-grade NAT"),
+        ("127.0.0.0/8", "loopback"),
+        ("168.63.129.16/32", "cloud metadata"),
+        ("169.254.0.0/16", "link-local and cloud metadata"),
+        ("172.16.0.0/12", "private"),
+        ("192.0.0.0/24", "protocol assignments"),
+        ("192.0.2.0/24", "documentation"),
+        ("192.31.196.0/24", "AS112"),
+        ("192.52.193.0/24", "AMT"),
+        ("192.88.99.0/24", "6to4 relay"),
+        ("192.168.0.0/16", "private"),
+        ("192.175.48.0/24", "AS112"),
+        ("198.18.0.0/15", "benchmarking"),
+        ("198.51.100.0/24", "documentation"),
+        ("203.0.113.0/24", "documentation"),
+        ("224.0.0.0/4", "multicast"),
+        ("240.0.0.0/4", "reserved and broadcast"),
+    )
+)
+# Global unicast is the only part of IPv6 a receiver can live in; the exceptions within it follow.
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+_NAT64 = IPv6Network("64:ff9b::/96")
+_TEREDO = IPv6Network("2001::/32")
+_SIX_TO_FOUR = IPv6Network("2002::/16")
+_DENIED_V6 = tuple(
+    (IPv6Network(block), why)
+    for block, why in (
+        ("2001::/23", "protocol assignments"),
+        ("2001:db8::/32", "documentation"),
+        ("2620:4f:8000::/48", "AS112"),
+        ("3fff::/20", "documentation"),
+    )
+)
+_LOOPBACK_V4 = IPv4Network("127.0.0.0/8")
+_LOOPBACK_V6 = IPv6Address("::1")
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
+
+
+def denied(address: Address, *, allow_loopback: bool = False) -> str | None:
+    """Return why nothing may be sent to this address, or None when it may."""
+    if allow_loopback and _is_loopback(address):
+        return None
+    if isinstance(address, IPv4Address):
+        return next((why for block, why in _DENIED_V4 if address in block), None)
+    if address.scope_id:
+        return "scoped to an interface"
+    for form, inner in _hidden(address):
+        why = denied(inner)
+        if why:
+            return f"{form} of {inner} ({why})"
+        if form not in {"NAT64", "ISATAP"}:
+            return f"{form} address"  # no receiver is reached this way today; whoever uses it hides something
+    if address in _NAT64:
+        return None
+    if address not in _GLOBAL_UNICAST:
+        return "not a public IPv6 address"
+    return next((why for block, why in _DENIED_V6 if address in block), None)
+
+
+def denied_text(text: str, *, allow_loopback: bool = False) -> str | None:
+    """Return why nothing may be sent to this address as the resolver wrote it; what is no address is denied."""
+    try:
+        return denied(ip_address(text), allow_loopback=allow_loopback)
+    except ValueError:
+        return "not an IP address"
+
+
+def _is_loopback(address: Address) -> bool:
+    return address in _LOOPBACK_V4 if isinstance(address, IPv4Address) else address == _LOOPBACK_V6
+
+
+def _hidden(address: IPv6Address) -> Iterator[tuple[str, IPv4Address]]:
+    """Yield every IPv4 address this one stands for, with the name of the form."""
+    value = int(address)
+    low = IPv4Address(value & 0xFFFF_FFFF)
+    if value >> 32 == 0xFFFF:
+        yield "IPv4-mapped", low
+    elif value >> 32 in {0, 0xFFFF_0000}:
+        yield "IPv4-compatible", low
+    elif address in _NAT64:
+        yield "NAT64", low
+    elif address in _SIX_TO_FOUR:
+        yield "6to4", IPv4Address((value >> 80) & 0xFFFF_FFFF)
+    elif address in _TEREDO:
+        yield "Teredo", IPv4Address(~value & 0xFFFF_FFFF)
+    elif (value >> 32) & 0xFFFF_FFFF in _ISATAP:
+        yield "ISATAP", low

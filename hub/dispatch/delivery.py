@@ -1,0 +1,141 @@
+"""What one attempt can come to, and the pure function that says how a delivery stands afterwards."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from random import Random
+
+import msgspec
+
+from hub.dispatch.outbox import Attempt, Delivery, DeliveryState, Settled
+from hub.dispatch.schedule import next_wait_us
+
+GONE = 410
+# Answers that speak for the whole endpoint: their Retry-After holds back everything that waits for it.
+THROTTLING = frozenset({429, 503})
+
+
+class ErrorClass(StrEnum):
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    STATUS = "status"
+    BODY = "body"
+    BLOCKED = "blocked"
+
+
+class Delivered(msgspec.Struct, frozen=True, gc=False):
+    """A 2xx: the only success. `response` is the first KiB of the body."""
+
+    status: int
+    latency_us: int
+    response: bytes = b""
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """Any other answer, redirects included: they are never followed."""
+
+    status: int
+    latency_us: int
+    response: bytes = b""
+    retry_after_us: int | None = None
+
+
+class Gone(msgspec.Struct, frozen=True, gc=False):
+    """410: the receiver asks never to be called again."""
+
+    latency_us: int
+    response: bytes = b""
+
+
+class Unreachable(msgspec.Struct, frozen=True, gc=False):
+    """No whole answer. `status` where one had begun to arrive."""
+
+    error: ErrorClass
+    reason: str
+    latency_us: int
+    status: int | None = None
+
+
+Outcome = Delivered | Refused | Gone | Unreachable
+
+MOVES = {
+    DeliveryState.WAITING: frozenset(DeliveryState),
+}
+FINAL = frozenset(DeliveryState) - MOVES.keys()
+
+
+def delivery_id(delivery: Delivery) -> str:
+    return f"{delivery.endpoint}.{delivery.partition}.{delivery.n}"
+
+
+def answered(
+    status: int, latency_us: int, response: bytes, retry_after_us: int | None = None
+) -> Delivered | Refused | Gone:
+    if 200 <= status < 300:
+        return Delivered(status, latency_us, response)
+    if status == GONE:
+        return Gone(latency_us, response)
+    return Refused(status, latency_us, response, retry_after_us)
+
+
+def settle(
+    delivery: Delivery,
+    outcome: Outcome,
+    *,
+    started_us: int,
+    now_us: int,
+    waits: Sequence[float],
+    random: Random,
+) -> Settled:
+    """Return the delivery as it stands after one attempt, with the attempt's record."""
+    number = delivery.attempts + 1
+    due = delivery.due
+    who = (delivery.endpoint, delivery.partition, delivery.n, number, started_us)
+    match outcome:
+        case Delivered(status, latency_us, response):
+            # Nearly every attempt ends here: written out, because `_replace` takes four times as long.
+            endpoint, partition, n, event_id, _, _, _, created_at = delivery
+            after = Delivery(
+                endpoint, partition, n, event_id, DeliveryState.DELIVERED, number, due, created_at
+            )
+            attempt = Attempt(*who, "delivered", status, None, latency_us, as_text(response))
+            return Settled(after, attempt, due)
+        case Gone(latency_us, response):
+            after = delivery._replace(state=DeliveryState.CANCELLED, attempts=number)
+            attempt = Attempt(*who, "gone", GONE, ErrorClass.STATUS.value, latency_us, as_text(response))
+            return Settled(after, attempt, due)
+        case Refused(status, latency_us, response, retry_after_us):
+            after = _again(delivery, number, now_us, waits, random, retry_after_us)
+            attempt = Attempt(*who, "refused", status, ErrorClass.STATUS.value, latency_us, as_text(response))
+            return Settled(after, attempt, due)
+        case Unreachable(error, reason, latency_us, status):
+            after = _again(delivery, number, now_us, waits, random, None)
+            attempt = Attempt(*who, "unreachable", status, error.value, latency_us, reason)
+            return Settled(after, attempt, due)
+
+
+def _again(
+    delivery: Delivery,
+    number: int,
+    now_us: int,
+    waits: Sequence[float],
+    random: Random,
+    retry_after_us: int | None,
+) -> Delivery:
+    wait = next_wait_us(number, waits, random, retry_after_us)
+    if wait is None:
+        return delivery._replace(state=DeliveryState.EXHAUSTED, attempts=number)
+    return delivery._replace(attempts=number, due=now_us + wait)
+
+
+def as_text(response: bytes) -> str:
+    """Return a receiver's bytes as text that is safe to keep and to show: no control characters but line breaks."""
+    if not response:
+        return ""
+    text = response.decode("utf-8", "replace")
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+    )

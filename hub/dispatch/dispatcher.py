@@ -1,0 +1,180 @@
+"""Keeps one worker running for every enabled endpoint, and tells the hub when one gives up or is switched off."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from random import Random
+from typing import final
+
+import structlog
+from typing_extensions import override
+
+from hub.clock import Clock
+from hub.dispatch.announce import Announce, DeliveryExhausted, EndpointDisabled
+from hub.dispatch.delivery import delivery_id
+from hub.dispatch.endpoint_queue import CAPACITY, EndpointQueue
+from hub.dispatch.endpoint_url import parse_endpoint_url
+from hub.dispatch.fanout import Offer
+from hub.dispatch.metrics import Counters
+from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, Endpoints, Settled
+from hub.dispatch.safe_http import Transport
+from hub.dispatch.settler import Settler
+from hub.dispatch.signing import parse_secret
+from hub.dispatch.subscriptions import DISABLED, ENABLED, Subscriptions
+from hub.dispatch.worker import CONCURRENCY, EndpointWorker
+from hub.errors import ConfigError
+
+log = structlog.get_logger(__name__)
+
+
+@final
+class Dispatcher(Offer):
+    """Call `refresh` after endpoints were created, changed or deleted; `subscriptions` follows."""
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        deliveries: Deliveries,
+        transport: Transport,
+        clock: Clock,
+        announce: Announce,
+        *,
+        random: Random,
+        concurrency: int = CONCURRENCY,
+        schedule: tuple[float, ...] | None = None,
+        capacity: int = CAPACITY,
+        allow_loopback: bool = False,
+    ) -> None:
+        self.subscriptions = Subscriptions()
+        self._endpoints = endpoints
+        self._deliveries = deliveries
+        self._transport = transport
+        self._clock = clock
+        self._announce = announce
+        self._random = random
+        self._concurrency = concurrency
+        self._schedule = schedule
+        self._capacity = capacity
+        self._allow_loopback = allow_loopback
+        self._settler = Settler(deliveries, clock, self._before_final)
+        self._wanted: dict[str, Endpoint] = {}
+        self._workers: dict[str, EndpointWorker] = {}
+        self._serving: set[str] = set()
+        self._counters: dict[str, Counters] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._stopping = False
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Deliver until `stopping` is set and the attempts in flight are over and written."""
+        async with asyncio.TaskGroup() as outer:
+            outer.create_task(self._settler.run())
+            async with asyncio.TaskGroup() as self._group:
+                await self.refresh()
+                await stopping.wait()
+                self._stopping = True
+                for worker in self._workers.values():
+                    worker.stop()
+            self._group = None
+            self._settler.close()
+
+    async def refresh(self) -> None:
+        """Follow the endpoints as they are stored now: start, restart with new settings, or stop."""
+        found = await self._endpoints.all()
+        usual = self._schedule
+        self._wanted = {
+            endpoint.id: endpoint if endpoint.schedule else endpoint._replace(schedule=usual)
+            for endpoint in found
+            if endpoint.state == ENABLED
+        }
+        self.subscriptions.replace(self._wanted.values())
+        for endpoint_id, worker in self._workers.items():
+            if self._wanted.get(endpoint_id) != worker.endpoint:
+                worker.stop()
+        if self._group is not None and not self._stopping:
+            for endpoint_id in self._wanted.keys() - self._serving:
+                self._serving.add(endpoint_id)
+                self._group.create_task(self._serve(endpoint_id))
+
+    @override
+    def offer(self, delivery: Delivery, body: bytes) -> bool:
+        worker = self._workers.get(delivery.endpoint)
+        return worker is not None and worker.offer(delivery, body)
+
+    def look_again(self, endpoint_id: str) -> None:
+        """Tell the endpoint's worker that deliveries were put back into the store, by a replay."""
+        worker = self._workers.get(endpoint_id)
+        if worker is not None:
+            worker.look_again()
+
+    def counters(self) -> Mapping[str, Counters]:
+        return self._counters
+
+    async def _serve(self, endpoint_id: str) -> None:
+        try:
+            while not self._stopping:
+                endpoint = self._wanted.get(endpoint_id)
+                worker = self._worker(endpoint) if endpoint is not None else None
+                if worker is None:
+                    break
+                self._workers[endpoint_id] = worker
+                await worker.run()
+                # What it sent must be on disk before a successor reads what still waits, or it would send it again.
+                await self._settler.flush()
+        finally:
+            self._workers.pop(endpoint_id, None)
+            self._serving.discard(endpoint_id)
+
+    def _worker(self, endpoint: Endpoint) -> EndpointWorker | None:
+        try:
+            url = parse_endpoint_url(endpoint.url, allow_loopback=self._allow_loopback)
+            signers = (parse_secret(endpoint.secret),)
+        except ConfigError as problem:
+            log.warning("endpoint.unusable", endpoint=endpoint.id, reason=str(problem))
+            self._wanted.pop(endpoint.id, None)
+            return None
+        return EndpointWorker(
+            endpoint,
+            url=url,
+            signers=signers,
+            transport=self._transport,
+            deliveries=self._deliveries,
+            settler=self._settler,
+            clock=self._clock,
+            random=self._random,
+            concurrency=self._concurrency,
+            counters=self._counters.setdefault(endpoint.id, Counters()),
+            queue=EndpointQueue(self._capacity),
+        )
+
+    async def _before_final(self, settled: Settled) -> None:
+        delivery, attempt, _ = settled
+        name = delivery_id(delivery)
+        if delivery.state is DeliveryState.EXHAUSTED:
+            reason = f"{attempt.number} attempts failed, the last one: {attempt.error} {attempt.status or ''}".rstrip()
+            await self._announce(
+                DeliveryExhausted(
+                    delivery.endpoint, name, reason, f"delivery.exhausted:{name}:{delivery.attempts}"
+                )
+            )
+        elif delivery.state is DeliveryState.CANCELLED:
+            await self._disable(delivery.endpoint, name)
+
+    async def _disable(self, endpoint_id: str, delivery: str) -> None:
+        endpoint = await self._endpoints.get(endpoint_id)
+        if endpoint is None or endpoint.state != ENABLED:
+            return
+        reason = "the receiver answered 410 Gone: it asks not to be called any more"
+        await self._announce(
+            EndpointDisabled(
+                endpoint_id,
+                delivery,
+                reason,
+                f"endpoint.disabled:{endpoint_id}:{_short(endpoint)}:{delivery}",
+            )
+        )
+        await self._endpoints.update(endpoint._replace(state=DISABLED, reason=reason))
+        await self.refresh()
+
+
+def _short(endpoint: Endpoint) -> str:
+    return hashlib.sha256(endpoint.url.encode()).hexdigest()[:8]

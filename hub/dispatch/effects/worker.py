@@ -1,0 +1,254 @@
+"""The service that carries intents out: pulls what is due, routes it by verb, and writes every step down first."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+from random import Random
+from typing import final
+
+import msgspec
+import structlog
+
+from hub.bus.log import InputKind, NewInput
+from hub.clock import MICROSECOND, Clock
+from hub.dispatch.effects import machine, notices
+from hub.dispatch.effects.backend import Executed, Found, ManagerBackend, Seen, Unknown, Unreadable
+from hub.dispatch.effects.lanes import Lanes
+from hub.dispatch.effects.machine import Step, Timing
+from hub.dispatch.effects.notifier import Later, Notifier, Told
+from hub.dispatch.outbox import Intents, Move
+from hub.dispatch.waiting import until
+from hub.errors import StoreUnavailable
+from hub.intents.intent import Intent, State
+from hub.intents.outcome import encode_outcome
+from hub.intents.verbs import VERBS
+
+BATCH = 256
+IN_FLIGHT = 32
+NOT_ARMED = "live manager writes are off: start with --arm"
+STORE_RETRY = timedelta(seconds=1)
+HELD_BACK = timedelta(milliseconds=250)
+_EVERYTHING = 1_000_000
+
+log = structlog.get_logger(__name__)
+
+
+@final
+class ActionWorker:
+    """Call `wake` after intents were committed. One of these owns the intents, by lease."""
+
+    def __init__(
+        self,
+        intents: Intents,
+        clock: Clock,
+        *,
+        backends: Iterable[ManagerBackend] = (),
+        notifiers: Iterable[Notifier] = (),
+        armed: bool = False,
+        random: Random,
+        timing: Timing | None = None,
+        in_flight: int = IN_FLIGHT,
+    ) -> None:
+        self._intents = intents
+        self._clock = clock
+        self._backends = {backend.server: backend for backend in backends}
+        self._notifiers = {verb: notifier for notifier in notifiers for verb in notifier.offers}
+        self._armed = armed
+        self._random = random
+        self._timing = timing or Timing()
+        self._most = in_flight
+        self._lanes = Lanes()
+        self._running: set[str] = set()
+        self._held_back = 0
+        self._called = asyncio.Event()
+        self.counts: dict[State, int] = dict.fromkeys(State, 0)
+
+    def wake(self) -> None:
+        self._called.set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until `stopping` is set and what is in flight has its outcome on disk; call `wake` after setting it."""
+        await self.recover()
+        async with asyncio.TaskGroup() as group:
+            while not stopping.is_set():
+                try:
+                    started = await self.step(group)
+                except StoreUnavailable as problem:
+                    log.warning("actions.unread", reason=str(problem))
+                    await self._clock.sleep(STORE_RETRY)
+                    continue
+                if not started and not stopping.is_set():
+                    await until(self._clock, self._next_moment(), self._called)
+
+    async def recover(self) -> None:
+        """Make everything that was being sent unknown, and learn which accounts have something open."""
+        now_us = self._clock.now_us()
+        for intent in await self._intents.in_state(State.SENDING, _EVERYTHING):
+            await self._move(intent, machine.recover(intent, now_us, self._timing))
+        for state in (State.UNKNOWN, State.READY):
+            for intent in await self._intents.in_state(state, _EVERYTHING):
+                if _is_manager(intent):
+                    self._lanes.stands(intent)
+
+    async def step(self, group: asyncio.TaskGroup) -> int:
+        """Start what is due and may go; return how many were started."""
+        if len(self._running) >= self._most:
+            return 0
+        limit = BATCH + len(self._running) + 2 * self._held_back
+        due = await self._intents.due(self._clock.now_us(), limit)
+        started = 0
+        self._held_back = 0
+        passed: set[tuple[str, bool]] = set()
+        for intent in due:
+            if len(self._running) >= self._most:
+                break
+            if intent.key in self._running:
+                continue
+            if _is_manager(intent):
+                lane = (intent.account, machine.is_money(intent.verb))
+                # Whoever is passed over keeps its place: a later one of the same lane must not overtake it.
+                overtakes = lane in passed and not self._lanes.holds(intent)
+                if overtakes or not self._lanes.may_go(intent):
+                    passed.add(lane)
+                    self._held_back += 1
+                    continue
+                self._lanes.enter(intent)
+            self._running.add(intent.key)
+            group.create_task(self._carry_out(intent))
+            started += 1
+        return started
+
+    def _next_moment(self) -> int | None:
+        if len(self._running) >= self._most:
+            return None  # whoever ends calls
+        now_us = self._clock.now_us()
+        due = self._intents.next_due()
+        if due is not None and due <= now_us:
+            # It is in flight or held back, and hides what is due after it: look again before long.
+            due = now_us + HELD_BACK // MICROSECOND
+        opened = self._lanes.next_due(now_us)
+        return min((moment for moment in (due, opened) if moment is not None), default=None)
+
+    async def _carry_out(self, intent: Intent) -> None:
+        try:
+            if _is_manager(intent):
+                await self._manage(intent)
+            else:
+                await self._notify(intent)
+        finally:
+            self._running.discard(intent.key)
+            if _is_manager(intent):
+                self._lanes.leave(intent.account)
+            self._called.set()
+
+    # --- manager actions
+
+    async def _manage(self, intent: Intent) -> None:
+        backend = self._backend(intent)
+        if intent.state is State.UNKNOWN:
+            if backend is not None:
+                await self._look(backend, intent)
+            else:
+                # Nothing can be proven about it here: it waits for a backend that can read.
+                seen = Unreadable(f"no configured backend can look for {intent.verb} of {intent.account}")
+                await self._move(intent, machine.after_look(intent, seen, self._clock.now_us(), self._timing))
+        elif backend is None:
+            reason = f"no configured backend offers {intent.verb} for {intent.account or 'no account'}"
+            await self._move(intent, machine.reject(intent, reason))
+        elif not self._armed and not backend.simulated:
+            await self._move(intent, machine.reject(intent, NOT_ARMED))
+        else:
+            await self._send(backend, intent)
+
+    async def _send(self, backend: ManagerBackend, intent: Intent) -> None:
+        sending = machine.begin(intent, self._clock.now_us())
+        if not await self._move(intent, Step(sending, None)):
+            return  # somebody else has it now: nothing was sent
+        step = machine.after_execute(
+            sending, await self._execute(backend, sending), self._clock.now_us(), self._timing
+        )
+        if step.after.state is State.APPLIED and sending.sends > 1 and machine.is_money(sending.verb):
+            step = await self._with_duplicates(backend, step)
+        await self._move(sending, step)
+
+    async def _with_duplicates(self, backend: ManagerBackend, step: Step) -> Step:
+        """Look once more after a second send that was applied: the first may have arrived late after all."""
+        seen = await self._read(backend, step.after)
+        if not isinstance(seen, Found) or step.outcome is None:
+            return step
+        incident = machine.duplicate(step.after, seen.tickets)
+        return step._replace(outcome=msgspec.structs.replace(step.outcome, incident=incident))
+
+    async def _look(self, backend: ManagerBackend, intent: Intent) -> None:
+        seen = await self._read(backend, intent)
+        await self._move(intent, machine.after_look(intent, seen, self._clock.now_us(), self._timing))
+
+    @staticmethod
+    async def _execute(backend: ManagerBackend, intent: Intent) -> Executed:
+        try:
+            return await backend.execute(intent)
+        except Exception as bug:
+            # A backend that raises has broken its promise, perhaps after it sent something.
+            log.exception("action.backend_failed", intent=intent.key)
+            return Unknown(f"the backend failed: {type(bug).__name__}")
+
+    @staticmethod
+    async def _read(backend: ManagerBackend, intent: Intent) -> Seen:
+        try:
+            return await backend.look(intent)
+        except Exception as bug:
+            log.exception("action.look_failed", intent=intent.key)
+            return Unreadable(f"the backend failed: {type(bug).__name__}")
+
+    def _backend(self, intent: Intent) -> ManagerBackend | None:
+        server, _, _ = intent.account.rpartition(":")
+        backend = self._backends.get(server)
+        return backend if backend is not None and intent.verb in backend.offers else None
+
+    # --- notifications
+
+    async def _notify(self, intent: Intent) -> None:
+        notifier = self._notifiers.get(intent.verb)
+        if notifier is None:
+            await self._move(intent, machine.reject(intent, f"no configured channel offers {intent.verb}"))
+            return
+        told: Told
+        try:
+            told = await notifier.send(intent)
+        except Exception as bug:
+            log.exception("notification.channel_failed", intent=intent.key)
+            told = Later(f"the channel failed: {type(bug).__name__}")
+        await self._move(intent, notices.after_attempt(intent, told, self._clock.now_us(), self._random))
+
+    # --- writing
+
+    async def _move(self, before: Intent, step: Step) -> bool:
+        """Write one step; until the store takes it nothing else happens to this account."""
+        outcome = None
+        if step.outcome is not None:
+            outcome = NewInput(
+                before.partition, InputKind.OUTCOME, before.account, before.key, encode_outcome(step.outcome)
+            )
+        made: bool | None = None
+        while made is None:
+            try:
+                made = (await self._intents.move([Move(before, step.after, outcome)]))[0]
+            except StoreUnavailable as problem:
+                log.warning("action.unwritten", intent=before.key, reason=str(problem))
+                await self._clock.sleep(STORE_RETRY)
+        if not made:
+            log.warning("action.moved_by_another", intent=before.key, state=before.state.value)
+            return False
+        self.counts[step.after.state] += 1
+        if _is_manager(before):
+            self._lanes.stands(step.after)
+        if step.outcome is not None and step.outcome.incident:
+            log.error(
+                "action.incident", intent=before.key, account=before.account, reason=step.outcome.incident
+            )
+        return True
+
+
+def _is_manager(intent: Intent) -> bool:
+    verb = VERBS.get(intent.verb)
+    return verb is None or verb.is_manager

@@ -1,0 +1,120 @@
+"""What dispatch reads and writes: endpoints, deliveries and their attempts, intents and their moves."""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from hub.bus.log import Input, NewInput
+from hub.intents.intent import Intent, State
+
+
+class Endpoint(NamedTuple):
+    """`events` are type patterns such as trade.*; `secret` is whsec_…; `schedule` waits in seconds between attempts."""
+
+    id: str
+    url: str
+    events: tuple[str, ...]
+    secret: str
+    state: str  # enabled, disabled
+    description: str
+    created_at: int
+    schedule: tuple[float, ...] | None = None
+    reason: str = ""
+
+
+class DeliveryState(StrEnum):
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    EXHAUSTED = "exhausted"
+    CANCELLED = "cancelled"  # the endpoint was deleted or disabled for good
+
+
+class Delivery(NamedTuple):
+    """One event for one endpoint. (endpoint, partition, n) is its identity; `due` in µs."""
+
+    endpoint: str
+    partition: int
+    n: int
+    event_id: str
+    state: DeliveryState
+    attempts: int
+    due: int
+    created_at: int
+
+
+class Attempt(NamedTuple):
+    """What happened once: `outcome` delivered, refused, unreachable…; `error` a class such as timeout, dns, tls, status."""
+
+    endpoint: str
+    partition: int
+    n: int
+    number: int
+    at: int
+    outcome: str
+    status: int | None
+    error: str | None
+    latency_us: int
+    response: str  # the first KiB of the body, as text
+
+
+class Settled(NamedTuple):
+    """The delivery as it stands after an attempt; `due` is where it stood before, so that its row is found."""
+
+    delivery: Delivery
+    attempt: Attempt
+    due: int
+
+
+class Deliveries(Protocol):
+    """Deliveries belong to one dispatcher by lease; nothing is written before an attempt, results settle in batches."""
+
+    def fan_out(self, positions: Mapping[int, int], deliveries: Sequence[Delivery]) -> Awaitable[None]:
+        """Write new deliveries and how far the log was read, in one transaction; one that is there is left alone.
+
+        Asked for at once, awaited for the commit: what is settled after this call is written after it.
+        """
+
+    async def fanned_out(self) -> list[int]:
+        """Return how far the log was read, per partition."""
+
+    async def waiting(self, endpoint: str, *, after: tuple[int, int, int], limit: int) -> list[Delivery]:
+        """Return waiting deliveries of an endpoint with (due, partition, n) > after, in that order."""
+
+    async def settle(self, results: Sequence[Settled]) -> None: ...
+
+    async def bodies(self, deliveries: Sequence[Delivery]) -> Mapping[tuple[int, int], Input]:
+        """Return the log rows of the deliveries' events, by (partition, n); found by event id."""
+
+    async def attempts(self, endpoint: str, partition: int, n: int) -> list[Attempt]: ...
+
+
+class Endpoints(Protocol):
+    async def create(self, endpoint: Endpoint) -> None: ...
+    async def get(self, endpoint_id: str) -> Endpoint | None: ...
+    async def all(self) -> list[Endpoint]: ...
+    async def update(self, endpoint: Endpoint) -> bool: ...
+    async def delete(self, endpoint_id: str) -> bool:
+        """Delete it and cancel what waits for it; return whether it was there."""
+
+
+class Move(NamedTuple):
+    """One step of an intent's state machine: written only if it still is in `before` with as many attempts."""
+
+    before: Intent
+    after: Intent
+    outcome: NewInput | None = None  # told to the engine in the same transaction
+
+
+class Intents(Protocol):
+    async def due(self, now_us: int, limit: int) -> list[Intent]:
+        """Return READY and UNKNOWN intents with due <= now, most urgent first, then by due and key."""
+
+    async def in_state(self, state: State, limit: int) -> list[Intent]: ...
+
+    async def get(self, key: str) -> Intent | None: ...
+
+    async def move(self, moves: Sequence[Move]) -> list[bool]:
+        """Make the moves in one transaction; False for one that was no longer where it was left."""
+
+    def next_due(self) -> int | None:
+        """Return when the next READY or UNKNOWN intent is due, in µs; None when there is none."""

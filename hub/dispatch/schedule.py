@@ -1,0 +1,54 @@
+"""When a delivery that failed is tried again: the waits, additive jitter, and what the receiver asked for."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from random import Random
+
+from hub.clock import SECOND_US, to_us
+
+# Seconds between attempts, as Standard Webhooks suggests: ten attempts within some 76 hours.
+WAITS: tuple[float, ...] = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+JITTER = 0.2
+LONGEST_WAIT_US = 24 * 3600 * SECOND_US
+MAX_WAITS = 50
+
+_SECONDS = re.compile(r"[0-9]{1,10}", re.ASCII)
+
+
+def next_wait_us(
+    attempts: int, waits: Sequence[float], random: Random, retry_after_us: int | None = None
+) -> int | None:
+    """Return how long to wait after so many attempts, or None when there are no more.
+
+    Jitter only ever adds, and what the receiver asked for is a floor, so a retry is never early.
+    """
+    if attempts > len(waits):
+        return None
+    wait = waits[attempts - 1] * (1 + JITTER * random.random())
+    return max(int(wait * SECOND_US), min(retry_after_us or 0, LONGEST_WAIT_US))
+
+
+def parse_retry_after(text: str | None, now_us: int) -> int | None:
+    """Return the wait a Retry-After header asks for, in µs and at most 24 h; None for one that says nothing sensible."""
+    if text is None or len(text) > 64:
+        return None
+    text = text.strip()
+    if _SECONDS.fullmatch(text):
+        wait = int(text) * SECOND_US
+    else:
+        moment = _http_date(text)
+        if moment is None:
+            return None
+        # Dates have whole seconds and both clocks differ: round up rather than knock a moment too soon.
+        wait = max(to_us(moment) - now_us, 0)
+    return min(wait, LONGEST_WAIT_US)
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

@@ -1,0 +1,252 @@
+"""One endpoint's worker: takes what is due, sends it on a few connections, and hands the results over for writing.
+
+Each endpoint has its own slots, so one that hangs holds up nobody else. Nothing is written before an attempt: a crash
+repeats the attempts in flight, with the same webhook-id, and nothing more.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from random import Random
+from typing import final
+
+import msgspec
+import structlog
+import yarl
+from multidict import istr
+from typing_extensions import override
+
+from hub.clock import MICROSECOND, SECOND_US, Clock
+from hub.dispatch import signing
+from hub.dispatch.delivery import (
+    THROTTLING,
+    Delivered,
+    ErrorClass,
+    Gone,
+    Outcome,
+    Refused,
+    Unreachable,
+    settle,
+)
+from hub.dispatch.endpoint_queue import NEAR_US, EndpointQueue, Item, Key
+from hub.dispatch.metrics import Counters
+from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, Settled
+from hub.dispatch.safe_http import Transport, base_headers
+from hub.dispatch.schedule import WAITS
+from hub.dispatch.settler import Settler, Settling
+from hub.dispatch.waiting import until
+from hub.errors import StoreUnavailable
+from hub.events.records import wire
+
+CONCURRENCY = 16
+PAGE = 256
+STORE_RETRY = timedelta(seconds=1)
+
+_ID = istr(signing.ID_HEADER)
+_TIMESTAMP = istr(signing.TIMESTAMP_HEADER)
+_SIGNATURE = istr(signing.SIGNATURE_HEADER)
+
+log = structlog.get_logger(__name__)
+
+
+@final
+class EndpointWorker(Settling):
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        url: yarl.URL,
+        signers: Sequence[signing.Secret],
+        transport: Transport,
+        deliveries: Deliveries,
+        settler: Settler,
+        clock: Clock,
+        random: Random,
+        concurrency: int = CONCURRENCY,
+        counters: Counters | None = None,
+        queue: EndpointQueue | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.counters = Counters() if counters is None else counters
+        self._url = url
+        self._signers = tuple(signers)
+        self._waits = WAITS if endpoint.schedule is None else endpoint.schedule
+        self._headers = base_headers()
+        self._transport = transport
+        self._deliveries = deliveries
+        self._settler = settler
+        self._clock = clock
+        self._random = random
+        self._concurrency = concurrency
+        self._queue = EndpointQueue() if queue is None else queue
+        self._called = asyncio.Event()
+        self._idle: list[asyncio.Future[None]] = []
+        self._slots = 0
+        self._group: asyncio.TaskGroup | None = None
+        self._stopped = False
+        self._paused_until = 0
+
+    def offer(self, delivery: Delivery, body: bytes) -> bool:
+        """Take a delivery that was just written, if there is room."""
+        taken = self._queue.offer(delivery, body)
+        if taken:
+            self._wake()
+        elif self._queue.wants_reading(self._clock.now_us()):
+            self._called.set()
+        return taken
+
+    def look_again(self) -> None:
+        """Read from the store again: deliveries were put there behind the worker's back, by a replay."""
+        self._queue.look_again()
+        self._called.set()
+
+    def stop(self) -> None:
+        """Start no further attempt; `run` returns when those in flight are over."""
+        self._stopped = True
+        self._called.set()
+        while self._idle:
+            self._release(self._idle.pop())
+
+    def held(self) -> int:
+        return len(self._queue)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            while not self._stopped:
+                await self._tend()
+        self._group = None
+
+    async def _tend(self) -> None:
+        now_us = self._clock.now_us()
+        if now_us < self._paused_until:
+            await until(self._clock, self._paused_until, self._called)
+            return
+        if self._queue.wants_reading(now_us):
+            await self._read_page()
+        for _ in range(min(self._concurrency, self._queue.ready(self._clock.now_us()))):
+            self._wake()
+        if not self._queue.wants_reading(self._clock.now_us()):
+            await until(self._clock, self._queue.next_due(now_us), self._called)
+
+    async def _read_page(self) -> None:
+        after = self._queue.start_reading()
+        try:
+            rows = await self._deliveries.waiting(self.endpoint.id, after=after, limit=PAGE)
+            near = self._clock.now_us() + NEAR_US
+            wanted = [row for row in rows if row.due <= near and self._queue.is_new(row)]
+            bodies = await self._deliveries.bodies(wanted)
+        except StoreUnavailable as problem:
+            self._queue.abandon_reading(self._clock.now_us())
+            log.warning("delivery.backlog_unread", endpoint=self.endpoint.id, reason=str(problem))
+            await self._clock.sleep(STORE_RETRY)
+            return
+        items: list[Item] = []
+        for row in wanted:
+            stored = bodies.get((row.partition, row.n))
+            if stored is None:  # past its retention: there is nothing left to send
+                continue
+            try:
+                items.append(Item(row, wire(stored.body, stored.sequence)))
+            except msgspec.DecodeError:
+                log.exception("delivery.event_unreadable", event=row.event_id)
+        self._queue.finish_reading(items, _following(rows, near), self._clock.now_us())
+
+    def _wake(self) -> None:
+        if self._stopped:
+            return
+        if self._idle:
+            # Last in, first out: under little load the same connections are used and the others may close.
+            self._release(self._idle.pop())
+        elif self._slots < self._concurrency and self._group is not None:
+            self._slots += 1
+            self._group.create_task(self._slot())
+
+    @staticmethod
+    def _release(waiter: asyncio.Future[None]) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    async def _slot(self) -> None:
+        loop = asyncio.get_running_loop()
+        clock, queue = self._clock, self._queue
+        while not self._stopped:
+            now_us = clock.now_us()
+            item = queue.take(now_us) if now_us >= self._paused_until else None
+            if item is None:
+                if queue.has_later():
+                    self._called.set()  # the alarm was set for what this slot has taken: set it for the next
+                waiter = loop.create_future()
+                self._idle.append(waiter)
+                await waiter
+            else:
+                await self._attempt(item, now_us)
+
+    async def _attempt(self, item: Item, started_us: int) -> None:
+        delivery, body = item
+        headers = self._headers.copy()
+        timestamp = str(started_us // SECOND_US)
+        headers[_ID] = delivery.event_id
+        headers[_TIMESTAMP] = timestamp
+        headers[_SIGNATURE] = signing.signature_header(self._signers, delivery.event_id, timestamp, body)
+        self.counters.sent += 1
+        try:
+            outcome = await self._transport.send(self._url, headers, body)
+        except Exception as bug:
+            # Whatever this is, it must not end the other endpoints' work with this one's.
+            log.exception("delivery.transport_failed", endpoint=self.endpoint.id)
+            outcome = Unreachable(ErrorClass.CONNECT, f"the hub failed: {type(bug).__name__}", 0)
+        now_us = self._clock.now_us()
+        if not isinstance(outcome, Delivered):
+            self._hold_back(outcome, now_us)
+        settled = settle(
+            delivery, outcome, started_us=started_us, now_us=now_us, waits=self._waits, random=self._random
+        )
+        self._settler.add(self, settled, body)
+
+    def _hold_back(self, outcome: Outcome, now_us: int) -> None:
+        """Listen to what an answer says about the endpoint as a whole."""
+        match outcome:
+            case Gone():
+                self.stop()
+            case Refused(status, _, _, retry_after_us) if status in THROTTLING and retry_after_us:
+                self._paused_until = max(self._paused_until, now_us + retry_after_us)
+                self._called.set()
+            case _:
+                pass
+
+    @override
+    def written(self, settled: Settled, body: bytes) -> None:
+        delivery = settled.delivery
+        counters = self.counters
+        counters.observe(settled.attempt.latency_us)
+        now_us = self._clock.now_us()
+        if delivery.state is DeliveryState.WAITING:
+            counters.failed += 1
+            counters.retries += 1
+            self._queue.postpone(delivery, body, now_us)
+            self._called.set()
+            return
+        self._queue.done(delivery)
+        if delivery.state is DeliveryState.DELIVERED:
+            counters.delivered += 1
+        else:
+            counters.failed += 1
+            counters.exhausted += delivery.state is DeliveryState.EXHAUSTED
+        if self._queue.wants_reading(now_us):
+            self._called.set()
+
+    def paused_for(self) -> timedelta:
+        """Return how long the receiver asked to be left alone from now on."""
+        return max(self._paused_until - self._clock.now_us(), 0) * MICROSECOND
+
+
+def _following(rows: Sequence[Delivery], near: int) -> Key | None:
+    """Return where the next page begins: at the first row that is far away, or after a page that was full."""
+    for row in rows:
+        if row.due > near:
+            return row.due, row.partition, row.n
+    if len(rows) < PAGE:
+        return None
+    last = rows[-1]
+    return last.due, last.partition, last.n + 1
