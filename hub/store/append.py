@@ -1,0 +1,215 @@
+"""Adding to the log inside a transaction: recognise what is known, number what is new, write it in a few wide statements."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import apsw
+import msgspec
+
+from hub import ids
+from hub.bus.log import Appended, Input, InputKind, NewInput
+from hub.events.facts import Fact, stored, with_entity_version
+from hub.events.records import decode_envelope
+from hub.store.numbering import LANDMARK_EVERY, Numbering
+from hub.store.writer import insert
+
+Content = tuple[Sequence[Fact], Sequence[NewInput]]
+
+
+class Written(NamedTuple):
+    """What one transaction added to the log: its rows, the heads it left, and the answer to every append."""
+
+    rows: list[Input]
+    heads: list[int]
+    answers: list[list[Appended]]
+
+
+class _Known(NamedTuple):
+    """Keys that are stored already, and where."""
+
+    stored: dict[bytes, int]
+    now: dict[bytes, bytes]  # keys this transaction adds, with their content
+
+
+def write(connection: apsw.Connection, numbering: Numbering, at: int, appends: Sequence[Content]) -> Written:
+    numbering.refresh()
+    facts = [_with_version(connection, fact) if fact.entity else fact for part, _ in appends for fact in part]
+    items = [item for _, part in appends for item in part]
+    uniques = {item.unique: ids.hashed(0, item.unique) for item in items if item.unique}
+    known = _Known(_stored(connection, [fact.key for fact in facts if fact.key] + list(uniques.values())), {})
+    numbering.load_sequences(fact.account for fact in facts if fact.account)
+
+    rows: list[Input] = []
+    keys: list[tuple[bytes, int]] = []
+    appended = [_fact(connection, numbering, at, fact, known, rows, keys) for fact in facts]
+    for item in items:
+        key = uniques[item.unique] if item.unique else None
+        if key is not None and (key in known.stored or key in known.now):
+            continue
+        n = numbering.next_n(item.partition)
+        rank = numbering.next_rank()
+        rows.append(Input(item.partition, n, at, item.kind, item.key, item.ref, None, item.body, rank))
+        if key is not None:
+            known.now[key] = b""
+            keys.append((key, rank))
+    _insert(connection, numbering, at, rows, keys)
+    return Written(rows, numbering.heads(), _split(appended, appends))
+
+
+_ROW = "partition, n, at, kind, key, ref, sequence, body, rank"
+
+
+def read_rows(connection: apsw.Connection, partition: int, after: int, limit: int) -> list[Input]:
+    found = connection.execute(
+        f"SELECT {_ROW} FROM input WHERE rank >= ? AND partition = ? AND n > ? ORDER BY rank LIMIT ?",
+        (_landmark(connection, partition, after), partition, after, limit),
+    )
+    return [Input._make(row) for row in found]
+
+
+def scan_rows(connection: apsw.Connection, after: int, limit: int) -> list[Input]:
+    found = connection.execute(
+        f"SELECT {_ROW} FROM input WHERE rank > ? ORDER BY rank LIMIT ?", (after, limit)
+    )
+    return [Input._make(row) for row in found]
+
+
+def start_of(connection: apsw.Connection, positions: Sequence[int]) -> int:
+    heads = connection.execute("SELECT partition, n FROM head")
+    ranks = [_landmark(connection, p, positions[p]) - 1 for p, n in heads if positions[p] < n]
+    last = connection.execute("SELECT coalesce(max(rank), 0) FROM input").fetchone()
+    return max(min(ranks, default=int(last[0]) if last else 0), 0)
+
+
+def find_row(connection: apsw.Connection, key: bytes) -> Input | None:
+    rank = _stored(connection, [key]).get(key)
+    return None if rank is None else row_at(connection, rank)
+
+
+def find_rows(connection: apsw.Connection, keys: Sequence[bytes]) -> list[Input]:
+    """Return the rows stored under these keys, in order of rank."""
+    ranks = list(_stored(connection, keys).values())
+    rows: list[Input] = []
+    for start in range(0, len(ranks), 256):
+        chunk = ranks[start : start + 256]
+        places = ",".join("?" * len(chunk))
+        found = connection.execute(f"SELECT {_ROW} FROM input WHERE rank IN ({places}) ORDER BY rank", chunk)
+        rows += [Input._make(row) for row in found]
+    return rows
+
+
+def row_at(connection: apsw.Connection, rank: int) -> Input | None:
+    row = connection.execute(f"SELECT {_ROW} FROM input WHERE rank = ?", (rank,)).fetchone()
+    return None if row is None else Input._make(row)
+
+
+def _landmark(connection: apsw.Connection, partition: int, n: int) -> int:
+    """Return a rank at or before the row after n of a partition, fewer than 64 of its rows away."""
+    row = connection.execute(
+        "SELECT rank FROM landmark WHERE partition = ? AND n <= ? ORDER BY n DESC LIMIT 1", (partition, n + 1)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _fact(
+    connection: apsw.Connection,
+    numbering: Numbering,
+    at: int,
+    fact: Fact,
+    known: _Known,
+    rows: list[Input],
+    keys: list[tuple[bytes, int]],
+) -> Appended:
+    if not fact.key:  # an entity told again in the state it is in
+        return Appended("", duplicate=True, mismatch=False)
+    event_id = fact.envelope.id
+    if fact.key in known.now:
+        return Appended(event_id, duplicate=True, mismatch=known.now[fact.key] != fact.content)
+    if fact.key in known.stored:
+        return Appended(event_id, duplicate=True, mismatch=_differs(connection, known.stored[fact.key], fact))
+    n = numbering.next_n(fact.partition)
+    sequence = numbering.next_sequence(fact.account) if fact.account else None
+    rank, body = numbering.next_rank(), stored(fact.envelope)
+    rows.append(Input(fact.partition, n, at, InputKind.EVENT, fact.account, event_id, sequence, body, rank))
+    known.now[fact.key] = fact.content
+    keys.append((fact.key, rank))
+    return Appended(event_id, duplicate=False, mismatch=False)
+
+
+def _with_version(connection: apsw.Connection, fact: Fact) -> Fact:
+    """Return the fact with the key its entity's count of changes gives it; without a key if nothing changed."""
+    assert fact.entity is not None
+    row = connection.execute(
+        "SELECT version, state FROM entity WHERE name = ?", (fact.entity.name,)
+    ).fetchone()
+    version, state = (int(row[0]), str(row[1])) if row else (0, None)
+    if state == fact.entity.state:
+        return msgspec.structs.replace(fact, key=b"")
+    connection.execute(
+        "INSERT OR REPLACE INTO entity VALUES (?, ?, ?)", (fact.entity.name, version + 1, fact.entity.state)
+    )
+    return with_entity_version(fact, version)
+
+
+def _stored(connection: apsw.Connection, keys: Sequence[bytes]) -> dict[bytes, int]:
+    """Return which of the keys are stored, and in which row."""
+    found: dict[bytes, int] = {}
+    numbered = [key for key in keys if key[2] != ids.HASHED]
+    for table, wanted in (("fact", numbered), ("fact_hashed", [key for key in keys if key[2] == ids.HASHED])):
+        for start in range(0, len(wanted), 256):
+            chunk = wanted[start : start + 256]
+            # One size of statement for many sizes of chunk: asking twice for a key costs less than compiling again.
+            size = next(size for size in (1, 4, 16, 64, 256) if size >= len(chunk))
+            chunk += [chunk[-1]] * (size - len(chunk))
+            places = ",".join("?" * size)
+            rows = connection.execute(f"SELECT key, input FROM {table} WHERE key IN ({places})", chunk)
+            found.update((key, where) for key, where in rows)
+    return found
+
+
+def _differs(connection: apsw.Connection, where: int, fact: Fact) -> bool:
+    row = row_at(connection, where)
+    if row is None or row.kind != InputKind.EVENT:  # pruned: its content can no longer be compared
+        return False
+    return bytes(decode_envelope(row.body).data) != fact.content
+
+
+def _insert(
+    connection: apsw.Connection,
+    numbering: Numbering,
+    at: int,
+    rows: list[Input],
+    keys: list[tuple[bytes, int]],
+) -> None:
+    if not rows:
+        return
+    insert(connection, f"INSERT INTO input ({_ROW})", rows)
+    insert(
+        connection,
+        "INSERT INTO landmark",
+        [(row.partition, row.n, row.rank) for row in rows if row.n % LANDMARK_EVERY == 1],
+    )
+    insert(connection, "INSERT OR REPLACE INTO head", list({row.partition: row.n for row in rows}.items()))
+    insert(connection, "INSERT INTO fact", [pair for pair in keys if pair[0][2] != ids.HASHED])
+    insert(connection, "INSERT INTO fact_hashed", [(*pair, at) for pair in keys if pair[0][2] == ids.HASHED])
+    if numbering.sequences_are_due:
+        write_sequences(connection, numbering)
+
+
+def write_sequences(connection: apsw.Connection, numbering: Numbering) -> None:
+    """Bring the `sequence` table up to the latest row."""
+    insert(
+        connection,
+        "INSERT INTO sequence",
+        numbering.take_sequences(),
+        "ON CONFLICT (account) DO UPDATE SET last = excluded.last",
+    )
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('sequences', ?)", (str(numbering.rank),))
+
+
+def _split(answers: list[Appended], appends: Sequence[Content]) -> list[list[Appended]]:
+    parts, start = [], 0
+    for facts, _ in appends:
+        parts.append(answers[start : start + len(facts)])
+        start += len(facts)
+    return parts

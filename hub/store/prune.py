@@ -1,0 +1,75 @@
+"""What is kept how long: small deletes in idle moments, so that no reader and no writer waits for them."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+import apsw
+
+from hub.clock import MICROSECOND, Clock
+from hub.store.append import write_sequences
+from hub.store.numbering import Numbering
+from hub.store.writer import Writer
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Numbered keys, money intents, runs and audit are kept for ever and have no entry here."""
+
+    input: timedelta = timedelta(days=400)
+    hashed_keys: timedelta = timedelta(days=35)
+    attempts: timedelta = timedelta(days=30)
+    traces: timedelta = timedelta(days=30)
+
+
+class Pruner:
+    def __init__(self, writer: Writer, numbering: Numbering, clock: Clock, retention: Retention) -> None:
+        self._writer = writer
+        self._numbering = numbering
+        self._clock = clock
+        self._retention = retention
+
+    async def prune(self) -> int:
+        """Delete what is older than its retention; return how many rows went."""
+        now, keep = self._clock.now_us(), self._retention
+        deleted = 0
+        # Rows that hold an account's latest number may go once the number stands in its own table.
+        await self._writer.submit(self._keep_sequences)
+        for table, age in (("input", keep.input), ("attempt", keep.attempts), ("trace", keep.traces)):
+            newest = await self._writer.submit(partial(_newest, table))
+            deleted += await self._drain(
+                # rank follows time: the oldest come first and nothing else is looked at. The newest row stays whatever
+                # its age, because numbering goes on from it.
+                f"DELETE FROM {table} WHERE rank IN (SELECT rank FROM (SELECT rank, at FROM {table} ORDER BY rank LIMIT 1000) "
+                "WHERE at < ? AND rank < ? LIMIT ?)",
+                (now - age // MICROSECOND, newest),
+            )
+        deleted += await self._drain(
+            "DELETE FROM fact_hashed WHERE key IN (SELECT key FROM fact_hashed WHERE at < ? ORDER BY at LIMIT ?)",
+            (now - keep.hashed_keys // MICROSECOND,),
+        )
+        await self._writer.submit(
+            lambda connection: connection.execute("PRAGMA incremental_vacuum(200)").fetchall()
+        )
+        return deleted
+
+    def _keep_sequences(self, connection: apsw.Connection) -> None:
+        self._numbering.refresh()
+        write_sequences(connection, self._numbering)
+
+    async def _drain(self, statement: str, values: tuple[int, ...]) -> int:
+        def work(connection: apsw.Connection) -> int:
+            connection.execute(statement, (*values, _CHUNK))
+            return connection.changes()
+
+        total = 0
+        while deleted := await self._writer.submit(work):
+            total += deleted
+        return total
+
+
+def _newest(table: str, connection: apsw.Connection) -> int:
+    row = connection.execute(f"SELECT coalesce(max(rank), 0) FROM {table}").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,111 @@
+"""The embedded store: everything a hub keeps, in one folder, opened and closed as one thing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from hub.bus.follower import Follower
+from hub.clock import Clock
+from hub.errors import StoreUnavailable
+from hub.store.browse import SqliteBrowser
+from hub.store.clients import SqliteClients
+from hub.store.database import FILE, Folder, open_writer
+from hub.store.engine import SqliteEngineStore
+from hub.store.journal import Journal, recover
+from hub.store.keys import SqliteKeys
+from hub.store.lease import SqliteLeases
+from hub.store.log import SqliteLog
+from hub.store.numbering import Numbering
+from hub.store.outbox import SqliteDeliveries, SqliteEndpoints, SqliteIntents
+from hub.store.prune import Pruner, Retention
+from hub.store.reader import Reader
+from hub.store.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteStore:
+    folder: Path
+    writer: Writer
+    reader: Reader
+    log: SqliteLog
+    engine: SqliteEngineStore
+    journal: Journal
+    deliveries: SqliteDeliveries
+    endpoints: SqliteEndpoints
+    intents: SqliteIntents
+    leases: SqliteLeases
+    keys: SqliteKeys
+    clients: SqliteClients
+    browser: SqliteBrowser
+    pruner: Pruner
+
+    def follow(self, positions: Sequence[int]) -> Follower:
+        """Return a consumer's place in the log that hears of every commit."""
+        follower = Follower(self.log, positions)
+        self.log.listen(follower.offer)
+        return follower
+
+    def wal_bytes(self) -> int:
+        """Return the size of the write-ahead log: it grows while a long read holds it."""
+        wal = self.folder / f"{FILE}-wal"
+        return wal.stat().st_size if wal.exists() else 0
+
+    async def problem(self) -> str | None:
+        """Return why nothing could be written now, by writing something."""
+        try:
+            await self.writer.submit(_touch)
+        except StoreUnavailable as error:
+            return str(error)
+        return None
+
+
+def _touch(connection: apsw.Connection) -> None:
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('writable', strftime('%s'))")
+
+
+@asynccontextmanager
+async def open_sqlite(
+    path: Path, clock: Clock, retention: Retention | None = None
+) -> AsyncIterator[SqliteStore]:
+    """Open the store in a data folder; raises ConfigError when the folder cannot be used."""
+    folder = Folder(path)
+    try:
+        connection = open_writer(folder.database)
+        try:
+            recover(connection)
+            writer = Writer(connection, asyncio.get_running_loop())
+            reader = Reader(folder.database)
+            numbering = Numbering(connection)
+            writer.rolled_back.append(numbering.forget)
+            log = SqliteLog(writer, reader, numbering, clock)
+            journal = Journal(writer)
+            intents = SqliteIntents(writer, reader, log)
+            store = SqliteStore(
+                folder=path,
+                writer=writer,
+                reader=reader,
+                log=log,
+                engine=SqliteEngineStore(writer, reader, log, journal, clock, told_intents=intents.told),
+                journal=journal,
+                deliveries=SqliteDeliveries(writer, reader),
+                endpoints=SqliteEndpoints(writer, reader),
+                intents=intents,
+                leases=SqliteLeases(writer, clock),
+                keys=SqliteKeys(writer, reader),
+                clients=SqliteClients(writer, reader, log),
+                browser=SqliteBrowser(reader),
+                pruner=Pruner(writer, numbering, clock, retention or Retention()),
+            )
+            try:
+                yield store
+            finally:
+                await writer.close()
+                reader.close()
+        finally:
+            connection.close()
+    finally:
+        folder.close()

@@ -1,0 +1,182 @@
+"""What dispatch relies on: deliveries are written once and settled in order, an intent moves for one mover only."""
+
+import asyncio
+
+from conformance.backends import Dispatch, SqliteBackend, error_of
+
+from hub.clock import to_us
+from hub.dispatch.outbox import Delivery, DeliveryState
+from hub.testing import MORNING, a_delivery, a_trade_closed, an_endpoint, settled
+
+NOW = to_us(MORNING)
+START = (0, -1, -1)
+
+
+async def waiting(dispatch: Dispatch, endpoint: str = "ep_1") -> list[Delivery]:
+    return await dispatch.deliveries.waiting(endpoint, after=START, limit=1_000)
+
+
+# --- deliveries
+
+
+async def test_new_deliveries_and_the_position_are_both_there_afterwards(dispatch: Dispatch) -> None:
+    deliveries = [a_delivery(n=1), a_delivery(n=2), a_delivery("ep_2", n=2)]
+
+    await dispatch.deliveries.fan_out({0: 2, 7: 9}, deliveries)
+    await dispatch.reopen()
+
+    positions = await dispatch.deliveries.fanned_out()
+    assert (positions[0], positions[7], sum(positions)) == (2, 9, 11)
+    assert await waiting(dispatch) == deliveries[:2]
+    assert await waiting(dispatch, "ep_2") == deliveries[2:]
+    assert await waiting(dispatch, "ep_3") == []
+
+
+async def test_fanning_out_again_leaves_what_is_there_alone(dispatch: Dispatch) -> None:
+    delivery = a_delivery(n=1)
+    await dispatch.deliveries.fan_out({0: 1}, [delivery])
+
+    await dispatch.deliveries.fan_out({0: 2}, [delivery, a_delivery(n=2)])
+
+    assert await waiting(dispatch) == [delivery, a_delivery(n=2)]
+
+
+async def test_a_fan_out_that_fails_moves_no_position(sqlite: SqliteBackend) -> None:
+    await sqlite.store.writer.submit(
+        lambda connection: connection.execute(
+            "CREATE TRIGGER fault BEFORE INSERT ON position BEGIN SELECT RAISE(ABORT, 'fault'); END"
+        ).fetchall()
+    )
+
+    failed = await asyncio.wait_for(error_of(sqlite.deliveries.fan_out({0: 1}, [a_delivery(n=1)])), 10)
+
+    assert "fault" in str(failed)
+    assert await waiting(sqlite) == []
+    assert sum(await sqlite.deliveries.fanned_out()) == 0
+
+
+async def test_what_waits_is_listed_by_due_partition_and_n_and_pages_on(dispatch: Dispatch) -> None:
+    places = [(30, 1, 1), (10, 2, 5), (10, 2, 4), (10, 1, 9), (20, 0, 1)]
+    await dispatch.deliveries.fan_out({}, [a_delivery(partition=p, n=n, due=due) for due, p, n in places])
+
+    seen: list[tuple[int, int, int]] = []
+    while page := await dispatch.deliveries.waiting("ep_1", after=seen[-1] if seen else START, limit=2):
+        assert len(page) <= 2
+        seen += [(d.due, d.partition, d.n) for d in page]
+
+    assert seen == sorted(places)
+
+
+async def test_a_delivered_one_waits_no_more_and_its_attempt_is_kept(dispatch: Dispatch) -> None:
+    delivery = a_delivery(n=1)
+    await dispatch.deliveries.fan_out({0: 1}, [delivery])
+    result = settled(delivery, DeliveryState.DELIVERED)
+
+    await dispatch.deliveries.settle([result])
+    await dispatch.reopen()
+
+    assert await waiting(dispatch) == []
+    assert await dispatch.deliveries.attempts("ep_1", 0, 1) == [result.attempt]
+    assert await dispatch.deliveries.attempts("ep_1", 0, 2) == []
+
+
+async def test_one_to_be_tried_again_waits_at_its_new_time_until_it_is_exhausted(dispatch: Dispatch) -> None:
+    delivery = a_delivery(n=1)
+    await dispatch.deliveries.fan_out({0: 1}, [delivery])
+
+    again = settled(delivery, DeliveryState.WAITING, due=NOW + 5_000_000)
+    await dispatch.deliveries.settle([again])
+    assert await waiting(dispatch) == [again.delivery]
+
+    over = settled(again.delivery, DeliveryState.EXHAUSTED)
+    await dispatch.deliveries.settle([over])
+    assert await waiting(dispatch) == []
+    attempts = await dispatch.deliveries.attempts("ep_1", 0, 1)
+    assert attempts == [again.attempt, over.attempt]
+    assert [attempt.number for attempt in attempts] == [1, 2]
+
+
+async def test_many_results_settle_at_once_and_touch_nothing_else(dispatch: Dispatch) -> None:
+    deliveries = [a_delivery(n=n) for n in range(1, 301)]
+    await dispatch.deliveries.fan_out({0: 300}, deliveries)
+    results = [settled(delivery, DeliveryState.DELIVERED) for delivery in deliveries[:150]]
+    results += [settled(delivery, DeliveryState.WAITING, due=NOW + 1) for delivery in deliveries[150:299]]
+
+    await dispatch.deliveries.settle(results)
+
+    left = await waiting(dispatch)
+    assert [(d.n, d.due) for d in left] == [(300, NOW)] + [(n, NOW + 1) for n in range(151, 300)]
+
+
+async def test_a_late_retry_does_not_bring_back_what_was_cancelled(dispatch: Dispatch) -> None:
+    await dispatch.endpoints.create(an_endpoint("ep_1"))
+    delivery = a_delivery("ep_1", n=1)
+    await dispatch.deliveries.fan_out({0: 1}, [delivery])
+    await dispatch.endpoints.delete("ep_1")
+
+    await dispatch.deliveries.settle([settled(delivery, DeliveryState.WAITING, due=NOW + 1)])
+
+    assert await waiting(dispatch) == []
+
+
+async def test_the_body_of_a_delivery_is_its_event_in_the_log(dispatch: Dispatch) -> None:
+    rows = [await dispatch.add_event(a_trade_closed()) for _ in range(2)]
+    deliveries = [a_delivery(partition=row.partition, n=row.n, event_id=row.ref) for row in rows]
+    unknown = a_delivery(partition=63, n=999, event_id="evt_nonsense")
+
+    bodies = await dispatch.deliveries.bodies([*deliveries, unknown])
+
+    assert bodies == {(row.partition, row.n): row for row in rows}
+
+
+# --- endpoints
+
+
+async def test_an_endpoint_is_kept_as_it_was_written(dispatch: Dispatch) -> None:
+    endpoints = [
+        an_endpoint("ep_b", created_at=1, schedule=(1.5, 60.0)),
+        an_endpoint("ep_a", created_at=2, events=("trade.*", "balance.deposited"), schedule=()),
+    ]
+    for endpoint in endpoints:
+        await dispatch.endpoints.create(endpoint)
+    await dispatch.reopen()
+
+    assert await dispatch.endpoints.get("ep_a") == endpoints[1]
+    assert await dispatch.endpoints.all() == endpoints
+    assert await dispatch.endpoints.get("ep_c") is None
+
+
+async def test_an_update_changes_one_endpoint_and_says_whether_it_was_there(dispatch: Dispatch) -> None:
+    one, other = an_endpoint("ep_1", created_at=1), an_endpoint("ep_2", created_at=2)
+    await dispatch.endpoints.create(one)
+    await dispatch.endpoints.create(other)
+    changed = one._replace(state="disabled", reason="410 Gone", events=("*",), schedule=(5.0,))
+
+    assert await dispatch.endpoints.update(changed)
+    assert not await dispatch.endpoints.update(an_endpoint("ep_3"))
+
+    assert await dispatch.endpoints.all() == [changed, other]
+
+
+async def test_deleting_an_endpoint_cancels_what_waits_for_it_and_nothing_else(dispatch: Dispatch) -> None:
+    await dispatch.endpoints.create(an_endpoint("ep_1"))
+    await dispatch.endpoints.create(an_endpoint("ep_2"))
+    await dispatch.deliveries.fan_out({}, [a_delivery(n=1), a_delivery("ep_2", n=1)])
+
+    assert await dispatch.endpoints.delete("ep_1")
+    assert not await dispatch.endpoints.delete("ep_1")
+
+    assert await dispatch.endpoints.get("ep_1") is None
+    assert await waiting(dispatch) == []
+    assert await waiting(dispatch, "ep_2") == [a_delivery("ep_2", n=1)]
+
+
+async def test_those_who_asked_hear_of_every_change_of_endpoints(sqlite: SqliteBackend) -> None:
+    seen: list[int] = []
+    sqlite.store.endpoints.changed = lambda: seen.append(1)
+
+    await sqlite.endpoints.create(an_endpoint("ep_1"))
+    await sqlite.endpoints.update(an_endpoint("ep_1", state="disabled"))
+    await sqlite.endpoints.delete("ep_1")
+
+    assert len(seen) == 3

@@ -1,0 +1,133 @@
+"""`hub test`: stories pass when they are true, and say what happened instead when they are not."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from unit.engine.desk import a_workflow
+
+from hub.engine.story import run_story, run_story_files
+from hub.engine.storybook import read_stories
+
+SHIPPED = Path(__file__).parents[3] / "workflows"
+BONUS = """
+params: {min_lots: {type: number, default: 20}}
+scope: account.type == "real"
+aggregates:
+  lots: {from: trade.closed, sum: event.lots, window: {calendar: month, tz: Europe/Nicosia}}
+when: [{becomes: lots > params.min_lots}]
+limit: {max: 1, every: 30d}
+steps:
+  - {id: bonus, do: credit.grant, with: {amount: = 2 * lots}}
+  - {id: tell, do: event.publish, with: {type: custom.granted, data: {ticket: = steps.bonus.ticket}}}
+"""
+GIVEN = "given: {account: {server: live-1, login: 7001, type: real, currency: USD}}"
+
+
+async def told(steps, *, given=GIVEN, workflow=BONUS):
+    lines = "\n".join(f"      - {step}" for step in steps)
+    text = f"workflow: bonus\ntests:\n  - name: a story\n    {given}\n    story:\n{lines}\n"
+    book = read_stories(text, "bonus.test.yaml")
+    assert book.file is not None, [str(problem) for problem in book.problems]
+    return await run_story(a_workflow(workflow, id="bonus"), book.file.tests[0], book.places[0])
+
+
+FIRST = "{at: 2026-03-02T10:00+02:00, event: {type: trade.closed, lots: 12}}"
+SECOND = "{at: 2026-03-03T10:00+02:00, event: {type: trade.closed, lots: 13}}"
+
+
+async def test_a_true_story_passes():
+    result = await told([
+        FIRST,
+        "{expect_none: true, why: 'lots > params.min_lots is false (12 > 20)'}",
+        "{restart: hub}",
+        SECOND,
+        "{expect: [{action: credit.grant, login: 7001, amount: 50, key: bonus/live-1:7001/becomes/1/bonus}, {action: event.publish, type: custom.granted}]}",
+        "{at: 2026-03-04T10:00+02:00, event: {type: trade.closed, lots: 1}, expect_none: true}",
+    ])  # fmt: skip
+
+    assert result.failures == ()
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([SECOND, "{expect: [{action: credit.grant}]}"], "lots > params.min_lots is false (13 > 20)"),
+        ([FIRST, SECOND, "{expect: [{action: credit.grant, amount: 51}, {action: event.publish}]}"], "amount: expected 51, got 50.00"),
+        ([FIRST, SECOND, "{expect: [{action: credit.grant}]}"], "this was asked for as well"),
+        ([FIRST, SECOND, "{expect_none: true}"], "expected no intent, but this was asked for"),
+        ([FIRST, "{expect_none: true, why: nonsense}"], "expected silence because\n  nonsense"),
+        ([FIRST, SECOND], "ends with intents it says nothing about"),
+        ([SECOND, FIRST], "a story goes forward"),
+        (["{at: 2026-03-02T10:00Z, event: {type: trade.clozed}}"], "unknown event type trade.clozed"),
+        (["{at: 2026-03-02T10:00Z, event: {type: trade.closed, lots: many}}"], "trade.closed: lots"),
+    ],
+)  # fmt: skip
+async def test_an_untrue_story_says_what_happened_instead_and_why(steps, said):
+    result = await told(steps)
+
+    assert said in "\n".join(result.failures)
+
+
+async def test_a_story_can_say_that_an_action_is_refused():
+    given = "given: {account: {type: real, login: 7001}, answers: {credit.grant: rejected}}"
+
+    result = await told(
+        [
+            FIRST,
+            SECOND,
+            "{expect: [{action: credit.grant}]}",
+            "{expect_none: true, why: 'credit.grant was rejected'}",
+        ],
+        given=given,
+    )
+
+    assert result.failures == ()
+
+
+async def test_the_shipped_workflows_do_what_their_stories_say():
+    report = await run_story_files([SHIPPED])
+
+    assert report.problems == ()
+    assert [(result.name, result.failures) for result in report.results if not result.passed] == []
+    assert len(report.results) >= 12
+
+
+async def test_the_report_is_junit_with_a_place_for_every_story(tmp_path):
+    (tmp_path / "bonus.yaml").write_text((SHIPPED / "volume-bonus-instant.yaml").read_text())
+    (tmp_path / "bonus.test.yaml").write_text(
+        "workflow: volume-bonus-instant\ntests:\n  - name: a lie\n    story: [{at: 2026-03-02T10:00Z, expect: [{action: credit.grant}]}]\n"
+    )
+    (tmp_path / "lost.test.yaml").write_text("workflow: lost\ntests: []\n")
+
+    report = await run_story_files([tmp_path])
+
+    root = ET.fromstring(report.junit())
+    assert [(case.get("name"), case[0].tag) for case in root.iter("testcase")] == [
+        ("a lie", "failure"),
+        ("load", "error"),
+    ]
+    assert not report.passed
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "workflow: x\ntests: [{name: a, story: [{at: 2026-03-02T10:00, restart: hub}]}]",
+            "names its offset",
+        ),
+        ("workflow: x\ntests: [{name: a, story: [{at: noon, restart: hub}]}]", "x.test.yaml:2:"),
+        (
+            "workflow: x\ntests: [{name: a, story: [{restart: hub, sample: {}}]}]",
+            "one thing happens in a step",
+        ),
+        ("workflow: x\ntests: [{name: a, stories: []}]", "stories: Extra inputs"),
+        ("workflow: x\nworkflow: y", "x.test.yaml:2:1"),
+    ],
+)
+def test_a_story_file_that_cannot_be_read_says_where(text, said):
+    book = read_stories(text, "x.test.yaml")
+
+    assert book.file is None
+    assert said in "\n".join(str(problem) for problem in book.problems)
