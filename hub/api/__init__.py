@@ -1,0 +1,1 @@
+"""The HTTP interface: routes, their scopes, and the OpenAPI page generated from both."""

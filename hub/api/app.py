@@ -1,0 +1,48 @@
+"""Builds the HTTP application from the route tables."""
+
+from aiohttp import web
+
+from hub.api import (
+    accounts,
+    actions,
+    clients,
+    deliveries,
+    docs,
+    endpoints,
+    events,
+    health,
+    key_routes,
+    samples,
+    workflows,
+)
+from hub.api.guard import make_guard
+from hub.api.ports import ApiDeps
+from hub.api.routing import DEPS, Route
+from hub.ingest.strict import MAX_BYTES
+
+ROUTES: tuple[Route, ...] = (
+    *events.ROUTES,
+    *samples.ROUTES,
+    *clients.ROUTES,
+    *endpoints.ROUTES,
+    *deliveries.ROUTES,
+    *workflows.ROUTES,
+    *accounts.ROUTES,
+    *actions.ROUTES,
+    *key_routes.ROUTES,
+    *health.ROUTES,
+    *docs.ROUTES,
+)
+
+
+def make_api(deps: ApiDeps) -> web.Application:
+    """Return the application; serve it with `hub.api.server.serve`, which also bounds slow clients."""
+    app = web.Application(
+        middlewares=[make_guard(ROUTES, deps.keys, deps.hosts)],
+        client_max_size=MAX_BYTES + 1,  # aiohttp refuses a body as large as its limit
+    )
+    app[DEPS] = deps
+    docs.prepare(app, ROUTES)
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, route.handler)
+    return app

@@ -1,0 +1,116 @@
+"""Deliveries and their attempts."""
+
+import re
+from typing import Any
+
+from aiohttp import web
+
+from hub.api.bodies import answer
+from hub.api.problems import not_found
+from hub.api.queries import Query
+from hub.api.routing import DEPS, PAGED, Route
+from hub.clock import iso
+from hub.control.keys import Scope
+from hub.dispatch.delivery import delivery_id
+from hub.dispatch.outbox import Attempt, Delivery, DeliveryState
+
+_ID = re.compile(r"([A-Za-z0-9_-]{1,64})\.([0-9]{1,5})\.([0-9]{1,18})", re.ASCII)
+
+
+def delivery_json(delivery: Delivery) -> dict[str, Any]:
+    waits = delivery.state is DeliveryState.WAITING
+    return {
+        "id": delivery_id(delivery),
+        "endpoint": delivery.endpoint,
+        "event": delivery.event_id,
+        "state": delivery.state.value,
+        "attempts": delivery.attempts,
+        "next_attempt_at": iso(delivery.due) if waits else None,
+        "created_at": iso(delivery.created_at),
+    }
+
+
+def attempt_json(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "at": iso(attempt.at),
+        "outcome": attempt.outcome,
+        "status": attempt.status,
+        "error": attempt.error,
+        "latency_ms": attempt.latency_us / 1000,
+        "response": attempt.response,
+    }
+
+
+async def list_deliveries(request: web.Request) -> web.Response:
+    query = Query(request, *PAGED, "endpoint", "state", "event")
+    return await _page(request, query, query.text("endpoint"))
+
+
+async def list_of_endpoint(request: web.Request) -> web.Response:
+    endpoint = request.match_info["id"]
+    if await request.app[DEPS].endpoints.get(endpoint) is None:
+        raise not_found("endpoint of that id")
+    return await _page(request, Query(request, *PAGED, "state", "event"), endpoint)
+
+
+async def list_attempts(request: web.Request) -> web.Response:
+    app = request.app[DEPS]
+    Query(request)
+    found = _ID.fullmatch(request.match_info["id"])
+    delivery = (
+        await app.deliveries.delivery(found[1], int(found[2]), int(found[3])) if found is not None else None
+    )
+    if delivery is None:
+        raise not_found("delivery of that id")
+    attempts = await app.deliveries.attempts(delivery.endpoint, delivery.partition, delivery.n)
+    return answer(
+        {
+            "delivery": delivery_json(delivery),
+            "items": [attempt_json(attempt) for attempt in attempts],
+            "next": None,
+        }
+    )
+
+
+async def _page(request: web.Request, query: Query, endpoint: str) -> web.Response:
+    page = await request.app[DEPS].deliveries.deliveries(
+        after=query.text("after"),
+        limit=query.limit(),
+        endpoint=endpoint,
+        state=query.choice("state", *DeliveryState),
+        event_id=query.text("event"),
+    )
+    return answer({"items": [delivery_json(delivery) for delivery in page.items], "next": page.next})
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/v1/deliveries",
+        list_deliveries,
+        Scope.READ,
+        "List deliveries, the newest first",
+        "deliveries",
+        parameters=(*PAGED, "endpoint", "state", "event"),
+    ),
+    Route(
+        "GET",
+        "/v1/endpoints/{id}/deliveries",
+        list_of_endpoint,
+        Scope.READ,
+        "List an endpoint's deliveries, the newest first",
+        "deliveries",
+        parameters=(*PAGED, "state", "event"),
+        answers={200: "A page of deliveries.", 404: "There is no such endpoint."},
+    ),
+    Route(
+        "GET",
+        "/v1/deliveries/{id}/attempts",
+        list_attempts,
+        Scope.READ,
+        "Read what was tried for one delivery",
+        "deliveries",
+        answers={200: "Every attempt, in order.", 404: "There is no such delivery."},
+    ),
+)

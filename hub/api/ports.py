@@ -1,0 +1,158 @@
+"""What the routes need from the rest of the hub, as small as the need; `app` passes the implementations in."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from hub.bus.log import Input, Log
+from hub.bus.pages import BadCursor, Page
+from hub.clock import Clock
+from hub.control.keys import Keys
+from hub.dispatch.outbox import Attempt, Delivery, Endpoints
+from hub.engine.rows import RunRow
+from hub.ingest.directory import Directory
+from hub.ingest.receive import Receiver
+from hub.ingest.watcher import Watcher
+from hub.intents.intent import Intent, State
+
+__all__ = ["LOCAL_HOSTS", "BadCursor", "Page"]
+
+
+class EventReader(Protocol):
+    async def events(
+        self,
+        *,
+        after: str,
+        limit: int,
+        types: Sequence[str] = (),
+        account: str = "",
+        newest_first: bool = False,
+    ) -> Page[Input]:
+        """Return events behind a cursor ("" is the beginning), in the order the hub learned them.
+
+        `types` are patterns (trade.closed, trade.*), `account` is "server:login"; empty means all. Raises BadCursor.
+        """
+
+
+class DeliveryReader(Protocol):
+    async def deliveries(
+        self, *, after: str, limit: int, endpoint: str = "", state: str = "", event_id: str = ""
+    ) -> Page[Delivery]:
+        """Return deliveries, the newest first. Raises BadCursor."""
+
+    async def delivery(self, endpoint: str, partition: int, n: int) -> Delivery | None: ...
+
+    async def attempts(self, endpoint: str, partition: int, n: int) -> list[Attempt]:
+        """Return what was tried, in order."""
+
+
+class ActionReader(Protocol):
+    async def actions(
+        self, *, after: str, limit: int, state: State | None = None, account: str = "", workflow: str = ""
+    ) -> Page[Intent]:
+        """Return intents, the newest first. Raises BadCursor."""
+
+    async def get(self, key: str) -> Intent | None: ...
+
+
+class WorkflowInfo(NamedTuple):
+    """`version` is the hash of the text; `mode` off, shadow or live; `file` where it was read."""
+
+    id: str
+    title: str
+    mode: str
+    version: str
+    file: str
+    key: str
+    triggers: tuple[str, ...]
+
+
+class Reason(NamedTuple):
+    """One decision, or one condition as it stands now: `at` in µs and `event` where a stored decision is meant."""
+
+    outcome: str
+    text: str
+    at: int | None = None
+    event: str = ""
+
+
+class Why(NamedTuple):
+    """`decided`: stored decisions, the newest first; `now`: each trigger on the present state."""
+
+    workflow: str
+    key: str
+    decided: Sequence[Reason]
+    now: Sequence[Reason]
+
+
+class WorkflowReader(Protocol):
+    def workflows(self) -> Sequence[WorkflowInfo]: ...
+
+    async def why(self, workflow: str, key: str, *, event: str = "") -> Why | None:
+        """Return why it fired or did not; None when there is no such workflow."""
+
+    async def run(self, run_id: str) -> RunRow | None: ...
+
+    async def runs(
+        self, *, after: str, limit: int, workflow: str = "", key: str = "", state: str = ""
+    ) -> Page[RunRow]:
+        """Return runs, the newest first. Raises BadCursor."""
+
+
+class AccountView(NamedTuple):
+    """`account` and `client` are JSON objects, as the engine folded them; `sequence` counts the account's events."""
+
+    account: bytes
+    client: bytes | None
+    sequence: int
+
+
+class AccountReader(Protocol):
+    async def account(self, key: str) -> AccountView | None:
+        """Return what is known of an account ("server:login")."""
+
+
+class Readiness(Protocol):
+    async def problems(self) -> Sequence[str]:
+        """Return why the hub cannot do its work now: store not writable, leases not held; empty when it can."""
+
+
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def _no_pressure() -> float:
+    return 0.0
+
+
+async def _nobody_to_tell() -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiDeps:
+    """Everything the API reaches. `hosts` are names this hub may be called by; None lets any through (behind a proxy).
+
+    `pressure` says for how many seconds posting should pause, 0 for not at all. `endpoints_changed` is awaited after
+    every change of endpoints. `metrics` returns Prometheus text.
+    """
+
+    clock: Clock
+    log: Log
+    keys: Keys
+    receiver: Receiver
+    watcher: Watcher
+    directory: Directory
+    endpoints: Endpoints
+    events: EventReader
+    deliveries: DeliveryReader
+    actions: ActionReader
+    workflows: WorkflowReader
+    accounts: AccountReader
+    readiness: Readiness
+    metrics: Callable[[], bytes]
+    docs: Path | None = None
+    pressure: Callable[[], float] = _no_pressure
+    endpoints_changed: Callable[[], Awaitable[None]] = _nobody_to_tell
+    allow_loopback_endpoints: bool = False
+    hosts: frozenset[str] | None = LOCAL_HOSTS

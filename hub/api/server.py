@@ -1,0 +1,201 @@
+"""Serves the application, with a deadline for whoever is slow to speak or to listen.
+
+The framework waits for ever for the rest of a request's head. Here a connection whose head is not complete within
+10 seconds is closed, as is one whose request is not over after two minutes and one above the cap for its address.
+A body has its own deadline where it is read. Not covered, and the business of a reverse proxy: TLS, floods of new
+connections below the caps, and many addresses at once.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, final
+
+from aiohttp import web
+from aiohttp.http import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler
+from typing_extensions import override
+
+from hub.api.problems import Problem
+
+HEAD_WITHIN = timedelta(seconds=10)
+REQUEST_WITHIN = timedelta(seconds=120)
+IDLE_WITHIN = timedelta(seconds=60)
+_SWEEP_EVERY_S = 1.0
+
+
+@final
+class _Connection(RequestHandler):
+    """`head_since`: when the head of the next request began to arrive, None while there is none or it is complete."""
+
+    __slots__ = ("address", "head_since", "server", "started", "watched")
+
+    def __init__(self, server: "_Server", **settings: Any) -> None:
+        super().__init__(server, loop=server.loop, **settings)
+        self.server = server
+        self.head_since: float | None = None
+        self.address = ""
+        self.watched: object = None
+        self.started = 0.0
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+        self.head_since = self.server.loop.time()
+        if not self.server.admit(self):
+            self.force_close()
+
+    @override
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.server.left(self)
+        super().connection_lost(exc)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._messages or self._current_request is not None or self._upgraded:
+            self.head_since = None
+        elif self.head_since is None and data:
+            self.head_since = self.server.loop.time()
+
+    @override
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        # What is no HTTP is the sender's fault and common on any open port: no traceback of ours belongs in the log.
+        self.server.malformed += 1
+        response = Problem(status, "not-http", "the request cannot be parsed").response()
+        response.force_close()
+        return response
+
+    def is_overdue(self, now: float) -> bool:
+        if self.head_since is not None:
+            return now - self.head_since > HEAD_WITHIN.total_seconds()
+        request = self._current_request
+        if request is None or request is not self.watched:
+            self.watched, self.started = request, now
+            return False
+        return now - self.started > REQUEST_WITHIN.total_seconds()
+
+
+class _Server(web.Server):
+    """Makes our connections, counts them per address, and closes those that are overdue."""
+
+    def __init__(self, base: web.Server, *, most: int, most_per_address: int, **settings: Any) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(base.request_handler, request_factory=base.request_factory, loop=loop)
+        self.loop = loop
+        self.malformed = 0
+        self.overdue = 0
+        self.turned_away = 0
+        self._settings = settings
+        self._most = most
+        self._most_per_address = most_per_address
+        self._open: set[_Connection] = set()
+        self._per_address: Counter[str] = Counter()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @override
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, **self._settings)
+
+    def admit(self, connection: _Connection) -> bool:
+        self._open.add(connection)
+        self._per_address[connection.address] += 1
+        if len(self._open) <= self._most and self._per_address[connection.address] <= self._most_per_address:
+            return True
+        self.turned_away += 1
+        return False
+
+    def left(self, connection: _Connection) -> None:
+        if connection in self._open:
+            self._open.remove(connection)
+            self._per_address[connection.address] -= 1
+            if not self._per_address[connection.address]:
+                del self._per_address[connection.address]
+
+    def sweep(self) -> None:
+        """Close what is overdue, and do so again every second."""
+        self._timer = self.loop.call_later(_SWEEP_EVERY_S, self.sweep)
+        now = self.loop.time()
+        for connection in [item for item in self._open if item.is_overdue(now)]:
+            self.overdue += 1
+            connection.force_close()
+
+    def stop_sweeping(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+@final
+class _Runner(web.AppRunner):
+    """The framework's runner, with our connections."""
+
+    def __init__(self, app: web.Application, *, most: int, most_per_address: int, grace: timedelta) -> None:
+        super().__init__(app, shutdown_timeout=grace.total_seconds(), access_log=None)
+        self._most = most
+        self._most_per_address = most_per_address
+
+    @override
+    async def _make_server(self) -> web.Server:
+        return _Server(
+            await super()._make_server(),
+            most=self._most,
+            most_per_address=self._most_per_address,
+            access_log=None,
+            auto_decompress=False,  # bodies are taken as they are: nothing inflates before it is counted
+            keepalive_timeout=IDLE_WITHIN.total_seconds(),
+            lingering_time=2.0,
+        )
+
+
+@final
+class Serving:
+    """A server that listens: where, and what it had to do about its clients."""
+
+    def __init__(self, server: _Server, port: int) -> None:
+        self._server = server
+        self.port = port
+
+    @property
+    def counters(self) -> dict[str, int]:
+        return {
+            "malformed": self._server.malformed,
+            "overdue": self._server.overdue,
+            "turned_away": self._server.turned_away,
+        }
+
+
+@asynccontextmanager
+async def serve(
+    app: web.Application,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    most: int = 8192,
+    most_per_address: int = 4096,
+    grace: timedelta = timedelta(seconds=10),
+) -> AsyncIterator[Serving]:
+    """Listen; on leaving take nothing new, let requests in hand finish within `grace`, then close."""
+    runner = _Runner(app, most=most, most_per_address=most_per_address, grace=grace)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+        server = runner.server
+        assert isinstance(server, _Server)
+        server.sweep()
+        yield Serving(server, runner.addresses[0][1])
+    finally:
+        if isinstance(runner.server, _Server):
+            runner.server.stop_sweeping()
+        await runner.cleanup()

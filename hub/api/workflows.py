@@ -1,0 +1,116 @@
+"""Workflows, why they fired or did not, and their runs."""
+
+from typing import Any
+
+from aiohttp import web
+
+from hub.api.bodies import answer
+from hub.api.ports import Reason
+from hub.api.problems import Problem, not_found
+from hub.api.queries import Query
+from hub.api.routing import DEPS, PAGED, Route
+from hub.api.stored import stored_json
+from hub.clock import iso
+from hub.control.keys import Scope
+from hub.engine.rows import RunRow
+
+
+async def list_workflows(request: web.Request) -> web.Response:
+    Query(request)
+    found = request.app[DEPS].workflows.workflows()
+    return answer({"items": [workflow._asdict() for workflow in found], "next": None})
+
+
+async def why(request: web.Request) -> web.Response:
+    query = Query(request, "key", "event")
+    key = query.text("key")
+    if not key:
+        raise Problem(400, "bad-query", 'key: say whose, for example "live-1:7001"')
+    found = await request.app[DEPS].workflows.why(request.match_info["id"], key, event=query.text("event"))
+    if found is None:
+        raise not_found("workflow of that id")
+    return answer(
+        {
+            "workflow": found.workflow,
+            "key": found.key,
+            "decided": [_reason(reason) for reason in found.decided],
+            "now": [_reason(reason) for reason in found.now],
+        }
+    )
+
+
+async def list_runs(request: web.Request) -> web.Response:
+    query = Query(request, *PAGED, "key", "state")
+    page = await request.app[DEPS].workflows.runs(
+        after=query.text("after"),
+        limit=query.limit(),
+        workflow=request.match_info.get("id", ""),
+        key=query.text("key"),
+        state=query.choice("state", "running", "done", "failed"),
+    )
+    return answer({"items": [run_json(run) for run in page.items], "next": page.next})
+
+
+async def get_run(request: web.Request) -> web.Response:
+    run = await request.app[DEPS].workflows.run(request.match_info["id"])
+    if run is None:
+        raise not_found("run of that id")
+    return answer({**run_json(run), "detail": stored_json(run.body)})
+
+
+def run_json(run: RunRow) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "workflow": run.workflow,
+        "version": run.version,
+        "key": run.key,
+        "state": run.state,
+        "at": iso(run.at),
+    }
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {
+        "outcome": reason.outcome,
+        "text": reason.text,
+        "at": iso(reason.at) if reason.at is not None else None,
+        "event": reason.event or None,
+    }
+
+
+ROUTES = (
+    Route(
+        "GET", "/v1/workflows", list_workflows, Scope.READ, "List the workflows that are loaded", "workflows"
+    ),
+    Route(
+        "GET",
+        "/v1/workflows/{id}/why",
+        why,
+        Scope.READ,
+        "Tell why a workflow fired for a key, or did not",
+        "workflows",
+        parameters=("key", "event"),
+        answers={
+            200: "Stored decisions, and how its conditions stand now.",
+            404: "There is no such workflow.",
+        },
+    ),
+    Route(
+        "GET",
+        "/v1/workflows/{id}/runs",
+        list_runs,
+        Scope.READ,
+        "List a workflow's runs, the newest first",
+        "workflows",
+        parameters=(*PAGED, "key", "state"),
+    ),
+    Route(
+        "GET",
+        "/v1/runs/{id:.+}",
+        get_run,
+        Scope.READ,
+        "Read one run",
+        "workflows",
+        answers={200: "The run.", 404: "There is none of that id."},
+    ),
+)

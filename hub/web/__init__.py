@@ -1,0 +1,1 @@
+"""The console: documentation, and later pages and static files."""

@@ -1,0 +1,324 @@
+"""The whole HTTP interface over real sockets, with everything behind it in memory."""
+
+import base64
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, final
+
+import aiohttp
+from typing_extensions import override
+
+from hub.api.app import make_api
+from hub.api.ports import (
+    AccountReader,
+    AccountView,
+    ActionReader,
+    ApiDeps,
+    BadCursor,
+    DeliveryReader,
+    EventReader,
+    Page,
+    Readiness,
+    Reason,
+    Why,
+    WorkflowInfo,
+    WorkflowReader,
+)
+from hub.api.server import Serving, serve
+from hub.bus.log import Appended, Input, InputKind
+from hub.clock import ManualClock
+from hub.control.keys import ApiKey, Keys, KeyStore, Scope
+from hub.dispatch.memory import MemoryEndpoints
+from hub.dispatch.outbox import Attempt, Delivery
+from hub.dispatch.patterns import matches
+from hub.engine.memory import MemoryLog
+from hub.engine.rows import RunRow
+from hub.errors import StoreUnavailable
+from hub.events.facts import Fact
+from hub.events.records import decode_envelope
+from hub.ingest.directory import ClientStore, Directory, PutOutcome, StoredClient
+from hub.ingest.receive import Receiver
+from hub.ingest.symbols import SymbolClasses
+from hub.ingest.watcher import Watcher
+from hub.intents.intent import Intent, State
+from hub.testing import MORNING
+
+T = TypeVar("T")
+
+
+def page(items: Sequence[T], after: str, limit: int) -> Page[T]:
+    """Cut a page out of a list; the cursor is the place in it."""
+    try:
+        start = int(base64.urlsafe_b64decode(after)) if after else 0
+    except ValueError:
+        raise BadCursor(after) from None
+    end = start + limit
+    following = base64.urlsafe_b64encode(str(end).encode()).decode() if end < len(items) else None
+    return Page(items[start:end], following)
+
+
+@final
+class MemoryKeys(KeyStore):
+    def __init__(self) -> None:
+        self.keys: dict[str, ApiKey] = {}
+        self.broken = False
+
+    @override
+    async def all(self) -> list[ApiKey]:
+        return list(self.keys.values())
+
+    @override
+    async def add(self, key: ApiKey) -> None:
+        if self.broken:
+            raise StoreUnavailable("disk full")
+        self.keys[key.id] = key
+
+    @override
+    async def remove(self, key_id: str) -> bool:
+        if self.broken:
+            raise StoreUnavailable("disk full")
+        return self.keys.pop(key_id, None) is not None
+
+    @override
+    async def used(self, moments: Mapping[str, int]) -> None:
+        if self.broken:
+            raise StoreUnavailable("disk full")
+        for key_id, moment in moments.items():
+            if key_id in self.keys:
+                self.keys[key_id] = self.keys[key_id]._replace(last_used=moment)
+
+
+@final
+class MemoryClients(ClientStore):
+    def __init__(self, log: MemoryLog) -> None:
+        self.log = log
+        self.clients: dict[str, StoredClient] = {}
+        self.accounts: dict[str, str] = {}
+
+    @override
+    async def get(self, client_id: str) -> StoredClient | None:
+        return self.clients.get(client_id)
+
+    @override
+    async def list(self, *, after: str, limit: int) -> Sequence[StoredClient]:
+        return [self.clients[name] for name in sorted(self.clients) if name > after][:limit]
+
+    @override
+    async def put(self, client: StoredClient, accounts: Sequence[str], facts: Sequence[Fact]) -> PutOutcome:
+        known = self.clients.get(client.id)
+        if (known.version if known else 0) != client.version - 1:
+            return PutOutcome("stale")
+        for account in accounts:
+            owner = self.accounts.get(account, client.id)
+            if owner != client.id:
+                return PutOutcome("taken", account, owner)
+        self.accounts = {account: owner for account, owner in self.accounts.items() if owner != client.id}
+        self.accounts |= dict.fromkeys(accounts, client.id)
+        self.clients[client.id] = client
+        await self.log.append(facts)
+        return PutOutcome("stored")
+
+
+class SwitchableLog:
+    """The log in memory, with a switch for a store that cannot be written."""
+
+    def __init__(self, real: MemoryLog) -> None:
+        self.real = real
+        self.broken = False
+
+    async def append(self, facts: Sequence[Fact], **more: Any) -> list[Appended]:
+        if self.broken:
+            raise StoreUnavailable("disk full")
+        return await self.real.append(facts, **more)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+@dataclass
+class Shelves(EventReader, DeliveryReader, ActionReader, WorkflowReader, AccountReader, Readiness):
+    """Everything the routes only read."""
+
+    log: MemoryLog
+    rows: list[Delivery] = field(default_factory=list)
+    tried: list[Attempt] = field(default_factory=list)
+    intents: list[Intent] = field(default_factory=list)
+    kept_runs: list[RunRow] = field(default_factory=list)
+    views: dict[str, AccountView] = field(default_factory=dict)
+    trouble: list[str] = field(default_factory=list)
+
+    @override
+    async def events(
+        self,
+        *,
+        after: str,
+        limit: int,
+        types: Sequence[str] = (),
+        account: str = "",
+        newest_first: bool = False,
+    ) -> Page[Input]:
+        found = [
+            row
+            for row in self.log.ranked(0, 100_000)
+            if row.kind == InputKind.EVENT
+            and account in {"", row.key}
+            and (not types or any(matches(pattern, decode_envelope(row.body).type) for pattern in types))
+        ]
+        return page(found[::-1] if newest_first else found, after, limit)
+
+    @override
+    async def deliveries(
+        self, *, after: str, limit: int, endpoint: str = "", state: str = "", event_id: str = ""
+    ) -> Page[Delivery]:
+        found = [row for row in self.rows if endpoint in {"", row.endpoint} and state in {"", row.state}]
+        return page([row for row in found if event_id in {"", row.event_id}], after, limit)
+
+    @override
+    async def delivery(self, endpoint: str, partition: int, n: int) -> Delivery | None:
+        wanted = (endpoint, partition, n)
+        return next((row for row in self.rows if (row.endpoint, row.partition, row.n) == wanted), None)
+
+    @override
+    async def attempts(self, endpoint: str, partition: int, n: int) -> list[Attempt]:
+        wanted = (endpoint, partition, n)
+        return [row for row in self.tried if (row.endpoint, row.partition, row.n) == wanted]
+
+    @override
+    async def actions(
+        self, *, after: str, limit: int, state: State | None = None, account: str = "", workflow: str = ""
+    ) -> Page[Intent]:
+        found = [
+            item for item in self.intents if state in {None, item.state} and account in {"", item.account}
+        ]
+        return page([item for item in found if workflow in {"", item.workflow}], after, limit)
+
+    @override
+    async def get(self, key: str) -> Intent | None:
+        return next((item for item in self.intents if item.key == key), None)
+
+    @override
+    def workflows(self) -> Sequence[WorkflowInfo]:
+        return [
+            WorkflowInfo("bonus", "A bonus", "live", "abc", "workflows/bonus.yaml", "account", ("monthly",))
+        ]
+
+    @override
+    async def why(self, workflow: str, key: str, *, event: str = "") -> Why | None:
+        if workflow != "bonus":
+            return None
+        return Why(
+            workflow,
+            key,
+            [Reason("fired", "lots > 20", 1_782_205_200_000_000, "evt_x")],
+            [Reason("no", "3 of 20")],
+        )
+
+    @override
+    async def run(self, run_id: str) -> RunRow | None:
+        return next((run for run in self.kept_runs if run.id == run_id), None)
+
+    @override
+    async def runs(
+        self, *, after: str, limit: int, workflow: str = "", key: str = "", state: str = ""
+    ) -> Page[RunRow]:
+        found = [run for run in self.kept_runs if workflow in {"", run.workflow} and key in {"", run.key}]
+        return page([run for run in found if state in {"", run.state}], after, limit)
+
+    @override
+    async def account(self, key: str) -> AccountView | None:
+        return self.views.get(key)
+
+    @override
+    async def problems(self) -> Sequence[str]:
+        return self.trouble
+
+
+@dataclass
+class ApiBench:
+    clock: ManualClock
+    log: SwitchableLog
+    shelves: Shelves
+    store: MemoryKeys
+    keys: Keys
+    endpoints: MemoryEndpoints
+    watcher: Watcher
+    serving: Serving
+    session: aiohttp.ClientSession
+    secrets: dict[Scope, str]
+    busy: list[float]
+    refreshed: list[int]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.serving.port}"
+
+    def headers(self, scope: Scope | None = Scope.ADMIN, **more: str) -> dict[str, str]:
+        return {**({"Authorization": f"Bearer {self.secrets[scope]}"} if scope else {}), **more}
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        scope: Scope | None = Scope.ADMIN,
+        headers: Mapping[str, str] | None = None,
+        **body: Any,
+    ) -> tuple[int, Any, Mapping[str, str]]:
+        """Return status, body (decoded where it is JSON) and headers."""
+        head = {**self.headers(scope), **(headers or {})}
+        async with self.session.request(method, self.url + path, headers=head, **body) as response:
+            read = await response.json() if "json" in response.content_type else await response.text()
+            return response.status, read, response.headers
+
+    def rows(self) -> list[Input]:
+        return self.log.real.ranked(0, 100_000)
+
+
+@asynccontextmanager
+async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[ApiBench]:
+    """Start the interface on a free port, with one key for every scope, named after it."""
+    clock = ManualClock(MORNING)
+    real = MemoryLog(clock)
+    log: Any = SwitchableLog(real)
+    shelves = Shelves(real)
+    store = MemoryKeys()
+    keys = Keys(store, clock)
+    secrets = {scope: (await keys.create(scope.value.replace(":", "-"), [scope]))[0] for scope in Scope}
+    endpoints = MemoryEndpoints()
+    watcher = Watcher(log, clock)
+    busy = [0.0]
+    refreshed: list[int] = []
+
+    async def refresh() -> None:
+        refreshed.append(1)
+
+    app = make_api(
+        ApiDeps(
+            clock=clock,
+            log=log,
+            keys=keys,
+            receiver=Receiver(log, clock, symbols=SymbolClasses({"EUR*": "fx"})),
+            watcher=watcher,
+            directory=Directory(MemoryClients(real), clock),
+            endpoints=endpoints,
+            events=shelves,
+            deliveries=shelves,
+            actions=shelves,
+            workflows=shelves,
+            accounts=shelves,
+            readiness=shelves,
+            metrics=lambda: b"hub_up 1\n",
+            docs=docs,
+            pressure=lambda: busy[0],
+            endpoints_changed=refresh,
+        )
+    )
+    async with (
+        serve(app, **settings) as serving,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
+    ):
+        yield ApiBench(
+            clock, log, shelves, store, keys, endpoints, watcher, serving, session, secrets, busy, refreshed
+        )
