@@ -1,0 +1,274 @@
+"""The command line. Exit codes: 0 fine, 1 something was found or failed, 2 misuse or a configuration that cannot work."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub import __version__
+from hub.errors import HubError
+
+app = typer.Typer(
+    name="hub",
+    help="The event-driven webhook and automation hub for MetaTrader 4/5 brokers and prop firms.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+keys = typer.Typer(help="API keys of a running hub.", no_args_is_help=True)
+endpoints = typer.Typer(help="Webhook endpoints of a running hub.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+app.add_typer(endpoints, name="endpoints")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for another program.")]
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="hub.yaml; flags win over it.")]
+Data = Annotated[Path | None, typer.Option("--data", "-d", help="The data folder; made on first start.")]
+Url = Annotated[str, typer.Option("--url", envvar="HUB_URL", help="Where the hub listens.")]
+Key = Annotated[
+    str, typer.Option("--key", envvar="HUB_KEY", help="An API key (better in the environment: HUB_KEY).")
+]
+LOCAL = "http://127.0.0.1:8800"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"hub {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    duration: Annotated[
+        str, typer.Option("--for", help="Stop the traffic after this long, such as 20s.")
+    ] = "",
+    as_json: Json = False,
+    seed: Annotated[int, typer.Option(help="The same seed, the same day.")] = 1,
+    rate: Annotated[float, typer.Option(help="Trades and payments a second.", min=0.1, max=200)] = 12,
+) -> None:
+    """Run everything at once: a simulated broker, the hub, a CRM that checks every signature, a mail receiver."""
+    from hub.commands.demo import run_demo  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(run_demo(duration=duration, as_json=as_json, seed=seed, rate=rate))
+
+
+@app.command()
+def run(
+    config: Config = None,
+    data: Data = None,
+    port: Annotated[
+        int | None, typer.Option("--port", "-p", help="0 takes any free port.", min=0, max=65_535)
+    ] = None,
+    workflows: Annotated[
+        list[Path] | None, typer.Option("--workflows", "-w", help="A file or folder; repeatable.")
+    ] = None,
+    arm: Annotated[bool, typer.Option("--arm", help="Allow writes on a live manager backend.")] = False,
+    allow_loopback_endpoints: Annotated[
+        bool, typer.Option("--allow-loopback-endpoints", help="Deliver to this machine, for trying it out.")
+    ] = False,
+) -> None:
+    """Run the hub."""
+    from hub.commands.run import run_hub  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(
+        run_hub(
+            config,
+            {
+                "data": data,
+                "listen": {"port": port},
+                "workflows": tuple(workflows) if workflows else None,
+                "arm": arm or None,
+                "delivering": {"allow_loopback_endpoints": allow_loopback_endpoints or None},
+            },
+        )
+    )
+
+
+@app.command()
+def sim(
+    seed: Annotated[int, typer.Option(help="The same seed, the same day.")] = 1,
+    mt_remote_port: Annotated[int, typer.Option(min=0, max=65_535)] = 8841,
+    mt5rest_port: Annotated[int, typer.Option(min=0, max=65_535)] = 8851,
+    control_port: Annotated[int, typer.Option(min=0, max=65_535)] = 8861,
+    rate: Annotated[
+        float, typer.Option(help="Trades and payments a second; 0 is quiet.", min=0, max=1000)
+    ] = 5,
+    zone: Annotated[str, typer.Option(help="The trading server's clock.")] = "Europe/Nicosia",
+    as_json: Json = False,
+) -> None:
+    """Run the simulated broker: MT Remote and mt5rest on their own sockets, with a ledger of every effect."""
+    from hub.commands.sim import run_sim  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(run_sim(seed, (mt_remote_port, mt5rest_port, control_port), rate, zone, as_json=as_json))
+
+
+@app.command()
+def check(
+    paths: Annotated[list[Path], typer.Argument(help="Workflow files or folders.")],
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is wrong with workflow files: file, line, column, and how to mend it."""
+    from hub.commands.check import run_check  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(run_check(paths, config, as_json=as_json))
+
+
+@app.command("test")
+def stories(
+    paths: Annotated[list[Path], typer.Argument(help="Story files or folders.")],
+    junit: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run story tests: NAME.test.yaml beside each workflow, on a virtual clock."""
+    from hub.commands.test import run_stories  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(run_stories(paths, junit, as_json=as_json))
+
+
+@app.command()
+def why(
+    workflow: Annotated[str, typer.Argument(help="The workflow's id.")],
+    key: Annotated[str, typer.Argument(help="The account, as server:login.")],
+    event: Annotated[str, typer.Option("--event", help="Only what this event caused.")] = "",
+    url: Url = LOCAL,
+    api_key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Say why a workflow fired or did not, for one account of a running hub."""
+    from hub.commands.client import ask_why  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(ask_why(url, api_key, workflow, key, event, as_json=as_json))
+
+
+@app.command()
+def ingest(
+    file: Annotated[Path, typer.Argument(help="NDJSON, one event a line.")],
+    url: Url = LOCAL,
+    api_key: Key = "",
+    start: Annotated[int, typer.Option("--from", help="Begin at this line.", min=1)] = 1,
+    as_json: Json = False,
+) -> None:
+    """Post a file of events to a running hub, in batches; run it again and nothing is counted twice."""
+    from hub.commands.client import ingest_file  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(ingest_file(file, url, api_key, start, as_json=as_json))
+
+
+@app.command()
+def receive(
+    secret: Annotated[
+        str, typer.Option("--secret", envvar="HUB_SECRET", help="The endpoint's whsec_… secret.")
+    ],
+    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65_535)] = 9000,
+    count: Annotated[int, typer.Option(help="Stop after this many; 0 goes on.", min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Receive webhooks on this machine and check each signature with the official Standard Webhooks package."""
+    from hub.commands.receive import run_receiver  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(run_receiver(secret, port, count, as_json=as_json))
+
+
+@app.command()
+def schema(what: Annotated[str, typer.Argument(help="event, workflow or openapi.")]) -> None:
+    """Print a JSON Schema, or the OpenAPI document."""
+    from hub.commands.schema import print_schema  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(print_schema(what))
+
+
+@app.command()
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer and shorter runs.")] = False,
+    output: Annotated[Path, typer.Option("--output", help="Where the figures go as JSON.")] = Path(
+        "bench.json"
+    ),
+) -> None:
+    """Measure this machine: each figure as a ratio to a ceiling taken in the same run (from a source checkout)."""
+    from hub.commands.bench import run_bench  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(run_bench(output, quick=quick))
+
+
+@keys.command("create")
+def keys_create(
+    name: str,
+    scope: Annotated[list[str], typer.Option("--scope", help="Such as events:write; repeatable.")],
+    url: Url = LOCAL,
+    api_key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Make a key and print it, this once."""
+    from hub.commands.client import create_key  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(create_key(url, api_key, name, scope, as_json=as_json))
+
+
+@keys.command("list")
+def keys_list(url: Url = LOCAL, api_key: Key = "", as_json: Json = False) -> None:
+    """List keys; what they are made of is not kept."""
+    from hub.commands.client import list_keys  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(list_keys(url, api_key, as_json=as_json))
+
+
+@keys.command("revoke")
+def keys_revoke(key_id: str, url: Url = LOCAL, api_key: Key = "") -> None:
+    """Switch a key off for good."""
+    from hub.commands.client import revoke_key  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(revoke_key(url, api_key, key_id))
+
+
+@endpoints.command("create")
+def endpoints_create(
+    target: Annotated[str, typer.Argument(help="Where webhooks go.")],
+    events: Annotated[
+        list[str] | None, typer.Option("--event", "-e", help="Type or pattern; repeatable.")
+    ] = None,
+    url: Url = LOCAL,
+    api_key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Make an endpoint and print its secret, this once."""
+    from hub.commands.client import create_endpoint  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(create_endpoint(url, api_key, target, events or ["*"], as_json=as_json))
+
+
+@endpoints.command("list")
+def endpoints_list(url: Url = LOCAL, api_key: Key = "", as_json: Json = False) -> None:
+    """List endpoints and how they are doing."""
+    from hub.commands.client import list_endpoints  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(list_endpoints(url, api_key, as_json=as_json))
+
+
+@endpoints.command("delete")
+def endpoints_delete(endpoint_id: str, url: Url = LOCAL, api_key: Key = "") -> None:
+    """Delete an endpoint and cancel what waits for it."""
+    from hub.commands.client import delete_endpoint  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(delete_endpoint(url, api_key, endpoint_id))
+
+
+def main() -> None:
+    """Run a command; what the hub itself refuses is one sentence on stderr and exit code 2."""
+    try:
+        app()
+    except HubError as error:
+        print(f"hub: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,161 @@
+"""Commands that ask a running hub: keys, endpoints, why, ingest."""
+
+import asyncio
+import json
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from hub.clock import SystemClock
+from hub.commands.remote import RemoteHub
+from hub.errors import ConfigError
+from hub.ingest.files import FileClient
+from hub.ingest.files import Progress as Posted
+
+T = TypeVar("T")
+
+
+def create_key(url: str, api_key: str, name: str, scopes: list[str], *, as_json: bool) -> int:
+    made = _wait(RemoteHub(url, api_key).ask("POST", "/v1/keys", body={"name": name, "scopes": scopes}))
+    if as_json:
+        print(json.dumps(made))
+    else:
+        print(f"{made['key']}\nshown this once; its id is {made['id']}")
+    return 0
+
+
+def list_keys(url: str, api_key: str, *, as_json: bool) -> int:
+    found = _wait(RemoteHub(url, api_key).ask("GET", "/v1/keys"))["items"]
+    _show(found, ("id", "name", "scopes", "created_at", "last_used"), as_json=as_json)
+    return 0
+
+
+def revoke_key(url: str, api_key: str, key_id: str) -> int:
+    _wait(RemoteHub(url, api_key).ask("DELETE", f"/v1/keys/{quote(key_id, safe='')}"))
+    print(f"{key_id} no longer works")
+    return 0
+
+
+def create_endpoint(url: str, api_key: str, target: str, events: list[str], *, as_json: bool) -> int:
+    made = _wait(RemoteHub(url, api_key).ask("POST", "/v1/endpoints", body={"url": target, "events": events}))
+    if as_json:
+        print(json.dumps(made))
+    else:
+        print(
+            f"endpoint {made['id']} gets {', '.join(made['events'])}\nsecret, shown this once: {made['secret']}"
+        )
+    return 0
+
+
+def list_endpoints(url: str, api_key: str, *, as_json: bool) -> int:
+    found = _wait(RemoteHub(url, api_key).ask("GET", "/v1/endpoints"))["items"]
+    _show(found, ("id", "url", "events", "state", "reason"), as_json=as_json)
+    return 0
+
+
+def delete_endpoint(url: str, api_key: str, endpoint_id: str) -> int:
+    _wait(RemoteHub(url, api_key).ask("DELETE", f"/v1/endpoints/{quote(endpoint_id, safe='')}"))
+    print(f"{endpoint_id} is gone, and what waited for it")
+    return 0
+
+
+def ask_why(url: str, api_key: str, workflow: str, key: str, event: str, *, as_json: bool) -> int:
+    query = {"key": key} | ({"event": event} if event else {})
+    said = _wait(
+        RemoteHub(url, api_key).ask("GET", f"/v1/workflows/{quote(workflow, safe='')}/why", query=query)
+    )
+    if as_json:
+        print(json.dumps(said))
+        return 0
+    console = Console(highlight=False)
+    console.print(f"[bold]{escape(said['workflow'])}[/bold] for {escape(said['key'])}")
+    for reason in said["now"]:
+        console.print(f"  now     {escape(reason['outcome'])}: {escape(reason['text'])}", soft_wrap=True)
+    for reason in said["decided"]:
+        console.print(
+            f"  {escape(str(reason['at']))}  {escape(reason['outcome'])}: {escape(reason['text'])}",
+            soft_wrap=True,
+        )
+    if not said["decided"]:
+        console.print("  nothing was decided for it yet")
+    return 0
+
+
+def ingest_file(file: Path, url: str, api_key: str, start: int, *, as_json: bool) -> int:
+    if not file.is_file():
+        raise ConfigError(f"there is no file {file}: name an NDJSON file, one event a line")
+    if not api_key:
+        raise ConfigError("an API key is needed: set HUB_KEY in the environment, or give --key")
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=as_json,
+    )
+    with bar:
+        task = bar.add_task("posting", total=max(file.stat().st_size, 1))
+
+        def moved(posted: Posted) -> None:
+            said = f"line {posted.line}: {posted.accepted} accepted, {posted.duplicates} known, {posted.rejected} refused"
+            bar.update(task, completed=posted.bytes_done, description=said)
+
+        posted = _wait(
+            FileClient(url, api_key, SystemClock()).post(file, first_line=start, on_progress=moved)
+        )
+    _report(posted, as_json=as_json)
+    return 1 if posted.rejected else 0
+
+
+def _report(posted: Posted, *, as_json: bool) -> None:
+    refused = [
+        {
+            "line": each.line,
+            "errors": [{"field": error.field, "reason": error.reason} for error in each.result.errors or ()],
+        }
+        for each in posted.refusals
+    ]
+    counts = {"accepted": posted.accepted, "duplicates": posted.duplicates, "rejected": posted.rejected}
+    if as_json:
+        print(json.dumps({**counts, "lines": posted.line, "refusals": refused}))
+        return
+    print(f"{posted.accepted} accepted, {posted.duplicates} were known, {posted.rejected} refused")
+    for each in posted.refusals:
+        for error in each.result.errors or ():
+            print(
+                f"  line {each.line}: {error.field}: {error.reason}" + (f"; {error.fix}" if error.fix else "")
+            )
+
+
+def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows))
+        return
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold")  # an id that is cut cannot be used
+    for row in rows:
+        table.add_row(*(escape(_cell(row[column])) for column in columns))
+    console = Console()
+    # What reads a pipe wants whole lines; a person's terminal folds them.
+    (console if console.is_terminal else Console(width=400)).print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _wait(work: Awaitable[T]) -> T:
+    async def run() -> T:
+        return await work
+
+    return asyncio.run(run())

@@ -1,0 +1,69 @@
+"""`hub run`: the hub as a program."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from hub import logs
+from hub.app import Hub, build
+from hub.clock import SystemClock
+from hub.config import Settings, load
+from hub.engine.problems import Severity
+
+# The interpreter gives its lock to the writer's thread this often at the latest. A shorter time made commits a little
+# quicker and cost a quarter of the CPU in taking turns; the writer's wide statements need the lock seldom.
+SWITCH_SECONDS = 0.005
+
+
+def run_hub(config: Path | None, flags: dict[str, Any]) -> int:
+    settings = load(config, flags)
+    logs.set_up()
+    return run_loop(_run(settings))
+
+
+def run_loop(work: Coroutine[Any, Any, int]) -> int:
+    """Run on the fastest event loop there is."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    if sys.platform == "win32":
+        return asyncio.run(work)
+    import uvloop  # noqa: PLC0415 (there is none for Windows)
+
+    return uvloop.run(work)
+
+
+async def _run(settings: Settings) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with build(settings, SystemClock()) as hub:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopping.set)
+        _greet(hub)
+        await hub.run(stopping)
+    return 0
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _greet(hub: Hub) -> None:
+    console = Console(highlight=False)
+    for problem in hub.workflows.problems:
+        mark = "[red]not loaded[/red]" if problem.severity is Severity.ERROR else "[yellow]warning[/yellow]"
+        console.print(f"{mark} {escape(str(problem))}", soft_wrap=True)
+    live = sum(workflow.mode == "live" for workflow in hub.workflows.workflows)
+    console.print(
+        f"{count(len(hub.workflows.workflows), 'workflow')}, {live} live; {count(len(hub.settings.sources), 'source')}",
+        soft_wrap=True,
+    )
+    if hub.settings.managers and not hub.settings.arm and not all(m.simulated for m in hub.settings.managers):
+        console.print("live manager writes are off: start with --arm to allow them", soft_wrap=True)
+    if hub.first_key:
+        console.print(f"admin key: {hub.first_key}  (shown this once: keep it)", soft_wrap=True)
+    console.print(f"hub is ready at {hub.url}", soft_wrap=True)

@@ -1,0 +1,27 @@
+"""`hub schema`: what editors and other programs check against."""
+
+import json
+from typing import Any
+
+from hub.api.app import ROUTES
+from hub.api.openapi import openapi
+from hub.engine.model import workflow_schema
+from hub.errors import ConfigError
+from hub.events.schema import event_schema
+
+
+def print_schema(what: str) -> int:
+    print(json.dumps(_schema(what), indent=2))
+    return 0
+
+
+def _schema(what: str) -> dict[str, Any]:
+    match what:
+        case "event":
+            return event_schema()
+        case "workflow":
+            return workflow_schema()
+        case "openapi":
+            return openapi(ROUTES)
+        case _:
+            raise ConfigError(f"there is no schema {what!r}: ask for event, workflow or openapi")

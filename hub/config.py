@@ -1,0 +1,215 @@
+"""Every setting: `hub.yaml`, then HUB_SECTION__NAME in the environment, then a flag; the last one wins.
+
+One tree, read once. Each component is handed its own section.
+"""
+
+import json
+import os
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from typing_extensions import override
+
+from hub.dispatch.channels.email import EmailSettings
+from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSettings
+from hub.durations import span
+from hub.engine.nodes import Document
+from hub.engine.problems import Problems
+from hub.engine.yaml import read
+from hub.errors import ConfigError
+from hub.events.base import Currency, Name
+from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Duration = Annotated[timedelta, BeforeValidator(span)]
+SourceKind = Annotated[MtRemoteSettings | Mt5RestSettings, Field(discriminator="kind")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Listen(Section):
+    """Where the hub's own API answers. Anything but loopback is a decision somebody has to write down."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8800
+    allow_remote: bool = False
+
+    @property
+    def is_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class Actions(Section):
+    """How long a manager action whose answer was lost is left alone before anybody looks, by the damage a double does."""
+
+    money_quiesce: Duration = timedelta(seconds=60)
+    state_quiesce: Duration = timedelta(seconds=5)
+    between_looks: Duration = timedelta(seconds=10)
+
+
+class Delivering(Section):
+    """`schedule` holds the waits before each attempt, in seconds; `concurrency` is per endpoint."""
+
+    timeout: Duration = timedelta(seconds=15)
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 16
+    schedule: tuple[float, ...] | None = None
+    allow_loopback_endpoints: bool = False
+
+
+class Keep(Section):
+    """How long rows stay; numbered keys, money and audit stay for ever."""
+
+    input: Duration = timedelta(days=400)
+    hashed_keys: Duration = timedelta(days=35)
+    attempts: Duration = timedelta(days=30)
+    traces: Duration = timedelta(days=30)
+
+    @field_validator("hashed_keys")
+    @classmethod
+    def _not_too_short(cls, value: timedelta) -> timedelta:
+        if value < timedelta(days=35):
+            raise ValueError(
+                "posted events are recognised as duplicates for 35 days: keep hashed keys at least as long"
+            )
+        return value
+
+
+DEFAULT_SYMBOLS = {
+    "XAU*": "metals", "XAG*": "metals", "XPT*": "metals", "XPD*": "metals",
+    "BTC*": "crypto", "ETH*": "crypto", "XRP*": "crypto", "LTC*": "crypto",
+    "US30*": "indices", "US500*": "indices", "NAS100*": "indices", "GER40*": "indices", "UK100*": "indices", "JP225*": "indices",
+    "XTI*": "energies", "XBR*": "energies", "XNG*": "energies",
+    "EUR???*": "fx", "GBP???*": "fx", "USD???*": "fx", "AUD???*": "fx", "NZD???*": "fx", "CAD???*": "fx", "CHF???*": "fx",
+}  # fmt: skip
+
+
+class Settings(BaseSettings):
+    """`symbols` maps masks to classes, first match wins; a symbol no mask names has no class, never a guessed one."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HUB_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    listen: Listen = Listen()
+    data: Path = Path("data")
+    workflows: tuple[Path, ...] = (Path("workflows"),)
+    base_currency: Currency = "USD"
+    symbols: dict[Name, Name] = DEFAULT_SYMBOLS
+    sources: tuple[SourceKind, ...] = ()
+    managers: tuple[ManagerSettings, ...] = ()
+    actions: Actions = Actions()
+    mail: EmailSettings | None = None
+    delivering: Delivering = Delivering()
+    keep: Keep = Keep()
+    arm: bool = False
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # What is passed in are the flags merged over the file by `load`; the environment stands between them.
+        return (init_settings,)
+
+
+def load(path: Path | None, flags: dict[str, Any] | None = None) -> Settings:
+    """Return the settings; raises ConfigError with every problem, each naming its place and its fix."""
+    document = _from_file(path) if path else None
+    tree: dict[str, Any] = document.data() if document else {}
+    _merge(tree, _from_environment())
+    _merge(tree, flags or {})
+    try:
+        settings = Settings(**tree)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_problem(document, problem) for problem in error.errors())) from error
+    _refuse_exposure(settings)
+    return settings
+
+
+def _from_file(path: Path) -> Document | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path} ({error.strerror}): name an existing file with --config"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not valid UTF-8: save it as UTF-8") from error
+    if not text.strip():
+        return None
+    problems = Problems()
+    document = read(text, str(path), problems)
+    if document is None or problems.fatal:
+        raise ConfigError("\n".join(str(problem) for problem in problems))
+    return document
+
+
+def _from_environment() -> dict[str, Any]:
+    """Return what HUB_SECTION__NAME variables say; lists and tables are JSON."""
+    tree: dict[str, Any] = {}
+    for name, value in os.environ.items():
+        if not name.startswith("HUB_") or name.startswith("HUB_TESTS_"):
+            continue
+        *sections, last = name.removeprefix("HUB_").lower().split("__")
+        if (sections[0] if sections else last) not in Settings.model_fields:
+            continue
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[last] = _listed(value) if value[:1] in "[{" else value
+    return tree
+
+
+def _listed(text: str) -> Any:
+    """Read a list or a table written as JSON; what is none is left for the settings to refuse."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _merge(tree: dict[str, Any], over: dict[str, Any]) -> None:
+    for name, value in over.items():
+        if isinstance(value, dict) and isinstance(tree.setdefault(name, {}), dict):
+            _merge(tree[name], value)
+        elif value is not None:
+            tree[name] = value
+
+
+def _problem(document: Document | None, problem: Any) -> str:
+    location = [part for part in problem["loc"] if part not in {"mt_remote", "mt5rest"}]
+    where = f"{document.place(location)}: " if document else ""
+    return (
+        f"{where}{'.'.join(str(part) for part in location)}: {problem['msg'].removeprefix('Value error, ')}"
+    )
+
+
+def _refuse_exposure(settings: Settings) -> None:
+    if not settings.listen.is_loopback and not settings.listen.allow_remote:
+        raise ConfigError(
+            f"listen.host {settings.listen.host} is reachable from other machines: put a TLS proxy in front of the hub and say "
+            "listen.allow_remote: true, or listen on 127.0.0.1"
+        )

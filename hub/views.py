@@ -1,0 +1,141 @@
+"""What the API shows of workflows, accounts and readiness, read from the rooms that know."""
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+from hub import ids
+from hub.api.ports import AccountView as AccountRecord
+from hub.api.ports import Reason, Why, WorkflowInfo
+from hub.bus.pages import Page
+from hub.clock import Clock
+from hub.engine.levels import Sample
+from hub.engine.load import LoadedSet
+from hub.engine.loop import EngineLoop
+from hub.engine.program import Becomes, Crosses, OnEvent, Trigger
+from hub.engine.rows import RunRow
+from hub.engine.state import Kind
+from hub.engine.why import why
+from hub.events.facts import EVENT_PREFIX
+from hub.ingest.reading import FIELDS
+from hub.ingest.watcher import Watcher
+from hub.store.sqlite import SqliteStore
+
+_STANDS = {True: "would fire", False: "no", None: "unknown"}
+
+
+@final
+class WorkflowView:
+    def __init__(
+        self, store: SqliteStore, engine: EngineLoop, watcher: Watcher, loaded: LoadedSet, clock: Clock
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._watcher = watcher
+        self._loaded = loaded
+        self._clock = clock
+
+    def workflows(self) -> Sequence[WorkflowInfo]:
+        return [
+            WorkflowInfo(
+                id=workflow.id,
+                title=workflow.title,
+                mode=workflow.mode.value,
+                version=workflow.hash,
+                file=workflow.place.path,
+                key="account",
+                triggers=tuple(_describe(trigger) for trigger in workflow.triggers),
+            )
+            for workflow in self._loaded.workflows
+        ]
+
+    async def why(self, workflow: str, key: str, *, event: str = "") -> Why | None:
+        if all(known.id != workflow for known in self._loaded.workflows):
+            return None
+        server, _, login = key.rpartition(":")
+        if not server or not (login.isascii() and login.isdecimal()):
+            return Why(workflow, key, (), (Reason("unknown", "a key is an account, written server:login"),))
+        packed = ids.from_id(EVENT_PREFIX, event) if event else None
+        row = await self._store.log.find(packed) if packed else None
+        partition = ids.partition_of(server, int(login))
+        await self._engine.programs.ready([partition])
+        answer = await why(
+            self._store.engine,
+            self._engine.programs.of(partition),
+            workflow,
+            key,
+            now_us=self._clock.now_us(),
+            event=row,
+            sample=self._last_sample(key),
+        )
+        return Why(
+            workflow,
+            key,
+            tuple(
+                Reason(kept.verdict, f"{kept.trigger}: {kept.reason}", kept.at, kept.event or "")
+                for kept in answer.kept
+            ),
+            tuple(
+                Reason(
+                    _STANDS[standing.holds],
+                    f"{standing.trigger}: {standing.reason}" if standing.trigger else standing.reason,
+                )
+                for standing in answer.standing
+            ),
+        )
+
+    def _last_sample(self, key: str) -> Sample | None:
+        seen = self._watcher.last_seen(key)
+        if seen is None:
+            return None
+        known = dict(zip(FIELDS, seen.values, strict=True))
+        return Sample(known["equity"], known["floating"], known["free_margin"], known["margin_level"])
+
+    async def run(self, run_id: str) -> RunRow | None:
+        return await self._store.engine.run(run_id)
+
+    async def runs(
+        self, *, after: str, limit: int, workflow: str = "", key: str = "", state: str = ""
+    ) -> Page[RunRow]:
+        return await self._store.browser.runs(
+            after=after, limit=limit, workflow=workflow, key=key, state=state
+        )
+
+
+def _describe(trigger: Trigger) -> str:
+    match trigger:
+        case OnEvent():
+            return f"{trigger.id}: {trigger.event}" + (
+                f" where {trigger.where.text}" if trigger.where else ""
+            )
+        case Becomes():
+            return f"{trigger.id}: becomes {trigger.condition.text}"
+        case Crosses():
+            return f"{trigger.id}: {trigger.field} {trigger.side} {trigger.limit.text}"
+
+
+@final
+class AccountView:
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    async def account(self, key: str) -> AccountRecord | None:
+        server, _, login = key.rpartition(":")
+        rows = (await self._store.engine.load([(ids.partition_of(server, int(login)), key)]))[key]
+        known = {kind: value for kind, _, value in rows.states if kind in {Kind.ACCOUNT, Kind.CLIENT}}
+        if Kind.ACCOUNT not in known:
+            return None
+        return AccountRecord(
+            known[Kind.ACCOUNT], known.get(Kind.CLIENT), await self._store.browser.sequence(key)
+        )
+
+
+@final
+class Readiness:
+    """Ready means: what is posted now would be on disk a moment later."""
+
+    def __init__(self, store: SqliteStore, lease_problem: Callable[[], str | None]) -> None:
+        self._store = store
+        self._lease_problem = lease_problem
+
+    async def problems(self) -> Sequence[str]:
+        return [problem for problem in (self._lease_problem(), await self._store.problem()) if problem]
