@@ -1,0 +1,100 @@
+"""The programs a benchmark runs beside itself: a hub, the bare server, the sink, the bare client."""
+
+import asyncio
+import base64
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+from urllib.request import Request, urlopen
+
+from processes.harness import HubProcess
+from processes.program import Program, eventually
+from standardwebhooks.webhooks import Webhook
+
+_HERE = Path(__file__).parent
+WORKFLOWS = _HERE / "workflows"
+CONNECTIONS = 50  # of the bare client, and what the hub may open to its one endpoint
+
+
+def hub(
+    folder: Path, *, workflows: Path = WORKFLOWS, environment: Mapping[str, str] | None = None
+) -> HubProcess:
+    config = {"delivering": {"concurrency": CONNECTIONS, "timeout": "15s"}}
+    return HubProcess(folder, config=config, workflows=[workflows], environment=environment)
+
+
+class Server:
+    """One of the small servers here, started and stopped with ``async with``."""
+
+    def __init__(self, script: str, folder: Path) -> None:
+        path = _HERE / script
+        self.program = Program([sys.executable, str(path)], folder / f"{path.stem}.log")
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        self.url = (await self.program.start(r" is ready at (http://\S+)$")).group(1)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.program.kill()
+
+
+class Delivery(NamedTuple):
+    headers: dict[str, str]
+    body: bytes
+
+
+class Sink:
+    def __init__(self, server: Server) -> None:
+        self._url = server.url
+        self.webhooks = server.url + "/webhooks"
+
+    def count(self) -> int:
+        return int(self._ask("/count")["count"])
+
+    def reset(self) -> None:
+        self._ask("/reset", "POST")
+
+    def stamps(self) -> dict[int, int]:
+        return {int(deal): at for deal, at in self._ask("/stamps").items()}
+
+    def last(self) -> Delivery:
+        told = self._ask("/last")
+        head, body = base64.b64decode(told["head"]).decode(), base64.b64decode(told["body"])
+        lines = (line.partition(":") for line in head.split("\r\n")[1:])
+        return Delivery({name.lower(): value.strip() for name, _, value in lines}, body)
+
+    async def has(self, count: int, *, within: float = 120.0) -> None:
+        await eventually(lambda: self.count() >= count, within=within, what=f"{count} webhooks arrived")
+
+    def _ask(self, path: str, method: str = "GET") -> dict[str, Any]:
+        with urlopen(Request(self._url + path, method=method), timeout=5) as answer:
+            return dict(json.loads(answer.read()))
+
+
+def check_signature(secret: str, delivery: Delivery) -> None:
+    """Raise unless the webhook is signed as Standard Webhooks says, by the official package's word."""
+    Webhook(secret).verify(delivery.body, delivery.headers)
+
+
+class Bare(NamedTuple):
+    """CPU and wall seconds of a run of the bare client."""
+
+    cpu: float
+    wall: float
+
+
+async def bare_client(url: str, count: int, body: Path) -> Bare:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(_HERE / "bare_client.py"),
+        url,
+        str(count),
+        str(body),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    told, _ = await asyncio.wait_for(process.communicate(), timeout=120)
+    assert process.returncode == 0, "the bare client failed"
+    return Bare(**json.loads(told))

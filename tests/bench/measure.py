@@ -1,0 +1,53 @@
+"""What a process used, read from the kernel, and the little arithmetic the figures need."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_QUIET_LOOK = 0.1
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return user and system time of a process with all its threads, in steps of 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+class Memory(NamedTuple):
+    """Resident, in MiB: now, and at its highest."""
+
+    now: float
+    peak: float
+
+
+def memory(pid: int) -> Memory:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    found = dict(line.split(":", 1) for line in lines)
+    return Memory(*(int(found[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM")))
+
+
+async def idle(pid: int, *, within: float = 30.0) -> None:
+    """Return when a process has stopped working: three looks in a row find less than 2 % of a core."""
+    quiet, before = 0, cpu_seconds(pid)
+    for _ in range(int(within / _QUIET_LOOK)):
+        await asyncio.sleep(_QUIET_LOOK)
+        now = cpu_seconds(pid)
+        quiet = quiet + 1 if now - before < 0.011 else 0
+        before = now
+        if quiet == 3:
+            return
+    raise AssertionError(f"process {pid} did not come to rest within {within:g} s")
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the smallest value at or below which this share of them lies."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+def middle(values: Sequence[float]) -> float:
+    return float(median(values))

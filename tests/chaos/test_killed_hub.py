@@ -1,0 +1,129 @@
+"""A hub killed five times on the way: what it acknowledged, delivered and paid is neither lost nor doubled."""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from chaos import town
+from chaos.accounting import breaches
+from processes.client import HubClient
+from processes.harness import HubProcess, SimProcess
+from processes.receiver import VerifyingReceiver
+
+SEED = 20260623
+EVENTS = 2_000
+POSTED = 1_500
+KILLS = 5
+POSTERS = 4
+TRAFFIC_SECONDS = 14.0
+DRAIN_SECONDS = 25.0
+FINAL = {"applied", "rejected", "parked", "delivered", "exhausted", "shadow"}
+
+
+class Source:
+    """Posts parcels from several tasks, evenly over the time given, and keeps each until it is acknowledged."""
+
+    def __init__(self, client: HubClient, parcels: Iterator[list[dict[str, Any]]]) -> None:
+        self._client = client
+        self._parcels = deque(parcels)
+        self._pause = TRAFFIC_SECONDS * POSTERS / len(self._parcels)
+        self.acknowledged: set[str] = set()
+
+    async def post(self) -> None:
+        while self._parcels:
+            parcel = self._parcels.popleft()
+            self.acknowledged.update(await self._client.post_until_acknowledged(parcel))
+            await asyncio.sleep(self._pause)
+
+
+async def kill_now_and_then(hub: HubProcess, dice: random.Random) -> None:
+    for _ in range(KILLS):
+        await asyncio.sleep(dice.uniform(0.4, 2.2))
+        await hub.kill()
+        await asyncio.sleep(dice.uniform(0.0, 0.3))
+        await hub.start()
+
+
+async def drained(client: HubClient, receiver: VerifyingReceiver) -> None:
+    """Return when the log has stopped growing, all of it was delivered and every action has ended, or out of time."""
+    deadline = time.monotonic() + DRAIN_SECONDS
+    before = -1
+    while time.monotonic() < deadline:
+        events, actions = await town.logged(client), await town.asked(client)
+        still = len(events) == before
+        delivered = all(event.id in receiver.accepted for event in events)
+        if still and delivered and all(action.state in FINAL for action in actions):
+            return
+        before = len(events)
+        await asyncio.sleep(0.3)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(100)
+async def test_nothing_is_lost_or_doubled_when_the_hub_is_killed_five_times(tmp_path: Path) -> None:
+    dice = random.Random(SEED)
+    sim = SimProcess(tmp_path, seed=7, rate=40)
+    await sim.start()
+    hub = HubProcess(
+        tmp_path, config=town.configuration(sim), workflows=[Path(__file__).parent / "workflows"]
+    )
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            VerifyingReceiver(refusing=0.05, hanging=0.002) as receiver,
+            HubClient(hub) as client,
+        ):
+            control = town.Control(sim, session)
+            await control.post("/sim/do", {"act": "stop_traffic"})
+            await hub.start()
+            _, secret = await client.create_endpoint(receiver.url)
+            receiver.trust(secret)
+            await town.connected(client, control, sim)
+            state = await control.get("/sim/state")
+            movable = [
+                account["login"]
+                for account in state["accounts"]
+                if account["platform"] == "mt4" and account["group"] == "real/std"
+            ]
+            events = town.closes(POSTED, movable, SEED)
+            await control.post("/sim/faults", {"apply_then_drop_answer": {"next": 3, "probability": 0.05}})
+
+            await control.post("/sim/do", {"act": "start_traffic"})
+            source = Source(client, town.parcels(events, SEED))
+            async with asyncio.TaskGroup() as group:
+                for _ in range(POSTERS):
+                    group.create_task(source.post())
+                group.create_task(kill_now_and_then(hub, dice))
+            await control.post("/sim/do", {"act": "stop_traffic"})
+
+            await drained(client, receiver)
+            after = await control.get("/sim/state")
+            found = await town.records(
+                client,
+                control,
+                receiver,
+                acknowledged=frozenset(source.acknowledged),
+                expected=town.expected_effects(events),
+                told=town.told_by_broker(state["counts"], after["counts"]),
+            )
+
+            assert hub.starts == KILLS + 1
+            assert client.unanswered > 0, "no post was ever cut off: the kills did not strike"
+            assert after["faults"]["apply_then_drop_answer"]["next"] == 0, (
+                "no answer of the broker's was lost"
+            )
+            assert len(source.acknowledged) == POSTED
+            assert len(found.logged) >= EVENTS
+            broken = breaches(found)
+            assert not broken, "\n".join(broken)
+            assert await hub.stop() == 0
+    finally:
+        for program in (hub.program, sim.program):
+            if program.running:
+                await program.kill()
