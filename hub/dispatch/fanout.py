@@ -43,7 +43,10 @@ class New(NamedTuple):
 
 @final
 class FanOut:
-    """Runs until told to stop; a crash repeats the last batch, which changes nothing."""
+    """Runs until told to stop.
+
+    A crash repeats the last batch: what of it was sent and not yet written down goes out again, with the same id.
+    """
 
     def __init__(
         self,
