@@ -1,10 +1,11 @@
-"""The HTTP client deliveries go through: one session per process, no way inside, nothing a receiver does costs much.
+"""The HTTP client deliveries go through: one pool per process, no way inside, nothing a receiver does costs much.
 
 A public name may lead inside a moment later, so addresses are checked where a socket is made, not where a name is
 looked up. Everything on the way is bounded: one deadline over connecting, sending and the whole answer; 64 KiB of
 body, of which 1 KiB is kept; nothing is decompressed, redirected, cached, or taken from the environment.
 """
 
+import asyncio
 import errno
 import socket
 import ssl
@@ -14,26 +15,23 @@ from typing import Protocol, Self, final
 import aiohttp
 import yarl
 from aiohttp.client_exceptions import ClientConnectorSSLError
-from multidict import CIMultiDict, istr
+from aiohttp.http import HttpProcessingError
 from typing_extensions import override
 
 from hub.clock import Clock
 from hub.dispatch.addresses import denied_text
 from hub.dispatch.delivery import Delivered, ErrorClass, Outcome, Unreachable, answered
-from hub.dispatch.request import WebhookRequest
+from hub.dispatch.exchange import Answer, Exchange, OutOfTurn
 from hub.dispatch.resolver import PooledResolver
 from hub.dispatch.schedule import parse_retry_after
 
 DEADLINE = timedelta(seconds=15)
 CONNECT_SECONDS = 5.0
-READ_AT_MOST = 64 * 1024
-KEEP = 1024
 AT_ONCE_US = 1_000_000
 USER_AGENT = "hub-webhooks/1"
 
-Headers = CIMultiDict[str]
+Headers = dict[str, str]
 
-_RETRY_AFTER = istr("Retry-After")
 _AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
 
 
@@ -52,18 +50,13 @@ class Transport(Protocol):
 
 
 def base_headers() -> Headers:
-    """Return what every delivery says beside its id, timestamp and signature.
-
-    All four are given, so that the client adds none of its own.
-    """
-    return CIMultiDict(
-        {
-            istr("Content-Type"): "application/json",
-            istr("User-Agent"): USER_AGENT,
-            istr("Accept"): "*/*",
-            istr("Accept-Encoding"): "identity",
-        }
-    )
+    """Return what every delivery says beside its id, timestamp and signature."""
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": USER_AGENT,
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+    }
 
 
 @final
@@ -84,7 +77,7 @@ class AiohttpTransport(Transport):
         self._allow_loopback = allow_loopback
         self._ssl = ssl_context
         self._resolver = resolver
-        self._session: aiohttp.ClientSession | None = None
+        self._exchange: Exchange | None = None
 
     async def __aenter__(self) -> Self:
         context = self._ssl
@@ -101,60 +94,46 @@ class AiohttpTransport(Transport):
             socket_factory=self._open_socket,
             ttl_dns_cache=30,
         )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            request_class=WebhookRequest,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # `total` goes on counting while the body is read: no receiver holds a slot longer.
-            timeout=aiohttp.ClientTimeout(total=self._deadline, sock_connect=CONNECT_SECONDS),
-            auto_decompress=False,
-            trust_env=False,
-            read_bufsize=READ_AT_MOST // 4,
-        )
+        self._exchange = Exchange(connector, connect_seconds=CONNECT_SECONDS)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._exchange is not None:
+            await self._exchange.close()
         if self._resolver is not None:
             await self._resolver.close()
 
     @override
     async def send(self, url: yarl.URL, headers: Headers, body: bytes) -> Outcome:
-        session = self._session
-        assert session is not None, "enter the transport before sending"
+        exchange = self._exchange
+        assert exchange is not None, "enter the transport before sending"
         clock = self._clock
         started = clock.monotonic()
-        status = None
         last_try = False
         while True:
+            answer = Answer()
             try:
-                response = await session.post(url, data=body, headers=headers, allow_redirects=False)
-                status = response.status
-                try:
-                    kept = await response.content.readany()
-                    if not response.content.at_eof():
-                        kept = await _rest(response, kept)
-                except BaseException:
-                    response.close()  # what is left of the answer must not reach the next one
-                    raise
+                # The deadline goes on counting while the body is read: no receiver holds a slot longer.
+                async with asyncio.timeout(self._deadline):
+                    await exchange.post(url, headers, body, answer)
                 latency_us = int((clock.monotonic() - started) * 1e6)
+                status = answer.status
+                assert status is not None, "an exchange that ends without an error has an answer"
                 if 200 <= status < 300:
-                    return Delivered(status, latency_us, kept[:KEEP])
-                wait = parse_retry_after(response.headers.get(_RETRY_AFTER), clock.now_us())
-                return answered(status, latency_us, kept[:KEEP], wait)
-            except aiohttp.ServerDisconnectedError:
+                    return Delivered(status, latency_us, answer.kept)
+                wait = parse_retry_after(answer.headers.get("Retry-After"), clock.now_us())
+                return answered(status, latency_us, answer.kept, wait)
+            except aiohttp.ServerDisconnectedError as problem:
                 latency_us = int((clock.monotonic() - started) * 1e6)
                 if last_try or latency_us > AT_ONCE_US:
-                    return Unreachable(
-                        ErrorClass.CONNECT, "the connection was closed without an answer", latency_us
-                    )
+                    return Unreachable(ErrorClass.CONNECT, _disconnected(problem), latency_us)
                 # Most likely a kept connection that was closed just as we wrote: the same id, at once, on a new one.
                 last_try = True
-            except (aiohttp.ClientError, OSError, ValueError) as problem:  # TimeoutError is an OSError
+            except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as problem:
+                # TimeoutError is an OSError
                 latency_us = int((clock.monotonic() - started) * 1e6)
                 error, reason = classify(problem)
-                return Unreachable(error, reason, latency_us, status)
+                return Unreachable(error, reason, latency_us, answer.status)
 
     def _open_socket(self, info: _AddrInfo) -> socket.socket:
         family, kind, proto, _, address = info
@@ -164,20 +143,10 @@ class AiohttpTransport(Transport):
         return socket.socket(family, kind, proto)
 
 
-async def _rest(response: aiohttp.ClientResponse, begun: bytes) -> bytes:
-    """Read on to the end or to the limit, keeping only the first KiB; beyond the limit the connection is closed."""
-    content = response.content
-    kept = begun
-    size = len(begun)
-    while size <= READ_AT_MOST:
-        chunk = await content.readany()
-        size += len(chunk)
-        if len(kept) < KEEP:
-            kept += chunk
-        if content.at_eof():
-            return kept
-    response.close()
-    return kept
+def _disconnected(problem: aiohttp.ServerDisconnectedError) -> str:
+    if isinstance(problem, OutOfTurn):
+        return "the receiver spoke before it was asked"
+    return "the connection was closed without an answer"
 
 
 def classify(problem: Exception) -> tuple[ErrorClass, str]:
@@ -200,7 +169,7 @@ def classify(problem: Exception) -> tuple[ErrorClass, str]:
             return ErrorClass.BLOCKED, _short(problem)
         case aiohttp.ClientPayloadError():
             return ErrorClass.BODY, "the answer's body broke off or is malformed"
-        case aiohttp.ClientResponseError():
+        case HttpProcessingError():
             return (
                 ErrorClass.BODY,
                 "the answer is not well-formed HTTP, or its headers are too many or too long",

@@ -13,7 +13,6 @@ from typing import final
 import msgspec
 import structlog
 import yarl
-from multidict import istr
 from typing_extensions import override
 
 from hub.clock import MICROSECOND, SECOND_US, Clock
@@ -41,10 +40,6 @@ from hub.events.records import wire
 CONCURRENCY = 16
 PAGE = 256
 STORE_RETRY = timedelta(seconds=1)
-
-_ID = istr(signing.ID_HEADER)
-_TIMESTAMP = istr(signing.TIMESTAMP_HEADER)
-_SIGNATURE = istr(signing.SIGNATURE_HEADER)
 
 log = structlog.get_logger(__name__)
 
@@ -186,9 +181,11 @@ class EndpointWorker(Settling):
         delivery, body = item
         headers = self._headers.copy()
         timestamp = str(started_us // SECOND_US)
-        headers[_ID] = delivery.event_id
-        headers[_TIMESTAMP] = timestamp
-        headers[_SIGNATURE] = signing.signature_header(self._signers, delivery.event_id, timestamp, body)
+        headers[signing.ID_HEADER] = delivery.event_id
+        headers[signing.TIMESTAMP_HEADER] = timestamp
+        headers[signing.SIGNATURE_HEADER] = signing.signature_header(
+            self._signers, delivery.event_id, timestamp, body
+        )
         self.counters.sent += 1
         try:
             outcome = await self._transport.send(self._url, headers, body)

@@ -12,7 +12,8 @@ import yarl
 
 from hub.clock import SystemClock
 from hub.dispatch.delivery import Delivered, ErrorClass, Gone, Refused, Unreachable
-from hub.dispatch.safe_http import KEEP, AiohttpTransport, base_headers
+from hub.dispatch.exchange import KEEP
+from hub.dispatch.safe_http import AiohttpTransport, base_headers
 
 DEADLINE = timedelta(seconds=1.5)
 
@@ -404,7 +405,7 @@ async def test_a_connection_that_closes_just_before_the_request_is_written_costs
         transport() as sending,
     ):
         await sending.send(url, base_headers(), b"1")
-        ((kept, _),) = [kept for pool in sending._session.connector._conns.values() for kept in pool]
+        ((kept, _),) = [kept for pool in sending._exchange._connector._conns.values() for kept in pool]
         second = asyncio.ensure_future(sending.send(url, base_headers(), b"2"))
         # Its turn comes after the request took the connection and before it writes.
         asyncio.get_running_loop().call_soon(kept.transport.abort)
@@ -412,6 +413,51 @@ async def test_a_connection_that_closes_just_before_the_request_is_written_costs
         assert isinstance(await second, Delivered)
 
     assert [body for _, body in requests] == [b"1", b"2"]
+
+
+async def test_an_answer_that_comes_before_its_request_is_not_believed():
+    async def behave(writer):
+        # The second answer is for a request that was not made yet.
+        writer.write(b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        return True
+
+    async with receiver(behave) as (url, requests), transport() as sending:
+        assert isinstance(await sending.send(url, base_headers(), b"1"), Refused)
+        ((kept, _),) = [kept for pool in sending._exchange._connector._conns.values() for kept in pool]
+        async with asyncio.timeout(5):
+            while not kept.should_close:
+                await asyncio.sleep(0.01)
+        second = await sending.send(url, base_headers(), b"2")
+
+    assert isinstance(second, Refused)
+    assert [body for _, body in requests] == [b"1", b"2"]
+
+
+async def test_a_receiver_that_speaks_first_is_told_apart_from_one_that_hangs_up():
+    async def greet(reader, writer):
+        writer.write(b"220 mail.example.com ESMTP\r\n")
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, transport() as sending:
+        outcome = await sending.send(yarl.URL(f"http://127.0.0.1:{port}/"), base_headers(), b"{}")
+
+    assert isinstance(outcome, Unreachable)
+    assert outcome.error in {ErrorClass.CONNECT, ErrorClass.BODY}
+
+
+async def test_the_status_of_an_answer_that_breaks_off_is_recorded():
+    outcome, _ = await post(answer("HTTP/1.1 202 Accepted\r\nContent-Length: 10\r\n\r\nshort"))
+
+    assert isinstance(outcome, Unreachable)
+    assert outcome.error is ErrorClass.BODY
+    assert outcome.status == 202
 
 
 async def test_a_path_with_a_query_is_asked_for_as_it_stands():
