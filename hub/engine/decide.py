@@ -16,6 +16,7 @@ from hub.engine.program import Becomes, Crosses, OnEvent
 from hub.engine.runs import conclude, depth_of
 from hub.engine.scene import NO_EVENT, NONE_BROKEN, Broken, Env, Scene
 from hub.engine.series import ZERO
+from hub.engine.rows import TimerKey
 from hub.engine.state import ACCOUNT, CLIENT, AccountRow, Alarm, Edge, KeyState, Kind
 from hub.engine.triggers import becomes, on_event
 from hub.events.facts import us_of
@@ -173,7 +174,7 @@ def _elapse(scene: Scene) -> None:
         feed = scene.program.feeds.get(name)
         if feed is None or not feed.watched:
             scene.decision.puts[(Kind.ALARM, name)] = None
-            scene.decision.writing().cancelled.append(alarm.timer)
+            scene.decision.writing().cancelled.append(TimerKey(state.partition, alarm.due, alarm.timer))
         else:
             scene.changed(feed, feed.accumulator.expire(scene.holding(feed), now))
             dirty.append(name)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from hub.engine.rows import Batch, LevelRow, RunRow, SeriesRow, StateRow, TimerRow, TraceRow
+from hub.engine.rows import Batch, LevelRow, RunRow, SeriesRow, StateRow, TimerKey, TimerRow, TraceRow
 from hub.engine.series import Series
 from hub.engine.state import ACCOUNT, CLIENT, AccountRow, KeyState, Slot, Value, encode_value
 from hub.engine.windows import Change
@@ -42,7 +42,7 @@ class Writes:
 
     def __init__(self) -> None:
         self.timers: list[TimerRow] = []
-        self.cancelled: list[str] = []
+        self.cancelled: list[TimerKey] = []
         self.levels: list[LevelRow] = []
         self.runs: list[RunRow] = []
         self.intents: list[Intent] = []
@@ -88,7 +88,7 @@ class Decision:
         return self.writes.timers
 
     @property
-    def cancelled(self) -> Sequence[str]:
+    def cancelled(self) -> Sequence[TimerKey]:
         return self.writes.cancelled
 
     @property
@@ -165,7 +165,7 @@ class BatchBuilder:
     def __init__(self) -> None:
         self._states: dict[tuple[int, str], dict[Slot, Value | None]] = {}
         self._series: dict[tuple[int, str, str, int, str], str | None] = {}
-        self._timers: dict[tuple[int, str], TimerRow | None] = {}
+        self._timers: dict[TimerKey, TimerRow | None] = {}
         self._levels: dict[tuple[int, str], LevelRow] = {}
         self._runs: dict[tuple[int, str], RunRow] = {}
         self._batch = Batch()
@@ -188,10 +188,10 @@ class BatchBuilder:
             self._add_rows(partition, writes)
 
     def _add_rows(self, partition: int, writes: Writes) -> None:
-        for timer_id in writes.cancelled:
-            self._timers[(partition, timer_id)] = None
+        for timer_key in writes.cancelled:
+            self._timers[timer_key] = None
         for timer in writes.timers:
-            self._timers[(partition, timer.id)] = timer
+            self._timers[TimerKey(partition, timer.due, timer.id)] = timer
         for level in writes.levels:
             self._levels[(partition, level.level_id)] = level
         for run in writes.runs:

@@ -196,7 +196,7 @@ class MemoryEngineStore(EngineStore):
         self.runs: dict[str, RunRow] = {}
         self.trace_rows: dict[tuple[int, int, str], TraceRow] = {}
         self.level_rows: dict[str, LevelRow] = {}
-        self.timers: dict[str, TimerRow] = {}
+        self.timers: dict[tuple[int, str], TimerRow] = {}  # by (due, id)
         self._positions = [0] * PARTITIONS
         self._states: defaultdict[tuple[int, str], dict[tuple[int, str], bytes]] = defaultdict(dict)
         self._series: defaultdict[tuple[int, str], dict[Contribution, str]] = defaultdict(dict)
@@ -227,10 +227,10 @@ class MemoryEngineStore(EngineStore):
             self._put_state(state)
         for contribution in batch.series:
             self._put_series(contribution)
-        for _, timer_id in batch.cancelled:
-            self.timers.pop(timer_id, None)
+        for _, due, timer_id in batch.cancelled:
+            self.timers.pop((due, timer_id), None)
         for timer in batch.timers:
-            self.timers.setdefault(timer.id, timer)
+            self.timers.setdefault((timer.due, timer.id), timer)
         for level in batch.levels:
             if level.state == "gone":
                 self.level_rows.pop(level.level_id, None)
@@ -247,8 +247,8 @@ class MemoryEngineStore(EngineStore):
 
     @override
     async def fire_timers(self, now_us: int, limit: int) -> int:
-        due = sorted((timer.due, timer.id) for timer in self.timers.values() if timer.due <= now_us)[:limit]
-        fired = [self.timers.pop(timer_id) for _, timer_id in due]
+        due = sorted(where for where in self.timers if where[0] <= now_us)[:limit]
+        fired = [self.timers.pop(where) for where in due]
         if fired:
             self._log.add(
                 (),
@@ -267,7 +267,7 @@ class MemoryEngineStore(EngineStore):
 
     @override
     def next_timer(self) -> int | None:
-        return min((timer.due for timer in self.timers.values()), default=None)
+        return min((due for due, _ in self.timers), default=None)
 
     @override
     async def run(self, run_id: str) -> RunRow | None:

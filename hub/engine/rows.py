@@ -32,7 +32,7 @@ class SeriesRow(NamedTuple):
 
 
 class TimerRow(NamedTuple):
-    """`id` makes it unique; `ref` and `kind` are the engine's. Firing appends an input of kind TIMER with this id as ref."""
+    """(due, id) makes it unique; `key` and `kind` are the engine's. Firing appends an input of kind TIMER whose ref is kind:due:id."""
 
     partition: int
     due: int
@@ -40,6 +40,14 @@ class TimerRow(NamedTuple):
     key: str
     kind: str
     body: bytes
+
+
+class TimerKey(NamedTuple):
+    """What it takes to cancel a timer: the store keeps timers by their time, so the time is part of the name."""
+
+    partition: int
+    due: int
+    id: str
 
 
 class LevelRow(NamedTuple):
@@ -102,7 +110,7 @@ class Batch:
     states: list[StateRow] = field(default_factory=list)
     series: list[SeriesRow] = field(default_factory=list)
     timers: list[TimerRow] = field(default_factory=list)
-    cancelled: list[tuple[int, str]] = field(default_factory=list)  # (partition, timer id)
+    cancelled: list[TimerKey] = field(default_factory=list)
     levels: list[LevelRow] = field(default_factory=list)
     runs: list[RunRow] = field(default_factory=list)
     intents: list[Intent] = field(default_factory=list)

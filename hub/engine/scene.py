@@ -9,7 +9,7 @@ from hub.bus.log import Input
 from hub.clock import from_us
 from hub.engine.decision import Decision
 from hub.engine.index import NOTHING_BOUND, Candidate, Feed, Plan, Program
-from hub.engine.rows import TimerRow
+from hub.engine.rows import TimerKey, TimerRow
 from hub.engine.state import NOBODY, AccountRow, Alarm, Cause, KeyState, Total
 from hub.engine.timers import WindowTimer, timer_id
 from hub.engine.windows import Change, Holding
@@ -182,7 +182,7 @@ class Scene:
         """Have one timer wait for an aggregate's next expiry, in the place of the one it has."""
         alarm = self.state.values.get(feed.alarm)
         if isinstance(alarm, Alarm):
-            self.decision.writing().cancelled.append(alarm.timer)
+            self.decision.writing().cancelled.append(TimerKey(self.state.partition, alarm.due, alarm.timer))
             self.decision.puts[feed.alarm] = None
         if expiry is None:
             return

@@ -11,7 +11,7 @@ from hub.bus.log import Appended, Input, InputKind, NewInput
 from hub.events.facts import Fact, stored, with_entity_version
 from hub.events.records import decode_envelope
 from hub.store.numbering import LANDMARK_EVERY, Numbering
-from hub.store.writer import insert
+from hub.store.wide import among, insert
 
 Content = tuple[Sequence[Fact], Sequence[NewInput]]
 
@@ -33,7 +33,7 @@ class _Known(NamedTuple):
 
 def write(connection: apsw.Connection, numbering: Numbering, at: int, appends: Sequence[Content]) -> Written:
     numbering.refresh()
-    facts = [_with_version(connection, fact) if fact.entity else fact for part, _ in appends for fact in part]
+    facts = _with_versions(connection, [fact for part, _ in appends for fact in part])
     items = [item for _, part in appends for item in part]
     uniques = {item.unique: ids.hashed(0, item.unique) for item in items if item.unique}
     known = _Known(_stored(connection, [fact.key for fact in facts if fact.key] + list(uniques.values())), {})
@@ -88,14 +88,9 @@ def find_row(connection: apsw.Connection, key: bytes) -> Input | None:
 
 def find_rows(connection: apsw.Connection, keys: Sequence[bytes]) -> list[Input]:
     """Return the rows stored under these keys, in order of rank."""
-    ranks = list(_stored(connection, keys).values())
-    rows: list[Input] = []
-    for start in range(0, len(ranks), 256):
-        chunk = ranks[start : start + 256]
-        places = ",".join("?" * len(chunk))
-        found = connection.execute(f"SELECT {_ROW} FROM input WHERE rank IN ({places}) ORDER BY rank", chunk)
-        rows += [Input._make(row) for row in found]
-    return rows
+    ranks = [(rank,) for rank in sorted(_stored(connection, keys).values())]
+    found = among(connection, f"SELECT {_ROW} FROM input WHERE rank", ranks, "ORDER BY rank")
+    return [Input._make(row) for row in found]
 
 
 def row_at(connection: apsw.Connection, rank: int) -> Input | None:
@@ -136,35 +131,40 @@ def _fact(
     return Appended(event_id, duplicate=False, mismatch=False)
 
 
-def _with_version(connection: apsw.Connection, fact: Fact) -> Fact:
-    """Return the fact with the key its entity's count of changes gives it; without a key if nothing changed."""
-    assert fact.entity is not None
-    row = connection.execute(
-        "SELECT version, state FROM entity WHERE name = ?", (fact.entity.name,)
-    ).fetchone()
-    version, state = (int(row[0]), str(row[1])) if row else (0, None)
-    if state == fact.entity.state:
-        return msgspec.structs.replace(fact, key=b"")
-    connection.execute(
-        "INSERT OR REPLACE INTO entity VALUES (?, ?, ?)", (fact.entity.name, version + 1, fact.entity.state)
+def _with_versions(connection: apsw.Connection, facts: list[Fact]) -> list[Fact]:
+    """Return the facts, those of an entity with the key its count of changes gives them; without a key if nothing changed."""
+    names = {fact.entity.name for fact in facts if fact.entity}
+    if not names:
+        return facts
+    found = among(
+        connection, "SELECT name, version, state FROM entity WHERE name", [(name,) for name in names]
     )
-    return with_entity_version(fact, version)
+    entities: dict[str, tuple[int, str | None]] = {name: (version, state) for name, version, state in found}
+    changed: dict[str, tuple[str, int, str]] = {}
+    versioned: list[Fact] = []
+    for fact in facts:
+        if fact.entity is None:
+            versioned.append(fact)
+            continue
+        name, now = fact.entity.name, fact.entity.state
+        version, state = entities.get(name, (0, None))
+        if state == now:
+            versioned.append(msgspec.structs.replace(fact, key=b""))
+            continue
+        entities[name] = (version + 1, now)
+        changed[name] = (name, version + 1, now)
+        versioned.append(with_entity_version(fact, version))
+    insert(connection, "INSERT OR REPLACE INTO entity", list(changed.values()))
+    return versioned
 
 
 def _stored(connection: apsw.Connection, keys: Sequence[bytes]) -> dict[bytes, int]:
     """Return which of the keys are stored, and in which row."""
-    found: dict[bytes, int] = {}
-    numbered = [key for key in keys if key[2] != ids.HASHED]
-    for table, wanted in (("fact", numbered), ("fact_hashed", [key for key in keys if key[2] == ids.HASHED])):
-        for start in range(0, len(wanted), 256):
-            chunk = wanted[start : start + 256]
-            # One size of statement for many sizes of chunk: asking twice for a key costs less than compiling again.
-            size = next(size for size in (1, 4, 16, 64, 256) if size >= len(chunk))
-            chunk += [chunk[-1]] * (size - len(chunk))
-            places = ",".join("?" * size)
-            rows = connection.execute(f"SELECT key, input FROM {table} WHERE key IN ({places})", chunk)
-            found.update((key, where) for key, where in rows)
-    return found
+    numbered = [(key,) for key in keys if key[2] != ids.HASHED]
+    hashed = [(key,) for key in keys if key[2] == ids.HASHED]
+    found = among(connection, "SELECT key, input FROM fact WHERE key", numbered)
+    found += among(connection, "SELECT key, input FROM fact_hashed WHERE key", hashed)
+    return dict(found)
 
 
 def _differs(connection: apsw.Connection, where: int, fact: Fact) -> bool:

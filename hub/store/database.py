@@ -14,6 +14,7 @@ from hub.ids import PARTITIONS
 FILE = "hub.db"
 _CACHE_KIB = 65_536
 _WAIT_MS = 5_000
+_STATEMENTS = 400  # kept compiled on the writer's connection: every table has its wide ones, in several sizes
 
 
 class Folder:
@@ -52,7 +53,7 @@ class Folder:
 def open_writer(path: Path) -> apsw.Connection:
     """Open the one connection that writes, bringing the schema up to date."""
     try:
-        connection = apsw.Connection(str(path))
+        connection = apsw.Connection(str(path), statementcachesize=_STATEMENTS)
         connection.set_busy_timeout(_WAIT_MS)
         _refuse_newer(connection, path)
         _settings(connection)

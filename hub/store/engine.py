@@ -17,9 +17,11 @@ from hub.store.journal import Journal
 from hub.store.lease import check_lease
 from hub.store.log import SqliteLog
 from hub.store.reader import Reader
-from hub.store.writer import Writer, insert
+from hub.store.wide import among, insert
+from hub.store.writer import Writer
 
 CONSUMER = "engine"
+_TIMER = "partition, due, id, key, kind, body"
 _LEVEL = "partition, level_id, key, field, side, threshold, rearm, generation, state"
 RUN = "partition, id, key, workflow, version, state, at, body"
 _TRACE = "partition, n, id, workflow, key, at, outcome, body"
@@ -100,15 +102,15 @@ class SqliteEngineStore(EngineStore):
 
         def work(connection: apsw.Connection) -> tuple[Written | None, int, int | None]:
             due = connection.execute(
-                "SELECT partition, due, id, key, kind, body FROM timer WHERE due <= ? ORDER BY due, id LIMIT ?",
+                f"SELECT {_TIMER} FROM timer WHERE due <= ? ORDER BY due, id LIMIT ?",
                 (now_us, limit),
             ).fetchall()
             timers = [TimerRow._make(row) for row in due]
-            for timer in timers:
-                connection.execute("DELETE FROM timer WHERE id = ?", (timer.id,))
-            written = (
-                self._log.write(connection, [((), [_fired(timer) for timer in timers])]) if timers else None
-            )
+            written = None
+            if timers:
+                last = timers[-1]  # they were the first of all, so everything up to here is what fires
+                connection.execute("DELETE FROM timer WHERE (due, id) <= (?, ?)", (last.due, last.id))
+                written = self._log.write(connection, [((), [_fired(timer) for timer in timers])])
             row = connection.execute("SELECT due FROM timer ORDER BY due, id LIMIT 1").fetchone()
             return written, len(timers), int(row[0]) if row else None
 
@@ -241,18 +243,13 @@ def _write_levels_and_timers(connection: apsw.Connection, batch: Batch) -> None:
     insert(
         connection,
         f"INSERT OR REPLACE INTO level ({_LEVEL})",
-        [tuple(level) for level in levels.values() if level.state != "gone"],
+        [level for level in levels.values() if level.state != "gone"],
     )
-    for level in levels.values():
-        if level.state == "gone":
-            connection.execute("DELETE FROM level WHERE level_id = ?", (level.level_id,))
-    for _, timer_id in batch.cancelled:
-        connection.execute("DELETE FROM timer WHERE id = ?", (timer_id,))
-    insert(
-        connection,
-        "INSERT OR IGNORE INTO timer (partition, due, id, key, kind, body)",
-        [tuple(row) for row in batch.timers],
-    )
+    gone = [(level.level_id,) for level in levels.values() if level.state == "gone"]
+    among(connection, "DELETE FROM level WHERE (level_id)", gone)
+    cancelled = [(timer.due, timer.id) for timer in batch.cancelled]
+    among(connection, "DELETE FROM timer WHERE (due, id)", cancelled)
+    insert(connection, f"INSERT OR IGNORE INTO timer ({_TIMER})", batch.timers)
 
 
 def _write_runs(connection: apsw.Connection, batch: Batch) -> None:
@@ -260,10 +257,10 @@ def _write_runs(connection: apsw.Connection, batch: Batch) -> None:
     insert(
         connection,
         f"INSERT INTO run ({RUN})",
-        [tuple(row) for row in runs.values()],
+        list(runs.values()),
         "ON CONFLICT (id) DO UPDATE SET state = excluded.state, body = excluded.body",
     )
-    insert(connection, f"INSERT OR IGNORE INTO trace ({_TRACE})", [tuple(row) for row in batch.traces])
+    insert(connection, f"INSERT OR IGNORE INTO trace ({_TRACE})", batch.traces)
     insert(connection, "INSERT OR IGNORE INTO mailbox", [
         (mail.partition, mail.source_partition, mail.source_n, mail.ordinal, mail.key, mail.body) for mail in batch.mail
     ])  # fmt: skip
@@ -277,4 +274,4 @@ INTENT = (
 
 
 def write_intents(connection: apsw.Connection, intents: Sequence[Intent]) -> None:
-    insert(connection, f"INSERT OR IGNORE INTO intent ({INTENT})", [tuple(intent) for intent in intents])
+    insert(connection, f"INSERT OR IGNORE INTO intent ({INTENT})", intents)

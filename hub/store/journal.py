@@ -15,7 +15,8 @@ import structlog
 
 from hub.engine.rows import Batch, KeyRows, SeriesRow, StateRow
 from hub.errors import StoreUnavailable
-from hub.store.writer import Writer, insert
+from hub.store.wide import among, insert
+from hub.store.writer import Writer
 
 log = structlog.get_logger(__name__)
 
@@ -134,23 +135,18 @@ class Journal:
 
 def put(connection: apsw.Connection, states: Sequence[StateRow], series: Sequence[SeriesRow]) -> None:
     """Write rows into their places; a value of None deletes one."""
-    insert(
-        connection, "INSERT OR REPLACE INTO state", [tuple(row) for row in states if row.value is not None]
+    insert(connection, "INSERT OR REPLACE INTO state", [row for row in states if row.value is not None])
+    insert(connection, "INSERT OR REPLACE INTO series", [row for row in series if row.value is not None])
+    among(
+        connection,
+        "DELETE FROM state WHERE (partition, key, kind, name)",
+        [row[:4] for row in states if row.value is None],
     )
-    insert(
-        connection, "INSERT OR REPLACE INTO series", [tuple(row) for row in series if row.value is not None]
+    among(
+        connection,
+        "DELETE FROM series WHERE (partition, key, name, at, ref)",
+        [row[:5] for row in series if row.value is None],
     )
-    for row in states:
-        if row.value is None:
-            connection.execute(
-                "DELETE FROM state WHERE partition = ? AND key = ? AND kind = ? AND name = ?", row[:4]
-            )
-    for gone in series:
-        if gone.value is None:
-            connection.execute(
-                "DELETE FROM series WHERE partition = ? AND key = ? AND name = ? AND at = ? AND ref = ?",
-                gone[:5],
-            )
 
 
 def recover(connection: apsw.Connection) -> None:

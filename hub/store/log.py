@@ -17,6 +17,7 @@ from hub.events.facts import Fact
 from hub.store.append import Content, Written, find_row, read_rows, scan_rows, start_of, write
 from hub.store.numbering import Numbering
 from hub.store.reader import Reader
+from hub.store.wide import among, insert
 from hub.store.writer import Writer
 
 Listener = Callable[[Sequence[Input]], None]
@@ -169,9 +170,8 @@ class SqliteLog(Log):
     def _write_batch(self, connection: apsw.Connection, batch: Sequence[_Append]) -> Written:
         written = self.write(connection, [(append.facts, append.inputs) for append in batch])
         marks = {(mark.source, mark.name): mark.value for append in batch for mark in append.marks}
-        for (source, name), value in marks.items():
-            if value is None:
-                connection.execute("DELETE FROM mark WHERE source = ? AND name = ?", (source, name))
-            else:
-                connection.execute("INSERT OR REPLACE INTO mark VALUES (?, ?, ?)", (source, name, value))
+        gone = [which for which, value in marks.items() if value is None]
+        kept = [(*which, value) for which, value in marks.items() if value is not None]
+        among(connection, "DELETE FROM mark WHERE (source, name)", gone)
+        insert(connection, "INSERT OR REPLACE INTO mark", kept)
         return written

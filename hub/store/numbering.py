@@ -8,11 +8,11 @@ from collections.abc import Iterable
 import apsw
 
 from hub.ids import PARTITIONS
+from hub.store.wide import among
 
 LANDMARK_EVERY = 64
 SEQUENCES_EVERY = 8_192  # rows between two writings of the event numbers
 _SEQUENCES_IN_MEMORY = 200_000
-_CHUNK = 500
 
 
 class Numbering:
@@ -82,13 +82,12 @@ class Numbering:
             self._sequences.clear()
         missing = [account for account in wanted if account not in self._sequences]
         self._sequences.update(dict.fromkeys(missing, 0))
-        for start in range(0, len(missing), _CHUNK):
-            chunk = missing[start : start + _CHUNK]
-            places = ",".join("?" * len(chunk))
-            found = self._connection.execute(
-                f"SELECT account, last FROM sequence WHERE account IN ({places})", chunk
-            )
-            self._sequences.update({str(account): int(last) for account, last in found})
+        found = among(
+            self._connection,
+            "SELECT account, last FROM sequence WHERE account",
+            [(account,) for account in missing],
+        )
+        self._sequences.update({str(account): int(last) for account, last in found})
         since = self._since
         self._sequences.update({account: since[account] for account in missing if account in since})
 

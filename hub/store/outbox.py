@@ -26,7 +26,8 @@ from hub.store.append import Written, find_rows
 from hub.store.engine import INTENT, read_positions, write_positions
 from hub.store.log import SqliteLog
 from hub.store.reader import Reader
-from hub.store.writer import Writer, insert
+from hub.store.wide import among, insert
+from hub.store.writer import Writer
 
 CONSUMER = "webhooks"
 _ENDPOINT = "id, url, events, secret, state, description, created_at, schedule, reason"
@@ -106,19 +107,13 @@ def attempts_of(connection: apsw.Connection, endpoint: str, partition: int, n: i
 
 def _remove_waiting(connection: apsw.Connection, results: Sequence[Settled]) -> set[tuple[str, int, int]]:
     keys = [(r.delivery.endpoint, r.due, r.delivery.partition, r.delivery.n) for r in results]
-    left: set[tuple[str, int, int]] = set()
-    start = 0
-    for size in (128, 16, 4, 1):
-        places = ",".join(["(?,?,?,?)"] * size)
-        while len(keys) - start >= size:
-            rows: Any = connection.execute(
-                f"DELETE FROM waiting WHERE (endpoint, due, partition, n) IN (VALUES {places}) "
-                "RETURNING endpoint, partition, n",
-                [value for key in keys[start : start + size] for value in key],
-            )
-            left.update(rows)
-            start += size
-    return left
+    removed = among(
+        connection,
+        "DELETE FROM waiting WHERE (endpoint, due, partition, n)",
+        keys,
+        "RETURNING endpoint, partition, n",
+    )
+    return {(endpoint, partition, n) for endpoint, partition, n in removed}
 
 
 def _waiting_row(delivery: Delivery) -> tuple[Any, ...]:

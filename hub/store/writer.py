@@ -7,7 +7,7 @@ but its own. A caller's future resolves after the commit that holds its rows, ne
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import apsw
@@ -157,31 +157,3 @@ def _failure(error: Exception) -> HubError:
         failure = StoreRefused(f"the store refused a transaction: {type(error).__name__}: {error}")
     failure.__cause__ = error
     return failure
-
-
-def insert(connection: apsw.Connection, head: str, rows: Sequence[tuple[Any, ...]], tail: str = "") -> None:
-    """Insert rows with few, wide statements: ``head VALUES (…), (…) tail``.
-
-    Each statement gives the interpreter lock away and must win it back from a busy event loop, so a hundred rows in
-    one statement are many times faster there than a hundred statements. Sizes are fixed so that each is compiled once.
-    """
-    start = 0
-    for size in (128, 16, 4, 1):
-        if len(rows) - start < size:
-            continue
-        statement = f"{head} VALUES {_places(size, len(rows[0]))} {tail}"
-        while len(rows) - start >= size:
-            chunk = rows[start : start + size]
-            connection.execute(statement, [value for row in chunk for value in row])
-            start += size
-
-
-_PLACES: dict[tuple[int, int], str] = {}
-
-
-def _places(rows: int, columns: int) -> str:
-    found = _PLACES.get((rows, columns))
-    if found is None:
-        one = "(" + ",".join("?" * columns) + ")"
-        found = _PLACES[rows, columns] = ",".join([one] * rows)
-    return found

@@ -186,6 +186,14 @@ async def test_a_state_that_comes_back_is_a_new_fact(hub: SqliteBackend) -> None
     assert len({answer.id for answer in answers}) == 3
 
 
+async def test_states_that_come_and_go_in_one_append_are_as_many_facts(hub: SqliteBackend) -> None:
+    answers = await hub.log.append([an_account_state(state) for state in ("gold", "vip", "gold", "gold")])
+    answers += await hub.log.append([an_account_state(state) for state in ("gold", "vip")])
+
+    assert [answer.duplicate for answer in answers] == [False, False, False, True, True, False]
+    assert len({answer.id for answer in answers if not answer.duplicate}) == 4
+
+
 @pytest.mark.parametrize("restart", [False, True])
 async def test_a_state_told_twice_in_a_row_is_one_fact(hub: SqliteBackend, restart: bool) -> None:
     await hub.log.append([an_account_state("gold")])

@@ -17,7 +17,8 @@ from hub.bus.log import Mark
 from hub.errors import StoreRefused, StoreUnavailable
 from hub.events.facts import Fact
 from hub.store.database import open_writer
-from hub.store.writer import Writer, insert
+from hub.store.wide import insert
+from hub.store.writer import Writer
 from hub.testing import a_trade_closed, an_account, an_input
 
 

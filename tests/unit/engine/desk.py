@@ -178,8 +178,8 @@ class Desk:
 
     def _keep(self, decision: Decision) -> None:
         self.decisions.append(decision)
-        for name in decision.cancelled:
-            self.timers.pop(name, None)
+        for cancelled in decision.cancelled:
+            self.timers.pop(cancelled.id, None)
         for timer in decision.timers:
             self.timers[timer.id] = timer
         for level in decision.levels:

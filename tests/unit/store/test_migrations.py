@@ -1,13 +1,18 @@
 """The schema grows by numbered steps, each whole or not at all, and every way through them ends at the same tables."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import apsw
 import pytest
 
+from hub.bus.log import InputKind
+from hub.clock import to_us
+from hub.engine.rows import Batch, TimerKey
 from hub.ids import PARTITIONS
 from hub.store import database
 from hub.store.database import FILE, migrations, open_reader, open_writer, schema_version
+from hub.testing import MORNING, open_store
 
 
 def schema(connection: apsw.Connection) -> list[tuple[str, str]]:
@@ -87,6 +92,39 @@ def test_a_migration_that_fails_half_way_leaves_the_store_as_it_was(
     assert schema(second) == before
     assert schema_version(second) == version
     second.close()
+
+
+async def test_timers_of_a_first_store_fire_once_and_can_be_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, minute = to_us(MORNING), timedelta(minutes=1)
+    first_only = migrations()[:1]
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "migrations", lambda: first_only)
+        older = open_writer(tmp_path / FILE)
+    older.executemany(
+        "INSERT INTO timer (id, partition, due, key, kind, body) VALUES (?, ?, ?, ?, 'window', ?)",
+        [(f"t{i:03}", i % PARTITIONS, now + i % 5, f"key {i}", f"body {i}".encode()) for i in range(600)],
+    )
+    assert schema_version(older) == 1
+    older.close()
+
+    gone, kept = range(0, 600, 50), [i for i in range(600) if i % 50]
+    async with open_store(tmp_path) as store:
+        lease = await store.leases.take("partitions", "this process", minute)
+        assert lease is not None
+        cancelled = [TimerKey(i % PARTITIONS, now + i % 5, f"t{i:03}") for i in gone]
+        await store.engine.commit(Batch(cancelled=cancelled), lease)
+        assert await store.engine.fire_timers(now + 5, 1_000) == len(kept)
+    async with open_store(tmp_path) as store:  # and not again after a restart
+        assert await store.engine.fire_timers(now + 5, 1_000) == 0
+        rows = await store.log.scan(0, 1_000)
+
+    assert {row.kind for row in rows} == {InputKind.TIMER}
+    assert [(row.partition, row.key, row.ref, row.body) for row in rows] == [
+        (i % PARTITIONS, f"key {i}", f"window:{now + i % 5}:t{i:03}", f"body {i}".encode())
+        for i in sorted(kept, key=lambda i: (i % 5, i))
+    ]
 
 
 def test_a_writer_waits_for_the_disk_and_a_reader_cannot_write(tmp_path: Path) -> None:
