@@ -1,6 +1,6 @@
 """`decide`: what one input means for one key. Pure: no clock, no I/O, the state unchanged; now is the input's `at`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from operator import attrgetter
@@ -11,13 +11,15 @@ from hub.engine.crossing import crossed, observed, rebuild
 from hub.engine.decision import Decision, apply
 from hub.engine.fold import fold_account, fold_client
 from hub.engine.index import CREATED, NOTHING_BOUND, Candidate, Feed, Program, TypePlan
+from hub.engine.joined import is_up
 from hub.engine.levels import refresh
 from hub.engine.program import Becomes, Crosses, OnEvent
+from hub.engine.rows import TimerKey
 from hub.engine.runs import conclude, depth_of
 from hub.engine.scene import NO_EVENT, NONE_BROKEN, Broken, Env, Scene
 from hub.engine.series import ZERO
-from hub.engine.rows import TimerKey
-from hub.engine.state import ACCOUNT, CLIENT, AccountRow, Alarm, Edge, KeyState, Kind
+from hub.engine.split import Hits
+from hub.engine.state import ACCOUNT, CLIENT, AccountRow, Alarm, KeyState, Kind
 from hub.engine.triggers import becomes, on_event
 from hub.events.facts import us_of
 from hub.events.records import Envelope, decode_data, decode_envelope
@@ -86,8 +88,8 @@ def _event(scene: Scene) -> None:
     record = decode_data(envelope)
     scene.envelope, scene.event, scene.body = envelope, record, scene.item.body
     scene.depth = depth_of(envelope.source)
-    dirty = _fold(scene, envelope, record)
     plan = scene.program.for_type(envelope.type)
+    dirty = _fold(scene, plan, envelope, record)
     counted = _count(scene, plan, envelope, record)
     if envelope.type in CROSSINGS:
         crossed(scene, record)
@@ -100,7 +102,7 @@ def _paths(changed: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(ACCOUNT_FIELDS[name] for name in changed)
 
 
-def _fold(scene: Scene, envelope: Envelope, record: Any) -> tuple[str, ...]:
+def _fold(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any) -> tuple[str, ...]:
     """Fold the event into its account and client; return what changed, as conditions name it."""
     puts, state = scene.decision.puts, scene.state
     account, changed = fold_account(scene.account_before, envelope, record)
@@ -111,7 +113,7 @@ def _fold(scene: Scene, envelope: Envelope, record: Any) -> tuple[str, ...]:
     elif changed:
         puts[ACCOUNT] = account
     scene.account = account
-    if envelope.type.startswith(("client.", "kyc.")):
+    if plan.of_client:
         client, changed = fold_client(scene.client_before, envelope, record)
         if changed:
             puts[CLIENT] = client
@@ -130,16 +132,21 @@ def _count(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any) -> lis
     env = scene.base_for_feeds()
     for feed in unsure:
         env["params"] = feed.params
-        if feed.gate is None or feed.gate.holds(env):
+        fast = feed.gate_fast
+        try:
+            holds = fast is None or fast(env) is True
+        except Exception:  # something is missing: the careful way knows what that means
+            holds = feed.gate is None or feed.gate.holds(env)
+        if holds:
             counted.append(feed)
     if not counted and not plan.retracted:
         return names
-    at, now = us_of(envelope.timestamp), scene.item.at
+    at, now, unnamed = us_of(envelope.timestamp), scene.item.at, f"n{scene.item.n}"
     for feed in counted:
         value = ZERO if feed.value is None else _contribution(feed, feed.value, env)
         if value is not None:
             ref = getattr(record, feed.ref, None) if feed.ref is not None else None
-            told = f"n{scene.item.n}" if ref is None else str(ref)
+            told = unnamed if ref is None else str(ref)
             change = feed.accumulator.add(scene.holding(feed), at, told, value, now)
             if change is not None:
                 scene.changed(feed, change)
@@ -156,7 +163,11 @@ def _count(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any) -> lis
 def _contribution(feed: Feed, expression: Expression, env: Env) -> Decimal | None:
     """Return what the event adds to an aggregate; None when that cannot be known."""
     env["params"] = feed.params
-    value = expression.evaluate(env)
+    assert feed.value_fast is not None
+    try:
+        value = feed.value_fast(env)
+    except Exception:  # as above
+        value = expression.evaluate(env)
     if isinstance(value, Decimal):
         return value
     return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else None
@@ -184,23 +195,45 @@ def _elapse(scene: Scene) -> None:
 
 def _ask(scene: Scene, plan: TypePlan, dirty: tuple[str, ...]) -> None:
     """Ask the candidates: those the type names, and the conditions that read what changed, in a fixed order."""
-    sure: list[Candidate] = []  # those whose scope the index has proved
-    unsure: list[Candidate] = []
     roots = (scene.event, scene.account, scene.client)
     before = (scene.event, scene.account_before, scene.client_before)
     places = scene.program.candidates(plan, dirty)
+    hits = places[0].only(roots, before) if len(places) == 1 else None
+    if hits is not None:
+        found = _doubtful(scene, hits)
+        if found:
+            _ask_each(scene, found, found)
+        return
+    sure: list[Candidate] = []  # those whose scope the index has proved
+    unsure: list[Candidate] = []
     for place in places:
         place.find(roots, before, sure, unsure)
-    proved = set(sure) if unsure else ()
-    found = sure + unsure if unsure else sure
-    if unsure or len(places) > 1 or not places[0].single:
-        found.sort(key=BY_ORDER)
+    found = sure + unsure
+    found.sort(key=BY_ORDER)
+    _ask_each(scene, found, set(sure) if unsure else found)
+
+
+def _doubtful(scene: Scene, hits: Hits[Candidate]) -> list[Candidate]:
+    """Return whom to ask in full of those found in one place: nobody, nearly always, and one call says so."""
+    joined, values = hits.joined or scene.program.joined(hits), scene.state.values
+    for slot in joined.edges:
+        edge = values.get(slot)
+        if edge is not None and is_up(edge):
+            return hits.sure
+    try:
+        return hits.sure if joined.doubt(scene.base(), scene.value) else joined.rest
+    except Exception:  # whatever it was, it is met again where only the one it belongs to suffers
+        return hits.sure
+
+
+def _ask_each(scene: Scene, found: Sequence[Candidate], proved: Collection[Candidate]) -> None:
+    """Ask one after another, in order; `proved` are those whose scope need not be asked, or all."""
     last, values, env = None, scene.state.values, scene.base()
     for candidate in found:
         if candidate is last:
             continue  # found in several ways, asked once
         last = candidate
-        in_scope = not unsure or candidate in proved
+        in_scope = proved is found or candidate in proved
         fast = candidate.fast
         if fast is not None and in_scope:
             # Nearly every answer is a plain no that changes nothing: seen here, before anything is set up for it.
@@ -216,7 +249,7 @@ def _ask(scene: Scene, plan: TypePlan, dirty: tuple[str, ...]) -> None:
                 if candidate.on_event:
                     continue
                 edge = values.get(candidate.edge)
-                if edge is None or (type(edge) is Edge and edge.value is not True):
+                if edge is None or not is_up(edge):
                     continue
         trigger = candidate.trigger
         if type(trigger) is OnEvent:

@@ -155,7 +155,8 @@ def apply(state: KeyState, decision: Decision) -> None:
     if CLIENT in puts:
         state.note_rows()
     writes = decision.writes
-    if writes.timers or writes.cancelled:  # an alarm never changes without its timer
+    # An alarm never changes without its timer.
+    if writes is not NOTHING and (writes.timers or writes.cancelled):
         state.set_alarm()
 
 
@@ -179,7 +180,12 @@ class BatchBuilder:
     def add(self, decision: Decision) -> None:
         partition, key = decision.partition, decision.key
         if decision.puts:
-            self._states.setdefault((partition, key), {}).update(decision.puts)
+            where = (partition, key)
+            known = self._states.get(where)
+            if known is None:
+                self._states[where] = decision.puts.copy()
+            else:
+                known.update(decision.puts)
         for name, change in decision.changes.items():
             for op in change.ops:
                 self._series[(partition, key, name, op.at, op.ref)] = op.text

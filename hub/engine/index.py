@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from hub.engine.code import Instruction, flatten
+from hub.engine.joined import Joined, Part, join
 from hub.engine.program import (
     Aggregate,
     Becomes,
@@ -16,10 +17,11 @@ from hub.engine.program import (
     Trigger,
     Workflow,
 )
-from hub.engine.split import Equalities, Split
+from hub.engine.split import Equalities, Hits, Split
 from hub.engine.state import Kind, Slot
 from hub.engine.windows import Accumulator
 from hub.expr import Expression, Fast
+from hub.expr.generate import Fixed, Sought
 
 MAX_TYPES_REMEMBERED = 4096
 MAX_CHANGES_REMEMBERED = 128  # of one type
@@ -37,7 +39,7 @@ def quoted(part: str) -> str:
 class Feed:
     """An aggregate as it is fed; workflows with an equal one share it.
 
-    `watched`: a condition reads it, so its expiry is an input of its own.
+    `watched`: a condition reads it, so its expiry is an input of its own. The fast ones answer or raise.
     """
 
     order: int
@@ -48,6 +50,8 @@ class Feed:
     accumulator: Accumulator
     gate: Expression | None  # its `where`
     value: Expression | None
+    gate_fast: Fast | None
+    value_fast: Fast | None
     params: Mapping[str, object]
     ref: str | None
     watched: bool = False
@@ -96,8 +100,16 @@ class Candidate:
     part: str
     edge: Slot
     binding: Binding
+    condition: Expression | None
     fast: Fast | None
     on_event: bool
+
+    @property
+    def part_of_question(self) -> Part:
+        roots: dict[str, Fixed | Sought] = {name: Sought(feed) for name, feed in self.feeds}
+        if self.binding.params is not None:
+            roots["params"] = Fixed(self.binding.params)
+        return Part(self.condition, roots, None if self.on_event else self.edge)
 
     @property
     def feeds(self) -> tuple[tuple[str, Feed], ...]:
@@ -112,6 +124,7 @@ class TypePlan:
     triggers: Split[Candidate]
     feeds: Split[Feed]
     retracted: tuple[Feed, ...]
+    of_client: bool = False  # told of the client behind the account
     asked: dict[tuple[str, ...], tuple[Split[Candidate], ...]] = field(default_factory=dict)
 
 
@@ -124,6 +137,7 @@ class Program:
         self.plans: dict[str, Plan] = {}
         self._versions: dict[str, Plan] = {}
         self._types: dict[str, TypePlan] = {}
+        self._joined_questions: dict[tuple[int, ...], Joined[Candidate]] = {}
         self._bindings: dict[tuple[tuple[tuple[str, Feed], ...], int], Binding] = {}
         self._on_events: list[tuple[Candidate, OnEvent]] = []
         self.becomes: list[Candidate] = []
@@ -147,6 +161,7 @@ class Program:
         if known is None:
             if len(self._types) >= MAX_TYPES_REMEMBERED:  # custom types are named by whoever posts them
                 self._types.clear()
+                self._joined_questions.clear()
             known = self._types[name] = self._plan_type(name)
         return known
 
@@ -163,6 +178,18 @@ class Program:
             plan.asked[read] = (self._joined(plan, read),)
         plan.asked[changed] = plan.asked[read]
         return plan.asked[read]
+
+    def joined(self, hits: Hits[Candidate]) -> Joined[Candidate]:
+        """Return the one question for everything sure that stands in one place; the same candidates share it."""
+        found = hits.joined
+        if found is None:
+            name = tuple(candidate.order for candidate in hits.sure)
+            found = self._joined_questions.get(name)
+            if found is None:
+                parts = [candidate.part_of_question for candidate in hits.sure]
+                found = self._joined_questions[name] = join(hits.sure, parts)
+            hits.joined = found
+        return found
 
     def version(self, version: str, workflow: str) -> Plan | None:
         """Return the plan of a version a run is pinned to."""
@@ -216,6 +243,7 @@ class Program:
                 part,
                 (Kind.EDGE.value, part),
                 self._binding(feeds, workflow.params, reads),
+                condition,
                 condition.fast if condition is not None else None,
                 isinstance(trigger, OnEvent),
             )
@@ -266,7 +294,8 @@ class Program:
                 retracted.append(feed)
             elif matches(feed.aggregate.source, name):
                 feeds.append((feed, _equalities(feed.aggregate.where)))
-        return TypePlan(triggers, Split(triggers), Split(feeds), tuple(retracted))
+        of_client = name.startswith(("client.", "kyc."))
+        return TypePlan(triggers, Split(triggers), Split(feeds), tuple(retracted), of_client)
 
 
 def _feed(aggregate: Aggregate, params: Mapping[str, object], shared: dict[str, Feed]) -> Feed:
@@ -284,6 +313,8 @@ def _feed(aggregate: Aggregate, params: Mapping[str, object], shared: dict[str, 
             accumulator=Accumulator(aggregate),
             gate=aggregate.where,
             value=aggregate.value,
+            gate_fast=aggregate.where.fast if aggregate.where is not None else None,
+            value_fast=aggregate.value.fast if aggregate.value is not None else None,
             params=params,
             ref=retract.ref.removeprefix("event.") if retract is not None else None,
         )

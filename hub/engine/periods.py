@@ -14,27 +14,27 @@ DAY = timedelta(days=1)
 class Periods:
     """Answers for one calendar; remembers the last spans because neighbouring questions have one answer."""
 
-    __slots__ = ("_calendar", "_current", "_last", "_time", "_zone")
+    __slots__ = ("_calendar", "_last", "_time", "_zone", "current")
 
     def __init__(self, calendar: Calendar) -> None:
         self._calendar = calendar
         self._zone = ZoneInfo(calendar.zone)
         self._time = time.fromisoformat(calendar.daily_at)
         self._last: list[Span] = []
-        self._current: Span = (0, 0)
+        self.current: Span = (0, 0)  # the answer given last, for whoever looks before he asks
 
     def span(self, at: int) -> Span:
         """Return [start, end) of the period a moment lies in."""
-        start, end = self._current
+        start, end = self.current
         if start <= at < end:
-            return self._current
+            return self.current
         for known in self._last:
             if known[0] <= at < known[1]:
-                self._current = known
+                self.current = known
                 return known
         found = _span(self._calendar.period, self._zone, self._time, at)
         self._last = [found, *self._last[:2]]
-        self._current = found
+        self.current = found
         return found
 
     def before(self, span: Span) -> Span:

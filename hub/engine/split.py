@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from hub.engine.joined import Joined
 from hub.expr import Expression
 
 Equalities = Sequence[tuple[str, frozenset[object]]]
@@ -29,17 +30,24 @@ class Item(Protocol):
 T = TypeVar("T", bound=Item)
 
 
-class _Hits(NamedTuple, Generic[T]):
-    """What stands under one literal. `sure`: the gate is known to hold, because the lookup proves it."""
+class Hits(Generic[T]):
+    """What stands under one literal. `sure`: the gate is known to hold, because the lookup proves it.
 
-    sure: list[T]
-    unsure: list[T]
+    `joined` is the one question for all that is sure, from whoever has made it.
+    """
+
+    __slots__ = ("joined", "sure", "unsure")
+
+    def __init__(self) -> None:
+        self.sure: list[T] = []
+        self.unsure: list[T] = []
+        self.joined: Joined[T] | None = None
 
 
 class _Table(NamedTuple, Generic[T]):
     root: int
     get: Get
-    hits: dict[object, _Hits[T]]
+    hits: dict[object, Hits[T]]
 
 
 class Split(Generic[T]):
@@ -49,7 +57,7 @@ class Split(Generic[T]):
     comes. A missing value equals no literal, so it finds none: the condition would not be true.
     """
 
-    __slots__ = ("_always", "_tables", "single")
+    __slots__ = ("_always", "_none", "_tables", "single")
 
     def __init__(self, items: Iterable[tuple[T, Equalities]]) -> None:
         listed = [(item, [pair for pair in equalities if _indexable(pair[0])]) for item, equalities in items]
@@ -57,7 +65,8 @@ class Split(Generic[T]):
         for _, equalities in listed:
             for path, values in equalities:
                 distinct[path] |= values
-        self._always: _Hits[T] = _Hits([], [])
+        self._always: Hits[T] = Hits()
+        self._none: Hits[T] = Hits()
         tables: dict[str, _Table[T]] = {}
         for item, equalities in listed:
             if not equalities:
@@ -68,10 +77,27 @@ class Split(Generic[T]):
                 tables[path] = _Table(*_getter(path), {})
             sure = item.gate is None or _is_only(item.gate, path)
             for value in values:
-                _put(tables[path].hits.setdefault(value, _Hits([], [])), item, sure=sure)
+                _put(tables[path].hits.setdefault(value, Hits()), item, sure=sure)
         self._tables = [tables[path] for path in sorted(tables)]
         # One place to look: what is sure comes in the order it was given in, and comes once.
         self.single = not tables or (len(tables) == 1 and not (self._always.sure or self._always.unsure))
+
+    def only(self, now: Sequence[Any], before: Sequence[Any]) -> Hits[T] | None:
+        """Return what `find` finds, where that stands in one place and is sure; None where `find` has to look."""
+        if not self.single:
+            return None
+        hits = self._always
+        if self._tables:
+            root, get, table = self._tables[0]
+            record, earlier = now[root], before[root]
+            try:
+                value = get(record)
+                if record is not earlier and get(earlier) != value:
+                    return None
+                hits = table.get(value, self._none)
+            except (AttributeError, TypeError):  # as in `find`
+                return None
+        return None if hits.unsure else hits
 
     def find(self, now: Sequence[Any], before: Sequence[Any], sure: list[T], unsure: list[T]) -> None:
         """Add the items for the roots (event, account, client) as they are, and as they were where that differs.
@@ -105,7 +131,7 @@ class Split(Generic[T]):
                         unsure += left.unsure
 
 
-def _put(found: _Hits[T], item: T, *, sure: bool) -> None:
+def _put(found: Hits[T], item: T, *, sure: bool) -> None:
     (found.sure if sure else found.unsure).append(item)
 
 

@@ -20,6 +20,7 @@ MERGED_AT_ONCE = 2_000
 PRUNED_AT_ONCE = 1_000
 GRAINS = (60_000_000, 3_600_000_000, 86_400_000_000)
 EMPTY: Sequence[Part] = ()
+NO_OPS: Sequence[Op] = ()
 _plus = EXACT.add  # each look-up of a method makes another object
 LIFETIME: Span = (-(2**62), 2**62)
 
@@ -92,7 +93,8 @@ class Accumulator:
             total, count = _plus(series.sum, value), series.count + 1
         low = high = value if self._extremes else None
         present = self._finish(total, count, low, high)
-        return Change(present, first + self._duration, None, (Op(at, ref, format(value, "f"), part),))
+        text = "0" if value is ZERO else format(value, "f")  # what counts adds nothing, over and over
+        return Change(present, first + self._duration, None, (Op(at, ref, text, part),))
 
     def withdraw(self, holding: Holding, at: int, ref: str, now: int) -> Change:
         """Return the change of taking a contribution back. One not known yet is remembered, and ignored when it comes."""
@@ -187,9 +189,13 @@ class Accumulator:
     def _add_to_period(self, holding: Holding, at: int, ref: str, value: Decimal, now: int) -> Change | None:
         total, series = holding.total, holding.series
         periods = self._periods
-        span = LIFETIME if periods is None else periods.span(at)
+        span = LIFETIME if periods is None else periods.current
+        if not span[0] <= at < span[1]:
+            span = self._span(at)
         low = high = value if self._extremes else None
-        bucket = _find(total, span[0])
+        bucket = total.buckets[-1] if total is not None and total.buckets else None
+        if bucket is None or bucket.start != span[0]:  # not the present period, as it is nearly always
+            bucket = _find(total, span[0])
         if bucket is None:
             if span[1] <= now and span[0] < self._oldest(now):
                 return None
@@ -201,15 +207,15 @@ class Accumulator:
                 low, high = min(bucket.low, value), max(bucket.high, value)
             new = Bucket(span[0], _plus(bucket.sum, value), bucket.count + 1, low, high)
             changed = _replaced(total, bucket, new)
-        ops: list[Op] = []
+        ops: Sequence[Op] = NO_OPS
         if self._keeps_refs:
             part = single(at, series.free_ref(at, ref) if series is not None else ref, value)
-            ops.append(Op(part.at, part.ref, part.text, part))
+            ops = [Op(part.at, part.ref, part.text, part)]
             if series is not None:
                 ops += self._prune(series, now)
         if not span[0] <= now < span[1]:
             return self._period_change(changed, now, ops)
-        present = self._finish(new.sum, new.count, new.low, new.high)
+        present = new.sum if self._function == "sum" else self._finish(new.sum, new.count, low, high)
         return Change(present, span[1] if self._periods is not None else None, changed, ops)
 
     def _subtract(self, total: Total, series: Series, part: Part, gone: Sequence[Part]) -> Total:

@@ -56,6 +56,10 @@ class Expression:
         return source_of(self._tree)
 
     @property
+    def tree(self) -> Node:
+        return self._tree
+
+    @property
     def fast(self) -> Fast:
         """Return the fast code itself: whoever calls it asks ``test`` or ``evaluate`` instead when it raises."""
         return self._fast

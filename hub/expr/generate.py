@@ -5,9 +5,9 @@ the careful evaluator decides. Each read is guarded where it happens, so short c
 """
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, cast, final
+from typing import Any, Final, NamedTuple, cast, final
 
 from hub.expr.arithmetic import ARITHMETIC, COMPARE, CONTEXT, member, narrow, negate, not_member, refuse
 from hub.expr.functions import FUNCTIONS
@@ -28,10 +28,28 @@ from hub.expr.tree import (
     Not,
     Or,
     Path,
+    children,
+    paths,
 )
 from hub.expr.types import NUMERIC, Kind
 
 Fast = Callable[[Mapping[str, object]], object]
+Doubt = Callable[[Mapping[str, object], Callable[[Any], object]], bool]
+
+
+class Fixed(NamedTuple):
+    """A root that is the same object whenever a condition is asked."""
+
+    value: object
+
+
+class Sought(NamedTuple):
+    """A root whose value somebody has to be asked for, under a name of theirs, each time it is read."""
+
+    name: object
+
+
+Roots = Mapping[str, Fixed | Sought]
 
 _OPERATORS: Final[Mapping[str, ast.cmpop]] = {
     "==": ast.Eq(),
@@ -62,13 +80,47 @@ def generate(tree: Node) -> Fast:
     return cast(Fast, made)
 
 
+def generate_doubt(conditions: Sequence[tuple[Node, Roots]]) -> Doubt:
+    """Return a function of an environment and a seeker, true when any condition answers anything but a plain no.
+
+    Each brings the roots it finds elsewhere than in the environment, so that the same name may stand for something
+    else in the next. What the fast code cannot answer raises here as well.
+    """
+    writer = _Writer()
+    doubts = [writer.doubt(tree, roots) for tree, roots in conditions]
+    nobody = ast.Constant(value=False)
+    body = ast.BoolOp(op=ast.Or(), values=[*doubts, nobody]) if doubts else nobody
+    made = ast.Expression(body=ast.Lambda(args=_arguments("env", "seek"), body=body))
+    code = compile(ast.fix_missing_locations(made), "<conditions>", "eval")
+    return cast(Doubt, eval(code, {"__builtins__": {}, **writer.bound}))  # noqa: S307 - as above
+
+
+def needs_environment(tree: Node, roots: Roots) -> bool:
+    """Return whether the code reads one of these roots by its name, which only an environment can answer."""
+    return any(path.names[0] in roots for path in _read_by_name(tree))
+
+
+def _read_by_name(node: Node) -> Iterator[Path]:
+    if isinstance(node, Call) and node.function == "has":
+        yield from paths(node)
+    elif isinstance(node, Path) and _is_by_name(node):
+        yield node
+    for child in children(node):
+        yield from _read_by_name(child)
+
+
+def _is_by_name(path: Path) -> bool:
+    return path.type.kind is Kind.ANY or Hop.DYNAMIC in path.hops
+
+
 def source_of(tree: Node) -> str:
     """Return the code as text, for whoever wants to look at it."""
     return ast.unparse(_Writer().function(tree))
 
 
-def _arguments(name: str) -> ast.arguments:
-    return ast.arguments(posonlyargs=[], args=[ast.arg(arg=name)], kwonlyargs=[], kw_defaults=[], defaults=[])
+def _arguments(*names: str) -> ast.arguments:
+    args = [ast.arg(arg=name) for name in names]
+    return ast.arguments(posonlyargs=[], args=args, kwonlyargs=[], kw_defaults=[], defaults=[])
 
 
 def _name(name: str) -> ast.expr:
@@ -85,9 +137,23 @@ class _Writer:
         self.bound: dict[str, object] = {}
         self._names: dict[int, str] = {}
         self._temporaries = 0
+        self._roots: Roots = {}
 
     def function(self, tree: Node) -> ast.Expression:
         return ast.Expression(body=ast.Lambda(args=_arguments("env"), body=self.value(tree)))
+
+    def doubt(self, tree: Node, roots: Roots) -> ast.expr:
+        """Return the code of one condition among several; what has to be sought comes last, and is often not needed."""
+        self._roots = roots
+        if isinstance(tree, And):  # one false part makes it false, whatever the others are: any order will do
+            parts = sorted(tree.parts, key=self._seeks)
+            asked: ast.expr = ast.BoolOp(op=ast.And(), values=[self.value(part) for part in parts])
+        else:
+            asked = self.value(tree)
+        return ast.Compare(left=asked, ops=[ast.IsNot()], comparators=[ast.Constant(value=False)])
+
+    def _seeks(self, node: Node) -> bool:
+        return any(isinstance(self._roots.get(path.names[0]), Sought) for path in paths(node))
 
     def value(self, node: Node) -> ast.expr:
         match node:
@@ -169,7 +235,7 @@ class _Writer:
         What the scope promises to be finite needs no guard there: the guard costs more than the comparison.
         """
         if isinstance(node, Path) and node.type.finite and Hop.DYNAMIC not in node.hops:
-            return _access(node)
+            return self._access(node)
         return self.value(node)
 
     def _container(self, container: Node) -> ast.expr:
@@ -178,11 +244,11 @@ class _Writer:
         return self.value(container)
 
     def _read(self, path: Path) -> ast.expr:
-        if path.type.kind is Kind.ANY or Hop.DYNAMIC in path.hops:
+        if _is_by_name(path):
             return self._call(read, self._bind(path), _name("env"))
         self._temporaries += 1
         name = f"t{self._temporaries}"
-        taken = ast.NamedExpr(target=ast.Name(id=name, ctx=ast.Store()), value=_access(path))
+        taken = ast.NamedExpr(target=ast.Name(id=name, ctx=ast.Store()), value=self._access(path))
         if path.type.kind in NUMERIC:
             # Refuses None, text and floats by raising, infinities and NaN by answering no.
             there = self._call(_IS_FINITE, taken)
@@ -192,13 +258,21 @@ class _Writer:
             return ast.IfExp(test=_is(taken, None), body=self._call(refuse), orelse=_name(name))
         return ast.IfExp(test=there, body=_name(name), orelse=self._call(refuse))
 
+    def _access(self, path: Path) -> ast.expr:
+        root, *fields = path.names
+        value = self._root(root)
+        for field, hop in zip(fields, path.hops, strict=True):
+            if hop is Hop.KEY:
+                value = ast.Subscript(value=value, slice=ast.Constant(value=field), ctx=ast.Load())
+            else:
+                value = ast.Attribute(value=value, attr=field, ctx=ast.Load())
+        return value
 
-def _access(path: Path) -> ast.expr:
-    root, *fields = path.names
-    value: ast.expr = ast.Subscript(value=_name("env"), slice=ast.Constant(value=root), ctx=ast.Load())
-    for field, hop in zip(fields, path.hops, strict=True):
-        if hop is Hop.KEY:
-            value = ast.Subscript(value=value, slice=ast.Constant(value=field), ctx=ast.Load())
-        else:
-            value = ast.Attribute(value=value, attr=field, ctx=ast.Load())
-    return value
+    def _root(self, name: str) -> ast.expr:
+        match self._roots.get(name):
+            case Fixed(value=value):
+                return self._bind(value)
+            case Sought(name=sought):
+                return ast.Call(func=_name("seek"), args=[self._bind(sought)], keywords=[])
+            case None:
+                return ast.Subscript(value=_name("env"), slice=ast.Constant(value=name), ctx=ast.Load())
