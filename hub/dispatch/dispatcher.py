@@ -12,9 +12,9 @@ from typing_extensions import override
 from hub.clock import Clock
 from hub.dispatch.announce import Announce, DeliveryExhausted, EndpointDisabled
 from hub.dispatch.delivery import delivery_id
-from hub.dispatch.endpoint_queue import CAPACITY, EndpointQueue
+from hub.dispatch.endpoint_queue import CAPACITY, ROOM_BYTES, EndpointQueue, Room
 from hub.dispatch.endpoint_url import parse_endpoint_url
-from hub.dispatch.fanout import Offer
+from hub.dispatch.fanout import Offer, Taker
 from hub.dispatch.metrics import Counters
 from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, Endpoints, Settled
 from hub.dispatch.safe_http import Transport
@@ -43,6 +43,7 @@ class Dispatcher(Offer):
         concurrency: int = CONCURRENCY,
         schedule: tuple[float, ...] | None = None,
         capacity: int = CAPACITY,
+        room_bytes: int = ROOM_BYTES,
         allow_loopback: bool = False,
     ) -> None:
         self.subscriptions = Subscriptions()
@@ -55,6 +56,7 @@ class Dispatcher(Offer):
         self._concurrency = concurrency
         self._schedule = schedule
         self._capacity = capacity
+        self._room = Room(room_bytes)
         self._allow_loopback = allow_loopback
         self._settler = Settler(deliveries, clock, self._before_final)
         self._wanted: dict[str, Endpoint] = {}
@@ -96,9 +98,16 @@ class Dispatcher(Offer):
                 self._group.create_task(self._serve(endpoint_id))
 
     @override
-    def offer(self, delivery: Delivery, body: bytes) -> bool:
+    def offer(self, delivery: Delivery, body: bytes) -> Taker | None:
         worker = self._workers.get(delivery.endpoint)
-        return worker is not None and worker.offer(delivery, body)
+        return worker if worker is not None and worker.offer(delivery, body) else None
+
+    @override
+    def written(self, delivery: Delivery, taker: Taker | None) -> None:
+        worker = self._workers.get(delivery.endpoint)
+        # A worker that came meanwhile may have read the store too early.
+        if worker is not None and worker is not taker:
+            worker.left_behind(delivery)
 
     def look_again(self, endpoint_id: str) -> None:
         """Tell the endpoint's worker that deliveries were put back into the store, by a replay."""
@@ -143,7 +152,7 @@ class Dispatcher(Offer):
             random=self._random,
             concurrency=self._concurrency,
             counters=self._counters.setdefault(endpoint.id, Counters()),
-            queue=EndpointQueue(self._capacity),
+            queue=EndpointQueue(self._capacity, self._room),
         )
 
     async def _before_final(self, settled: Settled) -> None:

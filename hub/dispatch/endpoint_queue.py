@@ -13,6 +13,8 @@ from hub.dispatch.outbox import Delivery
 Key = tuple[int, int, int]  # due, partition, n
 
 CAPACITY = 1_000
+ROOM_BYTES = 32 * 1024 * 1024
+_ITEM_BYTES = 512  # of an item beside its body
 # A retry further away than this waits in the store alone.
 NEAR_US = 60 * 1_000_000
 
@@ -22,12 +24,20 @@ class Item(NamedTuple):
     body: bytes
 
 
+class Room:
+    """What the queues of all endpoints may hold beyond `CAPACITY` each: a backlog of seconds need not be read again."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+
 class EndpointQueue:
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, capacity: int = CAPACITY, room: Room | None = None) -> None:
         self._capacity = capacity
+        self._room = Room(0) if room is None else room
         self._ready: deque[Item] = deque()
         self._later: list[tuple[Key, Item]] = []
-        self._held: set[tuple[int, int]] = set()
+        self._held: dict[tuple[int, int], int] = {}  # with the bytes each takes
         # A queue that was just made knows nothing: everything is in the store.
         self.beyond: Key | None = (0, 0, 0)
         self._reading = False
@@ -39,17 +49,18 @@ class EndpointQueue:
         return len(self._held)
 
     def has_room(self) -> bool:
-        return len(self._held) < self._capacity
+        return len(self._held) + len(self._arrived) < self._capacity or self._room.left > 0
 
     def offer(self, delivery: Delivery, body: bytes) -> bool:
-        """Take a delivery that was just written, if there is room; a declined one is read from the store later.
+        """Take a delivery that is being written, if there is room.
 
         While older deliveries wait in the store a new one waits behind them there: here it would overtake them.
+        Whoever is told False calls `left_behind` once the delivery is written: before that, no page can hold it.
         """
         key = (delivery.due, delivery.partition, delivery.n)
         if self._reading:
-            # The page may or may not hold it, and may or may not be the last: decided when it has arrived.
-            if len(self._held) + len(self._arrived) < self._capacity:
+            # The page may or may not hold it: it joins the others when that is known.
+            if self.has_room():
                 self._arrived.append(Item(delivery, body))
                 return True
         elif self.has_room() and (self.beyond is None or key < self.beyond):
@@ -58,6 +69,10 @@ class EndpointQueue:
             return True
         self._decline(key)
         return False
+
+    def left_behind(self, delivery: Delivery) -> None:
+        """Hear that a delivery is in the store and nobody took it: it is to be read from there."""
+        self._decline((delivery.due, delivery.partition, delivery.n))
 
     def postpone(self, delivery: Delivery, body: bytes, now_us: int) -> None:
         """Put a delivery that failed and was written back among those that wait."""
@@ -126,6 +141,14 @@ class EndpointQueue:
         """Leave things as they were: the page could not be read."""
         self._end_reading(self.beyond, now_us)
 
+    def drop(self) -> None:
+        """Let go of everything: whoever comes next reads it from the store."""
+        for identity in list(self._held):
+            self._give_back(identity)
+        self._ready.clear()
+        self._later.clear()
+        self._arrived.clear()
+
     def look_again(self) -> None:
         """Read the store from its beginning: somebody else changed what waits there."""
         self._decline((0, 0, 0))
@@ -135,19 +158,16 @@ class EndpointQueue:
         declined, self._declined = self._declined, None
         self.beyond = following if declined is None else min(following or declined, declined)
         for item in arrived:
-            key = (item.delivery.due, item.delivery.partition, item.delivery.n)
-            if not self.is_new(item.delivery):
-                continue
-            if self.has_room() and (self.beyond is None or key < self.beyond):
+            if self.is_new(item.delivery):
                 self._hold(item, now_us)
-            else:
-                self.beyond = key if self.beyond is None else min(self.beyond, key)
         self._reading = False
         self._left_while_reading.clear()
 
     def _hold(self, item: Item, now_us: int) -> None:
         delivery = item.delivery
-        self._held.add((delivery.partition, delivery.n))
+        size = len(item.body) + _ITEM_BYTES
+        self._held[delivery.partition, delivery.n] = size
+        self._room.left -= size
         if delivery.due <= now_us:
             self._ready.append(item)
         else:
@@ -155,9 +175,12 @@ class EndpointQueue:
 
     def _release(self, delivery: Delivery) -> None:
         identity = (delivery.partition, delivery.n)
-        self._held.discard(identity)
+        self._give_back(identity)
         if self._reading:
             self._left_while_reading.add(identity)
+
+    def _give_back(self, identity: tuple[int, int]) -> None:
+        self._room.left += self._held.pop(identity, 0)
 
     def _decline(self, key: Key) -> None:
         if self._reading:

@@ -30,10 +30,17 @@ class Inbox(Protocol):
     def backlog(self) -> int: ...
 
 
+Taker = object
+
+
 class Offer(Protocol):
     """Where new deliveries go at once; what is not taken is read from the store later."""
 
-    def offer(self, delivery: Delivery, body: bytes) -> bool: ...
+    def offer(self, delivery: Delivery, body: bytes) -> Taker | None:
+        """Return who took the delivery, which is still on its way to disk."""
+
+    def written(self, delivery: Delivery, taker: Taker | None) -> None:
+        """Hear that a delivery is on disk: from now on it can be read there by whoever did not take it."""
 
 
 class New(NamedTuple):
@@ -88,10 +95,10 @@ class FanOut:
         # is written after this, because the store writes in the order it is asked.
         writing = self._deliveries.fan_out(positions, rows)
         offer = self._hand_over.offer
-        for new in news:
-            for delivery in new.deliveries:
-                offer(delivery, new.body)
+        takers = [offer(delivery, new.body) for new in news for delivery in new.deliveries]
         await self._written(writing, positions, rows)
+        for delivery, taker in zip(rows, takers, strict=True):
+            self._hand_over.written(delivery, taker)
         self.fanned_out += len(rows)
 
     def _new(self, item: Input, now_us: int) -> New | None:

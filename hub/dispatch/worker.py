@@ -82,13 +82,18 @@ class EndpointWorker(Settling):
         self._paused_until = 0
 
     def offer(self, delivery: Delivery, body: bytes) -> bool:
-        """Take a delivery that was just written, if there is room."""
+        """Take a delivery that is being written, if there is room."""
+        if self._stopped:
+            return False
         taken = self._queue.offer(delivery, body)
         if taken:
             self._wake()
-        elif self._queue.wants_reading(self._clock.now_us()):
-            self._called.set()
         return taken
+
+    def left_behind(self, delivery: Delivery) -> None:
+        """Hear that a delivery nobody took is written now."""
+        self._queue.left_behind(delivery)
+        self._called.set()
 
     def look_again(self) -> None:
         """Read from the store again: deliveries were put there behind the worker's back, by a replay."""
@@ -111,6 +116,7 @@ class EndpointWorker(Settling):
             while not self._stopped:
                 await self._tend()
         self._group = None
+        self._queue.drop()
 
     async def _tend(self) -> None:
         now_us = self._clock.now_us()

@@ -99,6 +99,7 @@ class House:
             self.announce,
             random=Random(1),
             capacity=self.capacity,
+            room_bytes=0,
             concurrency=self.concurrency,
         )
         self.fanout = FanOut(
@@ -458,3 +459,56 @@ async def test_each_of_several_retries_wakes_at_its_own_time():
         await house.settle()
 
         assert set(house.states().values()) == {DeliveryState.DELIVERED}
+
+
+async def test_a_delivery_is_sent_although_the_worker_read_the_store_before_it_was_written():
+    house = House(an_endpoint(), capacity=1, concurrency=1)
+    release = asyncio.Event()
+    plain = house.deliveries.fan_out
+
+    def slow(positions, deliveries):
+        async def write():
+            await release.wait()
+            await plain(positions, deliveries)
+
+        return asyncio.ensure_future(write())
+
+    house.deliveries.fan_out = slow
+    async with house.running():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(house.tell(an_event(1), an_event(2), an_event(3)))
+            await house.settle()
+            assert [headers["webhook-id"] for headers, _ in house.receivers.requests()] == ["evt_1"]
+            release.set()
+        await house.settle()
+
+    assert sorted(headers["webhook-id"] for headers, _ in house.receivers.requests()) == [
+        "evt_1",
+        "evt_2",
+        "evt_3",
+    ]
+
+
+async def test_a_worker_that_comes_while_deliveries_are_written_finds_them():
+    house = House(an_endpoint())
+    release = asyncio.Event()
+    plain = house.deliveries.fan_out
+
+    def slow(positions, deliveries):
+        async def write():
+            await release.wait()
+            await plain(positions, deliveries)
+
+        return asyncio.ensure_future(write())
+
+    house.deliveries.fan_out = slow
+    async with asyncio.TaskGroup() as group:
+        await house.dispatcher.refresh()
+        group.create_task(house.tell(an_event(1)))
+        await house.settle()
+        async with house.running():
+            release.set()
+            await house.settle()
+            await house.settle()
+
+    assert [headers["webhook-id"] for headers, _ in house.receivers.requests()] == ["evt_1"]
