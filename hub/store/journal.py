@@ -20,7 +20,9 @@ from hub.store.writer import Writer
 
 log = structlog.get_logger(__name__)
 
-FOLD_AT = 40_000  # changes in the journal: some ten megabytes in memory
+ROWS_AT = 40_000  # rows in memory: some ten megabytes
+# Changes in the journal: what an account changes ten times is put in its place once. A start reads them in a second.
+CHANGES_AT = 200_000
 _SLICE = 400  # keys put in place in one transaction: a few milliseconds
 
 StateName = tuple[int, str]
@@ -64,6 +66,7 @@ class Journal:
         self._writer = writer
         self._overlays: dict[str, Overlay] = {}
         self._changes = 0
+        self._rows = 0
         self._generation = 0
         self._full = asyncio.Event()
 
@@ -85,14 +88,21 @@ class Journal:
         """Hear that a batch's changes are on disk."""
         self._generation += 1
         for row in batch.states:
-            self._overlay(row.partition, row.key).states[row.kind, row.name] = row.value
+            states, name = self._overlay(row.partition, row.key).states, (row.kind, row.name)
+            self._rows += name not in states
+            states[name] = row.value
         for change in batch.series:
-            self._overlay(change.partition, change.key).series[change.name, change.at, change.ref] = (
-                change.value
-            )
+            series = self._overlay(change.partition, change.key).series
+            self._rows += (which := (change.name, change.at, change.ref)) not in series
+            series[which] = change.value
         self._changes += len(batch.states) + len(batch.series)
-        if self._changes >= FOLD_AT:
+        if self.is_full:
             self._full.set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to put changes into their places."""
+        return self._rows >= ROWS_AT or self._changes >= CHANGES_AT
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Put changes into their places whenever there are enough of them, until told to stop."""
@@ -113,6 +123,7 @@ class Journal:
         for key, overlay in waiting:
             if overlay.generation <= generation:
                 del self._overlays[key]
+        self._rows = sum(len(overlay.states) + len(overlay.series) for overlay in self._overlays.values())
 
     async def _keep_folding(self) -> None:
         while True:

@@ -95,8 +95,11 @@ async def test_what_is_committed_while_folding_is_not_forgotten(
         assert [list((await load(store, key)).states) for key in KEYS] == [[(3, "total", b"new")]] * len(KEYS)
 
 
-async def test_a_full_journal_is_folded_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "FOLD_AT", 3)
+@pytest.mark.parametrize("limit", ["ROWS_AT", "CHANGES_AT"])
+async def test_a_full_journal_is_folded_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(journal, limit, 3)
     async with open_store(tmp_path) as store:
         stopping = asyncio.Event()
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
@@ -105,6 +108,22 @@ async def test_a_full_journal_is_folded_by_itself(tmp_path: Path, monkeypatch: p
             while store.journal.of(KEYS[0]) is not None:
                 await asyncio.sleep(0.005)
             stopping.set()
+
+
+async def test_rows_that_change_again_do_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "ROWS_AT", 3)
+    async with open_store(tmp_path) as store:
+        for number in range(5):
+            await commit(
+                store, a_state(KEYS[0], "total", b"%d" % number), a_contribution(KEYS[1], 1, str(number))
+            )
+        assert not store.journal.is_full
+
+        await commit(store, a_state(KEYS[2], "total", b"1"))
+
+        assert store.journal.is_full
 
 
 change = st.tuples(st.sampled_from(KEYS), st.sampled_from("abc"), st.none() | st.binary(max_size=3))
