@@ -8,6 +8,7 @@ connectors, HTTP  ──►  log  ──►  engine  ──►  intents  ──�
 import asyncio
 import gc
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ log = structlog.get_logger(__name__)
 LEASE = "hub"
 LEASE_FOR = timedelta(seconds=15)
 GRACE = timedelta(seconds=20)
-_MONEY = (b'"type":"balance.', b'"type":"credit.', b'"type":"bonus.')  # near the front of every stored event
+# The type stands near the front of every stored event.
+_MONEY = re.compile(rb'"type":"(?:balance|credit|bonus)\.')
 FULL = 5_000  # jobs waiting for the store at which posting has to pause
 _TIDY_EVERY = timedelta(hours=1)
 
@@ -383,7 +385,7 @@ def _retention(settings: Settings) -> Retention:
 
 def _tell_of_money(watcher: Watcher, rows: Sequence[Input]) -> None:
     for row in rows:
-        if row.kind == InputKind.EVENT and row.key and any(kind in row.body[:80] for kind in _MONEY):
+        if row.kind == InputKind.EVENT and row.key and _MONEY.search(row.body, 0, 80):
             watcher.money_moved(row.key)
 
 

@@ -5,7 +5,6 @@ looked up. Everything on the way is bounded: one deadline over connecting, sendi
 body, of which 1 KiB is kept; nothing is decompressed, redirected, cached, or taken from the environment.
 """
 
-import asyncio
 import errno
 import socket
 import ssl
@@ -20,6 +19,7 @@ from typing_extensions import override
 
 from hub.clock import Clock
 from hub.dispatch.addresses import denied_text
+from hub.dispatch.deadlines import Deadlines
 from hub.dispatch.delivery import Delivered, ErrorClass, Outcome, Unreachable, answered
 from hub.dispatch.exchange import Answer, Exchange, OutOfTurn
 from hub.dispatch.resolver import PooledResolver
@@ -78,6 +78,7 @@ class AiohttpTransport(Transport):
         self._ssl = ssl_context
         self._resolver = resolver
         self._exchange: Exchange | None = None
+        self._deadlines: Deadlines | None = None
 
     async def __aenter__(self) -> Self:
         context = self._ssl
@@ -95,9 +96,12 @@ class AiohttpTransport(Transport):
             ttl_dns_cache=30,
         )
         self._exchange = Exchange(connector, connect_seconds=CONNECT_SECONDS)
+        self._deadlines = Deadlines(self._deadline)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        if self._deadlines is not None:
+            self._deadlines.close()
         if self._exchange is not None:
             await self._exchange.close()
         if self._resolver is not None:
@@ -105,16 +109,17 @@ class AiohttpTransport(Transport):
 
     @override
     async def send(self, url: yarl.URL, headers: Headers, body: bytes) -> Outcome:
-        exchange = self._exchange
+        exchange, deadlines = self._exchange, self._deadlines
         assert exchange is not None, "enter the transport before sending"
+        assert deadlines is not None
         clock = self._clock
         started = clock.monotonic()
         last_try = False
         while True:
             answer = Answer()
             try:
-                # The deadline goes on counting while the body is read: no receiver holds a slot longer.
-                async with asyncio.timeout(self._deadline):
+                # The time goes on counting while the body is read: no receiver holds a slot longer.
+                with deadlines.start():
                     await exchange.post(url, headers, body, answer)
                 latency_us = int((clock.monotonic() - started) * 1e6)
                 status = answer.status
