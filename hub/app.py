@@ -6,7 +6,6 @@ connectors, HTTP  ──►  log  ──►  engine  ──►  intents  ──�
 """
 
 import asyncio
-import gc
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -20,6 +19,7 @@ from typing import Protocol
 import structlog
 
 import hub.web
+from hub import garbage
 from hub.api.app import make_api
 from hub.api.ports import LOCAL_HOSTS, ApiDeps
 from hub.api.server import Serving, serve
@@ -112,8 +112,7 @@ class Hub:
             for services in self._stages:
                 stop = asyncio.Event()
                 stages.append((stop, [group.create_task(service.run(stop)) for service in services]))
-            gc.collect()
-            gc.freeze()  # what was built at start-up lives as long as the process: collections need not look at it
+            garbage.settle()
             await stopping.wait()
             for stop, tasks in reversed(stages):
                 await self._stop(tasks, stop)

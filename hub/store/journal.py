@@ -20,7 +20,7 @@ from hub.store.writer import Writer
 
 log = structlog.get_logger(__name__)
 
-ROWS_AT = 40_000  # rows in memory: some ten megabytes
+ROWS_AT = 120_000  # rows in memory: some thirty megabytes
 # Changes in the journal: what an account changes ten times is put in its place once. A start reads them in a second.
 CHANGES_AT = 200_000
 _SLICE = 400  # keys put in place in one transaction: a few milliseconds

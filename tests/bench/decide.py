@@ -10,6 +10,7 @@ from bench import bench_decide
 from bench.figures import Figure
 from bench.measure import middle
 
+from hub import garbage
 from hub.bus.log import Input, InputKind
 from hub.clock import to_us
 from hub.engine.decide import advance
@@ -44,8 +45,7 @@ def _figure(size: int, count: int, repeats: int) -> Figure:
         deciding = Deciding(program, rows)
         deciding.all(first)  # every account once: what is measured is an engine that knows them
         deciding.fired = 0
-        gc.collect()
-        gc.freeze()  # as the hub does when it has started
+        garbage.settle()  # as the hub does when it has started
         rates.append(len(measured) / _seconds(deciding.all, measured))
         fired = deciding.fired
         decodes.append(len(measured) / _seconds(_decode, measured))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench import events, hubs
 from bench.figures import Figure
-from bench.measure import cpu_seconds, idle, memory, middle
+from bench.measure import cpu_seconds, idle, load_apart, measured_here, memory, middle
 from bench.poster import Poster
 from processes.client import HubClient
 from processes.harness import HubProcess
@@ -46,7 +46,9 @@ async def measure(folder: Path, repeats: int, *, quick: bool) -> list[Figure]:
     async with hubs.Server("sink.py", folder) as server:
         await hub.start()
         try:
-            return await _measure(folder, hub, hubs.Sink(server), count, repeats)
+            measured_here(hub.program.pid)
+            with load_apart(server.program.pid):
+                return await _measure(folder, hub, hubs.Sink(server), count, repeats)
         finally:
             await hub.kill()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.request import Request, urlopen
 
+from bench.measure import measured_here
 from processes.harness import HubProcess
 from processes.program import Program, eventually
 from standardwebhooks.webhooks import Webhook
@@ -95,6 +96,7 @@ async def bare_client(url: str, count: int, body: Path) -> Bare:
         str(body),
         stdout=asyncio.subprocess.PIPE,
     )
+    measured_here(process.pid)
     told, _ = await asyncio.wait_for(process.communicate(), timeout=120)
     assert process.returncode == 0, "the bare client failed"
     return Bare(**json.loads(told))

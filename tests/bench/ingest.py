@@ -1,12 +1,14 @@
 """Durable ingest: a 202 for what is on disk, against a bare server that decodes the same posts and forgets them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import events, hubs
 from bench.figures import Figure
-from bench.measure import cpu_seconds, idle, middle
+from bench.measure import cpu_seconds, idle, load_apart, measured_here, middle
 from bench.poster import Poster
+from processes.harness import HubProcess
 
 CONNECTIONS = 32
 
@@ -40,27 +42,28 @@ async def measure(folder: Path, repeats: int, *, quick: bool) -> list[Figure]:
     async with hubs.Server("bare_server.py", folder) as bare:
         await hub.start()
         try:
-            trades = events.Trades()
-            async with (
-                Poster(hub.url, CONNECTIONS) as to_hub,
-                Poster(bare.url, CONNECTIONS) as to_bare,
-            ):
-                await to_hub.post_all(
-                    events.requests(hub.url, trades.take(events.ACCOUNTS), 100, hub.headers)
-                )
-                figures = []
-                for load in loads:
-                    pairs = []
-                    for _ in range(repeats):
-                        told = trades.take(load.events)
-                        posts = events.requests(hub.url, told, load.batch, hub.headers)
-                        mine = await _run(to_hub, hub.program.pid, posts, load.events)
-                        posts = events.requests(bare.url, told, load.batch)
-                        pairs.append((mine, await _run(to_bare, bare.program.pid, posts, load.events)))
-                    figures.append(_figure(load, pairs, to_hub.pushed_back))
-            return figures
+            measured_here(hub.program.pid)
+            measured_here(bare.program.pid)
+            with load_apart():
+                return await _measure(hub, bare, loads, repeats)
         finally:
             await hub.kill()
+
+
+async def _measure(hub: HubProcess, bare: hubs.Server, loads: Sequence[Load], repeats: int) -> list[Figure]:
+    trades, figures = events.Trades(), []
+    async with Poster(hub.url, CONNECTIONS) as to_hub, Poster(bare.url, CONNECTIONS) as to_bare:
+        await to_hub.post_all(events.requests(hub.url, trades.take(events.ACCOUNTS), 100, hub.headers))
+        for load in loads:
+            pairs = []
+            for _ in range(repeats):
+                told = trades.take(load.events)
+                posts = events.requests(hub.url, told, load.batch, hub.headers)
+                mine = await _run(to_hub, hub.program.pid, posts, load.events)
+                posts = events.requests(bare.url, told, load.batch)
+                pairs.append((mine, await _run(to_bare, bare.program.pid, posts, load.events)))
+            figures.append(_figure(load, pairs, to_hub.pushed_back))
+    return figures
 
 
 async def _run(poster: Poster, pid: int, posts: list[bytes], count: int) -> Run:

@@ -2,13 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _QUIET_LOOK = 0.1
+_CORES = sorted(os.sched_getaffinity(0))
 
 
 def cpu_seconds(pid: int) -> float:
@@ -28,6 +30,31 @@ def memory(pid: int) -> Memory:
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     found = dict(line.split(":", 1) for line in lines)
     return Memory(*(int(found[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM")))
+
+
+@contextmanager
+def load_apart(*pids: int) -> Iterator[None]:
+    """Keep this process and those it is given to another core than what is measured, where there are several.
+
+    A thread that moves between cores finds cold caches there. That is the scheduler's doing, and made figures of the
+    same code differ by a third from run to run.
+    """
+    for pid in (0, *pids):
+        _keep_to(_CORES[-1:], pid)
+    try:
+        yield
+    finally:
+        _keep_to(_CORES, 0)
+
+
+def measured_here(pid: int) -> None:
+    """Keep what is measured to a core that `load_apart` leaves to it."""
+    _keep_to(_CORES[:1], pid)
+
+
+def _keep_to(cores: Sequence[int], pid: int) -> None:
+    for thread in Path(f"/proc/{pid or 'self'}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
 
 
 async def idle(pid: int, *, within: float = 30.0) -> None:
