@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hub.ids import tag_of
 
 _TOKEN = 19  # of a tag: what is left of it where a platform cuts the comment
+CUT_OFF_TWICE = "sent 2 times and never found"
 MONEY = {"credit.grant": "credit"}  # verbs, and what the broker's ledger calls their effect
 DESIRED = {"account.set_group": "user.set"}
 
@@ -30,6 +31,12 @@ class Asked:
     account: str
     state: str
     caused_by: str = ""
+    reason: str = ""
+
+    @property
+    def waits_for_a_person(self) -> bool:
+        """Whether kills struck it on both of the sends that money gets: then nothing is sent again by itself."""
+        return self.state == "parked" and self.reason.startswith(CUT_OFF_TWICE)
 
     @property
     def token(self) -> str:
@@ -127,7 +134,7 @@ def _decisions(records: Records) -> Iterator[str]:
         if asked[verb] != records.expected.get(verb, 0):
             yield f"{verb} should have been asked for {records.expected.get(verb, 0)} times, and was {asked[verb]} times"
     for action in records.asked:
-        if action.state != "applied":
+        if action.state != "applied" and not action.waits_for_a_person:
             yield f"action {action.key} ({action.verb}) ended {action.state}, not applied"
 
 
@@ -140,8 +147,9 @@ def _money(records: Records) -> Iterator[str]:
     for action in records.asked:
         if action.verb in MONEY:
             count = effects.pop((MONEY[action.verb], action.login, action.token), 0)
-            if count != 1:
-                yield f"{action.verb} {action.key} is in the broker's ledger {count} times, not once"
+            expected = 0 if action.waits_for_a_person else 1
+            if count != expected:
+                yield f"{action.verb} {action.key} is in the broker's ledger {count} times, not {expected}"
     for (kind, login, token), count in effects.items():
         yield f"the broker's ledger holds {kind} for {login} tagged {token!r} {count} times, and nobody asked for it"
 

@@ -86,6 +86,15 @@ def a_group_move_done_twice(records: Records) -> Records:
     return replace(records, ledger=[*records.ledger, records.ledger[1]])
 
 
+def waiting_for_a_person(records: Records) -> Records:
+    parked = replace(records.asked[0], state="parked", reason="sent 2 times and never found: look and decide")
+    return replace(records, asked=[parked, records.asked[1]], ledger=records.ledger[1:])
+
+
+def a_payment_said_to_be_missing_that_was_made(records: Records) -> Records:
+    return replace(waiting_for_a_person(records), ledger=records.ledger)
+
+
 SABOTAGE = [
     (a_lost_acknowledged_event, "acknowledged and is not in the log"),
     (an_event_logged_twice, "is in the log 2 times"),
@@ -97,8 +106,9 @@ SABOTAGE = [
     (a_decision_that_was_lost, "should have been asked for 1 times, and was 0 times"),
     (a_decision_made_twice, "was asked for 2 times"),
     (an_action_parked_for_no_reason, "ended parked"),
-    (a_payment_applied_twice, "in the broker's ledger 2 times, not once"),
-    (a_payment_never_applied, "in the broker's ledger 0 times, not once"),
+    (a_payment_applied_twice, "in the broker's ledger 2 times, not 1"),
+    (a_payment_never_applied, "in the broker's ledger 0 times, not 1"),
+    (a_payment_said_to_be_missing_that_was_made, "in the broker's ledger 1 times, not 0"),
     (a_payment_nobody_asked_for, "nobody asked for it"),
     (a_group_move_done_twice, "asked for 1 times and done 2 times"),
 ]
@@ -106,6 +116,7 @@ SABOTAGE = [
 
 def test_records_of_a_hub_that_kept_its_promises_show_no_breach() -> None:
     assert breaches(kept()) == []
+    assert breaches(waiting_for_a_person(kept())) == []
 
 
 @pytest.mark.parametrize(("tamper", "complaint"), SABOTAGE, ids=lambda case: getattr(case, "__name__", ""))

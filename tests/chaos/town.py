@@ -158,7 +158,14 @@ async def logged(client: HubClient) -> list[Logged]:
 
 async def asked(client: HubClient) -> list[Asked]:
     return [
-        Asked(action["key"], action["verb"], action["account"] or "", action["state"], action["caused_by"])
+        Asked(
+            action["key"],
+            action["verb"],
+            action["account"] or "",
+            action["state"],
+            action["caused_by"],
+            action["reason"] or "",
+        )
         async for action in client.pages("/v1/actions")
     ]
 
