@@ -15,9 +15,12 @@ from hub.api import (
     samples,
     workflows,
 )
+from hub.api.gate import Gate, RequestIds
 from hub.api.guard import make_guard
 from hub.api.ports import ApiDeps
 from hub.api.routing import DEPS, Route
+from hub.api.server import SHORT_WAY
+from hub.api.short_way import ShortWay
 from hub.ingest.strict import MAX_BYTES
 
 ROUTES: tuple[Route, ...] = (
@@ -37,11 +40,13 @@ ROUTES: tuple[Route, ...] = (
 
 def make_api(deps: ApiDeps) -> web.Application:
     """Return the application; serve it with `hub.api.server.serve`, which also bounds slow clients."""
+    gate, ids = Gate(deps.keys, deps.hosts), RequestIds()
     app = web.Application(
-        middlewares=[make_guard(ROUTES, deps.keys, deps.hosts)],
+        middlewares=[make_guard(ROUTES, gate, ids)],
         client_max_size=MAX_BYTES + 1,  # aiohttp refuses a body as large as its limit
     )
     app[DEPS] = deps
+    app[SHORT_WAY] = ShortWay(deps, gate, ids)
     docs.prepare(app, ROUTES)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.handler)

@@ -71,6 +71,10 @@ def refused(error: NotStrict) -> Problem:
     )
 
 
+def encoded(value: Any) -> bytes:
+    return _encode(value)
+
+
 def answer(value: Any, status: int = 200) -> web.Response:
     """Return a value msgspec can encode as a JSON response."""
     return web.Response(body=_encode(value), status=status, headers=_JSON)

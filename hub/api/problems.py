@@ -73,3 +73,7 @@ def forbidden(scope: str) -> Problem:
 
 def unavailable(detail: str, retry_after: int) -> Problem:
     return Problem(503, "unavailable", detail, headers={"Retry-After": str(max(retry_after, 1))})
+
+
+def internal(request_id: str) -> Problem:
+    return Problem(500, "internal", f"the hub failed; its log says why under {request_id}")

@@ -14,27 +14,36 @@ from datetime import timedelta
 from typing import Any, final
 
 from aiohttp import web
-from aiohttp.http import HttpProcessingError
+from aiohttp.http import HttpProcessingError, RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 from typing_extensions import override
 
 from hub.api.problems import Problem
+from hub.api.short_way import Appending, ShortWay, again
 
 HEAD_WITHIN = timedelta(seconds=10)
 REQUEST_WITHIN = timedelta(seconds=120)
 IDLE_WITHIN = timedelta(seconds=60)
 _SWEEP_EVERY_S = 1.0
 
+SHORT_WAY = web.AppKey("short_way", ShortWay)
+
 
 @final
 class _Connection(RequestHandler):
-    """`head_since`: when the head of the next request began to arrive, None while there is none or it is complete."""
+    """`head_since`: when the head of the next request began to arrive, None while there is none or it is complete.
 
-    __slots__ = ("address", "head_since", "server", "started", "watched")
+    `appending`: the event of a request that is answered the short way; the framework sees no request meanwhile.
+    `looking`: the next request is being looked at. Reading its body may have more data received at once.
+    """
+
+    __slots__ = ("address", "appending", "head_since", "looking", "server", "started", "watched")
 
     def __init__(self, server: "_Server", **settings: Any) -> None:
         super().__init__(server, loop=server.loop, **settings)
         self.server = server
+        self.appending: Appending | None = None
+        self.looking = False
         self.head_since: float | None = None
         self.address = ""
         self.watched: object = None
@@ -56,11 +65,81 @@ class _Connection(RequestHandler):
 
     @override
     def data_received(self, data: bytes) -> None:
+        # The framework is woken by `_go_on`, once it is clear that the request is its business.
+        waiter, self._waiter = self._waiter, None
         super().data_received(data)
-        if self._messages or self._current_request is not None or self._upgraded:
+        self._waiter = waiter
+        self._go_on()
+        if (
+            self._messages
+            or self._current_request is not None
+            or self.appending is not None
+            or self._upgraded
+        ):
             self.head_since = None
         elif self.head_since is None and data:
             self.head_since = self.server.loop.time()
+
+    def _go_on(self) -> None:
+        """Turn to the next request, if the one before it is answered."""
+        waiter = self._waiter
+        if not self._messages or self.appending is not None or self.looking:
+            return
+        if (
+            waiter is None or waiter.done()
+        ):  # the framework has a request in hand, and takes the next by itself
+            return
+        self.looking = True
+        taken = self._take_short_way()
+        self.looking = False
+        if not taken and not waiter.done():
+            waiter.set_result(None)
+
+    def _take_short_way(self) -> bool:
+        message, payload = self._messages[0]
+        # Whoever does not read its answers has to wait for the framework's write, which waits for it.
+        if (
+            not isinstance(message, RawRequestMessage)
+            or not payload.is_eof()
+            or self._paused
+            or self._parser is None
+        ):
+            return False
+        short_way = self.server.short_way
+        who = short_way.admits(message)
+        if who is None:
+            return False
+        body = payload.read_nowait()
+        appending = short_way.start(who, body)
+        if appending is None:
+            self._messages[0] = message, again(body, self, self.server.loop)
+            return False
+        self._messages.popleft()
+        self._parser.message_consumed()
+        self.appending = appending
+        # What the framework looks at when it shuts down or closes idle connections.
+        self._request_in_progress = True
+        self._keepalive = False
+        appending.add_done_callback(self._answer)
+        return True
+
+    def _answer(self, appending: Appending) -> None:
+        self.appending = None
+        self._request_in_progress = False
+        answer = self.server.short_way.answer(appending)
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(answer)
+        self._keepalive = True
+        self._next_keepalive_close_time = self.server.loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None and not self._force_close:
+            self._keepalive_handle = self.server.loop.call_at(
+                self._next_keepalive_close_time, self._process_keepalive
+            )
+        if self._handler_waiter is not None and not self._handler_waiter.done():
+            self._handler_waiter.set_result(None)
+        if self._buffer_paused:
+            self._resume_reading_if_drained()
+        self._go_on()
 
     @override
     def handle_error(
@@ -81,7 +160,7 @@ class _Connection(RequestHandler):
     def is_overdue(self, now: float) -> bool:
         if self.head_since is not None:
             return now - self.head_since > HEAD_WITHIN.total_seconds()
-        request = self._current_request
+        request = self._current_request or self.appending
         if request is None or request is not self.watched:
             self.watched, self.started = request, now
             return False
@@ -91,10 +170,13 @@ class _Connection(RequestHandler):
 class _Server(web.Server):
     """Makes our connections, counts them per address, and closes those that are overdue."""
 
-    def __init__(self, base: web.Server, *, most: int, most_per_address: int, **settings: Any) -> None:
+    def __init__(
+        self, base: web.Server, *, short_way: ShortWay, most: int, most_per_address: int, **settings: Any
+    ) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(base.request_handler, request_factory=base.request_factory, loop=loop)
         self.loop = loop
+        self.short_way = short_way
         self.malformed = 0
         self.overdue = 0
         self.turned_away = 0
@@ -124,6 +206,9 @@ class _Server(web.Server):
             if not self._per_address[connection.address]:
                 del self._per_address[connection.address]
 
+    def in_hand(self) -> int:
+        return sum(connection.appending is not None for connection in self._open)
+
     def sweep(self) -> None:
         """Close what is overdue, and do so again every second."""
         self._timer = self.loop.call_later(_SWEEP_EVERY_S, self.sweep)
@@ -150,6 +235,7 @@ class _Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         return _Server(
             await super()._make_server(),
+            short_way=self.app[SHORT_WAY],
             most=self._most,
             most_per_address=self._most_per_address,
             access_log=None,
@@ -168,11 +254,17 @@ class Serving:
         self.port = port
 
     @property
+    def in_hand(self) -> int:
+        """Return how many events are on their way to disk the short way."""
+        return self._server.in_hand()
+
+    @property
     def counters(self) -> dict[str, int]:
         return {
             "malformed": self._server.malformed,
             "overdue": self._server.overdue,
             "turned_away": self._server.turned_away,
+            "answered_the_short_way": self._server.short_way.answered,
         }
 
 

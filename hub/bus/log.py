@@ -4,7 +4,7 @@ Partitions number their rows without gaps (`n`); an account lives in one partiti
 returns after the rows are on disk, and only then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
@@ -75,14 +75,14 @@ class Appended(NamedTuple):
 
 
 class Log(Protocol):
-    async def append(
+    def append(
         self,
         facts: Sequence[Fact],
         *,
         inputs: Sequence[NewInput] = (),
         marks: Sequence[Mark] = (),
         lane: Lane = Lane.LIVE,
-    ) -> list[Appended]:
+    ) -> Awaitable[list[Appended]]:
         """Store what is new and return, one per fact and in order, once all of it is on disk.
 
         Everything in one call is one transaction. Raises StoreUnavailable when nothing was stored.

@@ -1,5 +1,6 @@
 """Posted events: strict JSON in, one answer per item out, after everything accepted is on disk."""
 
+import asyncio
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,6 +27,7 @@ from hub.ingest.posted import (
 from hub.ingest.quick import QuickReader
 from hub.ingest.refusals import FieldError, field_errors, nearest, shown
 from hub.ingest.strict import (
+    MAX_BYTES,
     Item,
     NotStrict,
     Unreadable,
@@ -148,6 +150,22 @@ class Receiver:
                 duplicates += appended.duplicate
                 results[place] = _result(place, appended)
         return Receipt(len(facts) - duplicates, duplicates, len(results) - len(facts), results)
+
+    def quick(self, body: bytes, *, source: str, servers: frozenset[str] | None) -> Fact | None:
+        """Return what a body of one event tells, where it can be read the quick way; None says nothing about it."""
+        if len(body) > MAX_BYTES or not body.startswith(b"{"):
+            return None
+        return self._quick.read(body, self._clock.now_us(), source, servers)
+
+    def append_one(self, fact: Fact) -> "asyncio.Future[list[Appended]]":
+        return asyncio.ensure_future(self._log.append((fact,)))
+
+    @staticmethod
+    def receipt_of(appended: Sequence[Appended]) -> Receipt:
+        """Return what `accept` would, of facts that were all written."""
+        results = [_result(index, told) for index, told in enumerate(appended)]
+        duplicates = sum(told.duplicate for told in appended)
+        return Receipt(len(results) - duplicates, duplicates, 0, results)
 
     async def _read_all(
         self, body: bytes, content_type: str, now_us: int, source: str, servers: frozenset[str] | None

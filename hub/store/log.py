@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple, final
 
@@ -23,6 +23,7 @@ from hub.store.writer import Writer
 Listener = Callable[[Sequence[Input]], None]
 _BULK_CHUNK = 256
 _LIVE_ENOUGH = 1_000
+CROWD = 8  # appends in one commit
 _BULK_PAUSE = timedelta(milliseconds=20)
 
 
@@ -43,6 +44,7 @@ class SqliteLog(Log):
         self._numbering = numbering
         self._clock = clock
         self._pending: deque[_Append] = deque()
+        self._together = 0  # appends that shared the last transaction
         self._heads = numbering.heads()
         self._listeners: list[Listener] = []
         self._live_backlog: Callable[[], int] = lambda: 0
@@ -51,21 +53,25 @@ class SqliteLog(Log):
         """Have committed rows told to `listener`, on the event loop, in order."""
         self._listeners.append(listener)
 
+    def is_crowded(self) -> bool:
+        """Return whether many append at once, so that waiting a little brings company."""
+        return self._together >= CROWD
+
     def let_bulk_wait_for(self, backlog: Callable[[], int]) -> None:
         self._live_backlog = backlog
 
     @override
-    async def append(
+    def append(
         self,
         facts: Sequence[Fact],
         *,
         inputs: Sequence[NewInput] = (),
         marks: Sequence[Mark] = (),
         lane: Lane = Lane.LIVE,
-    ) -> list[Appended]:
+    ) -> Awaitable[list[Appended]]:
         if lane is Lane.BULK:
-            return await self._append_bulk(facts, inputs, marks)
-        return await self._append(facts, inputs, marks)
+            return self._append_bulk(facts, inputs, marks)
+        return self._append(facts, inputs, marks)
 
     @override
     async def read(self, partition: int, after: int, limit: int) -> list[Input]:
@@ -106,14 +112,14 @@ class SqliteLog(Log):
         """Add to the log inside somebody else's transaction; give the result to `published` after it committed."""
         return write(connection, self._numbering, self._numbering.at(self._clock.now_us()), appends)
 
-    async def _append(
+    def _append(
         self, facts: Sequence[Fact], inputs: Sequence[NewInput], marks: Sequence[Mark]
-    ) -> list[Appended]:
+    ) -> "asyncio.Future[list[Appended]]":
         future: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
         self._pending.append(_Append(facts, inputs, marks, future))
         if len(self._pending) == 1:
             self._submit()
-        return await future
+        return future
 
     async def _append_bulk(
         self, facts: Sequence[Fact], inputs: Sequence[NewInput], marks: Sequence[Mark]
@@ -168,6 +174,7 @@ class SqliteLog(Log):
                 batch.append(self._pending.popleft())
 
     def _write_batch(self, connection: apsw.Connection, batch: Sequence[_Append]) -> Written:
+        self._together = len(batch)
         written = self.write(connection, [(append.facts, append.inputs) for append in batch])
         marks = {(mark.source, mark.name): mark.value for append in batch for mark in append.marks}
         gone = [which for which, value in marks.items() if value is None]

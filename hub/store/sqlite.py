@@ -69,19 +69,23 @@ def _touch(connection: apsw.Connection) -> None:
 
 @asynccontextmanager
 async def open_sqlite(
-    path: Path, clock: Clock, retention: Retention | None = None
+    path: Path, clock: Clock, retention: Retention | None = None, *, pace_seconds: float = 0.0
 ) -> AsyncIterator[SqliteStore]:
-    """Open the store in a data folder; raises ConfigError when the folder cannot be used."""
+    """Open the store in a data folder; raises ConfigError when the folder cannot be used.
+
+    While many append at once, commits begin at least `pace_seconds` apart.
+    """
     folder = Folder(path)
     try:
         connection = open_writer(folder.database)
         try:
             recover(connection)
-            writer = Writer(connection, asyncio.get_running_loop())
+            writer = Writer(connection, asyncio.get_running_loop(), pace_seconds=pace_seconds)
             reader = Reader(folder.database)
             numbering = Numbering(connection)
             writer.rolled_back.append(numbering.forget)
             log = SqliteLog(writer, reader, numbering, clock)
+            writer.crowded = log.is_crowded
             journal = Journal(writer)
             intents = SqliteIntents(writer, reader, log)
             store = SqliteStore(

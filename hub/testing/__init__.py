@@ -11,7 +11,7 @@ from hub.testing.facts import (
     next_number,
 )
 from hub.testing.rows import a_delivery, an_attempt, an_endpoint, an_input, an_intent, settled
-from hub.testing.store import open_store
+from hub.testing.store import awaited, open_store
 
 __all__ = [
     "MORNING",
@@ -26,6 +26,7 @@ __all__ = [
     "an_event",
     "an_input",
     "an_intent",
+    "awaited",
     "next_number",
     "open_store",
     "settled",

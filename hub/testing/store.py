@@ -1,13 +1,21 @@
 """A whole store in a folder, opened for one test and closed after it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from hub.clock import Clock, ManualClock
 from hub.store.prune import Retention
 from hub.store.sqlite import SqliteStore, open_sqlite
 from hub.testing.facts import MORNING
+
+T = TypeVar("T")
+
+
+async def awaited(value: Awaitable[T]) -> T:
+    """Return what comes of anything that can be awaited, as a coroutine that can be a task."""
+    return await value
 
 
 @asynccontextmanager

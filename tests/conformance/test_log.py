@@ -17,6 +17,7 @@ from hub.testing import (
     an_account_state,
     an_event,
     an_input,
+    awaited,
     next_number,
 )
 
@@ -120,7 +121,7 @@ async def test_many_tellers_of_one_fact_agree_on_who_was_first(hub: SqliteBacken
     fact = a_trade_closed()
 
     async with asyncio.TaskGroup() as group:
-        tellings = [group.create_task(hub.log.append([fact])) for _ in range(40)]
+        tellings = [group.create_task(awaited(hub.log.append([fact]))) for _ in range(40)]
 
     assert sum(not telling.result()[0].duplicate for telling in tellings) == 1
     await assert_numbered_without_gaps(hub.log, [fact])
@@ -135,7 +136,7 @@ async def test_concurrent_appends_leave_no_gaps(hub: SqliteBackend) -> None:
 
     async with asyncio.TaskGroup() as group:
         for start in range(0, len(facts), 3):
-            group.create_task(hub.log.append(facts[start : start + 5]))
+            group.create_task(awaited(hub.log.append(facts[start : start + 5])))
 
     await assert_numbered_without_gaps(hub.log, facts)
 

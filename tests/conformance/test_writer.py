@@ -14,22 +14,24 @@ from conformance.sabotage import (
 )
 
 from hub.bus.log import Mark
+from hub.clock import ManualClock
 from hub.errors import StoreRefused, StoreUnavailable
 from hub.events.facts import Fact
 from hub.store.database import open_writer
+from hub.store.sqlite import open_sqlite
 from hub.store.wide import insert
 from hub.store.writer import Writer
-from hub.testing import a_trade_closed, an_account, an_input
+from hub.testing import MORNING, a_trade_closed, an_account, an_input, awaited
 
 
 class Bench:
     """A bare writer over one table."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pace_seconds: float = 0.0) -> None:
         self.file = folder / "bench.db"
         self.connection = open_writer(self.file)
         self.connection.execute("CREATE TABLE t (x INTEGER PRIMARY KEY, y TEXT)").fetchall()
-        self.writer = Writer(self.connection, asyncio.get_running_loop())
+        self.writer = Writer(self.connection, asyncio.get_running_loop(), pace_seconds=pace_seconds)
 
     def add(self, x: int) -> Callable[[apsw.Connection], int]:
         def work(connection: apsw.Connection) -> int:
@@ -71,6 +73,52 @@ async def finished(futures: list["asyncio.Future[Any]"]) -> None:
 
 
 # --- group commit
+
+
+async def test_with_a_pace_what_comes_meanwhile_shares_the_next_commit(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, pace_seconds=0.5)
+    await bench.writer.submit(bench.add(1))  # at once: nothing was committed before it
+    first = bench.writer.commits
+    futures = []
+    for number in range(2, 12):
+        futures.append(bench.writer.submit(bench.add(number)))
+        await asyncio.sleep(0.001)
+    await finished(futures)
+
+    assert (first, bench.writer.commits) == (1, 2)
+    assert bench.stored() == list(range(1, 12))
+    await bench.writer.close()
+    bench.connection.close()
+
+
+async def test_whoever_comes_alone_keeps_no_pace(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path, ManualClock(MORNING), pace_seconds=3_600) as store:
+        async with asyncio.timeout(10):
+            for _ in range(3):
+                await store.log.append([a_trade_closed()])
+            assert not store.log.is_crowded()
+
+            async with asyncio.TaskGroup() as group:
+                for _ in range(50):
+                    group.create_task(awaited(store.log.append([a_trade_closed()])))
+            assert store.log.is_crowded()
+            last = asyncio.ensure_future(store.log.append([a_trade_closed()]))
+            await asyncio.sleep(0.05)
+            assert not last.done()
+    async with asyncio.timeout(10):  # closing the store let it go
+        await last
+
+
+async def test_closing_waits_for_no_pace(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, pace_seconds=3_600)
+    await bench.writer.submit(bench.add(1))
+    second = bench.writer.submit(bench.add(2))
+    async with asyncio.timeout(20):
+        await bench.writer.close()
+        await second
+
+    assert bench.stored() == [1, 2]
+    bench.connection.close()
 
 
 async def test_jobs_that_queued_together_share_a_commit(bench: Bench) -> None:
@@ -298,9 +346,9 @@ async def test_an_append_that_can_never_be_stored_does_not_spoil_the_others(sqli
     bad = an_input(body="not bytes")  # type: ignore[arg-type]  # on purpose
 
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        good = [group.create_task(sqlite.log.append([fact])) for fact in facts[:3]]
+        good = [group.create_task(awaited(sqlite.log.append([fact]))) for fact in facts[:3]]
         spoiled = group.create_task(error_of(sqlite.log.append([a_trade_closed()], inputs=[bad])))
-        good += [group.create_task(sqlite.log.append([fact])) for fact in facts[3:]]
+        good += [group.create_task(awaited(sqlite.log.append([fact]))) for fact in facts[3:]]
 
     assert isinstance(spoiled.result(), StoreRefused)
     assert [task.result()[0].duplicate for task in good] == [False] * 6

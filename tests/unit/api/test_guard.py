@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.api.guard import Hosts, name_of
+from hub.api.gate import Hosts, name_of
 from hub.api.stored import redacted, stored_json
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})

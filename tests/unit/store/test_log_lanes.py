@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hub.bus.log import Lane, Mark
 from hub.clock import ManualClock
-from hub.testing import MORNING, a_trade_closed, open_store
+from hub.testing import MORNING, a_trade_closed, awaited, open_store
 
 
 async def test_bulk_waits_while_many_live_inputs_wait(tmp_path: Path) -> None:
@@ -14,7 +14,7 @@ async def test_bulk_waits_while_many_live_inputs_wait(tmp_path: Path) -> None:
     waiting = 1_000
     async with open_store(tmp_path, clock) as store, asyncio.TaskGroup() as group:
         store.log.let_bulk_wait_for(lambda: waiting)
-        bulk = group.create_task(store.log.append([a_trade_closed()], lane=Lane.BULK))
+        bulk = group.create_task(awaited(store.log.append([a_trade_closed()], lane=Lane.BULK)))
         await clock.advance(timedelta(seconds=5))
         assert not bulk.done()
 
@@ -51,8 +51,8 @@ async def test_the_marks_of_an_import_come_with_its_last_part(tmp_path: Path) ->
 
 async def test_an_append_whose_caller_went_away_is_stored_and_the_others_are_answered(tmp_path: Path) -> None:
     async with open_store(tmp_path) as store, asyncio.TaskGroup() as group:
-        gone = group.create_task(store.log.append([a_trade_closed()]))
-        stays = group.create_task(store.log.append([a_trade_closed()]))
+        gone = group.create_task(awaited(store.log.append([a_trade_closed()])))
+        stays = group.create_task(awaited(store.log.append([a_trade_closed()])))
         await asyncio.sleep(0)
         gone.cancel()
 

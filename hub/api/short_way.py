@@ -1,0 +1,111 @@
+"""The short way for the commonest request: one event in one POST, answered without a task and a request of its own.
+
+The framework takes 38 µs of CPU for a POST, as much as everything else that is done about the event until it is on
+disk; this takes 17. Its parser still reads every byte. Whatever is out of the ordinary, refused or only doubtful goes the
+framework's way from the start: nothing is refused here, so there is one place that says what is wrong with a request.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import final
+
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp.streams import StreamReader
+
+from hub.api.bodies import encoded
+from hub.api.gate import Gate, RequestIds
+from hub.api.ports import ApiDeps
+from hub.api.problems import Problem, internal, unavailable
+from hub.bus.log import Appended
+from hub.control.keys import Principal, Scope
+from hub.errors import StoreUnavailable
+
+Appending = asyncio.Future[list[Appended]]
+
+_PATH = "/v1/events"
+_LONGEST = 16 * 1024  # of one event there is no more; many come in bodies longer than this
+_UNUSUAL = (hdrs.EXPECT, hdrs.CONTENT_ENCODING, hdrs.TRANSFER_ENCODING, hdrs.ORIGIN)
+
+_log = structlog.get_logger(__name__)
+
+
+@final
+class ShortWay:
+    def __init__(self, deps: ApiDeps, gate: Gate, ids: RequestIds) -> None:
+        self._receiver = deps.receiver
+        self._pressure = deps.pressure
+        self._gate = gate
+        self._ids = ids
+        self.answered = 0
+
+    def admits(self, message: RawRequestMessage) -> Principal | None:
+        """Return who sends an event, where the head leaves no question open."""
+        headers = message.headers
+        length = headers.get(hdrs.CONTENT_LENGTH, "")
+        if (
+            message.path != _PATH
+            or message.method != hdrs.METH_POST
+            or message.version != HttpVersion11
+            or message.should_close
+            or headers.get(hdrs.CONTENT_TYPE) != "application/json"
+            or not length.isdigit()
+            or int(length) > _LONGEST
+            or any(name in headers for name in _UNUSUAL)
+            or self._pressure()
+        ):
+            return None
+        try:
+            self._gate.check_host(headers)
+            return self._gate.principal(headers, Scope.EVENTS_WRITE)
+        except Problem:
+            return None
+
+    def start(self, who: Principal, body: bytes) -> Appending | None:
+        """Have the event written, if the body is one that can be read the quick way."""
+        fact = self._receiver.quick(body, source=who.source, servers=who.servers)
+        return None if fact is None else self._receiver.append_one(fact)
+
+    def answer(self, appending: Appending) -> bytes:
+        """Return the whole answer once the event is on disk, or could not be brought there."""
+        self.answered += 1
+        request_id = self._ids.next()
+        try:
+            body = encoded(self._receiver.receipt_of(appending.result()))
+        except StoreUnavailable as error:
+            _log.warning("request.store_unavailable", request=request_id, reason=str(error))
+            return _written(_STORE_UNAVAILABLE.response(), request_id)
+        except Exception:
+            _log.exception("request.failed", request=request_id, path=_PATH)
+            return _written(internal(request_id).response(), request_id)
+        return _head("202 Accepted", {"Content-Type": "application/json"}, len(body), request_id) + body
+
+
+_STORE_UNAVAILABLE = unavailable("the store cannot be written or read now: nothing was acknowledged", 1)
+
+
+def again(body: bytes, protocol: BaseProtocol, loop: asyncio.AbstractEventLoop) -> StreamReader:
+    """Return a body that was read as one that was not."""
+    fresh = StreamReader(protocol, _LONGEST, loop=loop)
+    fresh.feed_data(body)
+    fresh.feed_eof()
+    return fresh
+
+
+def _written(response: web.Response, request_id: str) -> bytes:
+    body = response.body
+    assert isinstance(body, bytes), "a problem is encoded when it is made"
+    return _head(f"{response.status} {response.reason}", response.headers, len(body), request_id) + body
+
+
+def _head(status: str, headers: Mapping[str, str], length: int, request_id: str) -> bytes:
+    fields = "".join(
+        [f"{name}: {value}\r\n" for name, value in headers.items() if name != hdrs.CONTENT_LENGTH]
+    )
+    return (
+        f"HTTP/1.1 {status}\r\n{fields}X-Request-Id: {request_id}\r\nContent-Length: {length}\r\n"
+        f"Date: {rfc822_formatted_time()}\r\n\r\n"
+    ).encode()
