@@ -93,7 +93,11 @@ class Directory:
         for _ in range(_TRIES):
             stored = await self._store.get(client_id)
             before = _kept(stored) if stored is not None else None
-            if before is not None and before.client == client:
+            if (
+                before is not None
+                and before.client == client
+                and not _difference(told(before.client), told(client))
+            ):
                 return before
             now_us = self._clock.now_us()
             after = StoredClient(
@@ -143,8 +147,13 @@ def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
     return {
         name: Change(before=before.get(name), after=after.get(name))
         for name in names
-        if before.get(name) != after.get(name)
+        if not _same(before.get(name), after.get(name))
     }
+
+
+def _same(before: object, after: object) -> bool:
+    """Return whether a value stayed what it was; to Python alone 0 is False, and 1.0 is 1."""
+    return type(before) is type(after) and before == after
 
 
 def _facts(

@@ -165,6 +165,14 @@ async def test_a_client_everybody_changes_gives_up_in_the_end(desk: Desk) -> Non
         await desk.put("c1", kyc="started")
 
 
+async def test_a_number_that_becomes_a_truth_is_a_change() -> None:
+    desk = Desk()
+    await desk.put("c1", attributes={"vip": 0}, accounts=at(1))
+    await desk.put("c1", attributes={"vip": False}, accounts=at(1))
+
+    assert desk.told()[-1][2]["attributes.vip"] is False
+
+
 RECORDS = st.fixed_dictionaries(
     {},
     optional={
