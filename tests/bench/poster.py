@@ -103,7 +103,7 @@ class Poster:
 
         async def one(request: bytes) -> None:
             assert free, "every connection is waiting for an answer: open more"
-            connection = free.pop()
+            connection = free.popleft()  # in turn: the hub closes one that never asks anything
             await self._until_taken(connection, request)
             free.append(connection)
 
