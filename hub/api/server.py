@@ -85,9 +85,8 @@ class _Connection(RequestHandler):
         waiter = self._waiter
         if not self._messages or self.appending is not None or self.looking:
             return
-        if (
-            waiter is None or waiter.done()
-        ):  # the framework has a request in hand, and takes the next by itself
+        # Otherwise the framework has a request in hand, and takes the next by itself.
+        if waiter is None or waiter.done():
             return
         self.looking = True
         taken = self._take_short_way()

@@ -28,6 +28,7 @@ Appending = asyncio.Future[list[Appended]]
 
 _PATH = "/v1/events"
 _LONGEST = 16 * 1024  # of one event there is no more; many come in bodies longer than this
+_LENGTH_DIGITS = 5
 _UNUSUAL = (hdrs.EXPECT, hdrs.CONTENT_ENCODING, hdrs.TRANSFER_ENCODING, hdrs.ORIGIN)
 
 _log = structlog.get_logger(__name__)
@@ -52,7 +53,7 @@ class ShortWay:
             or message.version != HttpVersion11
             or message.should_close
             or headers.get(hdrs.CONTENT_TYPE) != "application/json"
-            or not length.isdigit()
+            or not (length.isascii() and length.isdigit() and len(length) <= _LENGTH_DIGITS)
             or int(length) > _LONGEST
             or any(name in headers for name in _UNUSUAL)
             or self._pressure()
@@ -66,7 +67,12 @@ class ShortWay:
 
     def start(self, who: Principal, body: bytes) -> Appending | None:
         """Have the event written, if the body is one that can be read the quick way."""
-        fact = self._receiver.quick(body, source=who.source, servers=who.servers)
+        try:
+            fact = self._receiver.quick(body, source=who.source, servers=who.servers)
+        except Exception:
+            # The long way decides, and answers whatever comes of it there.
+            _log.exception("request.not_read_the_quick_way", path=_PATH)
+            return None
         return None if fact is None else self._receiver.append_one(fact)
 
     def answer(self, appending: Appending) -> bytes:

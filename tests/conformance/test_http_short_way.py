@@ -10,6 +10,7 @@ from conformance.api_bench import an_api
 
 from hub.api import server
 from hub.control.keys import Scope
+from hub.ingest.receive import Receiver
 
 EVENT = {
     "type": "trade.closed",
@@ -112,6 +113,19 @@ async def test_a_store_that_cannot_be_written_is_told_the_same_way():
     assert short == long
     assert short[0] == 503
     assert short[1]["retry-after"] == "1"
+
+
+async def test_a_quick_reader_that_fails_leaves_the_event_to_the_long_way(monkeypatch):
+    async with an_api() as api:
+
+        def fails(*_, **__):
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(Receiver, "quick", fails)
+        ((status, _, _),) = await told(api, a_post(api, event()))
+
+        assert status == 202
+        assert api.serving.counters["answered_the_short_way"] == 0
 
 
 async def test_pressure_is_told():
