@@ -164,7 +164,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         )
         await dispatcher.refresh()  # before the fan-out reads its first events
         webhooks = store.follow(await store.deliveries.fanned_out())
-        fan_out = FanOut(webhooks, store.deliveries, dispatcher.subscriptions, dispatcher, clock)
+        fan_out = FanOut(webhooks, dispatcher.subscriptions, dispatcher, clock)
 
         sessions = [MtRemoteClient(manager, clock) for manager in settings.managers]
         backends: list[ManagerBackend] = [

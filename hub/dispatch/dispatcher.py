@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from random import Random
 from typing import final
 
@@ -14,11 +15,11 @@ from hub.dispatch.announce import Announce, DeliveryExhausted, EndpointDisabled
 from hub.dispatch.delivery import delivery_id
 from hub.dispatch.endpoint_queue import CAPACITY, ROOM_BYTES, EndpointQueue, Room
 from hub.dispatch.endpoint_url import parse_endpoint_url
-from hub.dispatch.fanout import Offer, Taker
+from hub.dispatch.fanout import HandOver, New
 from hub.dispatch.metrics import Counters
 from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, Endpoints, Settled
 from hub.dispatch.safe_http import Transport
-from hub.dispatch.settler import Settler
+from hub.dispatch.settler import LINGER, PATIENCE, Owed, Settler, Taker
 from hub.dispatch.signing import parse_secret
 from hub.dispatch.subscriptions import DISABLED, ENABLED, Subscriptions
 from hub.dispatch.worker import CONCURRENCY, EndpointWorker
@@ -28,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 @final
-class Dispatcher(Offer):
+class Dispatcher(HandOver):
     """Call `refresh` after endpoints were created, changed or deleted; `subscriptions` follows."""
 
     def __init__(
@@ -45,6 +46,8 @@ class Dispatcher(Offer):
         capacity: int = CAPACITY,
         room_bytes: int = ROOM_BYTES,
         allow_loopback: bool = False,
+        linger: timedelta = LINGER,
+        patience: timedelta = PATIENCE,
     ) -> None:
         self.subscriptions = Subscriptions()
         self._endpoints = endpoints
@@ -58,7 +61,9 @@ class Dispatcher(Offer):
         self._capacity = capacity
         self._room = Room(room_bytes)
         self._allow_loopback = allow_loopback
-        self._settler = Settler(deliveries, clock, self._before_final)
+        self._settler = Settler(
+            deliveries, clock, self._before_final, self._on_disk, linger=linger, patience=patience
+        )
         self._wanted: dict[str, Endpoint] = {}
         self._workers: dict[str, EndpointWorker] = {}
         self._serving: set[str] = set()
@@ -98,16 +103,13 @@ class Dispatcher(Offer):
                 self._group.create_task(self._serve(endpoint_id))
 
     @override
-    def offer(self, delivery: Delivery, body: bytes) -> Taker | None:
-        worker = self._workers.get(delivery.endpoint)
-        return worker if worker is not None and worker.offer(delivery, body) else None
-
-    @override
-    def written(self, delivery: Delivery, taker: Taker | None) -> None:
-        worker = self._workers.get(delivery.endpoint)
-        # A worker that came meanwhile may have read the store too early.
-        if worker is not None and worker is not taker:
-            worker.left_behind(delivery)
+    async def take(self, positions: Mapping[int, int], news: Sequence[New]) -> None:
+        # The events are on disk; who is owed them may be written while they are on their way.
+        owed = [
+            Owed(delivery, self._offer(delivery, new.body)) for new in news for delivery in new.deliveries
+        ]
+        self._settler.owe(positions, owed)
+        await self._settler.room()
 
     def look_again(self, endpoint_id: str) -> None:
         """Tell the endpoint's worker that deliveries were put back into the store, by a replay."""
@@ -154,6 +156,16 @@ class Dispatcher(Offer):
             counters=self._counters.setdefault(endpoint.id, Counters()),
             queue=EndpointQueue(self._capacity, self._room),
         )
+
+    def _offer(self, delivery: Delivery, body: bytes) -> Taker | None:
+        worker = self._workers.get(delivery.endpoint)
+        return worker if worker is not None and worker.offer(delivery, body) else None
+
+    def _on_disk(self, delivery: Delivery, taker: Taker | None) -> None:
+        worker = self._workers.get(delivery.endpoint)
+        # A worker that came meanwhile may have read the store too early.
+        if worker is not None and worker is not taker:
+            worker.left_behind(delivery)
 
     async def _before_final(self, settled: Settled) -> None:
         delivery, attempt, _ = settled

@@ -39,13 +39,17 @@ class MemoryDeliveries(Deliveries):
         self._attempts: dict[_Identity, list[Attempt]] = {}
 
     @override
-    def fan_out(self, positions: Mapping[int, int], deliveries: Sequence[Delivery]) -> Awaitable[None]:
+    async def fan_out(
+        self, positions: Mapping[int, int], deliveries: Sequence[Delivery], attempted: Sequence[Settled] = ()
+    ) -> None:
         for partition, n in positions.items():
             self._positions[partition] = max(self._positions[partition], n)
         for delivery in deliveries:
             if (delivery.endpoint, delivery.partition, delivery.n) not in self._rows:
                 self._put(delivery)
-        return _done()
+        for delivery, attempt, _ in attempted:
+            self._put(delivery)
+            self._attempts.setdefault((delivery.endpoint, delivery.partition, delivery.n), []).append(attempt)
 
     @override
     async def fanned_out(self) -> list[int]:
@@ -189,7 +193,3 @@ class MemoryIntents(Intents):
             intent.due for intent in self._intents.values() if intent.state in {State.READY, State.UNKNOWN}
         )
         return min(waiting, default=None)
-
-
-async def _done() -> None:
-    return

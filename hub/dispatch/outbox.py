@@ -1,6 +1,6 @@
 """What dispatch reads and writes: endpoints, deliveries and their attempts, intents and their moves."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -68,10 +68,12 @@ class Settled(NamedTuple):
 class Deliveries(Protocol):
     """Deliveries belong to one dispatcher by lease; nothing is written before an attempt, results settle in batches."""
 
-    def fan_out(self, positions: Mapping[int, int], deliveries: Sequence[Delivery]) -> Awaitable[None]:
+    async def fan_out(
+        self, positions: Mapping[int, int], deliveries: Sequence[Delivery], attempted: Sequence[Settled] = ()
+    ) -> None:
         """Write new deliveries and how far the log was read, in one transaction; one that is there is left alone.
 
-        Asked for at once, awaited for the commit: what is settled after this call is written after it.
+        `attempted` are others, as new, that were tried already: written as they stand after it, with the attempt.
         """
 
     async def fanned_out(self) -> list[int]:

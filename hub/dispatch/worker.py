@@ -1,7 +1,7 @@
 """One endpoint's worker: takes what is due, sends it on a few connections, and hands the results over for writing.
 
 Each endpoint has its own slots, so one that hangs holds up nobody else. Nothing is written before an attempt: a crash
-repeats the attempts in flight, with the same webhook-id, and nothing more.
+repeats the attempts in flight and those of the settler's last moment, with the same webhook-id, and nothing more.
 """
 
 import asyncio

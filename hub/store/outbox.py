@@ -1,7 +1,7 @@
 """Endpoints, deliveries and intents, on SQLite."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import apsw
@@ -42,14 +42,19 @@ class SqliteDeliveries(Deliveries):
         self._reader = reader
 
     @override
-    def fan_out(self, positions: Mapping[int, int], deliveries: Sequence[Delivery]) -> Awaitable[None]:
+    async def fan_out(
+        self, positions: Mapping[int, int], deliveries: Sequence[Delivery], attempted: Sequence[Settled] = ()
+    ) -> None:
         rows = [_waiting_row(delivery) for delivery in deliveries]
+        rows += [_waiting_row(s.delivery) for s in attempted if s.delivery.state is DeliveryState.WAITING]
+        attempts = [_attempt_row(settled) for settled in attempted]
 
         def work(connection: apsw.Connection) -> None:
             insert(connection, f"INSERT OR IGNORE INTO waiting ({WAITING})", rows)
+            insert(connection, f"INSERT INTO attempt ({_ATTEMPT})", attempts)
             write_positions(connection, CONSUMER, positions)
 
-        return self._writer.submit(work)
+        await self._writer.submit(work)
 
     @override
     async def fanned_out(self) -> list[int]:

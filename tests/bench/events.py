@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -25,13 +25,15 @@ class Trades:
         self._comment = _COMMENT if large else ""
         self._logins = [FIRST_LOGIN + index for index in range(ACCOUNTS)]
         self._dice.shuffle(self._logins)
-        self._opened = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._start = datetime.now(UTC) - timedelta(hours=1)
 
     def take(self, number: int) -> list[dict[str, Any]]:
         return [self._one(next(self._deals)) for _ in range(number)]
 
     def _one(self, deal: int) -> dict[str, Any]:
         dice = self._dice
+        # Trades of one moment would have their timers fall due at one moment too, and scatter over the table.
+        at = (self._start + timedelta(milliseconds=deal)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
         lots = 5 + dice.random() if dice.random() < FIRES else dice.randint(1, 480) / 100
         data: dict[str, Any] = {
             "deal": deal,
@@ -46,8 +48,8 @@ class Trades:
                 "order": deal,
                 "open_price": "1.08423",
                 "close_price": "1.08467",
-                "opened_at": self._opened,
-                "closed_at": self._opened,
+                "opened_at": at,
+                "closed_at": at,
                 "swap": "-0.42",
                 "commission": "-3.50",
                 "fee": "0.00",
@@ -57,7 +59,7 @@ class Trades:
             }
         return {
             "type": "trade.closed",
-            "timestamp": self._opened,
+            "timestamp": at,
             "account": {"server": "bench-1", "login": self._logins[deal % ACCOUNTS]},
             "data": data,
         }

@@ -41,6 +41,24 @@ async def test_fanning_out_again_leaves_what_is_there_alone(dispatch: Dispatch) 
     assert await waiting(dispatch) == [delivery, a_delivery(n=2)]
 
 
+async def test_what_was_tried_before_it_is_written_stands_as_the_attempt_left_it(dispatch: Dispatch) -> None:
+    delivered = settled(a_delivery(n=1), DeliveryState.DELIVERED)
+    again = settled(a_delivery(n=2), DeliveryState.WAITING, due=NOW + 5_000_000)
+
+    await dispatch.deliveries.fan_out({0: 3}, [a_delivery(n=3)], [delivered, again])
+    await dispatch.reopen()
+
+    assert await waiting(dispatch) == [a_delivery(n=3), again.delivery]
+    assert await dispatch.deliveries.attempts("ep_1", 0, 1) == [delivered.attempt]
+    assert await dispatch.deliveries.attempts("ep_1", 0, 2) == [again.attempt]
+    assert sum(await dispatch.deliveries.fanned_out()) == 3
+
+    over = settled(again.delivery, DeliveryState.DELIVERED)
+    await dispatch.deliveries.settle([over])
+    assert await waiting(dispatch) == [a_delivery(n=3)]
+    assert await dispatch.deliveries.attempts("ep_1", 0, 2) == [again.attempt, over.attempt]
+
+
 async def test_a_fan_out_that_fails_moves_no_position(sqlite: SqliteBackend) -> None:
     await sqlite.store.writer.submit(
         lambda connection: connection.execute(
@@ -48,10 +66,14 @@ async def test_a_fan_out_that_fails_moves_no_position(sqlite: SqliteBackend) -> 
         ).fetchall()
     )
 
-    failed = await asyncio.wait_for(error_of(sqlite.deliveries.fan_out({0: 1}, [a_delivery(n=1)])), 10)
+    tried = settled(a_delivery(n=2), DeliveryState.DELIVERED)
+    failed = await asyncio.wait_for(
+        error_of(sqlite.deliveries.fan_out({0: 1}, [a_delivery(n=1)], [tried])), 10
+    )
 
     assert "fault" in str(failed)
     assert await waiting(sqlite) == []
+    assert await sqlite.deliveries.attempts("ep_1", 0, 2) == []
     assert sum(await sqlite.deliveries.fanned_out()) == 0
 
 

@@ -126,16 +126,10 @@ class _Demo:
         while True:
             intents = await _intents(hub)
             waiting = sum(intent.state not in FINAL for intent in intents)
-            left = outstanding(sim, self._tally, self._crm, waiting, hub.backlog())
+            counters = list(hub.dispatcher.counters().values())
+            left = outstanding(sim, self._tally, self._crm, counters, waiting, hub.backlog())
             if not left or self._clock.monotonic() > deadline:
-                return reckon(
-                    sim,
-                    self._tally,
-                    self._crm,
-                    self._mailbox,
-                    list(hub.dispatcher.counters().values()),
-                    intents,
-                )
+                return reckon(sim, self._tally, self._crm, self._mailbox, counters, intents)
             await self._clock.sleep(_LOOK)
 
     async def _draw(self, hub: Hub, sim: Simulator) -> None:

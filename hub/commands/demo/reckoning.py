@@ -61,7 +61,9 @@ def reckon(
     )
 
 
-def outstanding(sim: Simulator, tally: Tally, crm: Crm, open_intents: int, backlog: int) -> str:
+def outstanding(
+    sim: Simulator, tally: Tally, crm: Crm, counters: list[Counters], open_intents: int, backlog: int
+) -> str:
     """Say what is still on its way; nothing when all is done."""
     if backlog:
         return f"{backlog} inputs to decide"
@@ -70,6 +72,9 @@ def outstanding(sim: Simulator, tally: Tally, crm: Crm, open_intents: int, backl
     missing = sum(tally.events.values()) - len(crm.receipts)
     if missing > 0:
         return f"{missing} webhooks to deliver"
+    unwritten = sum(tally.events.values()) - sum(each.delivered for each in counters)
+    if unwritten > 0:
+        return f"{unwritten} deliveries to write down"
     late = [what for what in _facts(sim, tally) if "missing" in what]
     return late[0] if late else ""
 

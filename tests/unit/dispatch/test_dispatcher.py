@@ -21,6 +21,7 @@ from hub.events.records import wire
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 START = datetime(2026, 6, 23, 9, 0, tzinfo=UTC)
 OK = Delivered(204, 900)
+NONE = timedelta()
 LOST = Unreachable(ErrorClass.TIMEOUT, "no answer", 15_000_000)
 
 
@@ -52,6 +53,28 @@ def an_event(n, event_type="trade.closed", partition=0, **envelope):
     return Input(partition, n, 0, InputKind.EVENT, "live-1:1001", "", n, body)
 
 
+class Disk(MemoryDeliveries):
+    """Notes what is written at once; while `away`, nothing is."""
+
+    def __init__(self):
+        super().__init__()
+        self.away = False
+        self.writes = []
+
+    async def fan_out(self, positions, deliveries, attempted=()):
+        self._look()
+        self.writes.append(([row.n for row in deliveries], [settled.delivery.n for settled in attempted]))
+        await super().fan_out(positions, deliveries, attempted)
+
+    async def settle(self, results):
+        self._look()
+        await super().settle(results)
+
+    def _look(self):
+        if self.away:
+            raise StoreUnavailable("disk full")
+
+
 class Receivers:
     """A transport that answers as told, per host, and remembers what it was sent."""
 
@@ -79,15 +102,15 @@ class Receivers:
 
 
 class House:
-    def __init__(self, *endpoints, capacity=1_000, concurrency=16):
+    def __init__(self, *endpoints, capacity=1_000, concurrency=16, patience=NONE):
         self.clock = ManualClock(START)
-        self.deliveries = MemoryDeliveries()
+        self.deliveries = Disk()
         self.endpoints = MemoryEndpoints(self.deliveries)
         for endpoint in endpoints:
             self.endpoints._endpoints[endpoint.id] = endpoint
         self.receivers = Receivers(self.clock)
         self.announced = []
-        self.capacity, self.concurrency = capacity, concurrency
+        self.capacity, self.concurrency, self.patience = capacity, concurrency, patience
         self.restart()
 
     def restart(self):
@@ -101,10 +124,10 @@ class House:
             capacity=self.capacity,
             room_bytes=0,
             concurrency=self.concurrency,
+            linger=NONE,
+            patience=self.patience,
         )
-        self.fanout = FanOut(
-            None, self.deliveries, self.dispatcher.subscriptions, self.dispatcher, self.clock
-        )
+        self.fanout = FanOut(None, self.dispatcher.subscriptions, self.dispatcher, self.clock)
 
     async def announce(self, what):
         self.announced.append(what)
@@ -379,26 +402,31 @@ async def test_inputs_that_are_no_events_move_the_position_and_send_nothing():
         assert house.states() == {}
 
 
-async def test_results_wait_for_a_store_that_is_away_and_are_written_once_it_is_back():
+@pytest.mark.parametrize("answered", ["before its row is written", "after its row is written"])
+async def test_results_wait_for_a_store_that_is_away_and_are_written_once_it_is_back(answered):
     async with House(an_endpoint()).running() as house:
-        settle = house.deliveries.settle
-        away = True
+        slow = asyncio.Event()
 
-        async def failing(results):
-            if away:
-                raise StoreUnavailable("disk full")
-            await settle(results)
+        async def late():
+            await slow.wait()
+            return OK
 
-        house.deliveries.settle = failing
-        await house.tell(an_event(1))
-        assert house.states() == {("ep", 1): DeliveryState.WAITING}
+        if answered == "after its row is written":
+            house.receivers.answers["ep"] = lambda headers: late()
+            await house.tell(an_event(1))
+        house.deliveries.away = True
+        slow.set()
+        await house.tell(*([] if house.deliveries.rows() else [an_event(1)]))
+        before = house.states()
+        assert DeliveryState.DELIVERED not in before.values()
 
-        away = False
+        house.deliveries.away = False
         await house.clock.advance(timedelta(seconds=2))
         await house.settle()
 
         assert house.states() == {("ep", 1): DeliveryState.DELIVERED}
         assert len(house.receivers.requests()) == 1
+        assert len(await house.deliveries.attempts("ep", 0, 1)) == 1
 
 
 async def test_a_transport_that_breaks_its_promise_costs_one_attempt_and_no_more():
@@ -429,13 +457,13 @@ async def test_a_replay_put_into_the_store_is_sent_when_the_worker_is_told():
 
 async def test_a_worker_with_new_settings_waits_for_the_results_of_the_one_before():
     async with House(an_endpoint()).running() as house:
-        settle, written = house.deliveries.settle, asyncio.Event()
+        fan_out, written = house.deliveries.fan_out, asyncio.Event()
 
-        async def slow(results):
+        async def slow(positions, deliveries, attempted):
             await written.wait()
-            await settle(results)
+            await fan_out(positions, deliveries, attempted)
 
-        house.deliveries.settle = slow
+        house.deliveries.fan_out = slow
         await house.tell(an_event(1))
         await house.endpoints.update(an_endpoint(description="changed"))
         await house.dispatcher.refresh()
@@ -466,12 +494,9 @@ async def test_a_delivery_is_sent_although_the_worker_read_the_store_before_it_w
     release = asyncio.Event()
     plain = house.deliveries.fan_out
 
-    def slow(positions, deliveries):
-        async def write():
-            await release.wait()
-            await plain(positions, deliveries)
-
-        return asyncio.ensure_future(write())
+    async def slow(positions, deliveries, attempted):
+        await release.wait()
+        await plain(positions, deliveries, attempted)
 
     house.deliveries.fan_out = slow
     async with house.running():
@@ -494,12 +519,9 @@ async def test_a_worker_that_comes_while_deliveries_are_written_finds_them():
     release = asyncio.Event()
     plain = house.deliveries.fan_out
 
-    def slow(positions, deliveries):
-        async def write():
-            await release.wait()
-            await plain(positions, deliveries)
-
-        return asyncio.ensure_future(write())
+    async def slow(positions, deliveries, attempted):
+        await release.wait()
+        await plain(positions, deliveries, attempted)
 
     house.deliveries.fan_out = slow
     async with asyncio.TaskGroup() as group:
@@ -512,3 +534,107 @@ async def test_a_worker_that_comes_while_deliveries_are_written_finds_them():
             await house.settle()
 
     assert [headers["webhook-id"] for headers, _ in house.receivers.requests()] == ["evt_1"]
+
+
+PATIENCE = timedelta(milliseconds=40)
+
+
+def hang(receivers, *names):
+    """Let the receiver keep its answer to these events until the event that is returned is set."""
+    answer = asyncio.Event()
+
+    async def late():
+        await answer.wait()
+        return OK
+
+    receivers.answers["ep"] = lambda headers: late() if headers["webhook-id"] in names else OK
+    return answer
+
+
+async def test_what_is_answered_soon_never_stands_among_what_waits():
+    async with House(an_endpoint(), patience=PATIENCE).running() as house:
+        await house.tell(an_event(1), an_event(2))
+
+        assert house.deliveries.writes == [([], [1, 2])]
+        assert set(house.states().values()) == {DeliveryState.DELIVERED}
+
+
+async def test_what_is_not_answered_soon_is_written_when_patience_ends_and_settled_when_it_is():
+    async with House(an_endpoint(), patience=PATIENCE).running() as house:
+        answer = hang(house.receivers, "evt_2")
+        await house.tell(an_event(1), an_event(2))
+        assert house.deliveries.writes == []
+
+        await house.clock.advance(PATIENCE)
+        await house.settle()
+        assert house.deliveries.writes == [([2], [1])]
+        assert house.states() == {("ep", 1): DeliveryState.DELIVERED, ("ep", 2): DeliveryState.WAITING}
+
+        answer.set()
+        await house.settle()
+        assert set(house.states().values()) == {DeliveryState.DELIVERED}
+        assert len(house.receivers.requests()) == 2
+
+
+async def test_positions_are_written_in_the_order_the_log_was_read():
+    async with House(an_endpoint(), patience=PATIENCE).running() as house:
+        answer = hang(house.receivers, "evt_1")
+        await house.tell(an_event(1))
+        await house.tell(an_event(2))
+        assert sum(await house.deliveries.fanned_out()) == 0
+
+        answer.set()
+        await house.settle()
+        assert sum(await house.deliveries.fanned_out()) == 2
+        assert house.deliveries.writes == [([], [1, 2])]
+
+
+async def test_a_crash_before_the_write_loses_nothing_and_repeats_with_the_same_id():
+    house = House(an_endpoint(), patience=PATIENCE)
+    house.deliveries.away = True
+    task = asyncio.ensure_future(house.dispatcher.run(asyncio.Event()))
+    await house.settle()
+    await house.tell(an_event(1))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await house.deliveries.fanned_out() == [0] * 64
+    assert house.deliveries.rows() == []
+
+    house.deliveries.away = False
+    house.restart()
+    async with house.running():
+        await house.tell(an_event(1))
+
+    assert [headers["webhook-id"] for headers, _ in house.receivers.requests()] == ["evt_1", "evt_1"]
+    assert len(await house.deliveries.attempts("ep", 0, 1)) == 1
+
+
+async def test_what_fails_at_once_waits_in_its_new_place_only():
+    async with House(an_endpoint(), patience=PATIENCE).running() as house:
+        house.receivers.answers["ep"] = LOST
+        await house.tell(an_event(1))
+
+        (row,) = await house.deliveries.waiting("ep", after=(0, 0, 0), limit=9)
+        assert (row.attempts, row.due > row.created_at) == (1, True)
+
+        house.receivers.answers["ep"] = OK
+        await house.clock.advance(timedelta(seconds=10))
+        await house.settle()
+        assert house.states() == {("ep", 1): DeliveryState.DELIVERED}
+
+
+async def test_a_log_read_faster_than_the_disk_writes_is_held_back():
+    async with House(an_endpoint(), patience=PATIENCE).running() as house:
+        house.deliveries.away = True
+        many = [an_event(n) for n in range(1, 1_101)]
+        house.deliveries.inputs.update({(item.partition, item.n): item for item in many})
+        async with asyncio.TaskGroup() as group:
+            step = group.create_task(house.fanout.step(many))
+            await house.settle()
+            assert not step.done()
+
+            house.deliveries.away = False
+            await house.clock.advance(timedelta(seconds=1))
+            await house.settle()
+            assert step.done()

@@ -56,6 +56,11 @@ class Desk:
             {i % 64: 1 for i in range(count)}, [a_delivery(n=i + 1) for i in range(count)]
         )
 
+    async def fan_out_what_was_tried(self, count: int) -> None:
+        states = (DeliveryState.DELIVERED, DeliveryState.WAITING)
+        tried = [settled(a_delivery(n=i + 1), states[i % 2], due=NOW + 1) for i in range(count)]
+        await self.store.deliveries.fan_out({i % 64: 1 for i in range(count)}, [], tried)
+
     async def settle(self, count: int) -> None:
         deliveries = [a_delivery(n=i + 1) for i in range(count)]
         await self.store.deliveries.fan_out({}, deliveries)
@@ -98,6 +103,7 @@ COMMITS: list[tuple[Commit, int]] = [
     (Desk.decide, 18),
     (Desk.fire, 8),
     (Desk.fan_out, 4),
+    (Desk.fan_out_what_was_tried, 5),
     (Desk.settle, 5),
 ]
 
