@@ -56,8 +56,8 @@ from hub.ingest.source import Connector
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
 from hub.metrics import HubCollector, metrics_text
-from hub.store.prune import Retention
-from hub.store.sqlite import SqliteStore, open_sqlite
+from hub.store.retention import Retention
+from hub.store.sqlite.store import SqliteStore, open_sqlite
 from hub.views import AccountView, Readiness, WorkflowView
 
 log = structlog.get_logger(__name__)

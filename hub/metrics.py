@@ -12,7 +12,7 @@ from hub.dispatch.effects.worker import ActionWorker
 from hub.dispatch.metrics import LATENCY_BOUNDS
 from hub.engine.loop import EngineLoop
 from hub.engine.rows import Inbox
-from hub.store.sqlite import SqliteStore
+from hub.store.sqlite.store import SqliteStore
 
 
 class HubCollector(Collector):

@@ -18,7 +18,7 @@ from hub.engine.why import why
 from hub.events.facts import EVENT_PREFIX
 from hub.ingest.reading import FIELDS
 from hub.ingest.watcher import Watcher
-from hub.store.sqlite import SqliteStore
+from hub.store.sqlite.store import SqliteStore
 
 _STANDS = {True: "would fire", False: "no", None: "unknown"}
 

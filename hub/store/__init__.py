@@ -1,1 +1,1 @@
-"""The log of record and the state, on SQLite: one file, one writer, acknowledged means on disk."""
+"""The log of record and the state: on SQLite, one file and one writer, or on PostgreSQL, past one machine."""

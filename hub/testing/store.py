@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from hub.clock import Clock, ManualClock
-from hub.store.prune import Retention
-from hub.store.sqlite import SqliteStore, open_sqlite
+from hub.store.retention import Retention
+from hub.store.sqlite.store import SqliteStore, open_sqlite
 from hub.testing.facts import MORNING
 
 T = TypeVar("T")

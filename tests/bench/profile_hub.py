@@ -23,7 +23,7 @@ from bench import events, hubs
 from bench.measure import cpu_seconds
 from bench.poster import Poster
 
-import hub.store.writer
+import hub.store.sqlite.writer
 from hub.app import build
 from hub.clock import SystemClock
 from hub.commands.run import SWITCH_SECONDS
@@ -34,13 +34,13 @@ THREADS: dict[str, cProfile.Profile] = {}
 
 def profile_threads() -> None:
     """Have every thread that runs the writer's loop keep a profile of its own."""
-    plain = hub.store.writer.Writer._run
+    plain = hub.store.sqlite.writer.Writer._run
 
-    def profiled(self: hub.store.writer.Writer) -> None:
+    def profiled(self: hub.store.sqlite.writer.Writer) -> None:
         profile = THREADS[threading.current_thread().name] = cProfile.Profile(time.thread_time)
         profile.runcall(plain, self)
 
-    hub.store.writer.Writer._run = profiled  # type: ignore[method-assign]  # a profiler's business
+    hub.store.sqlite.writer.Writer._run = profiled  # type: ignore[method-assign]  # a profiler's business
 
 
 async def work(folder: Path, count: int, batch: int, profile: cProfile.Profile | None) -> float:

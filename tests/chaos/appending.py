@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hub.clock import SystemClock
-from hub.store import sqlite
-from hub.store.writer import Job, Writer
+from hub.store.sqlite import store as sqlite
+from hub.store.sqlite.writer import Job, Writer
 from hub.testing import a_trade_closed, an_account, an_input
 
 

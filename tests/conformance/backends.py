@@ -18,7 +18,7 @@ from hub.errors import HubError
 from hub.events.facts import Fact
 from hub.ids import PARTITIONS
 from hub.intents.intent import Intent
-from hub.store.sqlite import SqliteStore
+from hub.store.sqlite.store import SqliteStore
 from hub.testing import MORNING, open_store
 
 HOUR = timedelta(hours=1)

@@ -10,8 +10,8 @@ import apsw
 import pytest
 from conformance.backends import SqliteBackend
 
-from hub.store import sqlite as sqlite_store
-from hub.store.writer import Job, Writer
+from hub.store.sqlite import store as sqlite_store
+from hub.store.sqlite.writer import Job, Writer
 
 
 class HastyWriter(Writer):

@@ -13,7 +13,7 @@ from hub.bus.log import Input, InputKind
 from hub.clock import to_us
 from hub.dispatch.outbox import Move
 from hub.intents.intent import Intent, State
-from hub.store.outbox import SqliteIntents
+from hub.store.sqlite.outbox import SqliteIntents
 from hub.testing import MORNING, an_input, an_intent
 
 NOW = to_us(MORNING)

@@ -16,8 +16,8 @@ from conformance.sabotage import (
 )
 
 from hub.bus.log import Mark
-from hub.store.database import open_writer
-from hub.store.writer import Writer
+from hub.store.sqlite.database import open_writer
+from hub.store.sqlite.writer import Writer
 from hub.testing import a_delivery, a_trade_closed
 
 # --- each check of a safety sees when the safety is gone

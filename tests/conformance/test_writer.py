@@ -17,10 +17,10 @@ from hub.bus.log import Mark
 from hub.clock import ManualClock
 from hub.errors import StoreRefused, StoreUnavailable
 from hub.events.facts import Fact
-from hub.store.database import open_writer
-from hub.store.sqlite import open_sqlite
-from hub.store.wide import insert
-from hub.store.writer import Writer
+from hub.store.sqlite.database import open_writer
+from hub.store.sqlite.store import open_sqlite
+from hub.store.sqlite.wide import insert
+from hub.store.sqlite.writer import Writer
 from hub.testing import MORNING, a_trade_closed, an_account, an_input, awaited
 
 

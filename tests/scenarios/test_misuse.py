@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.store.database import FILE, Folder
+from hub.store.sqlite.database import FILE, Folder
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from hub.errors import ConfigError, FolderInUse, StoreTooNew, StoreUnavailable
-from hub.store.database import FILE, Folder, migrations, open_writer
+from hub.store.sqlite.database import FILE, Folder, migrations, open_writer
 from hub.testing import open_store
 
 
@@ -45,7 +45,7 @@ def test_a_closed_folder_can_be_taken_again_and_names_its_new_owner(tmp_path: Pa
 
 
 def test_the_lock_goes_with_the_process_however_it_ends(tmp_path: Path) -> None:
-    taking = "import sys, os; from pathlib import Path; from hub.store.database import Folder; f = Folder(Path(sys.argv[1])); print('mine', flush=True); sys.stdin.read()"
+    taking = "import sys, os; from pathlib import Path; from hub.store.sqlite.database import Folder; f = Folder(Path(sys.argv[1])); print('mine', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", taking, str(tmp_path)],
         stdin=subprocess.PIPE,
@@ -113,7 +113,7 @@ def test_a_folder_where_the_database_should_be_is_refused(tmp_path: Path) -> Non
 def test_a_database_somebody_else_holds_is_unavailable_not_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.store.database._WAIT_MS", 1)
+    monkeypatch.setattr("hub.store.sqlite.database._WAIT_MS", 1)
     other = apsw.Connection(str(tmp_path / FILE))
     other.execute("BEGIN EXCLUSIVE")
 

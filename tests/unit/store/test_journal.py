@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from hub.engine.rows import Batch, KeyRows, SeriesRow, StateRow
 from hub.ids import partition_of
-from hub.store import journal
-from hub.store.sqlite import SqliteStore
+from hub.store.sqlite import journal
+from hub.store.sqlite.store import SqliteStore
 from hub.testing import open_store
 
 KEYS = [f"live-1:{login}" for login in range(7001, 7006)]

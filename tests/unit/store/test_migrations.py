@@ -10,8 +10,8 @@ from hub.bus.log import InputKind
 from hub.clock import to_us
 from hub.engine.rows import Batch, TimerKey
 from hub.ids import PARTITIONS
-from hub.store import database
-from hub.store.database import FILE, migrations, open_reader, open_writer, schema_version
+from hub.store.sqlite import database
+from hub.store.sqlite.database import FILE, migrations, open_reader, open_writer, schema_version
 from hub.testing import MORNING, open_store
 
 

@@ -10,9 +10,9 @@ import pytest
 from hub.bus.log import Mark
 from hub.clock import ManualClock, to_us
 from hub.errors import StoreUnavailable
-from hub.store import numbering as numbers
-from hub.store.database import FILE, open_writer
-from hub.store.numbering import Numbering
+from hub.store.sqlite import numbering as numbers
+from hub.store.sqlite.database import FILE, open_writer
+from hub.store.sqlite.numbering import Numbering
 from hub.testing import MORNING, a_trade_closed, an_account, an_input, open_store
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hub.clock import ManualClock
 from hub.dispatch.outbox import DeliveryState
 from hub.engine.rows import Batch, TraceRow
-from hub.store.prune import Retention
+from hub.store.retention import Retention
 from hub.testing import MORNING, a_delivery, a_deposit, a_trade_closed, an_input, open_store, settled
 
 DAY = timedelta(days=1)

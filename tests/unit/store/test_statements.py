@@ -13,7 +13,7 @@ from hub.bus.log import Mark
 from hub.clock import to_us
 from hub.dispatch.outbox import DeliveryState
 from hub.engine.rows import Batch, LevelRow, RunRow, SeriesRow, StateRow, TimerKey, TimerRow, TraceRow
-from hub.store.sqlite import SqliteStore
+from hub.store.sqlite.store import SqliteStore
 from hub.testing import MORNING, a_delivery, a_trade_closed, an_account, open_store, settled
 
 NOW = to_us(MORNING)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import apsw
 import pytest
 
-from hub.store.wide import Row, among, insert
+from hub.store.sqlite.wide import Row, among, insert
 
 COUNTS = [0, 1, 2, 3, 4, 5, 16, 17, 31, 64, 100, 255, 256, 257, 512, 700]
 

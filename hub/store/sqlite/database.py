@@ -91,7 +91,7 @@ def _settings(connection: apsw.Connection) -> None:
 
 def migrations() -> list[tuple[int, str]]:
     """Return (number, text) of every migration, in order."""
-    folder = resources.files("hub.store") / "migrations"
+    folder = resources.files("hub.store.sqlite") / "migrations"
     files = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return [(int(name[:4]), (folder / name).read_text()) for name in files]
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import apsw
 
-from hub.store.database import open_reader
+from hub.store.sqlite.database import open_reader
 
 T = TypeVar("T")
 CONNECTIONS = 2

@@ -8,8 +8,8 @@ import apsw
 from typing_extensions import override
 
 from hub.control.keys import ApiKey, KeyStore, Scope
-from hub.store.reader import Reader
-from hub.store.writer import Writer
+from hub.store.sqlite.reader import Reader
+from hub.store.sqlite.writer import Writer
 
 _COLUMNS = "id, hash, name, scopes, servers, created_at, expires_at, last_used"
 

@@ -12,13 +12,13 @@ from hub.clock import Clock
 from hub.engine.rows import Batch, EngineStore, KeyRows, LevelRow, RunRow, TimerRow, TraceRow
 from hub.ids import PARTITIONS
 from hub.intents.intent import Intent
-from hub.store.append import Written
-from hub.store.journal import Journal
-from hub.store.lease import check_lease
-from hub.store.log import SqliteLog
-from hub.store.reader import Reader
-from hub.store.wide import among, insert
-from hub.store.writer import Writer
+from hub.store.sqlite.append import Written
+from hub.store.sqlite.journal import Journal
+from hub.store.sqlite.lease import check_lease
+from hub.store.sqlite.log import SqliteLog
+from hub.store.sqlite.reader import Reader
+from hub.store.sqlite.wide import among, insert
+from hub.store.sqlite.writer import Writer
 
 CONSUMER = "engine"
 _TIMER = "partition, due, id, key, kind, body"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import apsw
 
 from hub.ids import PARTITIONS
-from hub.store.wide import among
+from hub.store.sqlite.wide import among
 
 LANDMARK_EVERY = 64
 SEQUENCES_EVERY = 8_192  # rows between two writings of the event numbers

@@ -8,10 +8,10 @@ from typing_extensions import override
 
 from hub.events.facts import Fact
 from hub.ingest.directory import ClientStore, PutOutcome, StoredClient
-from hub.store.append import Written
-from hub.store.log import SqliteLog
-from hub.store.reader import Reader
-from hub.store.writer import Writer
+from hub.store.sqlite.append import Written
+from hub.store.sqlite.log import SqliteLog
+from hub.store.sqlite.reader import Reader
+from hub.store.sqlite.writer import Writer
 
 _COLUMNS = "id, version, body, created_at, updated_at"
 

@@ -15,8 +15,8 @@ import structlog
 
 from hub.engine.rows import Batch, KeyRows, SeriesRow, StateRow
 from hub.errors import StoreUnavailable
-from hub.store.wide import among, insert
-from hub.store.writer import Writer
+from hub.store.sqlite.wide import among, insert
+from hub.store.sqlite.writer import Writer
 
 log = structlog.get_logger(__name__)
 

@@ -14,11 +14,11 @@ from hub.bus.log import Appended, Input, Lane, Log, Mark, NewInput
 from hub.clock import Clock
 from hub.errors import StoreRefused
 from hub.events.facts import Fact
-from hub.store.append import Content, Written, find_row, read_rows, scan_rows, start_of, write
-from hub.store.numbering import Numbering
-from hub.store.reader import Reader
-from hub.store.wide import among, insert
-from hub.store.writer import Writer
+from hub.store.sqlite.append import Content, Written, find_row, read_rows, scan_rows, start_of, write
+from hub.store.sqlite.numbering import Numbering
+from hub.store.sqlite.reader import Reader
+from hub.store.sqlite.wide import among, insert
+from hub.store.sqlite.writer import Writer
 
 Listener = Callable[[Sequence[Input]], None]
 _BULK_CHUNK = 256

@@ -14,11 +14,11 @@ from hub.engine.rows import RunRow
 from hub.events.facts import EVENT_PREFIX
 from hub.events.records import decode_envelope
 from hub.intents.intent import Intent, State
-from hub.store.append import find_row
-from hub.store.engine import INTENT, RUN
-from hub.store.numbering import written_sequences
-from hub.store.outbox import WAITING, attempts_of, intent_of, waiting_of
-from hub.store.reader import Reader
+from hub.store.sqlite.append import find_row
+from hub.store.sqlite.engine import INTENT, RUN
+from hub.store.sqlite.numbering import written_sequences
+from hub.store.sqlite.outbox import WAITING, attempts_of, intent_of, waiting_of
+from hub.store.sqlite.reader import Reader
 
 _MOST_SCANNED = 20_000  # rows a filtered page looks at: about 100 ms
 _LAST = 2**62

@@ -22,12 +22,12 @@ from hub.dispatch.outbox import (
 )
 from hub.events.facts import EVENT_PREFIX
 from hub.intents.intent import Intent, State
-from hub.store.append import Written, find_rows
-from hub.store.engine import INTENT, read_positions, write_positions
-from hub.store.log import SqliteLog
-from hub.store.reader import Reader
-from hub.store.wide import among, insert
-from hub.store.writer import Writer
+from hub.store.sqlite.append import Written, find_rows
+from hub.store.sqlite.engine import INTENT, read_positions, write_positions
+from hub.store.sqlite.log import SqliteLog
+from hub.store.sqlite.reader import Reader
+from hub.store.sqlite.wide import among, insert
+from hub.store.sqlite.writer import Writer
 
 CONSUMER = "webhooks"
 _ENDPOINT = "id, url, events, secret, state, description, created_at, schedule, reason"

@@ -1,27 +1,16 @@
 """What is kept how long: small deletes in idle moments, so that no reader and no writer waits for them."""
 
-from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
 import apsw
 
 from hub.clock import MICROSECOND, Clock
-from hub.store.append import write_sequences
-from hub.store.numbering import Numbering
-from hub.store.writer import Writer
+from hub.store.retention import Retention
+from hub.store.sqlite.append import write_sequences
+from hub.store.sqlite.numbering import Numbering
+from hub.store.sqlite.writer import Writer
 
 _CHUNK = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """Numbered keys, money intents, runs and audit are kept for ever and have no entry here."""
-
-    input: timedelta = timedelta(days=400)
-    hashed_keys: timedelta = timedelta(days=35)
-    attempts: timedelta = timedelta(days=30)
-    traces: timedelta = timedelta(days=30)
 
 
 class Pruner:

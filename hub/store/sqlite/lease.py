@@ -9,7 +9,7 @@ from typing_extensions import override
 from hub.bus.lease import Lease, Leases
 from hub.clock import MICROSECOND, Clock
 from hub.errors import LeaseLost
-from hub.store.writer import Writer
+from hub.store.sqlite.writer import Writer
 
 
 @final

@@ -11,19 +11,20 @@ import apsw
 from hub.bus.follower import Follower
 from hub.clock import Clock
 from hub.errors import StoreUnavailable
-from hub.store.browse import SqliteBrowser
-from hub.store.clients import SqliteClients
-from hub.store.database import FILE, Folder, open_writer
-from hub.store.engine import SqliteEngineStore
-from hub.store.journal import Journal, recover
-from hub.store.keys import SqliteKeys
-from hub.store.lease import SqliteLeases
-from hub.store.log import SqliteLog
-from hub.store.numbering import Numbering
-from hub.store.outbox import SqliteDeliveries, SqliteEndpoints, SqliteIntents
-from hub.store.prune import Pruner, Retention
-from hub.store.reader import Reader
-from hub.store.writer import Writer
+from hub.store.retention import Retention
+from hub.store.sqlite.browse import SqliteBrowser
+from hub.store.sqlite.clients import SqliteClients
+from hub.store.sqlite.database import FILE, Folder, open_writer
+from hub.store.sqlite.engine import SqliteEngineStore
+from hub.store.sqlite.journal import Journal, recover
+from hub.store.sqlite.keys import SqliteKeys
+from hub.store.sqlite.lease import SqliteLeases
+from hub.store.sqlite.log import SqliteLog
+from hub.store.sqlite.numbering import Numbering
+from hub.store.sqlite.outbox import SqliteDeliveries, SqliteEndpoints, SqliteIntents
+from hub.store.sqlite.prune import Pruner
+from hub.store.sqlite.reader import Reader
+from hub.store.sqlite.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)

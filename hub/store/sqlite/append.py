@@ -10,8 +10,8 @@ from hub import ids
 from hub.bus.log import Appended, Input, InputKind, NewInput
 from hub.events.facts import Fact, stored, with_entity_version
 from hub.events.records import decode_envelope
-from hub.store.numbering import LANDMARK_EVERY, Numbering
-from hub.store.wide import among, insert
+from hub.store.sqlite.numbering import LANDMARK_EVERY, Numbering
+from hub.store.sqlite.wide import among, insert
 
 Content = tuple[Sequence[Fact], Sequence[NewInput]]
 

@@ -1,0 +1,1 @@
+"""Everything in one file: one writer, acknowledged means on disk."""
