@@ -8,7 +8,7 @@ connectors, HTTP  ──►  log  ──►  engine  ──►  intents  ──�
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -193,7 +193,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             store.engine,
             inbox,
             clock,
-            lease.current,
+            lease.fence,
             _compile,
             on_levels=watcher.changed,
             on_committed=lambda batch: _tell(committed, batch),
@@ -274,10 +274,10 @@ class HeldLease:
     async def take(self) -> None:
         self._held = await self._store.leases.seize(LEASE, self._owner, LEASE_FOR)
 
-    def current(self) -> Lease:
+    def fence(self, _partitions: Collection[int]) -> Sequence[Lease]:
         if self._held is None:
             raise LeaseLost("this process does not own the store")
-        return self._held
+        return [self._held]
 
     def problem(self) -> str | None:
         if self._held is None or self._held.until < self._clock.now_us():

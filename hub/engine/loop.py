@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,15 +48,18 @@ class EngineCounters:
     last_at: int = 0  # of the latest input decided, µs: its age is the engine's lag
 
 
+Fence = Callable[[Collection[int]], Sequence[Lease]]
+
+
 class EngineLoop:
-    """One process's engine. `lease` says which epoch we write under; losing it ends `run`."""
+    """One process's engine. `fence` gives the leases of the partitions a batch changes; losing one ends `run`."""
 
     def __init__(
         self,
         store: EngineStore,
         inbox: Inbox,
         clock: Clock,
-        lease: Callable[[], Lease],
+        fence: Fence,
         compile_version: Compile,
         *,
         on_levels: Callable[[Sequence[LevelRow]], None] = lambda _: None,
@@ -66,7 +69,7 @@ class EngineLoop:
         self._store = store
         self._inbox = inbox
         self._clock = clock
-        self._lease = lease
+        self._fence = fence
         self._on_levels = on_levels
         self._on_committed = on_committed
         self._cached_keys = cached_keys
@@ -216,10 +219,11 @@ class EngineLoop:
             if isinstance(run, OpenRun):
                 await self.programs.pin(partition, run.version, run.workflow)
 
-    async def _commit(self, builder: BatchBuilder) -> None:
+    async def _commit(self, builder: BatchBuilder, partitions: Collection[int] = ()) -> None:
+        """Write a batch under the leases of the partitions it moves on, or changes without moving on."""
         batch = builder.build()
         if batch.positions or batch.levels or batch.states:
-            await self._store.commit(batch, self._lease())
+            await self._store.commit(batch, self._fence(batch.positions or partitions))
         self.counters.batches += 1
         if batch.levels:
             self._on_levels(batch.levels)
@@ -240,7 +244,7 @@ class EngineLoop:
             builder = BatchBuilder()
             for key in keys:
                 self._realign(program, self._cache[key], item, builder)
-            await self._commit(builder)
+            await self._commit(builder, (partition,))
             self._shrink()
             after = keys[-1]
         last = BatchBuilder()

@@ -218,9 +218,10 @@ class MemoryEngineStore(EngineStore):
         return known[first : first + limit]
 
     @override
-    async def commit(self, batch: Batch, lease: Lease) -> None:
-        if lease.epoch != self.epoch:
-            raise LeaseLost(f"{lease.name}: epoch {lease.epoch} is over, it is now {self.epoch}")
+    async def commit(self, batch: Batch, fence: Sequence[Lease]) -> None:
+        for lease in fence:
+            if lease.epoch != self.epoch:
+                raise LeaseLost(f"{lease.name}: epoch {lease.epoch} is over, it is now {self.epoch}")
         for partition, n in batch.positions.items():
             self._positions[partition] = n
         for state in batch.states:

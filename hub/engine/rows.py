@@ -126,7 +126,7 @@ class KeyRows(NamedTuple):
 
 
 class EngineStore(Protocol):
-    """Where the engine keeps what it knows. One process owns the partitions; `lease` proves it in every write."""
+    """Where the engine keeps what it knows. One process owns a partition; the fence, its leases, proves it in every write."""
 
     async def positions(self, consumer: str) -> list[int]:
         """Return the last n decided, for every partition."""
@@ -137,8 +137,8 @@ class EngineStore(Protocol):
     async def keys(self, partition: int, after: str, limit: int) -> list[str]:
         """Return keys with any state, in order, to walk over a partition."""
 
-    async def commit(self, batch: Batch, lease: Lease) -> None:
-        """Write all of it or nothing. Raises LeaseLost when somebody else owns the partitions now.
+    async def commit(self, batch: Batch, fence: Sequence[Lease]) -> None:
+        """Write all of it or nothing. Raises LeaseLost when somebody else owns one of the partitions now.
 
         Intents, runs, timers and traces that are there already are left as they are: replay asks for nothing twice.
         """

@@ -80,7 +80,7 @@ class SqliteBackend:
 
     async def decide(self, **rows: Any) -> None:
         """Commit one batch of the engine."""
-        await self.engine.commit(Batch(**rows), await self.lease())
+        await self.engine.commit(Batch(**rows), [await self.lease()])
 
     async def add_intents(self, *intents: Intent) -> None:
         await self.decide(intents=list(intents))
@@ -126,7 +126,7 @@ class MemoryHub:
         return self.engine.intents.get(key)
 
     async def decide(self, **rows: Any) -> None:
-        await self.engine.commit(Batch(**rows), await self.lease())
+        await self.engine.commit(Batch(**rows), [await self.lease()])
 
     async def add_intents(self, *intents: Intent) -> None:
         await self.decide(intents=list(intents))

@@ -40,7 +40,7 @@ class Process:
             self.store.engine,
             self.inbox,
             self.clock,
-            lambda: lease,
+            lambda _partitions: [lease],
             compile_version,
             on_levels=self.levels.extend,
         )

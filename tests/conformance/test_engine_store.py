@@ -171,12 +171,12 @@ async def contents(hub: SqliteBackend) -> list[object]:
 @pytest.mark.parametrize("restart", [False, True])
 async def test_the_same_batch_again_changes_nothing(hub: SqliteBackend, restart: bool) -> None:
     lease = await hub.lease()
-    await hub.engine.commit(everything(), lease)
+    await hub.engine.commit(everything(), [lease])
     before = await contents(hub)
     if restart:
         await hub.reopen()
 
-    await hub.engine.commit(everything(), lease)
+    await hub.engine.commit(everything(), [lease])
 
     assert await contents(hub) == before
     assert await hub.engine.fire_timers(NOW, 10) == 1
@@ -226,11 +226,11 @@ async def test_a_fault_anywhere_in_a_commit_leaves_nothing_of_it(sqlite: SqliteB
     )
 
     with pytest.raises(StoreUnavailable, match="fault"):
-        await sqlite.engine.commit(everything(), lease)
+        await sqlite.engine.commit(everything(), [lease])
 
     assert await contents(sqlite) == before
     await _sql(sqlite, "DROP TRIGGER fault")
-    await sqlite.engine.commit(everything(), lease)
+    await sqlite.engine.commit(everything(), [lease])
     [row] = await sqlite.log.scan(0, 10)
     assert (row.n, row.rank, row.sequence) == (1, 1, 1)
 
@@ -246,10 +246,10 @@ async def test_the_owner_of_an_old_epoch_writes_nothing(hub: SqliteBackend) -> N
     before = await contents(hub)
 
     with pytest.raises(LeaseLost, match="partitions"):
-        await hub.engine.commit(everything(), old)
+        await hub.engine.commit(everything(), [old])
 
     assert await contents(hub) == before
-    await hub.engine.commit(everything(), new)
+    await hub.engine.commit(everything(), [new])
     assert await hub.intent("i1") is not None
 
 
@@ -263,7 +263,7 @@ async def test_a_lease_nobody_gave_is_no_lease(sqlite: SqliteBackend) -> None:
 
     for other in forged:
         with pytest.raises(LeaseLost):
-            await sqlite.engine.commit(everything(), other)
+            await sqlite.engine.commit(everything(), [other])
 
     assert await sqlite.log.scan(0, 10) == []
 
@@ -277,8 +277,8 @@ async def test_a_lease_that_was_seized_is_lost_to_its_owner_though_the_name_is_t
 
     assert new.epoch == old.epoch + 1
     with pytest.raises(LeaseLost):
-        await sqlite.engine.commit(everything(), old)
-    await sqlite.engine.commit(everything(), new)
+        await sqlite.engine.commit(everything(), [old])
+    await sqlite.engine.commit(everything(), [new])
 
 
 async def test_events_of_a_batch_enter_the_log_and_are_told(sqlite: SqliteBackend) -> None:

@@ -75,9 +75,10 @@ class SqliteEngineStore(EngineStore):
         return sorted({*await self._reader.read(work), *changed})[:limit]
 
     @override
-    async def commit(self, batch: Batch, lease: Lease) -> None:
+    async def commit(self, batch: Batch, fence: Sequence[Lease]) -> None:
         def work(connection: apsw.Connection) -> Written | None:
-            check_lease(connection, lease)
+            for lease in fence:
+                check_lease(connection, lease)
             write_positions(connection, CONSUMER, batch.positions)
             self._journal.write(connection, batch)
             _write_levels_and_timers(connection, batch)

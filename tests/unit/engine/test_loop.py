@@ -57,7 +57,7 @@ class Engine:
             self.store,
             self.inbox,
             self.clock,
-            lambda: LEASE,
+            lambda _partitions: [LEASE],
             compile_version,
             on_levels=self.levels.extend,
             on_committed=self.batches.append,

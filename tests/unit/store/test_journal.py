@@ -35,7 +35,7 @@ async def commit(store: SqliteStore, *rows: StateRow | SeriesRow) -> None:
     batch = Batch()
     batch.states += [row for row in rows if isinstance(row, StateRow)]
     batch.series += [row for row in rows if isinstance(row, SeriesRow)]
-    await store.engine.commit(batch, lease)
+    await store.engine.commit(batch, [lease])
 
 
 async def load(store: SqliteStore, key: str) -> KeyRows:

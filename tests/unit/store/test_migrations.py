@@ -114,7 +114,7 @@ async def test_timers_of_a_first_store_fire_once_and_can_be_cancelled(
         lease = await store.leases.take("partitions", "this process", minute)
         assert lease is not None
         cancelled = [TimerKey(i % PARTITIONS, now + i % 5, f"t{i:03}") for i in gone]
-        await store.engine.commit(Batch(cancelled=cancelled), lease)
+        await store.engine.commit(Batch(cancelled=cancelled), [lease])
         assert await store.engine.fire_timers(now + 5, 1_000) == len(kept)
     async with open_store(tmp_path) as store:  # and not again after a restart
         assert await store.engine.fire_timers(now + 5, 1_000) == 0

@@ -83,7 +83,7 @@ async def test_attempts_and_traces_go_at_their_own_age(tmp_path: Path) -> None:
             await store.deliveries.fan_out({}, [delivery])
             await store.deliveries.settle([settled(delivery, DeliveryState.DELIVERED)])
             trace = TraceRow(0, n, "0", "bonus", "key", now, "fired", b"")
-            await store.engine.commit(Batch(traces=[trace]), lease)
+            await store.engine.commit(Batch(traces=[trace]), [lease])
             await clock.advance(2 * DAY)
 
         assert await store.pruner.prune() == 2

@@ -44,10 +44,10 @@ class Desk:
         await self.store.log.append(facts, marks=[Mark("mt5", f"mark {i}", b"1") for i in range(count)])
 
     async def decide(self, count: int) -> None:
-        await self.store.engine.commit(a_batch(count), self.lease)
+        await self.store.engine.commit(a_batch(count), [self.lease])
 
     async def fire(self, count: int) -> None:
-        await self.store.engine.commit(Batch(timers=a_batch(count).timers), self.lease)
+        await self.store.engine.commit(Batch(timers=a_batch(count).timers), [self.lease])
         self.statements.clear()
         assert await self.store.engine.fire_timers(NOW + MANY, MANY) == count
 
