@@ -1,35 +1,54 @@
 """What the API shows of workflows, accounts and readiness, read from the rooms that know."""
 
-from collections.abc import Callable, Sequence
-from typing import final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, final
 
 from hub import ids
 from hub.api.ports import AccountView as AccountRecord
-from hub.api.ports import Reason, Why, WorkflowInfo
+from hub.api.ports import Reason, Watching, Why, WorkflowInfo
+from hub.bus.log import Teller
 from hub.bus.pages import Page
 from hub.clock import Clock
 from hub.engine.levels import Sample
 from hub.engine.load import LoadedSet
-from hub.engine.loop import EngineLoop
 from hub.engine.program import Becomes, Crosses, OnEvent, Trigger
-from hub.engine.rows import RunRow
+from hub.engine.programs import Programs
+from hub.engine.rows import EngineStore, RunRow
 from hub.engine.state import Kind
 from hub.engine.why import why
 from hub.events.facts import EVENT_PREFIX
 from hub.ingest.reading import FIELDS
-from hub.ingest.watcher import Watcher
-from hub.store.sqlite.store import SqliteStore
 
 _STANDS = {True: "would fire", False: "no", None: "unknown"}
+
+
+class Browser(Protocol):
+    """What is looked at page by page, of runs and accounts."""
+
+    async def runs(
+        self, *, after: str, limit: int, workflow: str = "", key: str = "", state: str = ""
+    ) -> Page[RunRow]: ...
+
+    async def sequence(self, account: str) -> int:
+        """Return how many events of an account there are."""
 
 
 @final
 class WorkflowView:
     def __init__(
-        self, store: SqliteStore, engine: EngineLoop, watcher: Watcher, loaded: LoadedSet, clock: Clock
+        self,
+        store: EngineStore,
+        browser: Browser,
+        log: Teller,
+        programs: Programs,
+        watcher: Watching,
+        loaded: LoadedSet,
+        clock: Clock,
     ) -> None:
         self._store = store
-        self._engine = engine
+        self._browser = browser
+        self._log = log
+        self._programs = programs
         self._watcher = watcher
         self._loaded = loaded
         self._clock = clock
@@ -55,12 +74,12 @@ class WorkflowView:
         if not server or not (login.isascii() and login.isdecimal()):
             return Why(workflow, key, (), (Reason("unknown", "a key is an account, written server:login"),))
         packed = ids.from_id(EVENT_PREFIX, event) if event else None
-        row = await self._store.log.find(packed) if packed else None
+        row = await self._log.find(packed) if packed else None
         partition = ids.partition_of(server, int(login))
-        await self._engine.programs.ready([partition])
+        await self._programs.ready([partition])
         answer = await why(
-            self._store.engine,
-            self._engine.programs.of(partition),
+            self._store,
+            self._programs.of(partition),
             workflow,
             key,
             now_us=self._clock.now_us(),
@@ -91,14 +110,12 @@ class WorkflowView:
         return Sample(known["equity"], known["floating"], known["free_margin"], known["margin_level"])
 
     async def run(self, run_id: str) -> RunRow | None:
-        return await self._store.engine.run(run_id)
+        return await self._store.run(run_id)
 
     async def runs(
         self, *, after: str, limit: int, workflow: str = "", key: str = "", state: str = ""
     ) -> Page[RunRow]:
-        return await self._store.browser.runs(
-            after=after, limit=limit, workflow=workflow, key=key, state=state
-        )
+        return await self._browser.runs(after=after, limit=limit, workflow=workflow, key=key, state=state)
 
 
 def _describe(trigger: Trigger) -> str:
@@ -115,27 +132,28 @@ def _describe(trigger: Trigger) -> str:
 
 @final
 class AccountView:
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: EngineStore, browser: Browser) -> None:
         self._store = store
+        self._browser = browser
 
     async def account(self, key: str) -> AccountRecord | None:
         server, _, login = key.rpartition(":")
-        rows = (await self._store.engine.load([(ids.partition_of(server, int(login)), key)]))[key]
+        rows = (await self._store.load([(ids.partition_of(server, int(login)), key)]))[key]
         known = {kind: value for kind, _, value in rows.states if kind in {Kind.ACCOUNT, Kind.CLIENT}}
         if Kind.ACCOUNT not in known:
             return None
-        return AccountRecord(
-            known[Kind.ACCOUNT], known.get(Kind.CLIENT), await self._store.browser.sequence(key)
-        )
+        return AccountRecord(known[Kind.ACCOUNT], known.get(Kind.CLIENT), await self._browser.sequence(key))
 
 
 @final
 class Readiness:
     """Ready means: what is posted now would be on disk a moment later."""
 
-    def __init__(self, store: SqliteStore, lease_problem: Callable[[], str | None]) -> None:
-        self._store = store
+    def __init__(
+        self, store_problem: Callable[[], Awaitable[str | None]], lease_problem: Callable[[], str | None]
+    ) -> None:
+        self._store_problem = store_problem
         self._lease_problem = lease_problem
 
     async def problems(self) -> Sequence[str]:
-        return [problem for problem in (self._lease_problem(), await self._store.problem()) if problem]
+        return [problem for problem in (self._lease_problem(), await self._store_problem()) if problem]

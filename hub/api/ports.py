@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from hub.bus.log import Input, Log
+from typing_extensions import override
+
+from hub.bus.log import Input, Teller
 from hub.bus.pages import BadCursor, Page
 from hub.clock import Clock
 from hub.control.keys import Keys
 from hub.dispatch.outbox import Attempt, Delivery, Endpoints
 from hub.engine.rows import RunRow
 from hub.ingest.directory import Directory
+from hub.ingest.reading import Reading
 from hub.ingest.receive import Receiver
-from hub.ingest.watcher import Watcher
+from hub.ingest.samples import Sample, SampleSink
+from hub.ingest.watcher import SampleReceipt
 from hub.intents.intent import Intent, State
 
 __all__ = ["LOCAL_HOSTS", "BadCursor", "Page"]
@@ -45,6 +49,16 @@ class DeliveryReader(Protocol):
 
     async def attempts(self, endpoint: str, partition: int, n: int) -> list[Attempt]:
         """Return what was tried, in order."""
+
+
+class Watching(SampleSink, Protocol):
+    """Where equity samples go, and what was last seen of an account by this process."""
+
+    @override
+    async def samples(self, batch: Sequence[Sample]) -> SampleReceipt: ...
+
+    def last_seen(self, key: str) -> Reading | None:
+        """Return the last believable sample of an account ("server:login"), None where another process sees them."""
 
 
 class ActionReader(Protocol):
@@ -138,10 +152,10 @@ class ApiDeps:
     """
 
     clock: Clock
-    log: Log
+    log: Teller
     keys: Keys
     receiver: Receiver
-    watcher: Watcher
+    watcher: Watching
     directory: Directory
     endpoints: Endpoints
     events: EventReader

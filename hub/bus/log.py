@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
+from typing_extensions import override
+
 from hub.events.facts import Fact
 
 
@@ -74,7 +76,26 @@ class Appended(NamedTuple):
     mismatch: bool
 
 
-class Log(Protocol):
+class Teller(Protocol):
+    """What whoever brings facts needs: the log itself, or the way to the process that owns its partitions."""
+
+    def append(
+        self, facts: Sequence[Fact], *, marks: Sequence[Mark] = (), lane: Lane = Lane.LIVE
+    ) -> Awaitable[list[Appended]]:
+        """Return, one per fact and in order, once all of it is safe. Raises StoreUnavailable when it may not be.
+
+        Telling the same facts again is always harmless.
+        """
+
+    async def find(self, key: bytes) -> Input | None:
+        """Return the event stored under a dedupe key."""
+
+    async def marks(self, source: str) -> Mapping[str, bytes]:
+        """Return what a source remembers about itself."""
+
+
+class Log(Teller, Protocol):
+    @override
     def append(
         self,
         facts: Sequence[Fact],
@@ -97,11 +118,5 @@ class Log(Protocol):
     async def scan(self, after: int, limit: int) -> list[Input]:
         """Return up to `limit` rows of any partition with rank > after, in order of rank."""
 
-    async def find(self, key: bytes) -> Input | None:
-        """Return the event stored under a dedupe key."""
-
     def heads(self) -> Sequence[int]:
         """Return the last committed n of every partition."""
-
-    async def marks(self, source: str) -> Mapping[str, bytes]:
-        """Return what a source remembers about itself."""

@@ -9,7 +9,7 @@ import aiohttp
 import structlog
 from typing_extensions import override
 
-from hub.bus.log import Log
+from hub.bus.log import Teller
 from hub.clock import Clock
 from hub.errors import HubError
 from hub.ingest.books import Books
@@ -39,7 +39,7 @@ class Mt5RestConnector(Connector):
     def __init__(
         self,
         settings: Mt5RestSettings,
-        log: Log,
+        log: Teller,
         clock: Clock,
         *,
         sink: SampleSink | None = None,

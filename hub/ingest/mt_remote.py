@@ -8,7 +8,7 @@ from typing import final
 import aiohttp
 from typing_extensions import override
 
-from hub.bus.log import Log
+from hub.bus.log import Teller
 from hub.clock import Clock
 from hub.ingest.books import Books
 from hub.ingest.derive import Deriving
@@ -33,7 +33,7 @@ class MtRemoteConnector(Connector):
     def __init__(
         self,
         settings: MtRemoteSettings,
-        log: Log,
+        log: Teller,
         clock: Clock,
         *,
         sink: SampleSink | None = None,

@@ -9,7 +9,7 @@ from typing import Any, Literal, final
 import msgspec
 from pydantic import ValidationError
 
-from hub.bus.log import Appended, Lane, Log
+from hub.bus.log import Appended, Lane, Teller
 from hub.clock import Clock
 from hub.events.base import Data
 from hub.events.catalogue import BY_NAME, CUSTOM, EventType, event_type
@@ -113,7 +113,7 @@ class _Turn:
 
 @final
 class Receiver:
-    def __init__(self, log: Log, clock: Clock, *, symbols: SymbolClasses | None = None) -> None:
+    def __init__(self, log: Teller, clock: Clock, *, symbols: SymbolClasses | None = None) -> None:
         self._log = log
         self._clock = clock
         self._symbols = symbols or SymbolClasses()

@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from hub.bus.log import Appended, Log, Mark
+from hub.bus.log import Appended, Mark, Teller
 from hub.clock import Clock, from_us
 from hub.events.base import AccountRef, Currency
 from hub.events.catalogue import BY_NAME
@@ -44,7 +44,7 @@ class Reporter:
 
     def __init__(
         self,
-        log: Log,
+        log: Teller,
         clock: Clock,
         settings: SourceSettings,
         *,

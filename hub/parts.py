@@ -1,0 +1,180 @@
+"""What a hub of either shape is built of: small pieces that name settings, files and rooms at once."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+
+from hub.api.server import Serving, serve
+from hub.bus.log import Input, InputKind, Teller
+from hub.clock import Clock, from_us
+from hub.config import Settings
+from hub.control.keys import Keys, KeyStore, Scope
+from hub.dispatch.announce import Announcement
+from hub.dispatch.channels.email import EmailChannel
+from hub.dispatch.effects.backend import ManagerBackend
+from hub.dispatch.effects.machine import Timing
+from hub.dispatch.effects.worker import ActionWorker
+from hub.dispatch.outbox import Intents
+from hub.engine.load import load_text
+from hub.engine.program import Workflow
+from hub.errors import ConfigError, HubError
+from hub.events.catalogue import BY_NAME
+from hub.events.facts import make_fact
+from hub.events.operations import DeliveryMoved
+from hub.ingest.mt5rest import Mt5RestConnector
+from hub.ingest.mt_remote import MtRemoteConnector
+from hub.ingest.samples import SampleSink
+from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
+from hub.ingest.source import Connector
+from hub.ingest.symbols import SymbolClasses
+from hub.ingest.watcher import Watcher
+from hub.store.retention import Retention
+
+log = structlog.get_logger(__name__)
+
+# The type stands near the front of every stored event.
+_MONEY = re.compile(rb'"type":"(?:balance|credit|bonus)\.')
+_TIDY_EVERY = timedelta(hours=1)
+
+
+class Service(Protocol):
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Run until `stopping` is set and the work in hand is finished."""
+
+
+class Pruner(Protocol):
+    async def prune(self) -> int:
+        """Delete what is older than its retention; return how many rows went."""
+
+
+class Tidy:
+    """Deletes what outlived its retention, once an hour."""
+
+    def __init__(self, pruner: Pruner, clock: Clock) -> None:
+        self._pruner = pruner
+        self._clock = clock
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            tidying = group.create_task(self._tidy())
+            await stopping.wait()
+            tidying.cancel()
+
+    async def _tidy(self) -> None:
+        while True:
+            try:
+                deleted = await self._pruner.prune()
+                log.debug("store.pruned", rows=deleted)
+            except HubError as error:
+                log.warning("store.not_pruned", reason=str(error))
+            await self._clock.sleep(_TIDY_EVERY)
+
+
+async def listen(stack: AsyncExitStack, application: web.Application, settings: Settings) -> Serving:
+    where = settings.listen
+    try:
+        return await stack.enter_async_context(serve(application, host=where.host, port=where.port))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {where.host}:{where.port} ({error.strerror or error}): stop what listens there, or choose "
+            "another port with --port"
+        ) from error
+
+
+async def load_keys(store: KeyStore, clock: Clock) -> tuple[Keys, str | None]:
+    """Return the keys, and the first admin key if there were none: it is shown this once."""
+    keys = Keys(store, clock)
+    await keys.load()
+    if keys.all():
+        return keys, None
+    first, _ = await keys.create("admin", [Scope.ADMIN])
+    return keys, first
+
+
+def existing(paths: Sequence[Path]) -> list[Path]:
+    """Return the paths of workflows as a list; raises ConfigError for one that is not there."""
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise ConfigError(
+            f"no workflows at {', '.join(missing)}: name existing files or folders with --workflows"
+        )
+    return list(paths)
+
+
+def compile_stored(text: str, workflow_id: str) -> Workflow:
+    """Return the workflow of a stored version. Raises ConfigError when this hub cannot load it any more."""
+    report = load_text(text, f"{workflow_id} (stored)")
+    if report.workflow is None:
+        raise ConfigError("; ".join(str(problem) for problem in report.problems))
+    return report.workflow
+
+
+def announcer(teller: Teller, clock: Clock) -> Callable[[Announcement], Awaitable[None]]:
+    """Return what makes an event of something dispatch says about itself."""
+
+    async def announce(said: Announcement) -> None:
+        now = clock.now_us()
+        fact = make_fact(
+            BY_NAME[said.type],
+            said.type,
+            DeliveryMoved(endpoint=said.endpoint, delivery=said.delivery, reason=said.reason),
+            timestamp=from_us(now),
+            received_us=now,
+            source="hub",
+            dedupe_key=said.dedupe_key,
+        )
+        await teller.append([fact])
+
+    return announce
+
+
+def retention(settings: Settings) -> Retention:
+    """Return what is kept how long."""
+    keep = settings.keep
+    return Retention(keep.input, keep.hashed_keys, keep.attempts, keep.traces)
+
+
+def tell_of_money(watcher: Watcher, rows: Sequence[Input]) -> None:
+    """Tell the watcher whose money came or went."""
+    for row in rows:
+        if row.kind == InputKind.EVENT and row.key and _MONEY.search(row.body, 0, 80):
+            watcher.money_moved(row.key)
+
+
+def action_worker(
+    settings: Settings, intents: Intents, backends: Sequence[ManagerBackend], clock: Clock, random: Random
+) -> ActionWorker:
+    """Return the worker that carries intents out through these backends and the channels the settings name."""
+    return ActionWorker(
+        intents,
+        clock,
+        backends=backends,
+        notifiers=[EmailChannel(settings.mail, clock)] if settings.mail else [],
+        armed=settings.arm,
+        random=random,
+        timing=Timing(
+            money_quiesce=settings.actions.money_quiesce,
+            state_quiesce=settings.actions.state_quiesce,
+            between_looks=settings.actions.between_looks,
+        ),
+    )
+
+
+def connector(
+    source: MtRemoteSettings | Mt5RestSettings,
+    teller: Teller,
+    clock: Clock,
+    sink: SampleSink,
+    symbols: SymbolClasses,
+) -> Connector:
+    """Return the connector that follows a source."""
+    kind = MtRemoteConnector if isinstance(source, MtRemoteSettings) else Mt5RestConnector
+    return kind(source, teller, clock, sink=sink, classify=symbols.of)  # type: ignore[arg-type]  # each has its own settings
