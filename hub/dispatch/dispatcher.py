@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from random import Random
 from typing import final
@@ -13,7 +13,7 @@ from typing_extensions import override
 from hub.clock import Clock
 from hub.dispatch.announce import Announce, DeliveryExhausted, EndpointDisabled
 from hub.dispatch.delivery import delivery_id
-from hub.dispatch.endpoint_queue import CAPACITY, ROOM_BYTES, EndpointQueue, Room
+from hub.dispatch.endpoint_queue import CAPACITY, ROOM_BYTES, EndpointQueue, Key, Room
 from hub.dispatch.endpoint_url import parse_endpoint_url
 from hub.dispatch.fanout import HandOver, New
 from hub.dispatch.metrics import Counters
@@ -28,9 +28,16 @@ from hub.errors import ConfigError
 log = structlog.get_logger(__name__)
 
 
+def _everything(_endpoint: str) -> bool:
+    return True
+
+
 @final
 class Dispatcher(HandOver):
-    """Call `refresh` after endpoints were created, changed or deleted; `subscriptions` follows."""
+    """Call `refresh` after endpoints were created, changed, deleted, or became ours; `subscriptions` follows.
+
+    `owns` says which endpoints this process may send to.
+    """
 
     def __init__(
         self,
@@ -46,6 +53,7 @@ class Dispatcher(HandOver):
         capacity: int = CAPACITY,
         room_bytes: int = ROOM_BYTES,
         allow_loopback: bool = False,
+        owns: Callable[[str], bool] = _everything,
         linger: timedelta = LINGER,
         patience: timedelta = PATIENCE,
     ) -> None:
@@ -61,12 +69,14 @@ class Dispatcher(HandOver):
         self._capacity = capacity
         self._room = Room(room_bytes)
         self._allow_loopback = allow_loopback
+        self._owns = owns
         self._settler = Settler(
             deliveries, clock, self._before_final, self._on_disk, linger=linger, patience=patience
         )
         self._wanted: dict[str, Endpoint] = {}
         self._workers: dict[str, EndpointWorker] = {}
         self._serving: set[str] = set()
+        self._ended = asyncio.Event()
         self._counters: dict[str, Counters] = {}
         self._group: asyncio.TaskGroup | None = None
         self._stopping = False
@@ -91,9 +101,9 @@ class Dispatcher(HandOver):
         self._wanted = {
             endpoint.id: endpoint if endpoint.schedule else endpoint._replace(schedule=usual)
             for endpoint in found
-            if endpoint.state == ENABLED
+            if endpoint.state == ENABLED and self._owns(endpoint.id)
         }
-        self.subscriptions.replace(self._wanted.values())
+        self.subscriptions.replace(found)
         for endpoint_id, worker in self._workers.items():
             if self._wanted.get(endpoint_id) != worker.endpoint:
                 worker.stop()
@@ -117,6 +127,28 @@ class Dispatcher(HandOver):
         if worker is not None:
             worker.look_again()
 
+    def look_at_everything(self) -> None:
+        """Have every worker read the store again: word of what another process wrote may have been lost."""
+        for worker in self._workers.values():
+            worker.look_again()
+
+    def left_behind(self, endpoint_id: str, first: Key) -> None:
+        """Hear that another process wrote deliveries for an endpoint, none before this key."""
+        worker = self._workers.get(endpoint_id)
+        if worker is not None:
+            worker.left_behind(first)
+
+    async def let_go(self, endpoints: Collection[str]) -> None:
+        """Return when nothing is sent to these endpoints any more, and what came of it is written."""
+        for endpoint_id in endpoints:
+            self._wanted.pop(endpoint_id, None)
+            worker = self._workers.get(endpoint_id)
+            if worker is not None:
+                worker.stop()
+        while not self._serving.isdisjoint(endpoints):
+            self._ended.clear()
+            await self._ended.wait()
+
     def counters(self) -> Mapping[str, Counters]:
         return self._counters
 
@@ -134,6 +166,7 @@ class Dispatcher(HandOver):
         finally:
             self._workers.pop(endpoint_id, None)
             self._serving.discard(endpoint_id)
+            self._ended.set()
 
     def _worker(self, endpoint: Endpoint) -> EndpointWorker | None:
         try:
@@ -165,7 +198,7 @@ class Dispatcher(HandOver):
         worker = self._workers.get(delivery.endpoint)
         # A worker that came meanwhile may have read the store too early.
         if worker is not None and worker is not taker:
-            worker.left_behind(delivery)
+            worker.left_behind((delivery.due, delivery.partition, delivery.n))
 
     async def _before_final(self, settled: Settled) -> None:
         delivery, attempt, _ = settled

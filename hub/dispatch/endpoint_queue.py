@@ -70,9 +70,9 @@ class EndpointQueue:
         self._decline(key)
         return False
 
-    def left_behind(self, delivery: Delivery) -> None:
-        """Hear that a delivery is in the store and nobody took it: it is to be read from there."""
-        self._decline((delivery.due, delivery.partition, delivery.n))
+    def left_behind(self, first: Key) -> None:
+        """Hear that deliveries are in the store which nobody took, none before this key: they are to be read from there."""
+        self._decline(first)
 
     def postpone(self, delivery: Delivery, body: bytes, now_us: int) -> None:
         """Put a delivery that failed and was written back among those that wait."""

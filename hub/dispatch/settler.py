@@ -16,7 +16,7 @@ import structlog
 from hub.clock import MICROSECOND, Clock
 from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Settled
 from hub.dispatch.waiting import until
-from hub.errors import StoreUnavailable
+from hub.errors import LeaseLost, StoreUnavailable
 
 LINGER = timedelta(milliseconds=20)  # between two writes, unless somebody waits for one
 PATIENCE = timedelta(milliseconds=40)  # what a crash may send again beside the attempts in flight
@@ -203,9 +203,27 @@ class Settler:
             self._on_disk(delivery, taker)
 
     async def _write_results(self, results: Sequence[Result]) -> None:
-        if results:
-            settled = [result.settled for result in results]
-            await self._persist(results, lambda: self._deliveries.settle(settled))
+        if not results:
+            return
+        try:
+            await self._settle(results)
+        except LeaseLost:
+            await self._settle_what_is_ours(results)
+
+    async def _settle(self, results: Sequence[Result]) -> None:
+        settled = [result.settled for result in results]
+        await self._persist(results, lambda: self._deliveries.settle(settled))
+
+    async def _settle_what_is_ours(self, results: Sequence[Result]) -> None:
+        """Write the results of each endpoint by itself; whoever owns one of them now will have sent again, with the same id."""
+        by_endpoint: dict[str, list[Result]] = {}
+        for result in results:
+            by_endpoint.setdefault(result.settled.delivery.endpoint, []).append(result)
+        for endpoint, part in by_endpoint.items():
+            try:
+                await self._settle(part)
+            except LeaseLost:
+                log.warning("delivery.endpoint_of_another", endpoint=endpoint, results=len(part))
 
     async def _persist(self, results: Sequence[Result], write: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -90,9 +90,9 @@ class EndpointWorker(Settling):
             self._wake()
         return taken
 
-    def left_behind(self, delivery: Delivery) -> None:
-        """Hear that a delivery nobody took is written now."""
-        self._queue.left_behind(delivery)
+    def left_behind(self, first: Key) -> None:
+        """Hear that deliveries nobody took are written now, none before this key."""
+        self._queue.left_behind(first)
         self._called.set()
 
     def look_again(self) -> None:

@@ -1,7 +1,7 @@
 """The service that carries intents out: pulls what is due, routes it by verb, and writes every step down first."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from random import Random
 from typing import final
@@ -33,9 +33,16 @@ _EVERYTHING = 1_000_000
 log = structlog.get_logger(__name__)
 
 
+def _everything(_server: str) -> bool:
+    return True
+
+
 @final
 class ActionWorker:
-    """Call `wake` after intents were committed. One of these owns the intents, by lease."""
+    """Call `wake` after intents were committed. One of these owns a server's intents, by lease.
+
+    `owns` is asked on the last step before something is sent.
+    """
 
     def __init__(
         self,
@@ -48,6 +55,7 @@ class ActionWorker:
         random: Random,
         timing: Timing | None = None,
         in_flight: int = IN_FLIGHT,
+        owns: Callable[[str], bool] = _everything,
     ) -> None:
         self._intents = intents
         self._clock = clock
@@ -57,6 +65,7 @@ class ActionWorker:
         self._random = random
         self._timing = timing or Timing()
         self._most = in_flight
+        self._owns = owns
         self._lanes = Lanes()
         self._running: set[str] = set()
         self._held_back = 0
@@ -164,6 +173,10 @@ class ActionWorker:
         sending = machine.begin(intent, self._clock.now_us())
         if not await self._move(intent, Step(sending, None)):
             return  # somebody else has it now: nothing was sent
+        if not self._owns(backend.server):
+            # The lease ended on the way, perhaps because this process was stopped. Whoever has it now looks before sending.
+            log.warning("action.server_of_another", intent=intent.key, server=backend.server)
+            return
         step = machine.after_execute(
             sending, await self._execute(backend, sending), self._clock.now_us(), self._timing
         )

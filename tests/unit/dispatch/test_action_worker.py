@@ -96,8 +96,14 @@ class Shop:
         self.backend = Backend()
         self.backend.store = self.intents
         self.channel = channel or Channel()
+        self.elsewhere = set()
         self.worker = ActionWorker(
-            self.intents, self.clock, backends=[self.backend], notifiers=[self.channel], random=Random(1)
+            self.intents,
+            self.clock,
+            backends=[self.backend],
+            notifiers=[self.channel],
+            random=Random(1),
+            owns=lambda server: server not in self.elsewhere,
         )
 
     @asynccontextmanager
@@ -305,3 +311,19 @@ async def test_another_servers_account_is_not_touched_by_this_backend():
     async with Shop(an_intent("a", account="live-2:1001")).running() as shop:
         assert await shop.states() == {"a": State.REJECTED}
         assert shop.backend.log == []
+
+
+async def test_nothing_is_sent_to_a_server_whose_lease_ended_and_its_next_owner_looks_first():
+    shop = Shop(an_intent("a"))
+    shop.elsewhere.add("live-1")
+    async with shop.running():
+        assert shop.backend.log == []
+        assert await shop.states() == {"a": State.SENDING}
+
+    shop.elsewhere.clear()
+    async with shop.running():
+        await shop.pass_time(61)
+        await shop.pass_time(61)
+
+        assert shop.backend.log[:3] == [("look", "a"), ("look", "a"), ("execute", "a")]
+        assert await shop.states() == {"a": State.APPLIED}

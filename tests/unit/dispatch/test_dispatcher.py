@@ -7,15 +7,15 @@ import msgspec
 import pytest
 
 from hub.bus.log import Input, InputKind
-from hub.clock import ManualClock
+from hub.clock import ManualClock, to_us
 from hub.dispatch.announce import DeliveryExhausted, EndpointDisabled
 from hub.dispatch.delivery import Delivered, ErrorClass, Gone, Refused, Unreachable
 from hub.dispatch.dispatcher import Dispatcher
 from hub.dispatch.fanout import FanOut
 from hub.dispatch.memory import MemoryDeliveries, MemoryEndpoints
-from hub.dispatch.outbox import DeliveryState, Endpoint
+from hub.dispatch.outbox import Delivery, DeliveryState, Endpoint
 from hub.dispatch.signing import parse_secret, verify
-from hub.errors import StoreUnavailable
+from hub.errors import LeaseLost, StoreUnavailable
 from hub.events.records import wire
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -59,6 +59,7 @@ class Disk(MemoryDeliveries):
     def __init__(self):
         super().__init__()
         self.away = False
+        self.of_another = set()
         self.writes = []
 
     async def fan_out(self, positions, deliveries, attempted=()):
@@ -68,6 +69,8 @@ class Disk(MemoryDeliveries):
 
     async def settle(self, results):
         self._look()
+        if any(settled.delivery.endpoint in self.of_another for settled in results):
+            raise LeaseLost("somebody else owns the endpoint")
         await super().settle(results)
 
     def _look(self):
@@ -110,6 +113,7 @@ class House:
             self.endpoints._endpoints[endpoint.id] = endpoint
         self.receivers = Receivers(self.clock)
         self.announced = []
+        self.elsewhere = set()
         self.capacity, self.concurrency, self.patience = capacity, concurrency, patience
         self.restart()
 
@@ -126,6 +130,7 @@ class House:
             concurrency=self.concurrency,
             linger=NONE,
             patience=self.patience,
+            owns=lambda endpoint: endpoint not in self.elsewhere,
         )
         self.fanout = FanOut(None, self.dispatcher.subscriptions, self.dispatcher, self.clock)
 
@@ -638,3 +643,72 @@ async def test_a_log_read_faster_than_the_disk_writes_is_held_back():
             await house.clock.advance(timedelta(seconds=1))
             await house.settle()
             assert step.done()
+
+
+async def test_what_another_process_owns_is_left_to_it_until_it_is_ours():
+    house = House(an_endpoint(), an_endpoint("other"))
+    house.elsewhere.add("other")
+    async with house.running():
+        await house.tell(an_event(1))
+        assert house.receivers.requests("other") == []
+        assert house.states()["other", 1] is DeliveryState.WAITING
+
+        house.elsewhere.clear()
+        await house.dispatcher.refresh()
+        await house.settle()
+        assert len(house.receivers.requests("other")) == 1
+        assert len(house.receivers.requests()) == 1
+
+
+async def test_an_endpoint_is_let_go_when_its_attempts_are_over_and_written():
+    async with House(an_endpoint()).running() as house:
+        answer = hang(house.receivers, "evt_1")
+        await house.tell(an_event(1), an_event(2))
+        house.elsewhere.add("ep")
+        async with asyncio.TaskGroup() as group:
+            going = group.create_task(house.dispatcher.let_go(["ep"]))
+            await house.settle()
+            assert not going.done()
+            answer.set()
+            await house.settle()
+            assert going.done()
+        assert set(house.states().values()) == {DeliveryState.DELIVERED}
+
+        await house.tell(an_event(3))
+        assert len(house.receivers.requests()) == 2
+        assert house.states()["ep", 3] is DeliveryState.WAITING
+
+
+async def test_what_another_process_wrote_is_sent_when_word_of_it_comes():
+    async with House(an_endpoint()).running() as house:
+        item = an_event(1)
+        house.deliveries.inputs[0, 1] = item
+        now = to_us(house.clock.now())
+        row = Delivery("ep", 0, 1, "evt_1", DeliveryState.WAITING, 0, now, now)
+        await house.deliveries.fan_out({0: 1}, [row])
+        await house.settle()
+        assert house.receivers.requests() == []
+
+        house.dispatcher.left_behind("ep", (now, 0, 1))
+        house.dispatcher.left_behind("unknown", (now, 0, 1))
+        await house.settle()
+        assert len(house.receivers.requests()) == 1
+
+        await house.deliveries.fan_out({0: 2}, [row._replace(n=2, event_id="evt_2")])
+        house.deliveries.inputs[0, 2] = an_event(2)
+        house.dispatcher.look_at_everything()
+        await house.settle()
+        assert len(house.receivers.requests()) == 2
+
+
+async def test_results_of_an_endpoint_somebody_else_owns_now_hold_up_no_others():
+    async with House(an_endpoint(), an_endpoint("other")).running() as house:
+        answers = [hang(house.receivers, "evt_1"), hang(house.receivers, "evt_1")]
+        house.receivers.answers["other"] = house.receivers.answers["ep"]
+        await house.tell(an_event(1))
+        house.deliveries.of_another.add("ep")
+        for answer in answers:
+            answer.set()
+        await house.settle()
+
+        assert house.states() == {("ep", 1): DeliveryState.WAITING, ("other", 1): DeliveryState.DELIVERED}

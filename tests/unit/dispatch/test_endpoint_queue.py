@@ -72,7 +72,7 @@ class Covers(RuleBasedStateMachine):
         for delivery, taken in self.unwritten:
             self.store[delivery.n] = delivery
             if not taken:
-                self.queue.left_behind(delivery)
+                self.queue.left_behind((delivery.due, delivery.partition, delivery.n))
         self.unwritten.clear()
 
     @rule(by=st.sampled_from([1, 5_000_000, NEAR_US + 1]))
@@ -155,7 +155,7 @@ def test_what_was_declined_before_it_was_written_is_read_although_a_page_came_to
     queue.done(queue.take(10).delivery)
     queue.start_reading()  # what was declined is not on disk yet
     queue.finish_reading([], None, 10)
-    queue.left_behind(late)
+    queue.left_behind((late.due, late.partition, late.n))
 
     assert queue.wants_reading(10)
     assert queue.start_reading() < key(late)
