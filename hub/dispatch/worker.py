@@ -150,7 +150,7 @@ class EndpointWorker(Settling):
             try:
                 items.append(Item(row, wire(stored.body, stored.sequence)))
             except msgspec.DecodeError:
-                log.exception("delivery.event_unreadable", event=row.event_id)
+                log.exception("delivery.event_unreadable", delivery=row.event_id)
         self._queue.finish_reading(items, _following(rows, near), self._clock.now_us())
 
     def _wake(self) -> None:

@@ -712,3 +712,16 @@ async def test_results_of_an_endpoint_somebody_else_owns_now_hold_up_no_others()
         await house.settle()
 
         assert house.states() == {("ep", 1): DeliveryState.WAITING, ("other", 1): DeliveryState.DELIVERED}
+
+
+async def test_a_delivery_whose_event_nobody_can_read_holds_up_no_others():
+    async with House(an_endpoint()).running() as house:
+        now = to_us(house.clock.now())
+        broken, sound = an_event(1)._replace(body=b"{"), an_event(2)
+        house.deliveries.inputs.update({(0, 1): broken, (0, 2): sound})
+        rows = [Delivery("ep", 0, n, f"evt_{n}", DeliveryState.WAITING, 0, now, now) for n in (1, 2)]
+        await house.deliveries.fan_out({0: 2}, rows)
+        house.dispatcher.look_at_everything()
+        await house.settle()
+
+        assert [headers["webhook-id"] for headers, _ in house.receivers.requests()] == ["evt_2"]
