@@ -1,0 +1,18 @@
+"""The servers of a session: started when the first test asks for one, stopped when the last is over."""
+
+from collections.abc import Iterator
+
+import pytest
+from processes.services import Kafka, Postgres, kafka_for_session, postgres_for_session
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    with postgres_for_session() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[Kafka]:
+    with kafka_for_session() as server:
+        yield server
