@@ -1,5 +1,6 @@
 """Leases in memory: for one process, for tests, and for trying things out."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import final
 
@@ -27,10 +28,28 @@ class MemoryLeases(Leases):
         return lease
 
     @override
+    async def renew(self, leases: Sequence[Lease], duration: timedelta) -> list[Lease]:
+        until = self._clock.now_us() + duration // MICROSECOND
+        renewed = [
+            lease._replace(until=until)
+            for lease in leases
+            if self.stands(lease) and self._held[lease.name].until > 0
+        ]
+        self._held.update((lease.name, lease) for lease in renewed)
+        return renewed
+
+    @override
     async def release(self, lease: Lease) -> None:
         held = self._held.get(lease.name)
         if held is not None and (held.owner, held.epoch) == (lease.owner, lease.epoch):
             self._held[lease.name] = held._replace(until=0)  # the epoch stays: it may only grow
+
+    @override
+    async def held(self, prefix: str) -> list[Lease]:
+        now = self._clock.now_us()
+        return sorted(
+            lease for lease in self._held.values() if lease.name.startswith(prefix) and lease.until > now
+        )
 
     def stands(self, lease: Lease) -> bool:
         """Return whether a write under this lease would still be the owner's."""

@@ -170,7 +170,9 @@ class Stage:
 
     def _start(self, positions: list[int] | None = None) -> tuple[EngineLoop, MemoryInbox]:
         inbox = MemoryInbox(self.log, positions or [0] * 64)
-        loop = EngineLoop(self.store, inbox, self.clock, lambda _partitions: [LEASE], lambda _text, _id: self._workflow)
+        loop = EngineLoop(
+            self.store, inbox, self.clock, lambda _partitions: [LEASE], lambda _text, _id: self._workflow
+        )
         return loop, inbox
 
     async def _move(self, target: int) -> None:

@@ -1,5 +1,6 @@
 """Leases on SQLite."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import final
 
@@ -57,6 +58,23 @@ class SqliteLeases(Leases):
         return await self._writer.submit(work)
 
     @override
+    async def renew(self, leases: Sequence[Lease], duration: timedelta) -> list[Lease]:
+        until = self._clock.now_us() + duration // MICROSECOND
+
+        def work(connection: apsw.Connection) -> list[Lease]:
+            renewed: list[Lease] = []
+            for lease in leases:
+                connection.execute(
+                    "UPDATE lease SET until = ? WHERE name = ? AND owner = ? AND epoch = ? AND until > 0",
+                    (until, lease.name, lease.owner, lease.epoch),
+                )
+                if connection.changes():
+                    renewed.append(lease._replace(until=until))
+            return renewed
+
+        return await self._writer.submit(work)
+
+    @override
     async def release(self, lease: Lease) -> None:
         def work(connection: apsw.Connection) -> None:
             connection.execute(
@@ -65,6 +83,20 @@ class SqliteLeases(Leases):
             )
 
         await self._writer.submit(work)
+
+    @override
+    async def held(self, prefix: str) -> list[Lease]:
+        now = self._clock.now_us()
+
+        def work(connection: apsw.Connection) -> list[Lease]:
+            rows = connection.execute(
+                "SELECT name, owner, epoch, until FROM lease "
+                "WHERE substr(name, 1, length(?1)) = ?1 AND until > ?2 ORDER BY name",
+                (prefix, now),
+            )
+            return [Lease(*row) for row in rows]
+
+        return await self._writer.submit(work)
 
 
 def check_lease(connection: apsw.Connection, lease: Lease) -> None:
