@@ -22,6 +22,7 @@ class KafkaNode(Service):
     peers: tuple[tuple[int, int], ...]  # (port, controller's port) of every node, of this one too
     cluster: str
     jars: Path
+    advertised: int | None = None  # the port clients are sent to, where something stands before ours
     name = "Kafka"
     ending = " kafka.Kafka {folder}/server.properties"
 
@@ -70,7 +71,7 @@ class KafkaNode(Service):
             "controller.quorum.voters": voters,
             "controller.listener.names": "CONTROLLER",
             "listeners": f"CLIENT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller}",
-            "advertised.listeners": f"CLIENT://127.0.0.1:{self.port}",
+            "advertised.listeners": f"CLIENT://127.0.0.1:{self.advertised or self.port}",
             "inter.broker.listener.name": "CLIENT",
             "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": self.folder / "data",

@@ -61,8 +61,15 @@ def postgres(folder: Path, port: int = 0) -> Postgres:
     return at(keep(folder, chosen).postgres)
 
 
-def kafka(folder: Path, nodes: int = 1, jars: Path | None = None) -> Kafka:
-    """Return the Kafka of a folder, to be started. How many nodes it has is settled for good the first time."""
+def kafka(folder: Path, nodes: int = 1, jars: Path | None = None, *, advertised: int | None = None) -> Kafka:
+    """Return the Kafka of a folder, to be started. How many nodes it has is settled for good the first time.
+
+    `advertised` is the port one node alone sends its clients to.
+    """
+    if advertised is not None and nodes != 1:
+        raise Trouble(
+            f"{nodes} nodes cannot all be found at port {advertised}: advertise one node's, or none"
+        )
 
     def chosen(kept: Kept) -> Kept:
         if kept.kafka:
@@ -85,6 +92,7 @@ def kafka(folder: Path, nodes: int = 1, jars: Path | None = None) -> Kafka:
                 kept.kafka,
                 kept.cluster,
                 jars or jars_folder(),
+                advertised,
             )
             for node, (port, controller) in enumerate(kept.kafka, 1)
         )

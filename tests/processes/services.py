@@ -148,10 +148,20 @@ class Postgres(_Hurtable):
 
 
 class Kafka(_Hurtable):
-    """`folder`: a Kafka of its own, of one node or three; `address`: the bootstrap servers of one that runs already."""
+    """`folder`: a Kafka of its own, of one node or three; `address`: the bootstrap servers of one that runs already.
 
-    def __init__(self, folder: Path | None = None, *, nodes: int = 1, address: str | None = None) -> None:
-        self._kafka = kafka(folder, nodes) if folder else None
+    `advertised`: the port of what stands before the one node, where it sends its clients.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        nodes: int = 1,
+        address: str | None = None,
+        advertised: int | None = None,
+    ) -> None:
+        self._kafka = kafka(folder, nodes, advertised=advertised) if folder else None
         super().__init__(self._kafka.nodes if self._kafka else ())
         self.bootstrap = self._kafka.bootstrap if self._kafka else address or ""
 

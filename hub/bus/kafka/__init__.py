@@ -1,0 +1,1 @@
+"""Kafka as the way into the hub of many processes: a transport, never the guard of money."""
