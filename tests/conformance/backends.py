@@ -1,10 +1,12 @@
 """The backends the suites of this folder run over, each behind one small face that can be closed and opened again."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import asyncpg
 
 from hub.bus.lease import Lease, Leases
 from hub.bus.log import Input, InputKind, Log
@@ -14,30 +16,29 @@ from hub.dispatch.memory import MemoryDeliveries, MemoryEndpoints, MemoryIntents
 from hub.dispatch.outbox import Deliveries, Endpoints, Intents
 from hub.engine.memory import MemoryEngineStore, MemoryLog
 from hub.engine.rows import Batch, EngineStore
-from hub.errors import HubError
+from hub.errors import HubError, LeaseLost
 from hub.events.facts import Fact
 from hub.ids import PARTITIONS
 from hub.intents.intent import Intent
+from hub.store.postgres.store import PostgresStore, open_postgres
 from hub.store.sqlite.store import SqliteStore
 from hub.testing import MORNING, open_store
 
 HOUR = timedelta(hours=1)
 
 
-class SqliteBackend:
-    """The store on a real file; `reopen` is a restart of the process as far as the store can tell."""
+class StoreBackend:
+    """A whole store; `reopen` is a restart of the process as far as the store can tell."""
 
     durable = True
+    store: SqliteStore | PostgresStore
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
         self.clock = ManualClock(MORNING)
         self._stack = AsyncExitStack()
-        self.store: SqliteStore
 
-    async def open(self) -> "SqliteBackend":
-        self.store = await self._stack.enter_async_context(open_store(self.folder, self.clock))
-        return self
+    async def open(self) -> Self:
+        raise NotImplementedError
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -45,6 +46,9 @@ class SqliteBackend:
     async def reopen(self) -> None:
         await self.close()
         await self.open()
+
+    async def take_in(self) -> None:
+        """Take what was left for the owner, in a store where others leave things."""
 
     @property
     def log(self) -> Log:
@@ -94,6 +98,94 @@ class SqliteBackend:
     async def outcomes(self) -> list[tuple[str, bytes]]:
         rows = await self.log.scan(0, 10_000)
         return [(row.ref, row.body) for row in rows if row.kind == InputKind.OUTCOME]
+
+
+class SqliteBackend(StoreBackend):
+    """On a real file."""
+
+    store: SqliteStore
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    async def open(self) -> Self:
+        self.store = await self._stack.enter_async_context(open_store(self.folder, self.clock))
+        return self
+
+
+class AllUnderOneLease:
+    """Everything is owned, as long as one lease stands."""
+
+    def __init__(self) -> None:
+        self.lease: Lease | None = None
+
+    def fence(self, names: Collection[Any]) -> Sequence[Lease]:
+        if self.lease is None:
+            raise LeaseLost("nothing is owned yet: take the lease first")
+        return [self.lease] if names else []
+
+    def partitions(self) -> Sequence[int]:
+        return range(PARTITIONS)
+
+
+class PostgresBackend(StoreBackend):
+    """On a real server, as the one process that owns everything, or the one that took it over."""
+
+    store: PostgresStore
+
+    def __init__(self, dsn: str, clock: ManualClock | None = None, owner: str = "this process") -> None:
+        super().__init__()
+        self.dsn = dsn
+        self.owner = owner
+        self.clock = clock or self.clock
+        self.owned = AllUnderOneLease()
+
+    async def open(self) -> Self:
+        self.store = await self._stack.enter_async_context(
+            open_postgres(
+                self.dsn,
+                self.clock,
+                partitions=self.owned,
+                endpoints=self.owned,
+                servers=self.owned,
+                lease_clock=self.clock,
+                connections=4,
+            )
+        )
+        await self.lease()
+        await self.store.log.open()
+        await self.take_in()
+        return self
+
+    async def take_in(self) -> None:
+        while await self.store.log.take_arrivals(1_000):
+            pass
+
+    async def lease(self, owner: str | None = None, duration: timedelta = HOUR) -> Lease:
+        self.owned.lease = await super().lease(owner or self.owner, duration)
+        return self.owned.lease
+
+    async def outcomes(self) -> list[tuple[str, bytes]]:
+        await self.store.log.take_arrivals(10_000)  # as the owner of their partitions does
+        return await super().outcomes()
+
+    async def sql(self, statement: str) -> None:
+        await self.store.database.transact(lambda connection: connection.execute(statement))
+
+
+async def clear(dsn: str) -> None:
+    """Empty every table but for what the migrations wrote: rows are few, so deleting them is the quickest."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        tables = await connection.fetch(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') "
+            "AND NOT relispartition AND relname <> 'meta'"
+        )
+        await connection.execute("".join(f"DELETE FROM {row['relname']};" for row in tables))
+        await connection.execute("DELETE FROM meta WHERE name NOT IN ('schema', 'partitions')")
+    finally:
+        await connection.close()
 
 
 class MemoryHub:
@@ -194,7 +286,7 @@ class MemoryLeasing:
         pass
 
 
-Dispatch = SqliteBackend | MemoryDispatch
+Dispatch = StoreBackend | MemoryDispatch
 
 
 async def error_of(awaitable: Awaitable[Any]) -> HubError | None:

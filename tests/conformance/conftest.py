@@ -1,11 +1,22 @@
 """One fixture a protocol, each over every backend there is."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance.backends import MemoryDispatch, MemoryHub, MemoryLeasing, SqliteBackend
+from conformance.backends import (
+    MemoryDispatch,
+    MemoryHub,
+    MemoryLeasing,
+    PostgresBackend,
+    SqliteBackend,
+    StoreBackend,
+    clear,
+)
+from processes.services import Postgres, in_a_thread
+
+from hub.store.postgres.migrate import migrate
 
 
 async def _opened(backend: Any) -> AsyncIterator[Any]:
@@ -14,30 +25,66 @@ async def _opened(backend: Any) -> AsyncIterator[Any]:
     await backend.close()
 
 
+async def _chosen(request: pytest.FixtureRequest, folder: Path, memory: Callable[[], Any]) -> Any:
+    match request.param:
+        case "sqlite":
+            return SqliteBackend(folder / "data")
+        case "postgres":
+            dsn = request.getfixturevalue("migrated")
+            await clear(dsn)
+            return PostgresBackend(dsn)
+        case _:
+            return memory()
+
+
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteBackend]:
     async for backend in _opened(SqliteBackend(tmp_path / "data")):
         yield backend
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(scope="session")
+def migrated(postgres_server: Postgres) -> str:
+    """Return the DSN of a database with the hub's schema, one for all tests of the session."""
+    found: list[str] = []
+
+    async def make() -> None:
+        found.append(await postgres_server.create_database())
+        await migrate(found[0])
+
+    in_a_thread(make)
+    return found[0]
+
+
+@pytest.fixture
+async def postgres(migrated: str) -> AsyncIterator[PostgresBackend]:
+    await clear(migrated)
+    async for backend in _opened(PostgresBackend(migrated)):
+        yield backend
+
+
+@pytest.fixture(params=["sqlite", "memory", "postgres"])
 async def hub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
     """The log and the engine's store."""
-    choice = SqliteBackend(tmp_path / "data") if request.param == "sqlite" else MemoryHub()
-    async for backend in _opened(choice):
+    async for backend in _opened(await _chosen(request, tmp_path, MemoryHub)):
         yield backend
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "memory", "postgres"])
 async def dispatch(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
     """Deliveries, endpoints and intents."""
-    choice = SqliteBackend(tmp_path / "data") if request.param == "sqlite" else MemoryDispatch()
-    async for backend in _opened(choice):
+    async for backend in _opened(await _chosen(request, tmp_path, MemoryDispatch)):
         yield backend
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "postgres"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StoreBackend]:
+    """A whole store, for what no memory twin has: pages, keys and clients."""
+    async for backend in _opened(await _chosen(request, tmp_path, MemoryHub)):
+        yield backend
+
+
+@pytest.fixture(params=["sqlite", "memory", "postgres"])
 async def leasing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
-    choice = SqliteBackend(tmp_path / "data") if request.param == "sqlite" else MemoryLeasing()
-    async for backend in _opened(choice):
+    async for backend in _opened(await _chosen(request, tmp_path, MemoryLeasing)):
         yield backend

@@ -1,6 +1,5 @@
-"""The whole engine on the real store: it is stopped and started again on one folder, and nobody can tell."""
+"""The whole engine on the real store: it is stopped and started again, and nobody can tell."""
 
-from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import msgspec
@@ -9,11 +8,10 @@ from unit.engine.desk import a_workflow
 from unit.engine.test_loop import BONUS, compile_version
 
 from hub.bus.log import InputKind, NewInput
-from hub.clock import ManualClock
 from hub.engine.loop import EngineLoop
 from hub.intents.intent import State
 from hub.intents.outcome import Outcome, encode_outcome
-from hub.testing import MORNING, a_trade_closed, an_account, open_store
+from hub.testing import a_trade_closed, an_account
 
 ALERT = """
 when: [{crosses: {value: account.equity, below: 50}}]
@@ -22,19 +20,16 @@ steps: [{do: event.publish, with: {type: custom.x}}]
 
 
 class Process:
-    """One process after another over one folder."""
+    """One process after another over one store."""
 
-    def __init__(self, folder):
-        self.folder = folder
-        self.clock = ManualClock(MORNING)
-        self.stack = AsyncExitStack()
+    def __init__(self, backend):
+        self.backend = backend
+        self.clock = backend.clock
         self.levels = []
 
     async def start(self):
-        self.stack = AsyncExitStack()
-        self.store = await self.stack.enter_async_context(open_store(self.folder, self.clock))
-        lease = await self.store.leases.take("partitions", "this process", timedelta(days=1))
-        assert lease is not None
+        self.store = self.backend.store
+        lease = await self.backend.lease(duration=timedelta(days=1))
         self.inbox = self.store.follow(await self.store.engine.positions("engine"))
         self.loop = EngineLoop(
             self.store.engine,
@@ -46,10 +41,11 @@ class Process:
         )
 
     async def restart(self):
-        await self.stack.aclose()
+        await self.backend.reopen()
         await self.start()
 
     async def settle(self):
+        await self.backend.take_in()
         await self.store.engine.fire_timers(self.clock.now_us(), 1000)
         while self.inbox.backlog() or self.loop.waiting:
             await self.loop.step()
@@ -62,13 +58,12 @@ class Process:
 
 
 @pytest.fixture
-async def process(tmp_path):
-    process = Process(tmp_path)
+async def process(store):
+    process = Process(store)
     await process.start()
     await process.loop.activate([a_workflow(BONUS, id="bonus"), a_workflow(ALERT, id="alert")])
     await process.settle()
-    yield process
-    await process.stack.aclose()
+    return process
 
 
 async def test_a_process_that_follows_another_goes_on_where_it_stopped(process):

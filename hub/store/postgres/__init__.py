@@ -1,0 +1,1 @@
+"""Everything past one machine: several owners write, each fenced by the epochs of its leases."""

@@ -1,0 +1,87 @@
+"""Writing one batch of the engine: a few statements, however many rows it has."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hub.engine.rows import Batch
+from hub.store.postgres.append import columns
+from hub.store.postgres.database import Connection
+from hub.store.postgres.intents import write_intents
+
+TIMER = "partition, due, id, key, kind, body"
+LEVEL = "partition, level_id, key, field, side, threshold, rearm, generation, state"
+RUN = "partition, id, key, workflow, version, state, at, body"
+TRACE = "partition, n, id, workflow, key, at, outcome, body"
+_TYPES = {
+    "partition": "smallint", "kind": "smallint", "n": "bigint", "at": "bigint", "due": "bigint", "value": "bytea",
+    "body": "bytea", "generation": "bigint", "source_partition": "smallint", "source_n": "bigint", "ordinal": "integer",
+}  # fmt: skip
+
+
+def _unnest(names: str, **other: str) -> str:
+    """Return rows made of one array a column; columns are text unless they are known to be something else."""
+    types = {**_TYPES, **other}
+    arrays = [f"${i}::{types.get(name, 'text')}[]" for i, name in enumerate(names.split(", "), 1)]
+    return f"unnest({', '.join(arrays)}) AS told ({names})"
+
+
+def _insert(table: str, names: str, conflict: str, **other: str) -> str:
+    return f"INSERT INTO {table} ({names}) SELECT * FROM {_unnest(names, **other)} ON CONFLICT {conflict}"
+
+
+def _delete(table: str, names: str, **other: str) -> str:
+    same = " AND ".join(f"{table}.{name} = told.{name}" for name in names.split(", "))
+    return f"DELETE FROM {table} USING {_unnest(names, **other)} WHERE {same}"
+
+
+_STATES = _insert(
+    "state", "partition, key, kind, name, value", "(partition, key, kind, name) DO UPDATE SET value = excluded.value"
+)  # fmt: skip
+_SERIES = _insert(
+    "series", "partition, key, name, at, ref, value",
+    "(partition, key, name, at, ref) DO UPDATE SET value = excluded.value", value="text",
+)  # fmt: skip
+_LEVELS = _insert(
+    "level", LEVEL,
+    "(level_id) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in LEVEL.split(", ")),
+)  # fmt: skip
+_RUNS = _insert("run", RUN, "(id) DO UPDATE SET state = excluded.state, body = excluded.body")
+_TIMERS = _insert("timer", TIMER, "DO NOTHING", kind="text")
+_TRACES = _insert("trace", TRACE, "DO NOTHING")
+_MAIL = _insert("mailbox", "partition, source_partition, source_n, ordinal, key, body", "DO NOTHING")
+_NO_STATES = _delete("state", "partition, key, kind, name")
+_NO_SERIES = _delete("series", "partition, key, name, at, ref")
+_NO_LEVELS = _delete("level", "level_id")
+_NO_TIMERS = _delete("timer", "partition, due, id")
+
+
+async def write_batch(connection: Connection, batch: Batch) -> None:
+    """Write the batch's rows; of several with one name the last stands, since a statement touches a row once."""
+    states = _last(batch.states, lambda row: row[:4])
+    series = _last(batch.series, lambda row: row[:5])
+    levels = _last(batch.levels, lambda row: row.level_id)
+    await _do(connection, _STATES, [row for row in states if row.value is not None])
+    await _do(connection, _NO_STATES, [row[:4] for row in states if row.value is None])
+    await _do(connection, _SERIES, [row for row in series if row.value is not None])
+    await _do(connection, _NO_SERIES, [row[:5] for row in series if row.value is None])
+    await _do(connection, _LEVELS, [row for row in levels if row.state != "gone"])
+    await _do(connection, _NO_LEVELS, [(row.level_id,) for row in levels if row.state == "gone"])
+    # Cancelled first: a timer may be set anew in the batch that cancels it.
+    await _do(connection, _NO_TIMERS, batch.cancelled)
+    await _do(connection, _TIMERS, batch.timers)
+    await _do(connection, _RUNS, _last(batch.runs, lambda row: row.id))
+    await _do(connection, _TRACES, batch.traces)
+    await _do(connection, _MAIL, [
+        (mail.partition, mail.source_partition, mail.source_n, mail.ordinal, mail.key, mail.body) for mail in batch.mail
+    ])  # fmt: skip
+    await write_intents(connection, batch.intents)
+
+
+async def _do(connection: Connection, statement: str, rows: Sequence[Sequence[object]]) -> None:
+    if rows:
+        await connection.execute(statement, *columns(rows, len(rows[0])))
+
+
+def _last(rows: Sequence[Any], name: Callable[[Any], object]) -> list[Any]:
+    found: Mapping[object, Any] = {name(row): row for row in rows}
+    return list(found.values())

@@ -1,0 +1,100 @@
+"""Everything a hub keeps in PostgreSQL, opened and closed as one thing."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from hub.bus.follower import Follower
+from hub.bus.lease import Lease, Owned
+from hub.clock import Clock
+from hub.errors import StoreError
+from hub.store.postgres.browse import PostgresBrowser
+from hub.store.postgres.clients import PostgresClients
+from hub.store.postgres.database import Connection, Database, open_database
+from hub.store.postgres.endpoints import PostgresEndpoints
+from hub.store.postgres.engine import PostgresEngineStore
+from hub.store.postgres.intents import PostgresIntents
+from hub.store.postgres.keys import PostgresKeys
+from hub.store.postgres.lease import PostgresLeases
+from hub.store.postgres.log import PostgresLog
+from hub.store.postgres.outbox import PostgresDeliveries
+from hub.store.postgres.prune import PostgresPruner
+from hub.store.retention import Retention
+
+
+class OwnedNames(Protocol):
+    """The endpoints, or the servers, of this process."""
+
+    def fence(self, names: Collection[str]) -> Sequence[Lease]:
+        """Return the leases that prove these are ours; raises LeaseLost when one of them is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresStore:
+    database: Database
+    log: PostgresLog
+    engine: PostgresEngineStore
+    deliveries: PostgresDeliveries
+    endpoints: PostgresEndpoints
+    intents: PostgresIntents
+    leases: PostgresLeases
+    keys: PostgresKeys
+    clients: PostgresClients
+    browser: PostgresBrowser
+    pruner: PostgresPruner
+
+    def follow(self, positions: Sequence[int]) -> Follower:
+        """Return a consumer's place in the log that hears of every commit of this process."""
+        follower = Follower(self.log, positions)
+        self.log.listen(follower.offer)
+        return follower
+
+    async def problem(self) -> str | None:
+        """Return why nothing could be written now, by writing something."""
+        try:
+            await self.database.transact(_touch)
+        except StoreError as error:
+            return str(error)
+        return None
+
+
+async def _touch(connection: Connection) -> None:
+    await connection.execute(
+        "INSERT INTO meta VALUES ('writable', clock_timestamp()::text) "
+        "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    )
+
+
+@asynccontextmanager
+async def open_postgres(
+    dsn: str,
+    clock: Clock,
+    *,
+    partitions: Owned,
+    endpoints: OwnedNames,
+    servers: OwnedNames,
+    lease_clock: Clock | None = None,
+    retention: Retention | None = None,
+    connections: int = 8,
+) -> AsyncIterator[PostgresStore]:
+    """Open the store of a process that owns what it says; raises ConfigError when the database cannot be used.
+
+    Leases are by the server's clock unless `lease_clock` is given. The log's heads are known after `log.open()`.
+    """
+    async with open_database(dsn, connections=connections) as database:
+        log = PostgresLog(database, clock, partitions)
+        intents = PostgresIntents(database, servers.fence)
+        yield PostgresStore(
+            database=database,
+            log=log,
+            engine=PostgresEngineStore(database, log, partitions, clock, told_intents=intents.told),
+            deliveries=PostgresDeliveries(database, partitions.fence, endpoints.fence),
+            endpoints=PostgresEndpoints(database),
+            intents=intents,
+            leases=PostgresLeases(database, lease_clock),
+            keys=PostgresKeys(database),
+            clients=PostgresClients(database),
+            browser=PostgresBrowser(database),
+            pruner=PostgresPruner(database, clock, retention),
+        )
