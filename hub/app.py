@@ -17,7 +17,7 @@ from random import Random
 import structlog
 
 import hub.web
-from hub import garbage
+from hub import garbage, metrics
 from hub.api.app import make_api
 from hub.api.ports import LOCAL_HOSTS, ApiDeps
 from hub.api.server import Serving
@@ -42,9 +42,8 @@ from hub.ingest.receive import Receiver
 from hub.ingest.source import Connector
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
-from hub.metrics import HubCollector, metrics_text
+from hub.metrics import HubCollector
 from hub.parts import (
-    Service,
     Tidy,
     action_worker,
     announcer,
@@ -56,6 +55,7 @@ from hub.parts import (
     retention,
     tell_of_money,
 )
+from hub.stages import Service, Stages, run_until
 from hub.store.sqlite.store import SqliteStore, open_sqlite
 from hub.views import AccountView, Readiness, WorkflowView
 
@@ -63,7 +63,6 @@ log = structlog.get_logger(__name__)
 
 LEASE = "hub"
 LEASE_FOR = timedelta(seconds=15)
-GRACE = timedelta(seconds=20)
 # Between the beginnings of two commits while many append at once; one that comes alone waits for nothing.
 COMMIT_PACE = 0.006
 FULL = 5_000  # jobs waiting for the store at which posting has to pause
@@ -100,25 +99,12 @@ class Hub:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Run until told to stop: sources end first, then whoever works on what they brought, then what those need."""
-        async with asyncio.TaskGroup() as group:
-            stages = []
-            for services in self._stages:
-                stop = asyncio.Event()
-                stages.append((stop, [group.create_task(service.run(stop)) for service in services]))
-            garbage.settle()
-            await stopping.wait()
-            for stop, tasks in reversed(stages):
-                await self._stop(tasks, stop)
+        await Stages(self._stages, self._wake, begun=garbage.settle).run(stopping)
 
-    async def _stop(self, tasks: Sequence["asyncio.Task[None]"], stop: asyncio.Event) -> None:
-        stop.set()
+    def _wake(self) -> None:
         for inbox in self._inboxes:
             inbox.wake()
         self.actions.wake()
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=GRACE.total_seconds())
-            for task in late:
-                task.cancel()
 
 
 @asynccontextmanager
@@ -184,7 +170,14 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
 
         connectors = [connector(source, store.log, clock, watcher, symbols) for source in settings.sources]
 
-        collector = HubCollector(store, engine, inbox, dispatcher, actions)
+        collector = HubCollector(
+            (
+                lambda: metrics.embedded_log(store),
+                lambda: metrics.decisions(engine.counters, inbox.backlog()),
+                lambda: metrics.deliveries(dispatcher.counters()),
+                lambda: metrics.action_moves(actions.counts),
+            )
+        )
         directory = Directory(store.clients, clock)
         deps = ApiDeps(
             clock=clock,
@@ -202,7 +195,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             ),
             accounts=AccountView(store.engine, store.browser),
             readiness=Readiness(store.problem, lease.problem),
-            metrics=lambda: metrics_text(collector),
+            metrics=lambda: metrics.metrics_text(collector),
             docs=Path(hub.web.__path__[0]) / "docs",
             pressure=lambda: 1.0 if store.writer.waiting > FULL else 0.0,
             endpoints_changed=dispatcher.refresh,
@@ -257,10 +250,7 @@ class HeldLease:
         return None
 
     async def run(self, stopping: asyncio.Event) -> None:
-        async with asyncio.TaskGroup() as group:
-            keeping = group.create_task(self._keep())
-            await stopping.wait()
-            keeping.cancel()
+        await run_until(stopping, self._keep)
 
     async def _keep(self) -> None:
         while True:

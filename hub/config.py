@@ -8,19 +8,22 @@ import os
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
+from hub.bus.kafka.settings import KafkaSettings
 from hub.dispatch.channels.email import EmailSettings
 from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSettings
 from hub.durations import span
@@ -92,6 +95,34 @@ class Keep(Section):
         return value
 
 
+class Store(Section):
+    """`postgres` is the address of the store past one machine. It may hold a password: give it as HUB_STORE__POSTGRES."""
+
+    postgres: SecretStr | None = None
+    connections: Annotated[int, Field(ge=2, le=100)] = 8
+
+
+class Bus(Section):
+    """`kafka` is the inbox past one machine: where facts wait for the process that owns their partition."""
+
+    kafka: KafkaSettings | None = None
+
+
+class Leasing(Section):
+    """How long what a process owns stays with it when it is no longer heard of, and how long before that it stops by itself."""
+
+    duration: Duration = timedelta(seconds=10)
+    margin: Duration = timedelta(seconds=2)
+
+    @model_validator(mode="after")
+    def _leaves_time_to_work(self) -> Self:
+        if not timedelta(seconds=0.5) <= self.duration <= timedelta(minutes=10):
+            raise ValueError("a lease is held between 500ms and 10m: 10s suits most")
+        if not timedelta() < self.margin <= self.duration / 4:
+            raise ValueError("the margin must be more than nothing and at most a quarter of the duration")
+        return self
+
+
 DEFAULT_SYMBOLS = {
     "XAU*": "metals", "XAG*": "metals", "XPT*": "metals", "XPD*": "metals",
     "BTC*": "crypto", "ETH*": "crypto", "XRP*": "crypto", "LTC*": "crypto",
@@ -110,6 +141,9 @@ class Settings(BaseSettings):
 
     listen: Listen = Listen()
     data: Path = Path("data")
+    store: Store = Store()
+    bus: Bus = Bus()
+    leases: Leasing = Leasing()
     workflows: tuple[Path, ...] = (Path("workflows"),)
     base_currency: Currency = "USD"
     symbols: dict[Name, Name] = DEFAULT_SYMBOLS
@@ -120,6 +154,11 @@ class Settings(BaseSettings):
     delivering: Delivering = Delivering()
     keep: Keep = Keep()
     arm: bool = False
+
+    @property
+    def is_scaled(self) -> bool:
+        """Return whether this hub is several processes on Kafka and PostgreSQL."""
+        return self.store.postgres is not None
 
     @classmethod
     @override
@@ -146,6 +185,7 @@ def load(path: Path | None, flags: dict[str, Any] | None = None) -> Settings:
     except ValidationError as error:
         raise ConfigError("\n".join(_problem(document, problem) for problem in error.errors())) from error
     _refuse_exposure(settings)
+    _refuse_half_a_shape(settings)
     return settings
 
 
@@ -212,4 +252,14 @@ def _refuse_exposure(settings: Settings) -> None:
         raise ConfigError(
             f"listen.host {settings.listen.host} is reachable from other machines: put a TLS proxy in front of the hub and say "
             "listen.allow_remote: true, or listen on 127.0.0.1"
+        )
+
+
+def _refuse_half_a_shape(settings: Settings) -> None:
+    if (settings.store.postgres is None) != (settings.bus.kafka is None):
+        there, missing = (
+            ("store.postgres", "bus.kafka") if settings.store.postgres else ("bus.kafka", "store.postgres")
+        )
+        raise ConfigError(
+            f"{there} is set and {missing} is not: past one machine the hub needs both, on one machine neither"
         )

@@ -1,92 +1,78 @@
 """What `/metrics` shows, gathered when it is asked for from the plain numbers each room keeps."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from hub.dispatch.dispatcher import Dispatcher
-from hub.dispatch.effects.worker import ActionWorker
-from hub.dispatch.metrics import LATENCY_BOUNDS
-from hub.engine.loop import EngineLoop
-from hub.engine.rows import Inbox
+from hub.dispatch.metrics import LATENCY_BOUNDS, Counters
+from hub.engine.loop import EngineCounters
+from hub.intents.intent import State
 from hub.store.sqlite.store import SqliteStore
 
 
+@final
 class HubCollector(Collector):
-    def __init__(
-        self,
-        store: SqliteStore,
-        engine: EngineLoop,
-        inbox: Inbox,
-        dispatcher: Dispatcher,
-        actions: ActionWorker,
-    ) -> None:
-        self._store = store
-        self._engine = engine
-        self._inbox = inbox
-        self._dispatcher = dispatcher
-        self._actions = actions
+    """Shows what each part tells; a part is asked anew each time."""
+
+    def __init__(self, parts: Sequence[Callable[[], Iterable[Metric]]]) -> None:
+        self._parts = parts
 
     @override
     def collect(self) -> Iterator[Metric]:
-        yield from self._log()
-        yield from self._decisions()
-        yield from self._deliveries()
-        yield _labelled(
-            "hub_actions", "Moves of manager actions and notifications into a state, since start.", "state",
-            ((state.value, count) for state, count in self._actions.counts.items()),
-        )  # fmt: skip
+        for part in self._parts:
+            yield from part()
 
-    def _log(self) -> Iterator[Metric]:
-        writer = self._store.writer
-        yield CounterMetricFamily("hub_log_rows", "Rows in the log.", value=sum(self._store.log.heads()))
-        yield CounterMetricFamily(
-            "hub_store_commits", "Transactions on disk, since start.", value=writer.commits
-        )
-        yield CounterMetricFamily("hub_store_jobs", "Jobs in those transactions.", value=writer.jobs)
-        yield GaugeMetricFamily("hub_store_waiting", "Jobs waiting for a transaction.", value=writer.waiting)
-        yield GaugeMetricFamily(
-            "hub_wal_bytes", "Size of the write-ahead log.", value=self._store.wal_bytes()
-        )
 
-    def _decisions(self) -> Iterator[Metric]:
-        counters = self._engine.counters
-        yield GaugeMetricFamily(
-            "hub_engine_backlog", "Inputs nobody has decided yet.", value=self._inbox.backlog()
-        )
-        for name, about, value in (
-            ("decided", "Inputs decided, since start.", counters.decided),
-            ("batches", "Batches committed, since start.", counters.batches),
-            ("intents", "Intents asked for, since start.", counters.intents),
-            ("held_back", "Firings held back by a limit, since start.", counters.held_back),
-            ("failed", "Runs that failed, since start.", counters.failed),
-            ("quarantined", "Inputs set aside, since start.", counters.quarantined),
-        ):
-            yield CounterMetricFamily(f"hub_engine_{name}", about, value=value)
+def embedded_log(store: SqliteStore) -> Iterator[Metric]:
+    writer = store.writer
+    yield CounterMetricFamily("hub_log_rows", "Rows in the log.", value=sum(store.log.heads()))
+    yield CounterMetricFamily("hub_store_commits", "Transactions on disk, since start.", value=writer.commits)
+    yield CounterMetricFamily("hub_store_jobs", "Jobs in those transactions.", value=writer.jobs)
+    yield GaugeMetricFamily("hub_store_waiting", "Jobs waiting for a transaction.", value=writer.waiting)
+    yield GaugeMetricFamily("hub_wal_bytes", "Size of the write-ahead log.", value=store.wal_bytes())
 
-    def _deliveries(self) -> Iterator[Metric]:
-        known = self._dispatcher.counters()
-        for name, about in (
-            ("sent", "Attempts, since start."),
-            ("delivered", "Attempts answered with 2xx, since start."),
-            ("failed", "Attempts that failed, since start."),
-            ("exhausted", "Deliveries given up, since start."),
-        ):
-            rows = ((endpoint, getattr(counters, name)) for endpoint, counters in known.items())
-            yield _labelled(f"hub_deliveries_{name}", about, "endpoint", rows)
-        latency = HistogramMetricFamily(
-            "hub_delivery_seconds", "How long attempts took.", labels=["endpoint"]
-        )
-        for endpoint, counters in known.items():
-            total, buckets = 0, []
-            for bound, count in zip((*LATENCY_BOUNDS, None), counters.latencies, strict=True):
-                total += count
-                buckets.append(("+Inf" if bound is None else str(bound / 1e6), float(total)))
-            latency.add_metric([endpoint], buckets, counters.latency_us / 1e6)
-        yield latency
+
+def decisions(counters: EngineCounters, backlog: int) -> Iterator[Metric]:
+    yield GaugeMetricFamily("hub_engine_backlog", "Inputs nobody has decided yet.", value=backlog)
+    for name, about, value in (
+        ("decided", "Inputs decided, since start.", counters.decided),
+        ("batches", "Batches committed, since start.", counters.batches),
+        ("intents", "Intents asked for, since start.", counters.intents),
+        ("held_back", "Firings held back by a limit, since start.", counters.held_back),
+        ("failed", "Runs that failed, since start.", counters.failed),
+        ("quarantined", "Inputs set aside, since start.", counters.quarantined),
+    ):
+        yield CounterMetricFamily(f"hub_engine_{name}", about, value=value)
+
+
+def deliveries(known: Mapping[str, Counters]) -> Iterator[Metric]:
+    for name, about in (
+        ("sent", "Attempts, since start."),
+        ("delivered", "Attempts answered with 2xx, since start."),
+        ("failed", "Attempts that failed, since start."),
+        ("exhausted", "Deliveries given up, since start."),
+    ):
+        rows = ((endpoint, getattr(counters, name)) for endpoint, counters in known.items())
+        yield _labelled(f"hub_deliveries_{name}", about, "endpoint", rows)
+    latency = HistogramMetricFamily("hub_delivery_seconds", "How long attempts took.", labels=["endpoint"])
+    for endpoint, counters in known.items():
+        total, buckets = 0, []
+        for bound, count in zip((*LATENCY_BOUNDS, None), counters.latencies, strict=True):
+            total += count
+            buckets.append(("+Inf" if bound is None else str(bound / 1e6), float(total)))
+        latency.add_metric([endpoint], buckets, counters.latency_us / 1e6)
+    yield latency
+
+
+def action_moves(counts: Mapping[State, int]) -> Iterator[Metric]:
+    yield _labelled(
+        "hub_actions", "Moves of manager actions and notifications into a state, since start.", "state",
+        ((state.value, count) for state, count in counts.items()),
+    )  # fmt: skip
 
 
 def metrics_text(collector: Collector) -> bytes:

@@ -36,6 +36,7 @@ from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
 from hub.ingest.source import Connector
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
+from hub.stages import run_until
 from hub.store.retention import Retention
 
 log = structlog.get_logger(__name__)
@@ -43,11 +44,6 @@ log = structlog.get_logger(__name__)
 # The type stands near the front of every stored event.
 _MONEY = re.compile(rb'"type":"(?:balance|credit|bonus)\.')
 _TIDY_EVERY = timedelta(hours=1)
-
-
-class Service(Protocol):
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Run until `stopping` is set and the work in hand is finished."""
 
 
 class Pruner(Protocol):
@@ -63,10 +59,7 @@ class Tidy:
         self._clock = clock
 
     async def run(self, stopping: asyncio.Event) -> None:
-        async with asyncio.TaskGroup() as group:
-            tidying = group.create_task(self._tidy())
-            await stopping.wait()
-            tidying.cancel()
+        await run_until(stopping, self._tidy)
 
     async def _tidy(self) -> None:
         while True:
@@ -150,7 +143,13 @@ def tell_of_money(watcher: Watcher, rows: Sequence[Input]) -> None:
 
 
 def action_worker(
-    settings: Settings, intents: Intents, backends: Sequence[ManagerBackend], clock: Clock, random: Random
+    settings: Settings,
+    intents: Intents,
+    backends: Sequence[ManagerBackend],
+    clock: Clock,
+    random: Random,
+    *,
+    owns: Callable[[str], bool] = lambda _server: True,
 ) -> ActionWorker:
     """Return the worker that carries intents out through these backends and the channels the settings name."""
     return ActionWorker(
@@ -160,6 +159,7 @@ def action_worker(
         notifiers=[EmailChannel(settings.mail, clock)] if settings.mail else [],
         armed=settings.arm,
         random=random,
+        owns=owns,
         timing=Timing(
             money_quiesce=settings.actions.money_quiesce,
             state_quiesce=settings.actions.state_quiesce,

@@ -37,17 +37,20 @@ ROUTES: tuple[Route, ...] = (
     *docs.ROUTES,
 )
 
+# What a process shows that does not serve the API.
+MONITORING: tuple[Route, ...] = health.ROUTES
 
-def make_api(deps: ApiDeps) -> web.Application:
-    """Return the application; serve it with `hub.api.server.serve`, which also bounds slow clients."""
+
+def make_api(deps: ApiDeps, routes: tuple[Route, ...] = ROUTES) -> web.Application:
+    """Return the application with all routes, or some; serve it with `hub.api.server.serve`, which bounds slow clients."""
     gate, ids = Gate(deps.keys, deps.hosts), RequestIds()
     app = web.Application(
-        middlewares=[make_guard(ROUTES, gate, ids)],
+        middlewares=[make_guard(routes, gate, ids)],
         client_max_size=MAX_BYTES + 1,  # aiohttp refuses a body as large as its limit
     )
     app[DEPS] = deps
-    app[SHORT_WAY] = ShortWay(deps, gate, ids)
-    docs.prepare(app, ROUTES)
-    for route in ROUTES:
+    app[SHORT_WAY] = ShortWay(deps, gate, ids, is_open=all(route in routes for route in events.ROUTES))
+    docs.prepare(app, routes)
+    for route in routes:
         app.router.add_route(route.method, route.path, route.handler)
     return app

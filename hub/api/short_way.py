@@ -36,7 +36,10 @@ _log = structlog.get_logger(__name__)
 
 @final
 class ShortWay:
-    def __init__(self, deps: ApiDeps, gate: Gate, ids: RequestIds) -> None:
+    """`is_open` where the application takes events at all."""
+
+    def __init__(self, deps: ApiDeps, gate: Gate, ids: RequestIds, *, is_open: bool = True) -> None:
+        self._is_open = is_open
         self._receiver = deps.receiver
         self._pressure = deps.pressure
         self._gate = gate
@@ -48,7 +51,8 @@ class ShortWay:
         headers = message.headers
         length = headers.get(hdrs.CONTENT_LENGTH, "")
         if (
-            message.path != _PATH
+            not self._is_open
+            or message.path != _PATH
             or message.method != hdrs.METH_POST
             or message.version != HttpVersion11
             or message.should_close

@@ -1,0 +1,174 @@
+"""The dispatcher's role: it sends to the endpoints and the servers a process owns, each from one place."""
+
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from random import Random
+from typing import final
+
+import structlog
+from prometheus_client.core import Metric
+
+from hub.bus.lease import Lease
+from hub.bus.log import Teller
+from hub.bus.ownership import Ownership
+from hub.clock import Clock
+from hub.config import Settings
+from hub.dispatch.channels.manager_mt_remote import MtRemoteBackend
+from hub.dispatch.channels.mt_remote_client import MtRemoteClient
+from hub.dispatch.dispatcher import Dispatcher
+from hub.dispatch.effects.worker import ActionWorker
+from hub.dispatch.safe_http import Transport
+from hub.dispatch.subscriptions import ENABLED
+from hub.metrics import action_moves, deliveries
+from hub.parts import action_worker, announcer
+from hub.scaled.ears import Ears
+from hub.scaled.looking import EVERY, Looking
+from hub.scaled.owned import only_looking
+from hub.scaled.process import Process
+from hub.stages import Every, Service, Stages
+from hub.store.postgres.database import Database
+from hub.store.postgres.endpoints import PostgresEndpoints
+from hub.store.postgres.intents import PostgresIntents
+from hub.store.postgres.notices import ENDPOINTS, INTENTS, WAITING, read_waiting
+from hub.store.postgres.outbox import PostgresDeliveries
+
+NO_SERVER = (
+    ""  # stands for intents that concern no account: mail that is addressed to somebody, events to publish
+)
+
+log = structlog.get_logger(__name__)
+
+
+@final
+class KnownEndpoints:
+    """Which endpoints there are to own; the dispatcher follows when they, or their owner, change."""
+
+    def __init__(self, endpoints: PostgresEndpoints, dispatcher: Dispatcher) -> None:
+        self._endpoints = endpoints
+        self._dispatcher = dispatcher
+        self._names: frozenset[str] = frozenset()
+
+    def names(self) -> Collection[str]:
+        return self._names
+
+    async def gained(self, _names: Collection[str]) -> None:
+        await self._dispatcher.refresh()
+
+    async def load(self) -> None:
+        found = await self._endpoints.all()
+        self._names = frozenset(endpoint.id for endpoint in found if endpoint.state == ENABLED)
+
+    async def look(self) -> None:
+        await self.load()
+        await self._dispatcher.refresh()
+        self._dispatcher.look_at_everything()  # word of deliveries may have been lost
+
+
+@dataclass(slots=True)
+class ActionRole:
+    """Begins shifts on servers: one process holds a server's manager session, and nobody else sends to it."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    random: Random
+    ears: Ears
+    everything: PostgresIntents
+    ownership: Ownership | None = None
+    worker: ActionWorker | None = None
+    asked_for: frozenset[str] = frozenset()
+
+    def names(self) -> Collection[str]:
+        """Return the servers there are: intents for one nobody configured have to be rejected by somebody, too."""
+        return (
+            frozenset({NO_SERVER, *(manager.server for manager in self.settings.managers)}) | self.asked_for
+        )
+
+    async def look(self) -> None:
+        self.asked_for = frozenset(await self.everything.servers())
+
+    @asynccontextmanager
+    async def begin(self, names: frozenset[str]) -> AsyncIterator[Service]:
+        assert self.ownership is not None
+        managers = [manager for manager in self.settings.managers if manager.server in names]
+        sessions = [MtRemoteClient(manager, self.clock) for manager in managers]
+        backends = [
+            MtRemoteBackend(manager, session) for manager, session in zip(managers, sessions, strict=True)
+        ]
+        intents = PostgresIntents(self.database, self.ownership.fence, owned=lambda: names)
+        worker = action_worker(
+            self.settings, intents, backends, self.clock, self.random, owns=self.ownership.holds
+        )
+
+        def heard(payload: str) -> None:
+            intents.heard(payload)
+            worker.wake()
+
+        def gap() -> None:
+            intents.look_again()
+            worker.wake()
+
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self.ears.listening(INTENTS, heard, gap))
+            self.worker = worker
+            yield Stages((sessions, (worker, Every(EVERY, gap, self.clock))), worker.wake)
+
+    def metrics(self) -> Iterator[Metric]:
+        if self.worker is not None:
+            yield from action_moves(self.worker.counts)
+
+
+async def add(process: Process, transport: Transport, teller: Teller) -> None:
+    """Let the process own endpoints and servers."""
+    database, settings = process.database, process.settings
+    endpoints = PostgresEndpoints(database)
+
+    def owned(names: Collection[str]) -> Sequence[Lease]:
+        return ownership.fence(names)
+
+    def owns(endpoint: str) -> bool:
+        return ownership.holds(endpoint)
+
+    dispatcher = Dispatcher(
+        endpoints,
+        PostgresDeliveries(database, only_looking, owned),
+        transport,
+        process.clock,
+        announcer(teller, process.clock),
+        random=process.random,
+        concurrency=settings.delivering.concurrency,
+        schedule=settings.delivering.schedule,
+        allow_loopback=settings.delivering.allow_loopback_endpoints,
+        owns=owns,
+    )
+    known = KnownEndpoints(endpoints, dispatcher)
+    await known.load()
+    ownership = process.own("endpoint", known.names, known.gained, dispatcher.let_go)
+    looking = Looking("endpoints", known.look, process.clock)
+
+    def heard(payload: str) -> None:
+        news = read_waiting(payload)
+        if not news:
+            dispatcher.look_at_everything()
+        for endpoint, first in news.items():
+            dispatcher.left_behind(endpoint, first)
+
+    process.ears.listen(WAITING, heard, dispatcher.look_at_everything)
+    process.ears.listen(ENDPOINTS, lambda _endpoint: looking.now(), looking.now)
+    process.working += [dispatcher, looking]
+    process.metrics.append(lambda: deliveries(dispatcher.counters()))
+
+    actions = ActionRole(
+        settings,
+        database,
+        process.clock,
+        process.random,
+        process.ears,
+        PostgresIntents(database, only_looking),
+    )
+    asked = Looking("intents", actions.look, process.clock)
+    process.ears.listen(INTENTS, lambda _servers: asked.now(), asked.now)
+    process.working.append(asked)
+    actions.ownership = process.work_in_shifts("server", actions.names, actions.begin)
+    process.metrics.append(actions.metrics)

@@ -1,0 +1,144 @@
+"""The engine's role: for the partitions a process owns it takes facts in, decides them, and says who is owed what."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from hub.bus.follower import Follower
+from hub.bus.kafka.inbox import KafkaInbox
+from hub.bus.kafka.samples import SampleInbox
+from hub.bus.kafka.settings import KafkaSettings
+from hub.bus.ownership import Ownership
+from hub.clock import Clock
+from hub.dispatch.fanout import FanOut
+from hub.dispatch.subscriptions import Subscriptions
+from hub.engine.load import LoadedSet
+from hub.engine.loop import EngineCounters, EngineLoop
+from hub.ids import PARTITIONS
+from hub.ingest.samples import Sample
+from hub.ingest.watcher import Watcher
+from hub.metrics import decisions
+from hub.parts import Tidy, compile_stored, retention, tell_of_money
+from hub.scaled.admission import Admission, Sampling, consumer, take_all_arrivals
+from hub.scaled.bell import Bell
+from hub.scaled.ears import Ears
+from hub.scaled.hand_over import StoreHandOver
+from hub.scaled.looking import Looking
+from hub.scaled.owned import ShiftPartitions, only_looking
+from hub.scaled.process import Process
+from hub.stages import Service, Stages
+from hub.store.postgres.database import Database
+from hub.store.postgres.endpoints import PostgresEndpoints
+from hub.store.postgres.engine import PostgresEngineStore
+from hub.store.postgres.log import PostgresLog
+from hub.store.postgres.notices import ARRIVALS, ENDPOINTS
+from hub.store.postgres.outbox import PostgresDeliveries
+from hub.store.postgres.prune import PostgresPruner
+
+ARRIVALS_EVERY = timedelta(seconds=1)  # what came of an action is among them
+NAMES = frozenset(str(partition) for partition in range(PARTITIONS))
+
+
+@dataclass(slots=True)
+class EngineRole:
+    """Begins shifts; `counters`, `backlog` and `kafka_inbox` are those of the present one."""
+
+    database: Database
+    kafka: KafkaSettings
+    clock: Clock
+    workflows: LoadedSet
+    ears: Ears
+    ownership: Ownership | None = None
+    counters: EngineCounters | None = None
+    backlog: Callable[[], int] = lambda: 0
+    kafka_inbox: KafkaInbox | None = None
+
+    @asynccontextmanager
+    async def begin(self, names: frozenset[str]) -> AsyncIterator[Service]:
+        """Build everything that works on these partitions, from what the store says of them."""
+        assert self.ownership is not None
+        owned = ShiftPartitions(self.ownership, names)
+        database, clock = self.database, self.clock
+        bell = Bell(database)
+        log = PostgresLog(database, clock, owned)
+        store = PostgresEngineStore(database, log, owned, clock, told_intents=bell.ring)
+        await log.open()
+        async with AsyncExitStack() as stack:
+            inbox = Follower(log, await store.positions("engine"))
+            log.listen(inbox.offer)
+            log.let_bulk_wait_for(inbox.backlog)
+            watcher = Watcher(log, clock)
+            engine = EngineLoop(
+                store,
+                inbox,
+                clock,
+                owned.fence,
+                compile_stored,
+                on_levels=watcher.changed,
+            )
+            log.listen(lambda rows: tell_of_money(watcher, rows))
+            if (
+                0 in owned.partitions()
+            ):  # one process says which workflows are live: whoever has the first partition
+                await engine.activate(self.workflows.workflows)
+            watcher.load(await store.levels())
+
+            deliveries = PostgresDeliveries(database, owned.fence, only_looking)
+            webhooks = Follower(log, await deliveries.fanned_out())
+            log.listen(webhooks.offer)
+            subscriptions, endpoints = Subscriptions(), PostgresEndpoints(database)
+
+            async def subscribe() -> None:
+                subscriptions.replace(await endpoints.all())
+
+            await subscribe()
+            fan_out = FanOut(webhooks, subscriptions, StoreHandOver(deliveries, clock), clock)
+
+            arrivals = Looking("arrivals", lambda: take_all_arrivals(log), clock, every=ARRIVALS_EVERY)
+            subscribing = Looking("endpoints", subscribe, clock)
+            stack.enter_context(self.ears.listening(ARRIVALS, lambda _: arrivals.now(), arrivals.now))
+            stack.enter_context(self.ears.listening(ENDPOINTS, lambda _: subscribing.now(), subscribing.now))
+            kafka = KafkaInbox(self.kafka, clock)
+            topics = (self.kafka.live, self.kafka.bulk)
+            reached = {topic: await store.positions(consumer(topic)) for topic in topics}
+            kafka.assign({p: {topic: reached[topic][p] for topic in topics} for p in owned.partitions()})
+            sampled = SampleInbox(self.kafka, clock, Sample)
+            sampled.assign(owned.partitions())
+
+            def wake() -> None:
+                for waiting in (inbox, webhooks, kafka, sampled):
+                    waiting.wake()
+
+            self.counters, self.backlog, self.kafka_inbox = engine.counters, inbox.backlog, kafka
+            yield Stages(
+                (
+                    (bell, subscribing),
+                    (engine, fan_out),
+                    (watcher, kafka, sampled),
+                    (Admission(kafka, log, inbox, clock), arrivals, Sampling(sampled, watcher)),
+                ),
+                wake,
+            )
+
+    def metrics(self) -> Iterator[Metric]:
+        if self.counters is not None:
+            yield from decisions(self.counters, self.backlog())
+        if self.kafka_inbox is not None:
+            for lane, waiting in self.kafka_inbox.lag().items():
+                yield GaugeMetricFamily(
+                    f"hub_kafka_{lane.name.lower()}_lag",
+                    "Records that wait in this process's partitions.",
+                    value=waiting,
+                )
+
+
+def add(process: Process, workflows: LoadedSet) -> None:
+    """Let the process own partitions."""
+    role = EngineRole(process.database, process.kafka, process.clock, workflows, process.ears)
+    role.ownership = process.work_in_shifts("partition", lambda: NAMES, role.begin)
+    pruner = PostgresPruner(process.database, process.clock, retention(process.settings))
+    process.working.append(Tidy(pruner, process.clock))
+    process.metrics.append(role.metrics)

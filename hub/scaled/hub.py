@@ -1,0 +1,162 @@
+"""Builds one process of a hub past one machine: its roles, what they own, and the API or what monitors need of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import hub.web
+from hub import garbage, metrics
+from hub.api.app import MONITORING, ROUTES, make_api
+from hub.api.ports import LOCAL_HOSTS, ApiDeps
+from hub.api.server import Serving
+from hub.bus.kafka.producer import KafkaLog
+from hub.bus.kafka.samples import KafkaSamples
+from hub.clock import Clock
+from hub.config import Settings
+from hub.dispatch.safe_http import AiohttpTransport
+from hub.engine.load import LoadedSet, load_folder
+from hub.engine.programs import Programs
+from hub.ingest.directory import Directory
+from hub.ingest.receive import Receiver
+from hub.ingest.samples import Sample
+from hub.ingest.symbols import SymbolClasses
+from hub.metrics import HubCollector
+from hub.parts import compile_stored, existing, listen, load_keys
+from hub.scaled import dispatch, engine, ingest
+from hub.scaled.looking import EVERY, Looking
+from hub.scaled.owned import Nothing, only_looking
+from hub.scaled.process import Process
+from hub.scaled.telling import FarLog, FarWatcher
+from hub.stages import Every, Stages
+from hub.store.postgres.browse import PostgresBrowser
+from hub.store.postgres.clients import PostgresClients
+from hub.store.postgres.database import open_database
+from hub.store.postgres.endpoints import PostgresEndpoints
+from hub.store.postgres.engine import PostgresEngineStore
+from hub.store.postgres.keys import PostgresKeys
+from hub.store.postgres.lease import PostgresLeases
+from hub.store.postgres.listen import Listener
+from hub.store.postgres.log import PostgresLog
+from hub.store.postgres.marks import PostgresMarks, SourceFence
+from hub.store.postgres.notices import KEYS
+from hub.views import AccountView, Readiness, WorkflowView
+
+FULL = 16 * 1024 * 1024  # bytes Kafka has not acknowledged at which posting has to pause
+
+
+class Role(StrEnum):
+    INGEST = "ingest"
+    ENGINE = "engine"
+    DISPATCH = "dispatch"
+    API = "api"
+
+
+@dataclass(slots=True)
+class ScaledHub:
+    """One process that is built and not yet running."""
+
+    settings: Settings
+    roles: frozenset[Role]
+    member: str
+    workflows: LoadedSet
+    serving: Serving
+    first_key: str | None
+    _stages: Stages
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.settings.listen.host}:{self.serving.port}"
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        await self._stages.run(stopping)
+
+
+@asynccontextmanager
+async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock) -> AsyncIterator[ScaledHub]:
+    """Open what the roles need, build them, listen. Raises ConfigError with what to do when that cannot work."""
+    assert settings.store.postgres is not None
+    assert settings.bus.kafka is not None
+    dsn, kafka = settings.store.postgres.get_secret_value(), settings.bus.kafka
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(dsn, connections=settings.store.connections))
+        # Connections of their own: a renewal that waits for one behind other work costs leases.
+        renewing = await stack.enter_async_context(open_database(dsn, connections=2))
+        process = Process(settings, database, PostgresLeases(renewing), kafka, clock)
+        loaded = load_folder(existing(settings.workflows))
+        keys, first_key = await load_keys(PostgresKeys(database), clock)
+        looking = PostgresLog(database, clock, Nothing())
+        told: list[KafkaLog] = []
+
+        def tell(fence: SourceFence) -> FarLog:
+            told.append(KafkaLog(kafka, PostgresMarks(database, fence)))
+            stack.push_async_callback(told[-1].close)
+            return FarLog(told[-1], looking)
+
+        samples: KafkaSamples[Sample] = KafkaSamples(kafka)
+        stack.push_async_callback(samples.close)
+        far_log, far_watcher = tell(only_looking), FarWatcher(samples)
+        symbols = SymbolClasses(settings.symbols)
+
+        if Role.ENGINE in roles:
+            engine.add(process, loaded)
+        if Role.DISPATCH in roles:
+            transport = await stack.enter_async_context(
+                AiohttpTransport(
+                    clock,
+                    deadline=settings.delivering.timeout,
+                    allow_loopback=settings.delivering.allow_loopback_endpoints,
+                )
+            )
+            await dispatch.add(process, transport, far_log)
+        if Role.INGEST in roles:
+            ingest.add(process, tell, far_watcher, symbols)
+
+        engine_store = PostgresEngineStore(database, looking, Nothing(), clock)
+        programs = Programs(engine_store, compile_stored)
+        browser = PostgresBrowser(database)
+        collector = HubCollector(process.metrics)
+        deps = ApiDeps(
+            clock=clock,
+            log=far_log,
+            keys=keys,
+            receiver=Receiver(far_log, clock, symbols=symbols),
+            watcher=far_watcher,
+            directory=Directory(PostgresClients(database), clock),
+            endpoints=PostgresEndpoints(database),
+            events=browser,
+            deliveries=browser,
+            actions=browser,
+            workflows=WorkflowView(engine_store, browser, far_log, programs, far_watcher, loaded, clock),
+            accounts=AccountView(engine_store, browser),
+            readiness=Readiness(process.store_problem, process.problem),
+            metrics=lambda: metrics.metrics_text(collector),
+            docs=Path(hub.web.__path__[0]) / "docs",
+            pressure=lambda: 1.0 if told[0].waiting > FULL else 0.0,
+            allow_loopback_endpoints=settings.delivering.allow_loopback_endpoints,
+            hosts=None if settings.listen.allow_remote else LOCAL_HOSTS,
+        )
+        serving = await listen(stack, make_api(deps, ROUTES if Role.API in roles else MONITORING), settings)
+
+        listener = Listener(dsn, clock, on_notice=process.ears.notice, on_gap=process.ears.gap)
+        known_keys = Looking("keys", keys.load, clock)
+        process.ears.listen(KEYS, lambda _key: known_keys.now(), known_keys.now)
+        yield ScaledHub(
+            settings=settings,
+            roles=frozenset(roles),
+            member=process.member,
+            workflows=loaded,
+            serving=serving,
+            first_key=first_key,
+            _stages=Stages(
+                (
+                    (listener, keys, known_keys, Every(EVERY, programs.forget, clock)),
+                    process.working,
+                    process.owning,
+                ),
+                lambda: None,
+                begun=garbage.settle,
+            ),
+        )

@@ -1,0 +1,55 @@
+"""What a process without partitions has in the place of the log and the watcher: the ways to those that own them."""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import final
+
+from typing_extensions import override
+
+from hub.api.ports import Watching
+from hub.bus.kafka.producer import KafkaLog
+from hub.bus.kafka.samples import KafkaSamples
+from hub.bus.log import Appended, Input, Lane, Mark, Teller
+from hub.events.facts import Fact
+from hub.ingest.reading import Reading
+from hub.ingest.samples import Sample
+from hub.ingest.watcher import SampleReceipt
+from hub.store.postgres.log import PostgresLog
+
+
+@final
+class FarLog(Teller):
+    """Tells through Kafka, finds in the database: a fact is found there once its owner has stored it."""
+
+    def __init__(self, kafka: KafkaLog, log: PostgresLog) -> None:
+        self._kafka = kafka
+        self._log = log
+
+    @override
+    def append(
+        self, facts: Sequence[Fact], *, marks: Sequence[Mark] = (), lane: Lane = Lane.LIVE
+    ) -> Awaitable[list[Appended]]:
+        return self._kafka.append(facts, marks=marks, lane=lane)
+
+    @override
+    async def find(self, key: bytes) -> Input | None:
+        return await self._log.find(key)
+
+    @override
+    async def marks(self, source: str) -> Mapping[str, bytes]:
+        return await self._kafka.marks(source)
+
+
+@final
+class FarWatcher(Watching):
+    """Hands samples to the owners of their accounts; what was last seen is known there and not here."""
+
+    def __init__(self, kafka: KafkaSamples[Sample]) -> None:
+        self._kafka = kafka
+
+    @override
+    async def samples(self, batch: Sequence[Sample]) -> SampleReceipt:
+        return SampleReceipt(*await self._kafka.samples(batch))
+
+    @override
+    def last_seen(self, key: str) -> Reading | None:
+        return None
