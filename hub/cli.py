@@ -76,6 +76,13 @@ def run(
     allow_loopback_endpoints: Annotated[
         bool, typer.Option("--allow-loopback-endpoints", help="Deliver to this machine, for trying it out.")
     ] = False,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--role",
+            help="On Kafka and PostgreSQL: ingest, engine, dispatch or api; repeatable, all if left out.",
+        ),
+    ] = None,
 ) -> None:
     """Run the hub."""
     from hub.commands.run import run_hub  # noqa: PLC0415 (start-up time)
@@ -90,8 +97,32 @@ def run(
                 "arm": arm or None,
                 "delivering": {"allow_loopback_endpoints": allow_loopback_endpoints or None},
             },
+            role or (),
         )
     )
+
+
+@app.command()
+def migrate(
+    config: Config = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", "-d", help="Move the hub in this folder; needs --to.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The hub.yaml of where it goes: store.postgres and bus.kafka.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="A rehearsal: the folder can still be run afterwards.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make PostgreSQL's tables and Kafka's topics, or bring them up to date; with --data and --to, move a hub there.
+
+    Safe to run again: a move that was interrupted goes on from where it was.
+    """
+    from hub.commands.migrate import run_migrate  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(run_migrate(config, data=data, to=to, keep=keep, as_json=as_json))
 
 
 @app.command()

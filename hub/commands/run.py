@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,29 @@ from hub import logs
 from hub.app import Hub, build
 from hub.clock import SystemClock
 from hub.config import Settings, load
+from hub.engine.load import LoadedSet
 from hub.engine.problems import Severity
+from hub.errors import ConfigError
 
 # The interpreter gives its lock to the writer's thread this often at the latest. A shorter time made commits a little
 # quicker and cost a quarter of the CPU in taking turns; the writer's wide statements need the lock seldom.
 SWITCH_SECONDS = 0.005
 
 
-def run_hub(config: Path | None, flags: dict[str, Any]) -> int:
+def run_hub(config: Path | None, flags: dict[str, Any], roles: Sequence[str] = ()) -> int:
     settings = load(config, flags)
+    if settings.is_scaled:
+        from hub.commands.run_scaled import run_roles  # noqa: PLC0415 (its libraries are an extra)
+
+        work = run_roles(settings, roles)
+    elif roles:
+        raise ConfigError(
+            "roles are for a hub of several processes: set store.postgres and bus.kafka, or leave --role out"
+        )
+    else:
+        work = _run(settings)
     logs.set_up()
-    return run_loop(_run(settings))
+    return run_loop(work)
 
 
 def run_loop(work: Coroutine[Any, Any, int]) -> int:
@@ -52,11 +64,15 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _greet(hub: Hub) -> None:
-    console = Console(highlight=False)
-    for problem in hub.workflows.problems:
+def show_problems(console: Console, workflows: LoadedSet) -> None:
+    for problem in workflows.problems:
         mark = "[red]not loaded[/red]" if problem.severity is Severity.ERROR else "[yellow]warning[/yellow]"
         console.print(f"{mark} {escape(str(problem))}", soft_wrap=True)
+
+
+def _greet(hub: Hub) -> None:
+    console = Console(highlight=False)
+    show_problems(console, hub.workflows)
     live = sum(workflow.mode == "live" for workflow in hub.workflows.workflows)
     console.print(
         f"{count(len(hub.workflows.workflows), 'workflow')}, {live} live; {count(len(hub.settings.sources), 'source')}",

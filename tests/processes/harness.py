@@ -24,7 +24,10 @@ def free_port() -> int:
 
 
 class HubProcess:
-    """A hub on one data folder. It comes back on the same port with the same key after `kill` and `start`."""
+    """A hub on one data folder, or one process of several. It comes back on the same port with the same key after `kill`.
+
+    `key` is that of a hub somebody else started first; `hub` is the command to run in the place of the real one.
+    """
 
     def __init__(
         self,
@@ -33,14 +36,17 @@ class HubProcess:
         config: Mapping[str, Any] | None = None,
         workflows: Sequence[Path] = (),
         environment: Mapping[str, str] | None = None,
+        roles: Sequence[str] = (),
+        key: str = "",
+        hub: Sequence[str] = (HUB,),
     ) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.key = ""
+        self.key = key
         self.starts = 0
-        command = [HUB, "run", "--data", str(folder / "data"), "--port", str(self.port)]
+        command = [*hub, "run", "--data", str(folder / "data"), "--port", str(self.port)]
         command.append("--allow-loopback-endpoints")
         if config is not None:
             path = folder / "hub.yaml"
@@ -49,6 +55,8 @@ class HubProcess:
             command += ["--config", str(path)]
         for path in workflows:
             command += ["--workflows", str(path)]
+        for role in roles:
+            command += ["--role", role]
         self.program = Program(command, folder / "hub.log", environment=environment)
 
     @property

@@ -12,6 +12,7 @@ from hub.errors import ConfigError, FolderInUse, StoreTooNew, StoreUnavailable
 from hub.ids import PARTITIONS
 
 FILE = "hub.db"
+MOVED = "MOVED"  # a file beside it that says where this hub went
 _CACHE_KIB = 65_536
 _WAIT_MS = 5_000
 _STATEMENTS = 400  # kept compiled on the writer's connection: every table has its wide ones, in several sizes
@@ -20,13 +21,56 @@ _STATEMENTS = 400  # kept compiled on the writer's connection: every table has i
 class Folder:
     """A data folder this process owns until it is closed; the lock goes with the process, however it ends."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, even_moved: bool = False) -> None:
         self.path = path
         self._lock = self._take()
+        try:
+            if not even_moved:
+                self._refuse_moved()
+        except ConfigError:
+            self.close()
+            raise
 
     @property
     def database(self) -> Path:
         return self.path / FILE
+
+    @property
+    def moved_to(self) -> str | None:
+        """Return where this hub was moved to, if it was."""
+        try:
+            with (self.path / MOVED).open(encoding="utf-8", errors="replace") as file:
+                return file.read(300).strip() or "another place"
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(
+                f"cannot read {self.path / MOVED} ({error.strerror}): make it readable, it says where this hub went"
+            ) from error
+
+    def mark_moved(self, where: str) -> None:
+        """Have every hub refuse this folder from now on, also after the power failed."""
+        try:
+            with (self.path / MOVED).open("w", encoding="utf-8") as file:
+                file.write(f"{where}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            entries = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(entries)
+            finally:
+                os.close(entries)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write {self.path / MOVED} ({error.strerror}): make the folder writable, and run the same command again"
+            ) from error
+
+    def _refuse_moved(self) -> None:
+        if self.moved_to is not None:
+            raise ConfigError(
+                f"the hub in {self.path} was moved to {self.moved_to}: run it there. If that is given up, and nothing it "
+                f"did there counts, remove {self.path / MOVED}, and it goes on here from where it was left"
+            )
 
     def close(self) -> None:
         os.close(self._lock)

@@ -1,0 +1,92 @@
+"""A hub of several processes: what is posted to one is decided by another and sent by a third, in order, and once."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from processes.client import HubClient
+from processes.program import eventually
+from processes.receiver import VerifyingReceiver
+from processes.scaled import Fleet
+from processes.services import Kafka, Postgres
+
+SERVER = "live-1"
+
+
+def closed(deal: int, login: int) -> dict[str, Any]:
+    return {
+        "type": "trade.closed",
+        "timestamp": "2026-06-23T09:00:00.123Z",
+        "account": {"server": SERVER, "login": login},
+        "data": {
+            "deal": deal,
+            "position": deal,
+            "symbol": "EURUSD",
+            "side": "buy",
+            "lots": "1.00",
+            "profit": "-5.00",
+        },
+    }
+
+
+@pytest.fixture
+async def fleet(tmp_path: Path, postgres_server: Postgres, kafka_server: Kafka) -> AsyncIterator[Fleet]:
+    prefix = f"test-{tmp_path.name[:40]}-{time.monotonic_ns()}"
+    async with Fleet(tmp_path, postgres_server, kafka_server, prefix) as fleet:
+        yield fleet
+
+
+@pytest.mark.scenario
+async def test_one_process_of_every_role_is_a_hub(fleet: Fleet) -> None:
+    hub = await fleet.start("all")
+    async with HubClient(hub) as client, VerifyingReceiver() as crm:
+        _, secret = await client.create_endpoint(crm.url, ["trade.*"])
+        crm.trust(secret)
+        ids = await client.post_until_acknowledged([closed(n, 1000 + n % 7) for n in range(1, 101)])
+
+        await eventually(lambda: len(crm.verified) == 100, within=30, what="all events were delivered")
+        assert set(crm.verified) == set(ids)
+        assert crm.complaints == []
+
+
+@pytest.mark.scenario
+async def test_a_killed_engine_is_replaced_and_nothing_is_lost_or_out_of_order(fleet: Fleet) -> None:
+    door = await fleet.start("door", "api", "ingest")
+    await asyncio.gather(
+        fleet.start("engine-1", "engine"),
+        fleet.start("engine-2", "engine"),
+        fleet.start("sender-1", "dispatch"),
+        fleet.start("sender-2", "dispatch"),
+    )
+    async with HubClient(door) as client, VerifyingReceiver() as crm:
+        _, secret = await client.create_endpoint(crm.url, ["trade.*"])
+        crm.trust(secret)
+        ids: list[str] = []
+        for batch in range(20):
+            events = [closed(batch * 25 + n, 1000 + n) for n in range(1, 26)]
+            ids += await client.post_until_acknowledged(events)
+            if batch == 8:
+                await fleet.processes["engine-1"].kill()
+            if batch == 14:
+                await fleet.processes["sender-1"].kill()
+
+        await eventually(
+            lambda: len(crm.verified) == 500,
+            within=60,
+            what="all events were delivered although an engine died",
+        )
+        assert set(crm.verified) == set(ids)
+        assert crm.complaints == []
+        by_account: dict[int, list[tuple[int, int]]] = {}
+        for body in crm.bodies.values():
+            event = orjson.loads(body)
+            by_account.setdefault(event["account"]["login"], []).append(
+                (event["sequence"], event["data"]["deal"])
+            )
+        for told in by_account.values():
+            assert [sequence for sequence, _ in sorted(told)] == list(range(1, 21))
+            assert [deal for _, deal in sorted(told)] == sorted(deal for _, deal in told)
