@@ -49,6 +49,7 @@ from hub.parts import (
     announcer,
     compile_stored,
     connector,
+    event_stream,
     existing,
     listen,
     load_keys,
@@ -170,6 +171,11 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
 
         connectors = [connector(source, store.log, clock, watcher, symbols) for source in settings.sources]
 
+        inboxes, streams = [inbox, webhooks], list[Service]()
+        if settings.stream is not None:
+            inboxes.append(store.follow(await store.places.reached("stream")))
+            streams.append(event_stream(settings.stream, inboxes[-1], store.places, clock))
+
         collector = HubCollector(
             (
                 lambda: metrics.embedded_log(store),
@@ -217,10 +223,10 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             serving=serving,
             first_key=first_key,
             committed=committed,
-            _inboxes=(inbox, webhooks),
+            _inboxes=inboxes,
             _stages=(
                 (lease, keys, *sessions),
-                (store.journal, engine, dispatcher, fan_out, actions, Tidy(store.pruner, clock)),
+                (store.journal, engine, dispatcher, fan_out, actions, *streams, Tidy(store.pruner, clock)),
                 (*connectors, watcher),
             ),
             connectors=connectors,

@@ -25,6 +25,7 @@ from typing_extensions import override
 
 from hub.bus.kafka.settings import KafkaSettings
 from hub.dispatch.channels.email import EmailSettings
+from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
 from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSettings
 from hub.durations import span
 from hub.engine.nodes import Document
@@ -153,6 +154,7 @@ class Settings(BaseSettings):
     mail: EmailSettings | None = None
     delivering: Delivering = Delivering()
     keep: Keep = Keep()
+    stream: KafkaStreamSettings | None = None
     arm: bool = False
 
     @property

@@ -13,12 +13,14 @@ import structlog
 from aiohttp import web
 
 from hub.api.server import Serving, serve
-from hub.bus.log import Input, InputKind, Teller
+from hub.bus.follower import Follower
+from hub.bus.log import Input, InputKind, Places, Teller
 from hub.clock import Clock, from_us
 from hub.config import Settings
-from hub.control.keys import Keys, KeyStore, Scope
+from hub.control.keys import Keys, KeyStore, NameTaken, Scope
 from hub.dispatch.announce import Announcement
 from hub.dispatch.channels.email import EmailChannel
+from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
 from hub.dispatch.effects.backend import ManagerBackend
 from hub.dispatch.effects.machine import Timing
 from hub.dispatch.effects.worker import ActionWorker
@@ -36,7 +38,7 @@ from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
 from hub.ingest.source import Connector
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
-from hub.stages import run_until
+from hub.stages import Service, run_until
 from hub.store.retention import Retention
 
 log = structlog.get_logger(__name__)
@@ -82,13 +84,17 @@ async def listen(stack: AsyncExitStack, application: web.Application, settings: 
         ) from error
 
 
-async def load_keys(store: KeyStore, clock: Clock) -> tuple[Keys, str | None]:
-    """Return the keys, and the first admin key if there were none: it is shown this once."""
+async def load_keys(store: KeyStore, clock: Clock, *, make_first: bool = True) -> tuple[Keys, str | None]:
+    """Return the keys, and the first admin key if there were none and one is wanted: it is shown this once."""
     keys = Keys(store, clock)
     await keys.load()
-    if keys.all():
+    if keys.all() or not make_first:
         return keys, None
-    first, _ = await keys.create("admin", [Scope.ADMIN])
+    try:
+        first, _ = await keys.create("admin", [Scope.ADMIN])
+    except NameTaken:  # another process was first, and has shown it
+        await keys.load()
+        return keys, None
     return keys, first
 
 
@@ -166,6 +172,17 @@ def action_worker(
             between_looks=settings.actions.between_looks,
         ),
     )
+
+
+def event_stream(settings: KafkaStreamSettings, inbox: Follower, places: Places, clock: Clock) -> Service:
+    """Return the service that sends events to a Kafka topic. Raises ConfigError where its library is not installed."""
+    try:
+        from hub.dispatch.channels.kafka_stream import KafkaStream  # noqa: PLC0415 (its library is an extra)
+    except ImportError as error:
+        raise ConfigError(
+            f"{error.name} is not installed: stream needs the extra, pip install 'hub[scaled]'"
+        ) from error
+    return KafkaStream(settings, inbox, places, clock)
 
 
 def connector(

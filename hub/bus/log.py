@@ -94,6 +94,15 @@ class Teller(Protocol):
         """Return what a source remembers about itself."""
 
 
+class Places(Protocol):
+    """How far a consumer of the log has come, where it says so by itself and not with what it writes."""
+
+    async def reached(self, consumer: str) -> list[int]:
+        """Return the last n the consumer is done with, for every partition."""
+
+    async def reach(self, consumer: str, positions: Mapping[int, int]) -> None: ...
+
+
 class Log(Teller, Protocol):
     @override
     def append(

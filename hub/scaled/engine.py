@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
@@ -13,6 +14,7 @@ from hub.bus.kafka.samples import SampleInbox
 from hub.bus.kafka.settings import KafkaSettings
 from hub.bus.ownership import Ownership
 from hub.clock import Clock
+from hub.config import Settings
 from hub.dispatch.fanout import FanOut
 from hub.dispatch.subscriptions import Subscriptions
 from hub.engine.load import LoadedSet
@@ -21,7 +23,7 @@ from hub.ids import PARTITIONS
 from hub.ingest.samples import Sample
 from hub.ingest.watcher import Watcher
 from hub.metrics import decisions
-from hub.parts import Tidy, compile_stored, retention, tell_of_money
+from hub.parts import Tidy, compile_stored, event_stream, retention, tell_of_money
 from hub.scaled.admission import Admission, Sampling, consumer, take_all_arrivals
 from hub.scaled.bell import Bell
 from hub.scaled.ears import Ears
@@ -36,16 +38,23 @@ from hub.store.postgres.engine import PostgresEngineStore
 from hub.store.postgres.log import PostgresLog
 from hub.store.postgres.notices import ARRIVALS, ENDPOINTS
 from hub.store.postgres.outbox import PostgresDeliveries
+from hub.store.postgres.places import PostgresPlaces
 from hub.store.postgres.prune import PostgresPruner
 
 ARRIVALS_EVERY = timedelta(seconds=1)  # what came of an action is among them
 NAMES = frozenset(str(partition) for partition in range(PARTITIONS))
 
 
+class Waiter(Protocol):
+    def wake(self) -> None:
+        """Make a waiting `take` return."""
+
+
 @dataclass(slots=True)
 class EngineRole:
     """Begins shifts; `counters`, `backlog` and `kafka_inbox` are those of the present one."""
 
+    settings: Settings
     database: Database
     kafka: KafkaSettings
     clock: Clock
@@ -108,15 +117,24 @@ class EngineRole:
             sampled = SampleInbox(self.kafka, clock, Sample)
             sampled.assign(owned.partitions())
 
+            waiters: list[Waiter] = [inbox, webhooks, kafka, sampled]
+            streams: list[Service] = []
+            if self.settings.stream is not None:
+                places = PostgresPlaces(database, owned.fence)
+                out = Follower(log, await places.reached("stream"))
+                log.listen(out.offer)
+                waiters.append(out)
+                streams.append(event_stream(self.settings.stream, out, places, clock))
+
             def wake() -> None:
-                for waiting in (inbox, webhooks, kafka, sampled):
+                for waiting in waiters:
                     waiting.wake()
 
             self.counters, self.backlog, self.kafka_inbox = engine.counters, inbox.backlog, kafka
             yield Stages(
                 (
                     (bell, subscribing),
-                    (engine, fan_out),
+                    (engine, fan_out, *streams),
                     (watcher, kafka, sampled),
                     (Admission(kafka, log, inbox, clock), arrivals, Sampling(sampled, watcher)),
                 ),
@@ -137,7 +155,9 @@ class EngineRole:
 
 def add(process: Process, workflows: LoadedSet) -> None:
     """Let the process own partitions."""
-    role = EngineRole(process.database, process.kafka, process.clock, workflows, process.ears)
+    role = EngineRole(
+        process.settings, process.database, process.kafka, process.clock, workflows, process.ears
+    )
     role.ownership = process.work_in_shifts("partition", lambda: NAMES, role.begin)
     pruner = PostgresPruner(process.database, process.clock, retention(process.settings))
     process.working.append(Tidy(pruner, process.clock))

@@ -86,7 +86,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         renewing = await stack.enter_async_context(open_database(dsn, connections=2))
         process = Process(settings, database, PostgresLeases(renewing), kafka, clock)
         loaded = load_folder(existing(settings.workflows))
-        keys, first_key = await load_keys(PostgresKeys(database), clock)
+        keys, first_key = await load_keys(PostgresKeys(database), clock, make_first=Role.API in roles)
         looking = PostgresLog(database, clock, Nothing())
         told: list[KafkaLog] = []
 

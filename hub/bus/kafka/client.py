@@ -1,7 +1,7 @@
 """The one place that touches aiokafka, which carries no types: what the hub uses of it, with a typed face."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -40,7 +40,10 @@ class Record(Protocol):
 
 class Producer(Protocol):
     async def start(self) -> None: ...
-    async def send(self, topic: str, value: bytes, *, partition: int) -> asyncio.Future[object]: ...
+    async def partitions_for(self, topic: str) -> Collection[int]: ...
+    async def send(
+        self, topic: str, value: bytes, *, key: bytes | None, partition: int
+    ) -> asyncio.Future[object]: ...
     async def stop(self) -> None: ...
 
 

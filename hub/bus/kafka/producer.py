@@ -44,6 +44,7 @@ class _Turn:
 class _Telling(NamedTuple):
     partition: int
     data: bytes
+    key: bytes | None = None
 
 
 @final
@@ -66,8 +67,22 @@ class Line:
         self.waiting = 0  # bytes
         self.failures = 0
 
-    async def tell(self, topic: str, tellings: Iterable[tuple[int, bytes]]) -> None:
-        """Return once all of it is acknowledged, in order for each partition; raises StoreUnavailable otherwise."""
+    async def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has. Raises StoreUnavailable."""
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                return len(await (await self._ready()).partitions_for(topic))
+        except (*TROUBLE, ConfigError) as error:
+            self._failed(topic, error)
+            raise StoreUnavailable(f"Kafka does not say what {topic} is ({_reason(error)})") from error
+
+    async def tell(
+        self, topic: str, tellings: Iterable[tuple[int, bytes] | tuple[int, bytes, bytes]]
+    ) -> None:
+        """Return once all of it is acknowledged, in order for each partition; raises StoreUnavailable otherwise.
+
+        A telling is its partition, what is told, and perhaps a key for whoever reads it.
+        """
         items = [_Telling(*telling) for telling in tellings]
         size = sum(len(item.data) for item in items)
         if self.waiting and self.waiting + size > _MOST_WAITING:
@@ -137,7 +152,7 @@ async def _tell_all(line: Producer, topic: str, items: Sequence[_Telling]) -> No
             # One after the other: what is sent at once may be overtaken while it waits for room in its batch.
             if number % _SLICE == 0:
                 await _Turn()
-            answers.append(await line.send(topic, item.data, partition=item.partition))
+            answers.append(await line.send(topic, item.data, key=item.key, partition=item.partition))
         for answer in answers:
             await answer
     except BaseException:

@@ -22,6 +22,7 @@ from hub.store.sqlite.lease import SqliteLeases
 from hub.store.sqlite.log import SqliteLog
 from hub.store.sqlite.numbering import Numbering
 from hub.store.sqlite.outbox import SqliteDeliveries, SqliteEndpoints, SqliteIntents
+from hub.store.sqlite.places import SqlitePlaces
 from hub.store.sqlite.prune import Pruner
 from hub.store.sqlite.reader import Reader
 from hub.store.sqlite.writer import Writer
@@ -43,6 +44,7 @@ class SqliteStore:
     clients: SqliteClients
     browser: SqliteBrowser
     pruner: Pruner
+    places: SqlitePlaces
 
     def follow(self, positions: Sequence[int]) -> Follower:
         """Return a consumer's place in the log that hears of every commit."""
@@ -103,6 +105,7 @@ async def open_sqlite(
                 keys=SqliteKeys(writer, reader),
                 clients=SqliteClients(writer, reader, log),
                 browser=SqliteBrowser(reader),
+                places=SqlitePlaces(writer, reader),
                 pruner=Pruner(writer, numbering, clock, retention or Retention()),
             )
             try:
