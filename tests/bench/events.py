@@ -4,11 +4,14 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 from bench.poster import prepare
 
+from hub.ids import PARTITIONS, partition_of
+
+SERVER = "bench-1"
 ACCOUNTS = 10_000
 FIRST_LOGIN = 100_000
 FIRES = 0.01  # of events: those of more than five lots
@@ -17,13 +20,17 @@ _COMMENT = "opened by the trend follower, closed by hand; " * 6
 
 
 class Trades:
-    """Deal numbers go on from call to call; the webhooks of `large` ones are a kilobyte."""
+    """Deal numbers go on from call to call; the webhooks of `large` ones are a kilobyte.
 
-    def __init__(self, *, large: bool = False, seed: int = 1) -> None:
+    The accounts are spread over so many `partitions`.
+    """
+
+    def __init__(self, *, large: bool = False, seed: int = 1, partitions: int = PARTITIONS) -> None:
         self._deals = count(1)
         self._dice = random.Random(seed)
         self._comment = _COMMENT if large else ""
-        self._logins = [FIRST_LOGIN + index for index in range(ACCOUNTS)]
+        logins = (login for login in count(FIRST_LOGIN) if partition_of(SERVER, login) < partitions)
+        self._logins = list(islice(logins, ACCOUNTS))
         self._dice.shuffle(self._logins)
         self._start = datetime.now(UTC) - timedelta(hours=1)
 
@@ -60,7 +67,7 @@ class Trades:
         return {
             "type": "trade.closed",
             "timestamp": at,
-            "account": {"server": "bench-1", "login": self._logins[deal % ACCOUNTS]},
+            "account": {"server": SERVER, "login": self._logins[deal % ACCOUNTS]},
             "data": data,
         }
 

@@ -16,13 +16,14 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "deploy" / "bare"))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench import decide, end_to_end, ingest, latency, watcher
+from bench import decide, end_to_end, ingest, latency, scaled, watcher
 from bench.figures import Figure, Skipped, print_table, write_json
 
 Measured = list[Figure | Skipped]
-PARTS = ("watcher", "decide", "ingest", "end-to-end", "latency")
+PARTS = ("watcher", "decide", "ingest", "end-to-end", "latency", "scaled")
 
 
 def measure(part: str, folder: Path, repeats: int, *, quick: bool) -> Measured:
@@ -32,6 +33,7 @@ def measure(part: str, folder: Path, repeats: int, *, quick: bool) -> Measured:
         "ingest": lambda: [*_loop(ingest.measure(folder, repeats, quick=quick))],
         "end-to-end": lambda: [*_loop(end_to_end.measure(folder, repeats, quick=quick))],
         "latency": lambda: [*_loop(latency.measure(folder, quick=quick))],
+        "scaled": lambda: [*_loop(scaled.measure(folder, repeats, quick=quick))],
     }
     try:
         return work[part]()
