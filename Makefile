@@ -22,6 +22,10 @@ demo: .venv/ready ## simulated broker, hub, CRM and mail receivers, live; FOR=20
 test: .venv/ready ## run every test
 	$(BIN)/pytest
 
+chaos: .venv/ready ## kill and pause a fleet's processes, crash its servers, cut its network, for FOR=30m; 60 s if not said
+	HUB_TESTS_CHAOS_SECONDS=$$($(BIN)/python -c 'from hub.durations import duration; print(duration("$(or $(FOR),60s)").total_seconds())') \
+		$(BIN)/pytest -m fleet -s
+
 check: .venv/ready lint types test ## everything that must be green before a commit
 
 fmt: .venv/ready ## format the code
@@ -42,8 +46,10 @@ bench: .venv/ready ## figures as ratios to a ceiling taken in the same run; a ta
 lock: .venv/ready ## write the lock files again, with hashes and without addresses
 	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra dev --output-file requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra demo --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra scaled --output-file requirements-scaled.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --only-build-deps --build-deps-for wheel --output-file requirements-build.lock pyproject.toml
 
 clean: ## remove what was built
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter.log .import_linter_cache
 
-.PHONY: help setup demo test check fmt lint types bench lock clean
+.PHONY: help setup demo test chaos check fmt lint types bench lock clean

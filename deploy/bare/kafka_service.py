@@ -11,7 +11,7 @@ from kafka_jars import HERE, expected_jars
 from service import Missing, Service, finish, launch, signal_all
 
 # For a small machine that Kafka shares: without the second compiler it starts with two thirds of the work.
-FLAGS = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
+FLAGS = ("-Xms64m", "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
 JAVA = "Java 17 or newer (openjdk-17-jre-headless)"
 
 

@@ -299,7 +299,8 @@ class Ownership:
                 return
             except StoreError as problem:
                 log.warning("ownership.not_begun", kind=self._kind, reason=str(problem))
-        await self._let_go(gained)
+        # What lapsed meanwhile is let go already, by who saw it lapse.
+        await self._let_go([name for name in gained if not self._tenures[name].leaving])
 
     async def _let_go(self, names: Collection[str]) -> None:
         for name in names:

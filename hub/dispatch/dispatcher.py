@@ -19,11 +19,11 @@ from hub.dispatch.fanout import HandOver, New
 from hub.dispatch.metrics import Counters
 from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, Endpoints, Settled
 from hub.dispatch.safe_http import Transport
-from hub.dispatch.settler import LINGER, PATIENCE, Owed, Settler, Taker
+from hub.dispatch.settler import LINGER, PATIENCE, STORE_RETRY, Owed, Settler, Taker
 from hub.dispatch.signing import parse_secret
 from hub.dispatch.subscriptions import DISABLED, ENABLED, Subscriptions
 from hub.dispatch.worker import CONCURRENCY, EndpointWorker
-from hub.errors import ConfigError
+from hub.errors import ConfigError, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +76,7 @@ class Dispatcher(HandOver):
         self._wanted: dict[str, Endpoint] = {}
         self._workers: dict[str, EndpointWorker] = {}
         self._serving: set[str] = set()
+        self._leaving: set[str] = set()
         self._ended = asyncio.Event()
         self._counters: dict[str, Counters] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -86,13 +87,22 @@ class Dispatcher(HandOver):
         async with asyncio.TaskGroup() as outer:
             outer.create_task(self._settler.run())
             async with asyncio.TaskGroup() as self._group:
-                await self.refresh()
+                await self._begin(stopping)
                 await stopping.wait()
                 self._stopping = True
                 for worker in self._workers.values():
                     worker.stop()
             self._group = None
             self._settler.close()
+
+    async def _begin(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            try:
+                await self.refresh()
+                return
+            except StoreUnavailable as problem:
+                log.warning("endpoints.unread", reason=str(problem))
+                await self._clock.sleep(STORE_RETRY)
 
     async def refresh(self) -> None:
         """Follow the endpoints as they are stored now: start, restart with new settings, or stop."""
@@ -101,7 +111,8 @@ class Dispatcher(HandOver):
         self._wanted = {
             endpoint.id: endpoint if endpoint.schedule else endpoint._replace(schedule=usual)
             for endpoint in found
-            if endpoint.state == ENABLED and self._owns(endpoint.id)
+            # What is being let go is ours until that is done, and yet not to be begun again.
+            if endpoint.state == ENABLED and self._owns(endpoint.id) and endpoint.id not in self._leaving
         }
         self.subscriptions.replace(found)
         for endpoint_id, worker in self._workers.items():
@@ -140,14 +151,18 @@ class Dispatcher(HandOver):
 
     async def let_go(self, endpoints: Collection[str]) -> None:
         """Return when nothing is sent to these endpoints any more, and what came of it is written."""
-        for endpoint_id in endpoints:
-            self._wanted.pop(endpoint_id, None)
-            worker = self._workers.get(endpoint_id)
-            if worker is not None:
-                worker.stop()
-        while not self._serving.isdisjoint(endpoints):
-            self._ended.clear()
-            await self._ended.wait()
+        self._leaving.update(endpoints)
+        try:
+            for endpoint_id in endpoints:
+                self._wanted.pop(endpoint_id, None)
+                worker = self._workers.get(endpoint_id)
+                if worker is not None:
+                    worker.stop()
+            while not self._serving.isdisjoint(endpoints):
+                self._ended.clear()
+                await self._ended.wait()
+        finally:
+            self._leaving.difference_update(endpoints)
 
     def counters(self) -> Mapping[str, Counters]:
         return self._counters

@@ -153,6 +153,14 @@ class Books:
         """Note that the log already holds this finished row's fact, and that it is no longer open."""
         self._remember(row.final)
 
+    def adopt(self, row: TradeRow) -> Changes:
+        """Take a ticket for the rest of a position the log knows under another: facts can be told whose marks were lost."""
+        changes = Changes()
+        if row.ticket not in self.open and row.final not in self._told:
+            lots = row.lots if row.is_open else row.opened_lots or row.lots
+            self._put(replace(row, lots=lots, closed_at=0, comment=""), changes)
+        return changes
+
     def lacks_origin(self, row: TradeRow) -> bool:
         """Tell whether a row is part of an MT4 trade that was cut and of which the books know no other part."""
         if row.ticket in self.open or row.final in self._told or ("ticket", row.ticket) in self._told:

@@ -17,7 +17,7 @@ from hub.ingest.feed import ZERO, AccountRow, TradeRow
 from hub.ingest.fields import rows
 from hub.ingest.mt_remote_samples import equity_samples
 from hub.ingest.mt_remote_session import Item, MtRemoteSession
-from hub.ingest.normalize_mt4 import read_group, read_trade, read_user, with_opened_lots
+from hub.ingest.normalize_mt4 import read_group, read_trade, read_user, split_to, with_opened_lots
 from hub.ingest.samples import Sample
 from hub.ingest.server_clock import ServerClock
 from hub.ingest.settings import MtRemoteSettings
@@ -294,19 +294,26 @@ class MtRemoteFollow:
         finished = {row.final: row for row in (*(row for row in parts if not row.is_open), *ended)}
         standing = [row for row in parts if row.is_open]
         linked = with_opened_lots([*finished.values(), *standing, *self._books.open_of(login)])
+        heirs: set[int] = set()
         for row in sorted(linked[: len(finished)], key=lambda row: (row.closed_at, row.ticket)):
-            await self._observe_finished(row)
+            await self._observe_finished(row, heirs)
         for row in standing:
+            if row.ticket in heirs:
+                self._changes.append(self._books.adopt(row))
             self._observe(row, late=True)
         await self._let_go(login)
 
-    async def _observe_finished(self, row: TradeRow) -> None:
+    async def _observe_finished(self, row: TradeRow, heirs: set[int]) -> None:
+        """Take a finished row, unless the log has it: then note in `heirs` the ticket its rest goes on under."""
         told = self._books.would_tell(row)
         is_history = row.ticket not in self._books.open
         if told and is_history and await self._reporter.has_ending(self._books, told):
             self._books.remember_told(row)
-        else:
-            self._observe(row, late=True)
+            heirs.add(split_to(row) or 0)
+            return
+        if row.ticket in heirs:
+            self._changes.append(self._books.adopt(row))
+        self._observe(row, late=True)
 
     async def _let_go(self, login: int) -> None:
         """Give up on trades that are neither open nor in history: a dealer deleted them."""

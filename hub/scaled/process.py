@@ -57,9 +57,14 @@ class Process:
 
     def work_in_shifts(self, kind: str, names: Callable[[], Collection[str]], begin: Begin) -> Ownership:
         """Own things of a kind, and work on what is owned, a shift for every set of them."""
-        shifts = Shifts(kind, begin, self.clock)
+
+        def holds(name: str) -> bool:
+            return ownership.holds(name)
+
+        shifts = Shifts(kind, begin, self.clock, holds)
         self.working.append(shifts)
-        return self.own(kind, names, shifts.gained, shifts.lost)
+        ownership = self.own(kind, names, shifts.gained, shifts.lost)
+        return ownership
 
     async def store_problem(self) -> str | None:
         """Return why nothing could be written now, by writing something."""

@@ -14,6 +14,8 @@ from hub.stages import Service
 
 BEGIN_AGAIN = timedelta(seconds=1)
 PATIENCE = timedelta(seconds=20)  # for a shift that was told to end
+BEREFT = timedelta(milliseconds=500)  # for one whose leases have ended: it can write nothing any more
+LOOK = timedelta(milliseconds=100)
 
 log = structlog.get_logger(__name__)
 
@@ -24,13 +26,15 @@ Begin = Callable[[frozenset[str]], AbstractAsyncContextManager[Service]]
 class Shifts:
     """`begin` builds the work on a set of names; a shift ends, whole, before the next one begins.
 
-    Ownership calls `gained` and `lost`. When `lost` returns, nothing works on those names here any more.
+    Ownership calls `gained` and `lost`. When `lost` returns, nothing works on those names here any more. `holds` says
+    whether a name is still ours: a shift that is bereft of one has nothing left to finish, and the next ones wait.
     """
 
-    def __init__(self, what: str, begin: Begin, clock: Clock) -> None:
+    def __init__(self, what: str, begin: Begin, clock: Clock, holds: Callable[[str], bool]) -> None:
         self._what = what
         self._begin = begin
         self._clock = clock
+        self._holds = holds
         self._wanted: frozenset[str] = frozenset()
         self._working: frozenset[str] = frozenset()
         self._changed = asyncio.Event()
@@ -72,7 +76,7 @@ class Shifts:
         self._working = names
         try:
             async with self._begin(names) as service:
-                await self._until_changed(service)
+                await self._until_changed(service, names)
         except* (LeaseLost, StoreUnavailable) as problems:
             reason = str(_first(problems))
             log.warning("shift.broken_off", what=self._what, names=len(names), reason=reason)
@@ -82,7 +86,7 @@ class Shifts:
         if self._wanted == names and not self._changed.is_set():
             await self._clock.sleep(BEGIN_AGAIN)
 
-    async def _until_changed(self, service: Service) -> None:
+    async def _until_changed(self, service: Service, names: frozenset[str]) -> None:
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             work = group.create_task(service.run(stop))
@@ -90,10 +94,14 @@ class Shifts:
             await asyncio.wait((work, change), return_when=asyncio.FIRST_COMPLETED)
             change.cancel()
             stop.set()
-            _, late = await asyncio.wait((work,), timeout=PATIENCE.total_seconds())
-            for task in late:
-                log.warning("shift.cut_off", what=self._what, seconds=PATIENCE.total_seconds())
-                task.cancel()
+            waited = timedelta()
+            while not work.done():
+                if waited >= (PATIENCE if all(map(self._holds, names)) else BEREFT):
+                    log.warning("shift.cut_off", what=self._what, seconds=waited.total_seconds())
+                    work.cancel()
+                    break
+                await asyncio.wait((work,), timeout=LOOK.total_seconds())
+                waited += LOOK
 
     async def _change(self) -> None:
         await self._changed.wait()

@@ -2,11 +2,7 @@
 
 import asyncio
 import random
-import time
-from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -23,23 +19,6 @@ KILLS = 5
 POSTERS = 4
 TRAFFIC_SECONDS = 14.0
 DRAIN_SECONDS = 25.0
-FINAL = {"applied", "rejected", "parked", "delivered", "exhausted", "shadow"}
-
-
-class Source:
-    """Posts parcels from several tasks, evenly over the time given, and keeps each until it is acknowledged."""
-
-    def __init__(self, client: HubClient, parcels: Iterator[list[dict[str, Any]]]) -> None:
-        self._client = client
-        self._parcels = deque(parcels)
-        self._pause = TRAFFIC_SECONDS * POSTERS / len(self._parcels)
-        self.acknowledged: set[str] = set()
-
-    async def post(self) -> None:
-        while self._parcels:
-            parcel = self._parcels.popleft()
-            self.acknowledged.update(await self._client.post_until_acknowledged(parcel))
-            await asyncio.sleep(self._pause)
 
 
 async def kill_now_and_then(hub: HubProcess, dice: random.Random) -> None:
@@ -48,20 +27,6 @@ async def kill_now_and_then(hub: HubProcess, dice: random.Random) -> None:
         await hub.kill()
         await asyncio.sleep(dice.uniform(0.0, 0.3))
         await hub.start()
-
-
-async def drained(client: HubClient, receiver: VerifyingReceiver) -> None:
-    """Return when the log has stopped growing, all of it was delivered and every action has ended, or out of time."""
-    deadline = time.monotonic() + DRAIN_SECONDS
-    before = -1
-    while time.monotonic() < deadline:
-        events, actions = await town.logged(client), await town.asked(client)
-        still = len(events) == before
-        delivered = all(event.id in receiver.accepted for event in events)
-        if still and delivered and all(action.state in FINAL for action in actions):
-            return
-        before = len(events)
-        await asyncio.sleep(0.3)
 
 
 @pytest.mark.chaos
@@ -95,14 +60,14 @@ async def test_nothing_is_lost_or_doubled_when_the_hub_is_killed_five_times(tmp_
             await control.post("/sim/faults", {"apply_then_drop_answer": {"next": 3, "probability": 0.05}})
 
             await control.post("/sim/do", {"act": "start_traffic"})
-            source = Source(client, town.parcels(events, SEED))
+            source = town.Source(town.parcels(events, SEED), seconds=TRAFFIC_SECONDS, posters=POSTERS)
             async with asyncio.TaskGroup() as group:
                 for _ in range(POSTERS):
-                    group.create_task(source.post())
+                    group.create_task(source.post(client))
                 group.create_task(kill_now_and_then(hub, dice))
             await control.post("/sim/do", {"act": "stop_traffic"})
 
-            await drained(client, receiver)
+            await town.drained(client, receiver, source.acknowledged, within=DRAIN_SECONDS)
             after = await control.get("/sim/state")
             found = await town.records(
                 client,

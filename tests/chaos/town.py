@@ -1,10 +1,11 @@
-"""The scenery of the kill scenario: the hub's configuration, the events a source posts, and what each side remembers."""
+"""The scenery of the kill scenarios: the hub's configuration, the events sources post, and what each side remembers."""
 
 import asyncio
 import random
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +22,8 @@ FIRST_DEAL = 9_000_000_000  # far from every ticket of the simulator
 _CONNECT_WITHIN = 10.0
 BIG = 50  # lots, as in workflows/; nobody in the simulator trades that much
 GROUP_MOVE_AFTER = 4  # big closes
+FINAL = {"applied", "rejected", "parked", "delivered", "exhausted", "shadow"}
+Told = Mapping[tuple[str, str], int]
 COUNTED = {"trade.opened": "opens", "trade.closed": "closes", "credit.granted": "credits_granted"}
 
 
@@ -67,12 +70,12 @@ def configuration(sim: SimProcess) -> dict[str, Any]:
     }
 
 
-def closes(count: int, logins: Sequence[int], seed: int) -> list[dict[str, Any]]:
-    """Return closed trades to post; every tenth is big, and the big ones go round the logins in turn."""
+def closes(count: int, logins: Sequence[int], seed: int, *, first: int = 0) -> list[dict[str, Any]]:
+    """Return closed trades to post, numbered from `first`; every tenth is big, and the big ones go round the logins in turn."""
     dice = random.Random(seed)
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     events = []
-    for index in range(count):
+    for index in range(first, first + count):
         big = index % 10 == 0
         login = logins[index // 10 % len(logins)] if big else dice.choice(logins)
         lots = str(BIG) if big else f"{dice.randint(1, 400) / 100:.2f}"
@@ -112,6 +115,21 @@ def expected_effects(events: Sequence[dict[str, Any]]) -> dict[str, int]:
     }
 
 
+class Source:
+    """Posts parcels from several tasks, evenly over the time given, and keeps each until it is acknowledged."""
+
+    def __init__(self, parcels: Iterator[list[dict[str, Any]]], *, seconds: float, posters: int) -> None:
+        self._parcels = deque(parcels)
+        self._pause = seconds * posters / len(self._parcels)
+        self.acknowledged: set[str] = set()
+
+    async def post(self, client: HubClient) -> None:
+        while self._parcels:
+            parcel = self._parcels.popleft()
+            self.acknowledged.update(await client.post_until_acknowledged(parcel))
+            await asyncio.sleep(self._pause)
+
+
 class Control:
     """The simulator's control surface."""
 
@@ -130,9 +148,11 @@ class Control:
             return await answer.json()
 
 
-async def connected(client: HubClient, control: Control, sim: SimProcess) -> None:
+async def connected(
+    client: HubClient, control: Control, sim: SimProcess, *, mt_remote_sessions: int = 1
+) -> None:
     """Return once both connectors know the books as they are: from here on they tell what happens."""
-    wanted = {"mt_remote": 1, "mt5rest": len(sim.on("mt5"))}
+    wanted = {"mt_remote": mt_remote_sessions, "mt5rest": len(sim.on("mt5"))}
     deadline = time.monotonic() + _CONNECT_WITHIN
     before = -1
     while True:
@@ -145,6 +165,37 @@ async def connected(client: HubClient, control: Control, sim: SimProcess) -> Non
         )
         before = events
         await asyncio.sleep(0.3)
+
+
+async def drained(
+    client: HubClient,
+    receiver: VerifyingReceiver,
+    acknowledged: AbstractSet[str] = frozenset(),
+    *,
+    within: float,
+    told: Callable[[], Awaitable[Told]] | None = None,
+) -> None:
+    """Return when all that was acknowledged and all that the broker did is in the log, which has stopped growing, all of
+    it was delivered and every action has ended, or out of time.
+    """
+    deadline = time.monotonic() + within
+    before = -1
+    while time.monotonic() < deadline:
+        began = time.monotonic()
+        events, actions = await logged(client), await asked(client)
+        still = len(events) == before and acknowledged <= {event.id for event in events}
+        delivered = all(event.id in receiver.accepted for event in events)
+        if told is not None:
+            known = Counter(
+                (event.account.rpartition(":")[0], event.type)
+                for event in events
+                if event.id not in acknowledged
+            )
+            still = still and all(known[what] >= count for what, count in (await told()).items())
+        if still and delivered and all(action.state in FINAL for action in actions):
+            return
+        before = len(events)
+        await asyncio.sleep(0.3 + time.monotonic() - began)  # a long log is not read without a pause
 
 
 async def logged(client: HubClient) -> list[Logged]:
@@ -187,6 +238,21 @@ def told_by_broker(before: Mapping[str, int], after: Mapping[str, int]) -> dict[
         for server, platform in ((MT4, "mt4"), (MT5, "mt5"))
         for kind, name in COUNTED.items()
     }
+
+
+async def told_of_before(client: HubClient, start: datetime) -> Counter[tuple[str, str]]:
+    """Count the openings of positions that stood when the hub first looked.
+
+    One that closes is told to have opened as well, if a connector begins anew before the log knows of the closing.
+    """
+    begin = start.replace(microsecond=0)  # a platform knows seconds
+    return Counter(
+        [
+            (event["account"]["server"], event["type"])
+            async for event in client.pages("/v1/events")
+            if event["type"] == "trade.opened" and datetime.fromisoformat(event["timestamp"]) < begin
+        ]
+    )
 
 
 async def records(

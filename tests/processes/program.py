@@ -36,7 +36,7 @@ class Program:
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
-        self._killed = False
+        self._may_be_over = False
 
     @property
     def pid(self) -> int:
@@ -54,7 +54,7 @@ class Program:
     async def start(self, ready: str, *, within: float = 20.0) -> re.Match[str]:
         """Start it and return the match of the line that says it is ready."""
         assert not self.running
-        self._killed = False
+        self._may_be_over = True  # until it is ready: whoever starts it hears of it here
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self._log_start = log.tell()
@@ -72,6 +72,7 @@ class Program:
         while True:
             found = pattern.search(self.output())
             if found:
+                self._may_be_over = False
                 return found
             if not self.running:
                 raise ProgramFailed(self._story(f"ended with {self._process.returncode} before it was ready"))
@@ -93,14 +94,14 @@ class Program:
     async def kill(self) -> None:
         """End it with SIGKILL, as a crash would: nothing it has in memory survives."""
         assert self._process is not None
-        self._killed = True
+        self._may_be_over = True
         self._process.kill()
         await self._ended(5.0)
         self._process.wait()
 
     def insist(self) -> None:
         """Raise when it ended without being told to, with its last words."""
-        if self._process is not None and not self.running and not self._killed:
+        if self._process is not None and not self.running and not self._may_be_over:
             raise ProgramFailed(self._story(f"ended by itself with {self._process.returncode}"))
 
     async def _ended(self, within: float) -> bool:

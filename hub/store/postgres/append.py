@@ -20,6 +20,8 @@ Content: TypeAlias = tuple[Sequence[Fact], Sequence[NewInput]]
 Held: TypeAlias = Mapping[int, Sequence[Lease]]
 ROW = "partition, n, at, kind, key, ref, sequence, body, rank"
 
+FACTS = "SELECT * FROM fact WHERE key = ANY($1::bytea[]) UNION ALL SELECT * FROM fact_hashed WHERE key = ANY($2::bytea[])"
+
 _INSERT = f"""
 WITH
   facts AS (INSERT INTO fact SELECT * FROM unnest($10::bytea[], $11::smallint[], $12::bigint[], $13::bigint[])),
@@ -107,13 +109,13 @@ async def where_stored(connection: Connection, keys: Sequence[bytes]) -> dict[by
     """Return which of the keys are stored, and in which row."""
     if not keys:
         return {}
-    rows = await connection.fetch(
-        "SELECT * FROM fact WHERE key = ANY($1::bytea[]) UNION ALL "
-        "SELECT * FROM fact_hashed WHERE key = ANY($2::bytea[])",
-        [key for key in keys if key[2] != ids.HASHED],
-        [key for key in keys if key[2] == ids.HASHED],
-    )
+    rows = await connection.fetch(FACTS, *by_kind(keys))
     return {row["key"]: Where(row["partition"], row["n"], row["at"]) for row in rows}
+
+
+def by_kind(keys: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """Return the numbered keys and the hashed ones, as `FACTS` takes them."""
+    return [key for key in keys if key[2] != ids.HASHED], [key for key in keys if key[2] == ids.HASHED]
 
 
 async def rows_at(connection: Connection, places: Sequence[Where]) -> list[Input]:

@@ -52,7 +52,7 @@ class Database:
         except HubError:
             raise
         except Exception as error:
-            raise failure(error) from error
+            raise await self._failure(error) from error
 
     async def read(self, work: Work[T]) -> T:
         """Do the work on one unchanging picture of the database."""
@@ -65,7 +65,24 @@ class Database:
         except HubError:
             raise
         except Exception as error:
-            raise failure(error) from error
+            raise await self._failure(error) from error
+
+    async def fetch(self, query: str, *values: object) -> list[asyncpg.Record]:
+        """Return the rows of one statement, which sees one picture by itself."""
+        try:
+            async with self._pool.acquire(timeout=_CONNECT_SECONDS) as connection:
+                return await connection.fetch(query, *values)
+        except HubError:
+            raise
+        except Exception as error:
+            raise await self._failure(error) from error
+
+    async def _failure(self, error: Exception) -> HubError:
+        _insist_on_ending()
+        if isinstance(error, TimeoutError):
+            # Silence: the way to the server may have gone under all connections alike. The next question makes a new one.
+            await self._pool.expire_connections()
+        return failure(error)
 
     async def close(self) -> None:
         try:
@@ -116,6 +133,13 @@ async def open_database(dsn: str, *, connections: int = 8) -> AsyncIterator[Data
         raise
     else:
         await database.close()
+
+
+def _insist_on_ending() -> None:
+    """Raise CancelledError when this task was told to end: what failed then was the roll-back, which must not hide it."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _keep(_: Any) -> None:

@@ -22,12 +22,7 @@ async def prove(connection: "Connection", leases: Sequence[Lease]) -> None:
     names = sorted(
         {lease.name for lease in leases}
     )  # in one order everywhere, so that nobody waits in a circle
-    await connection.execute(
-        "SELECT pg_advisory_xact_lock_shared(hashtextextended(name, 0)) FROM unnest($1::text[]) AS name",
-        names,
-    )
-    # A statement of its own: under READ COMMITTED it sees what was committed while the first one waited.
-    rows = await connection.fetch("SELECT name, owner, epoch FROM lease WHERE name = ANY($1::text[])", names)
+    rows = await connection.fetch("SELECT name, owner, epoch FROM fenced($1::text[])", names)
     present = {row["name"]: (row["owner"], row["epoch"]) for row in rows}
     for lease in leases:
         owner, epoch = present.get(lease.name, ("nobody", 0))

@@ -12,7 +12,7 @@ from hub.bus.log import Input
 from hub.dispatch.outbox import Attempt, Deliveries, Delivery, DeliveryState, Settled
 from hub.events.facts import EVENT_PREFIX
 from hub.ids import PARTITIONS
-from hub.store.postgres.append import rows_at, where_stored
+from hub.store.postgres.append import FACTS, ROW, by_kind
 from hub.store.postgres.database import Connection, Database
 from hub.store.postgres.notices import WAITING as WAITING_CHANNEL
 from hub.store.postgres.notices import notify, waiting_payload
@@ -27,6 +27,9 @@ _ATTEMPT_TYPES = (
     "$1::text[], $2::smallint[], $3::bigint[], $4::integer[], $5::text[], $6::text[], $7::bigint[], $8::text[], "
     "$9::integer[], $10::text[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[]"
 )
+
+_INPUT = ", ".join(f"input.{column}" for column in ROW.split(", "))
+_BODIES = f"SELECT {_INPUT} FROM ({FACTS}) AS place JOIN input USING (partition, n, at)"
 
 PartitionFence = Callable[[Collection[int]], Sequence[Lease]]
 EndpointFence = Callable[[Collection[str]], Sequence[Lease]]
@@ -71,14 +74,12 @@ class PostgresDeliveries(Deliveries):
 
     @override
     async def waiting(self, endpoint: str, *, after: tuple[int, int, int], limit: int) -> list[Delivery]:
-        rows = await self._database.read(
-            lambda connection: connection.fetch(
-                f"SELECT {WAITING} FROM waiting WHERE endpoint = $1 "
-                "AND (due, partition, n) > ($2::bigint, $3::smallint, $4::bigint) ORDER BY due, partition, n LIMIT $5",
-                endpoint,
-                *after,
-                limit,
-            )
+        rows = await self._database.fetch(
+            f"SELECT {WAITING} FROM waiting WHERE endpoint = $1 "
+            "AND (due, partition, n) > ($2::bigint, $3::smallint, $4::bigint) ORDER BY due, partition, n LIMIT $5",
+            endpoint,
+            *after,
+            limit,
         )
         return [waiting_of(row) for row in rows]
 
@@ -99,12 +100,8 @@ class PostgresDeliveries(Deliveries):
     async def bodies(self, deliveries: Sequence[Delivery]) -> Mapping[tuple[int, int], Input]:
         named = {ids.from_id(EVENT_PREFIX, delivery.event_id) for delivery in deliveries}
         keys = [key for key in named if key is not None]
-
-        async def work(connection: Connection) -> dict[tuple[int, int], Input]:
-            places = await where_stored(connection, keys)
-            return {(row.partition, row.n): row for row in await rows_at(connection, list(places.values()))}
-
-        return await self._database.read(work)
+        rows = await self._database.fetch(_BODIES, *by_kind(keys)) if keys else []
+        return {(row["partition"], row["n"]): Input(*row) for row in rows}
 
     @override
     async def attempts(self, endpoint: str, partition: int, n: int) -> list[Attempt]:

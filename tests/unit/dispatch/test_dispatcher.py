@@ -679,6 +679,40 @@ async def test_an_endpoint_is_let_go_when_its_attempts_are_over_and_written():
         assert house.states()["ep", 3] is DeliveryState.WAITING
 
 
+async def test_a_store_that_is_away_at_the_start_is_waited_for(monkeypatch):
+    house = House(an_endpoint())
+    there = house.endpoints.all
+
+    async def away():
+        raise StoreUnavailable("the database is starting up")
+
+    monkeypatch.setattr(house.endpoints, "all", away)
+    async with house.running():
+        monkeypatch.setattr(house.endpoints, "all", there)
+        await house.clock.advance(timedelta(seconds=1))
+        await house.settle()
+        await house.tell(an_event(1))
+        assert len(house.receivers.requests()) == 1
+
+
+async def test_an_endpoint_that_is_being_let_go_is_not_begun_again_by_a_look_at_all_of_them():
+    async with House(an_endpoint()).running() as house:
+        answer = hang(house.receivers, "evt_1")
+        await house.tell(an_event(1))
+        async with asyncio.TaskGroup() as group:
+            going = group.create_task(house.dispatcher.let_go(["ep"]))
+            await house.settle()
+            await house.dispatcher.refresh()  # it is ours until it is handed over
+            answer.set()
+            await house.settle()
+            assert going.done()
+            going.cancel()
+
+        await house.dispatcher.refresh()
+        await house.tell(an_event(2))
+        assert len(house.receivers.requests()) == 2
+
+
 async def test_what_another_process_wrote_is_sent_when_word_of_it_comes():
     async with House(an_endpoint()).running() as house:
         item = an_event(1)

@@ -348,3 +348,31 @@ def test_looking_at_what_a_row_would_tell_changes_nothing():
 
     assert books.would_tell(rest) == books.would_tell(rest) == []
     assert names(books.observe(rest)) == []
+
+
+def test_the_rest_of_a_position_whose_first_part_only_the_log_knows_was_not_opened_now():
+    part = closed(volume=Decimal("0.5"), comment="to #11")
+    rest = a_record(order=11, volume=Decimal("1.0"), comment="from #10", timestamp=NOON + 60)
+    books = some_books()
+    books.remember_told(read_trade(part))
+    assert books.lacks_origin(read_trade(rest))
+
+    assert names(books.adopt(read_trade(rest))) == []
+    assert tell(books, rest) == []
+    assert tell(books, closed(order=11, volume=Decimal("1.0"), comment="from #10")) == ["trade.closed"]
+
+
+def test_the_rest_that_has_ended_as_well_is_told_to_have_closed_and_not_to_have_opened():
+    books = some_books()
+    books.remember_told(read_trade(closed(volume=Decimal("0.5"), comment="to #11")))
+    second, third = with_opened_lots(
+        [
+            read_trade(closed(order=11, volume=Decimal("0.4"), comment="to #12")),
+            read_trade(a_record(order=12, volume=Decimal("0.6"), comment="from #11", timestamp=NOON + 60)),
+        ]
+    )
+
+    books.adopt(second)
+
+    assert names(books.observe(second, late=True)) == ["trade.closed", "position.decreased"]
+    assert names(books.observe(third, late=True)) == []

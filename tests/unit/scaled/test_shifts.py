@@ -18,7 +18,8 @@ class Desk:
 
     def __init__(self):
         self.clock = ManualClock(START)
-        self.shifts = Shifts("partition", self.begin, self.clock)
+        self.shifts = Shifts("partition", self.begin, self.clock, lambda name: name not in self.lapsed)
+        self.lapsed = set()
         self.log = []
         self.holding = None
         self.failing = []
@@ -117,3 +118,18 @@ async def test_a_bug_ends_the_process_and_is_not_tried_again():
     with pytest.raises(ExceptionGroup) as raised:
         await desk.shifts.run(asyncio.Event())
     assert raised.group_contains(ValueError)
+
+
+async def test_a_shift_whose_leases_have_ended_is_not_waited_for():
+    desk = Desk()
+    desk.holding = asyncio.Event()
+    async with desk.running():
+        await desk.shifts.gained(["1", "2"])
+        await desk.settle()
+        desk.lapsed = {"1"}
+
+        async with asyncio.timeout(5):
+            await desk.shifts.lost(["1"])
+
+        assert "1" not in desk.shifts.working
+        desk.holding.set()

@@ -31,6 +31,14 @@ CREATE TABLE position (
   consumer text NOT NULL, partition smallint NOT NULL, n bigint NOT NULL, PRIMARY KEY (consumer, partition)
 ) WITH (fillfactor = 50);
 CREATE TABLE lease (name text PRIMARY KEY, owner text NOT NULL, epoch bigint NOT NULL, until bigint NOT NULL) WITH (fillfactor = 50);
+-- Who has these leases, read once nobody can take them over until the transaction ends. The two statements of a volatile
+-- function see each what was committed before it, under READ COMMITTED, and the names come in one order everywhere.
+CREATE FUNCTION fenced(wanted text[]) RETURNS TABLE (name text, owner text, epoch bigint) LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(hashtextextended(one, 0)) FROM unnest(wanted) AS one;
+  RETURN QUERY SELECT lease.name, lease.owner, lease.epoch FROM lease WHERE lease.name = ANY(wanted);
+END
+$$;
 
 -- What another process has for a partition's owner, who turns it into the partition's next inputs and removes it.
 -- One that can never be taken says why in `refused` and stays for a person to look at, so that it stops nobody behind it.
