@@ -15,6 +15,8 @@ from processes.harness import HubProcess
 from processes.scaled import Fleet
 from processes.services import Kafka, Postgres, folder_for_services
 
+from hub.ids import PARTITIONS
+
 CONNECTIONS = 8
 BATCH = 100
 _REST = 0.25  # seconds between looks at whether everything has come to rest
@@ -37,10 +39,16 @@ class Line:
     """One hub, of one process or several, with a sink of its own."""
 
     def __init__(
-        self, hub: HubProcess, hubs_pids: Sequence[int], sink: hubs.Sink, trades: events.Trades
+        self,
+        hub: HubProcess,
+        pids: Sequence[int],
+        sink: hubs.Sink,
+        trades: events.Trades,
+        services: "Services | None",
     ) -> None:
         self._hub = hub
-        self._pids = hubs_pids
+        self._pids = pids
+        self._services = services
         self._sink = sink
         self._trades = trades
         self._sent = 0
@@ -49,7 +57,7 @@ class Line:
         async with HubClient(self._hub) as client:
             await client.create_endpoint(self._sink.webhooks, ["trade.*"])
         await self._until_heard()
-        await self.run(events.ACCOUNTS, None)
+        await self.run(events.ACCOUNTS)
 
     async def _until_heard(self) -> None:
         """Post until a webhook comes: from then on every process knows of the endpoint."""
@@ -62,7 +70,8 @@ class Line:
         self._sink.reset()
         self._sent = 0
 
-    async def run(self, count: int, services: "Services | None") -> Cost:
+    async def run(self, count: int) -> Cost:
+        services = self._services
         posts = events.requests(self._hub.url, self._trades.take(count), BATCH, self._hub.headers)
         others = services.pids() if services else ()
         await _at_rest(self._pids)
@@ -102,62 +111,78 @@ class Services:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A hub to measure: embedded, or so many engine processes, with accounts in so many partitions."""
+
+    name: str
+    engines: int
+    partitions: int = PARTITIONS
+
+
+EMBEDDED, ONE = Kind("embedded", 0), Kind("one", 1)
+NARROW, THREE = Kind("narrow", 1, partitions=1), Kind("three", 3)
+# What is judged, against what, and how much it may cost. Each pair is alone with the servers: processes that rest poll, too.
+PAIRS = (
+    ("two shapes: hub and PostgreSQL against the embedded hub", ONE, EMBEDDED, 2.0),
+    ("64 busy partitions against 1", ONE, NARROW, 1.2),
+    ("3 engine processes against 1", THREE, ONE, 1.2),
+)
+
+
 async def measure(folder: Path, repeats: int, *, quick: bool) -> list[Figure]:
-    count = 5_000 if quick else 20_000
-    async with AsyncExitStack() as stack:
-        where = stack.enter_context(folder_for_services())
-        postgres = await stack.enter_async_context(Postgres(where / "postgres"))
-        kafka = await stack.enter_async_context(Kafka(where / "kafka"))
-        services = Services(postgres, kafka)
+    count = 5_000 if quick else 10_000
+    figures = []
+    with folder_for_services() as where:
+        async with Postgres(where / "postgres") as postgres, Kafka(where / "kafka") as kafka:
+            services = Services(postgres, kafka)
+            for number, (name, judged, against, target) in enumerate(PAIRS):
+                async with AsyncExitStack() as stack:
+                    lines = []
+                    for kind in (judged, against):
+                        place = folder / f"{number}-{kind.name}"
+                        place.mkdir()
+                        lines.append(await _line(stack, place, kind, services))
+                    costs: list[tuple[Cost, Cost]] = []
+                    for _ in range(repeats):
+                        first, second = [await line.run(count) for line in lines]
+                        costs.append((first, second))
+                figures.append(_figure(name, costs, target))
+    return figures
 
-        async def fleet(name: str, engines: int) -> tuple[HubProcess, list[int]]:
-            fleet = await stack.enter_async_context(
-                Fleet(
-                    folder / name,
-                    postgres,
-                    kafka,
-                    name,
-                    config={"delivering": {"concurrency": hubs.CONNECTIONS, "timeout": "15s"}},
-                    workflows=[hubs.WORKFLOWS],
-                )
+
+async def _line(stack: AsyncExitStack, folder: Path, kind: Kind, services: Services) -> Line:
+    server = await stack.enter_async_context(hubs.Server("sink.py", folder))
+    trades = events.Trades(large=True, partitions=kind.partitions)
+    if kind.engines == 0:
+        hub = hubs.hub(folder / "hub")
+        await hub.start()
+        stack.push_async_callback(hub.kill)
+        line = Line(hub, [hub.program.pid], hubs.Sink(server), trades, None)
+    else:
+        fleet = await stack.enter_async_context(
+            Fleet(
+                folder / "fleet",
+                services.postgres,
+                services.kafka,
+                folder.name,
+                config={"delivering": {"concurrency": hubs.CONNECTIONS, "timeout": "15s"}},
+                workflows=[hubs.WORKFLOWS],
             )
-            if engines == 1:
-                return (hub := await fleet.start("all")), [hub.program.pid]
-            door = await fleet.start("door", "api", "ingest", "dispatch")
-            others = [await fleet.start(f"engine-{n}", "engine") for n in range(engines)]
-            return door, [door.program.pid, *(each.program.pid for each in others)]
-
-        async def line(name: str, hub: HubProcess, pids: Sequence[int], trades: events.Trades) -> Line:
-            (folder / name).mkdir(exist_ok=True)
-            server = await stack.enter_async_context(hubs.Server("sink.py", folder / name))
-            made = Line(hub, pids, hubs.Sink(server), trades)
-            await made.warm_up()
-            return made
-
-        embedded = hubs.hub(folder / "embedded")
-        await embedded.start()
-        stack.push_async_callback(embedded.kill)
-        lines = {
-            "embedded": await line("embedded", embedded, [embedded.program.pid], events.Trades(large=True))
-        }
-        for name, engines, partitions in (("one", 1, 64), ("narrow", 1, 1), ("three", 3, 64)):
-            hub, pids = await fleet(name, engines)
-            lines[name] = await line(name, hub, pids, events.Trades(large=True, partitions=partitions))
-        costs: dict[str, list[Cost]] = {name: [] for name in lines}
-        for _ in range(repeats):
-            for name, each in lines.items():
-                costs[name].append(await each.run(count, None if name == "embedded" else services))
-    return [
-        _figure(
-            "two shapes: hub and PostgreSQL against the embedded hub", costs["one"], costs["embedded"], 2.0
-        ),
-        _figure("64 busy partitions against 1", costs["one"], costs["narrow"], 1.2),
-        _figure("3 engine processes against 1", costs["three"], costs["one"], 1.2),
-    ]
+        )
+        if kind.engines == 1:
+            hub, engines = await fleet.start("all"), []
+        else:
+            hub = await fleet.start("door", "api", "ingest", "dispatch")
+            engines = [await fleet.start(f"engine-{n}", "engine") for n in range(kind.engines)]
+        pids = [each.program.pid for each in (hub, *engines)]
+        line = Line(hub, pids, hubs.Sink(server), trades, services)
+    await line.warm_up()
+    return line
 
 
-def _figure(name: str, costs: Sequence[Cost], against: Sequence[Cost], target: float) -> Figure:
-    ratios = [cost.judged / other.judged for cost, other in zip(costs, against, strict=True)]
+def _figure(name: str, costs: Sequence[tuple[Cost, Cost]], target: float) -> Figure:
+    ratios = [cost.judged / other.judged for cost, other in costs]
     return Figure(
         name,
         middle(ratios),
@@ -165,10 +190,10 @@ def _figure(name: str, costs: Sequence[Cost], against: Sequence[Cost], target: f
         target,
         samples=ratios,
         beside={
-            "hub µs/event": middle([cost.hub for cost in costs]),
-            "PostgreSQL": middle([cost.postgres for cost in costs]),
-            "Kafka, not judged": middle([cost.kafka for cost in costs]),
-            "against": middle([cost.judged for cost in against]),
+            "hub µs/event": middle([cost.hub for cost, _ in costs]),
+            "PostgreSQL": middle([cost.postgres for cost, _ in costs]),
+            "Kafka, not judged": middle([cost.kafka for cost, _ in costs]),
+            "against": middle([other.judged for _, other in costs]),
         },
     )
 
