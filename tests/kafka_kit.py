@@ -55,8 +55,10 @@ class Remembered:
 
 
 @asynccontextmanager
-async def a_log(settings: KafkaSettings, *, answer_seconds: float = 10.0) -> AsyncIterator[KafkaLog]:
-    log = KafkaLog(settings, Remembered(), answer_seconds=answer_seconds)
+async def a_log(
+    settings: KafkaSettings, marks: Remembered | None = None, *, answer_seconds: float = 10.0
+) -> AsyncIterator[KafkaLog]:
+    log = KafkaLog(settings, marks or Remembered(), answer_seconds=answer_seconds)
     try:
         yield log
     finally:

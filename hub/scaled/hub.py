@@ -131,7 +131,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             actions=browser,
             workflows=WorkflowView(engine_store, browser, far_log, programs, far_watcher, loaded, clock),
             accounts=AccountView(engine_store, browser),
-            readiness=Readiness(process.store_problem, process.problem),
+            readiness=Readiness(database.problem, process.problem),
             metrics=lambda: metrics.metrics_text(collector),
             docs=Path(hub.web.__path__[0]) / "docs",
             pressure=lambda: 1.0 if told[0].waiting > FULL else 0.0,

@@ -13,11 +13,10 @@ from hub.bus.lease import Leases
 from hub.bus.ownership import Ownership, Told
 from hub.clock import Clock
 from hub.config import Settings
-from hub.errors import StoreError
 from hub.scaled.ears import Ears
 from hub.scaled.shifts import Begin, Shifts
 from hub.stages import Service
-from hub.store.postgres.database import Connection, Database
+from hub.store.postgres.database import Database
 
 
 @final
@@ -66,19 +65,5 @@ class Process:
         ownership = self.own(kind, names, shifts.gained, shifts.lost)
         return ownership
 
-    async def store_problem(self) -> str | None:
-        """Return why nothing could be written now, by writing something."""
-        try:
-            await self.database.transact(_touch)
-        except StoreError as error:
-            return str(error)
-        return None
-
     def problem(self) -> str | None:
         return next((problem for each in self.owning if (problem := each.problem())), None)
-
-
-async def _touch(connection: Connection) -> None:
-    await connection.execute(
-        "INSERT INTO meta VALUES ('writable', now()::text) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-    )

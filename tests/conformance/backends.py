@@ -1,5 +1,6 @@
 """The backends the suites of this folder run over, each behind one small face that can be closed and opened again."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Collection, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -20,14 +21,14 @@ from hub.errors import HubError, LeaseLost
 from hub.events.facts import Fact
 from hub.ids import PARTITIONS
 from hub.intents.intent import Intent
-from hub.store.postgres.store import PostgresStore, open_postgres
 from hub.store.sqlite.store import SqliteStore
 from hub.testing import MORNING, open_store
+from hub.testing.postgres import PostgresStore, open_postgres
 
 HOUR = timedelta(hours=1)
 
 
-class StoreBackend:
+class StoreBackend(ABC):
     """A whole store; `reopen` is a restart of the process as far as the store can tell."""
 
     durable = True
@@ -37,8 +38,8 @@ class StoreBackend:
         self.clock = ManualClock(MORNING)
         self._stack = AsyncExitStack()
 
-    async def open(self) -> Self:
-        raise NotImplementedError
+    @abstractmethod
+    async def open(self) -> Self: ...
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -47,6 +48,7 @@ class StoreBackend:
         await self.close()
         await self.open()
 
+    @abstractmethod
     async def take_in(self) -> None:
         """Take what was left for the owner, in a store where others leave things."""
 
@@ -112,6 +114,9 @@ class SqliteBackend(StoreBackend):
     async def open(self) -> Self:
         self.store = await self._stack.enter_async_context(open_store(self.folder, self.clock))
         return self
+
+    async def take_in(self) -> None:
+        """Nothing is left here: one process owns everything."""
 
 
 class AllUnderOneLease:

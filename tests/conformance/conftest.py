@@ -1,6 +1,6 @@
 """One fixture a protocol, each over every backend there is."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from conformance.backends import (
     StoreBackend,
     clear,
 )
-from processes.services import Postgres, in_a_thread
+from processes.services import Kafka, NotOurs, Postgres, folder_for_services, in_a_thread
 
 from hub.store.postgres.migrate import migrate
 
@@ -88,3 +88,18 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def leasing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
     async for backend in _opened(await _chosen(request, tmp_path, MemoryLeasing)):
         yield backend
+
+
+@pytest.fixture(scope="module")
+def hurtable(kafka_server: Kafka) -> Iterator[Kafka]:
+    """A Kafka that may be stopped: the session's, or one of its own where that is somebody else's."""
+    try:
+        assert kafka_server.services
+    except NotOurs:
+        with folder_for_services() as folder:
+            own = Kafka(folder)
+            in_a_thread(own.start)
+            yield own
+            in_a_thread(own.stop)
+    else:
+        yield kafka_server

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,9 @@ from kafka_kit import (
     taken_until,
     told_facts,
 )
-from processes.services import Kafka, NotOurs, folder_for_services, in_a_thread
+from processes.services import Kafka
 
-from hub.bus.kafka.producer import KafkaLog, open_kafka_log
+from hub.bus.kafka.producer import KafkaLog
 from hub.bus.kafka.settings import KafkaSettings
 from hub.bus.kafka.topics import ensure
 from hub.bus.log import Appended, Lane, Mark
@@ -157,11 +157,11 @@ async def test_marks_are_written_after_what_they_belong_to(settings: KafkaSettin
     marks = Remembered()
     mark = Mark("source", "cursor", b"7")
 
-    async with open_kafka_log(settings, marks) as log:
+    async with a_log(settings, marks) as log:
         await log.append([a_trade_closed()], marks=[mark])
         assert await log.marks("source") == {"cursor": b"7"}
 
-    async with open_kafka_log(KafkaSettings(servers="127.0.0.1:1"), marks) as log:
+    async with a_log(KafkaSettings(servers="127.0.0.1:1"), marks) as log:
         with pytest.raises(StoreUnavailable):
             await log.append([a_trade_closed()], marks=[Mark("source", "cursor", b"8")])
         assert await log.marks("source") == {"cursor": b"7"}
@@ -195,20 +195,6 @@ async def test_nothing_is_told_after_the_end(settings: KafkaSettings) -> None:
 
 
 # --- crashes, on a broker that is ours to hurt
-
-
-@pytest.fixture(scope="module")
-def hurtable(kafka_server: Kafka) -> Iterator[Kafka]:
-    try:
-        assert kafka_server.services
-    except NotOurs:
-        with folder_for_services() as folder:
-            own = Kafka(folder)
-            in_a_thread(own.start)
-            yield own
-            in_a_thread(own.stop)
-    else:
-        yield kafka_server
 
 
 async def test_what_is_acknowledged_is_there_after_the_broker_was_killed(hurtable: Kafka) -> None:

@@ -17,8 +17,8 @@ from hub.errors import LeaseLost, StoreRefused
 from hub.events.facts import Fact
 from hub.ids import PARTITIONS
 from hub.store.postgres.arrivals import send
-from hub.store.postgres.store import PostgresStore, open_postgres
 from hub.testing import MORNING, a_trade_closed, an_account, an_input
+from hub.testing.postgres import PostgresStore, open_postgres
 
 NOW = to_us(MORNING)
 PLACE = ("kafka:live", 3)

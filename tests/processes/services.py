@@ -9,6 +9,7 @@ import itertools
 import os
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,7 +30,7 @@ class NotOurs(AssertionError):
     """A test wants to hurt a server that somebody else runs: give it one of its own."""
 
 
-class _Hurtable:
+class _Hurtable(ABC):
     """Starts, stops and crashes of one service or several; each returns when it has happened."""
 
     def __init__(self, services: tuple[Service, ...]) -> None:
@@ -43,12 +44,12 @@ class _Hurtable:
             )
         return self._services
 
+    @abstractmethod
     async def answers(self, *, within: float = 30.0) -> None:
         """Return once it really serves."""
-        raise NotImplementedError
 
-    def _start(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _start(self) -> None: ...
 
     async def start(self) -> None:
         """Return once it answers. Where it is not installed the test is skipped, or fails if everything is required."""

@@ -6,8 +6,7 @@ again, and an answer is given only for what the brokers have acknowledged.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, final
 
 import structlog
@@ -260,13 +259,3 @@ class KafkaLog:
         known.update(new)
         while len(known) > _REMEMBERED:
             known.popitem(last=False)
-
-
-@asynccontextmanager
-async def open_kafka_log(settings: KafkaSettings, marks: Marks) -> AsyncIterator[KafkaLog]:
-    """Kafka may be away: then what is appended fails until it is back."""
-    opened = KafkaLog(settings, marks)
-    try:
-        yield opened
-    finally:
-        await opened.close()

@@ -12,13 +12,12 @@ from hub.dispatch.outbox import Attempt, Delivery, DeliveryState
 from hub.engine.rows import RunRow
 from hub.events.facts import EVENT_PREFIX
 from hub.intents.intent import Intent, State
+from hub.store.cursors import bad_cursor, number
 from hub.store.postgres.append import where_stored
 from hub.store.postgres.browse_events import (
     MOST_SCANNED,
     Wanted,
-    bad_cursor,
     newest_first,
-    number,
     oldest_first,
 )
 from hub.store.postgres.database import Connection, Database

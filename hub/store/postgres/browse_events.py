@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 from hub import ids
 from hub.bus.log import Input, InputKind
-from hub.bus.pages import BadCursor, Page
-from hub.dispatch.patterns import matches
-from hub.events.records import decode_envelope
+from hub.bus.pages import Page
 from hub.ids import PARTITIONS
+from hub.store.cursors import bad_cursor, is_wanted, number
 from hub.store.postgres.append import Where, rows_at
 from hub.store.postgres.database import Connection
 
@@ -114,7 +113,7 @@ async def _pick(connection: Connection, wanted: Wanted, rows: Sequence[_Seen]) -
         for place, row in chunk:
             used = place + 1
             item = bodies.get((row.partition, row.n))
-            if item is not None and _is_wanted(item, wanted.types):
+            if item is not None and is_wanted(item, wanted.types):
                 found.append(item)
                 if len(found) == wanted.limit:
                     return found, used
@@ -155,25 +154,6 @@ def _partitions(account: str) -> list[int]:
     if server and login.isascii() and login.isdigit():
         return [ids.partition_of(server, int(login))]
     return list(range(PARTITIONS))
-
-
-def _is_wanted(row: Input, types: Sequence[str]) -> bool:
-    if not types:
-        return True
-    name = decode_envelope(row.body).type
-    return any(matches(pattern, name) for pattern in types)
-
-
-def number(cursor: str, default: int) -> int:
-    if not cursor:
-        return default
-    if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > 18:
-        raise bad_cursor()
-    return int(cursor)
-
-
-def bad_cursor() -> BadCursor:
-    return BadCursor("that cursor is not one of this hub's: begin again without it")
 
 
 def _read_places(cursor: str) -> list[int]:

@@ -9,7 +9,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from hub.bus.lease import Lease
-from hub.errors import ConfigError, HubError, StoreRefused, StoreUnavailable
+from hub.errors import ConfigError, HubError, StoreError, StoreRefused, StoreUnavailable
 from hub.store.postgres.fence import prove
 from hub.store.postgres.migrate import check_schema, where
 
@@ -77,6 +77,14 @@ class Database:
         except Exception as error:
             raise await self._failure(error) from error
 
+    async def problem(self) -> str | None:
+        """Return why nothing could be written now, by writing something."""
+        try:
+            await self.transact(_touch)
+        except StoreError as error:
+            return str(error)
+        return None
+
     async def _failure(self, error: Exception) -> HubError:
         _insist_on_ending()
         if isinstance(error, TimeoutError):
@@ -140,6 +148,13 @@ def _insist_on_ending() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+async def _touch(connection: Connection) -> None:
+    await connection.execute(
+        "INSERT INTO meta VALUES ('writable', clock_timestamp()::text) "
+        "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    )
 
 
 async def _keep(_: Any) -> None:

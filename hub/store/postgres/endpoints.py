@@ -1,16 +1,15 @@
 """Endpoints on PostgreSQL; every process that sends to them hears of a change."""
 
-import json
 from collections.abc import Callable
-from typing import Any, final
+from typing import final
 
 from typing_extensions import override
 
 from hub.dispatch.outbox import Endpoint, Endpoints
 from hub.store.postgres.database import Connection, Database
 from hub.store.postgres.notices import ENDPOINTS, notify_inside
+from hub.store.rows import ENDPOINT, endpoint_of, endpoint_row
 
-_ENDPOINT = "id, url, events, secret, state, description, created_at, schedule, reason"
 _CHUNK = 20_000  # deliveries cancelled in one transaction: well within what a statement is given
 
 
@@ -25,7 +24,7 @@ class PostgresEndpoints(Endpoints):
     @override
     async def create(self, endpoint: Endpoint) -> None:
         await self._write(
-            f"INSERT INTO endpoint ({_ENDPOINT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", endpoint
+            f"INSERT INTO endpoint ({ENDPOINT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", endpoint
         )
 
     @override
@@ -61,7 +60,7 @@ class PostgresEndpoints(Endpoints):
 
     async def _write(self, statement: str, endpoint: Endpoint) -> bool:
         async def work(connection: Connection) -> bool:
-            status = await connection.execute(statement, *_endpoint_row(endpoint))
+            status = await connection.execute(statement, *endpoint_row(endpoint))
             await notify_inside(connection, ENDPOINTS, [endpoint.id])
             return _changed(status)
 
@@ -71,9 +70,9 @@ class PostgresEndpoints(Endpoints):
 
     async def _select(self, tail: str, *values: str) -> list[Endpoint]:
         rows = await self._database.read(
-            lambda connection: connection.fetch(f"SELECT {_ENDPOINT} FROM endpoint {tail}", *values)
+            lambda connection: connection.fetch(f"SELECT {ENDPOINT} FROM endpoint {tail}", *values)
         )
-        return [_endpoint(*row) for row in rows]
+        return [endpoint_of(*row) for row in rows]
 
 
 async def _cancel(connection: Connection, endpoint_id: str) -> bool:
@@ -93,23 +92,3 @@ def rows_in(status: str) -> int:
 
 def _changed(status: str) -> bool:
     return rows_in(status) > 0
-
-
-def _endpoint_row(e: Endpoint) -> tuple[Any, ...]:
-    schedule = None if e.schedule is None else json.dumps(e.schedule)
-    return (
-        e.id,
-        e.url,
-        json.dumps(e.events),
-        e.secret,
-        e.state,
-        e.description,
-        e.created_at,
-        schedule,
-        e.reason,
-    )
-
-
-def _endpoint(*row: Any) -> Endpoint:
-    schedule = None if row[7] is None else tuple(json.loads(row[7]))
-    return Endpoint._make((row[0], row[1], tuple(json.loads(row[2])), *row[3:7], schedule, row[8]))

@@ -1,17 +1,15 @@
 """API keys on PostgreSQL: hashes only. Every process that checks keys hears of a change with its commit."""
 
-import json
 from collections.abc import Mapping
 from typing import final
 
 from typing_extensions import override
 
-from hub.control.keys import ApiKey, KeyStore, NameTaken, Scope
+from hub.control.keys import ApiKey, KeyStore, NameTaken
 from hub.store.postgres.database import Connection, Database
 from hub.store.postgres.endpoints import rows_in
 from hub.store.postgres.notices import KEYS, notify_inside
-
-_COLUMNS = "id, hash, name, scopes, servers, created_at, expires_at, last_used"
+from hub.store.rows import API_KEY, key_of, key_row
 
 
 @final
@@ -22,23 +20,18 @@ class PostgresKeys(KeyStore):
     @override
     async def all(self) -> list[ApiKey]:
         rows = await self._database.read(
-            lambda connection: connection.fetch(f"SELECT {_COLUMNS} FROM api_key ORDER BY created_at, id")
+            lambda connection: connection.fetch(f"SELECT {API_KEY} FROM api_key ORDER BY created_at, id")
         )
-        return [
-            ApiKey._make(
-                (*row[:3], tuple(map(Scope, json.loads(row[3]))), tuple(json.loads(row[4])), *row[5:])
-            )
-            for row in rows
-        ]
+        return [key_of(*row) for row in rows]
 
     @override
     async def add(self, key: ApiKey) -> None:
         """Raise NameTaken when another process gave the name away meanwhile."""
-        row = (*key[:3], json.dumps(key.scopes), json.dumps(key.servers), *key[5:])
+        row = key_row(key)
 
         async def work(connection: Connection) -> None:
             await connection.execute(
-                f"INSERT INTO api_key ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+                f"INSERT INTO api_key ({API_KEY}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
                 *row,
             )
             if await connection.fetchval("SELECT id FROM api_key WHERE name = $1", key.name) != key.id:

@@ -7,13 +7,12 @@ import apsw
 
 from hub import ids
 from hub.bus.log import Input, InputKind
-from hub.bus.pages import BadCursor, Page
+from hub.bus.pages import Page
 from hub.dispatch.outbox import Attempt, Delivery, DeliveryState
-from hub.dispatch.patterns import matches
 from hub.engine.rows import RunRow
 from hub.events.facts import EVENT_PREFIX
-from hub.events.records import decode_envelope
 from hub.intents.intent import Intent, State
+from hub.store.cursors import bad_cursor, is_wanted, number
 from hub.store.sqlite.append import find_row
 from hub.store.sqlite.engine import INTENT, RUN
 from hub.store.sqlite.numbering import written_sequences
@@ -42,7 +41,7 @@ class SqliteBrowser:
         account: str = "",
         newest_first: bool = False,
     ) -> Page[Input]:
-        start = _number(after, _LAST if newest_first else 0)
+        start = number(after, _LAST if newest_first else 0)
         comparison, order = ("<", "DESC") if newest_first else (">", "ASC")
 
         def work(connection: apsw.Connection) -> Page[Input]:
@@ -57,7 +56,7 @@ class SqliteBrowser:
                 if (
                     row.kind == InputKind.EVENT
                     and (not account or row.key == account)
-                    and _is_wanted(row, types)
+                    and is_wanted(row, types)
                 ):
                     found.append(row)
                     if len(found) == limit:
@@ -133,21 +132,6 @@ class SqliteBrowser:
         return await self._reader.read(work)
 
 
-def _number(cursor: str, default: int) -> int:
-    if not cursor:
-        return default
-    if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > 19:
-        raise BadCursor("that cursor is not one of this hub's: begin again without it")
-    return int(cursor)
-
-
-def _is_wanted(row: Input, types: Sequence[str]) -> bool:
-    if not types:
-        return True
-    name = decode_envelope(row.body).type
-    return any(matches(pattern, name) for pattern in types)
-
-
 def _newest(
     connection: apsw.Connection,
     table: str,
@@ -162,7 +146,7 @@ def _newest(
     conditions = "".join(f" AND {column} = ?" for column in wanted)
     rows = connection.execute(
         f"SELECT {columns}, at, {key} FROM {table} WHERE (at, {key}) < (?, ?){conditions} ORDER BY at DESC, {key} DESC LIMIT ?",
-        (_number(at, _LAST), last, *wanted.values(), limit),
+        (number(at, _LAST), last, *wanted.values(), limit),
     ).fetchall()
     following = f"{rows[-1][-2]}:{rows[-1][-1]}" if len(rows) == limit else None
     return [row[:-2] for row in rows], following
@@ -171,8 +155,8 @@ def _newest(
 def _waiting_page(connection: apsw.Connection, place: str, limit: int, endpoint: str) -> Page[Delivery]:
     parts = place.split(",") if place else ["", "0", "0", "0"]
     if len(parts) != 4:
-        raise BadCursor("that cursor is not one of this hub's: begin again without it")
-    key = (parts[0], *(_number(part, 0) for part in parts[1:]))
+        raise bad_cursor()
+    key = (parts[0], *(number(part, 0) for part in parts[1:]))
     only = " AND endpoint = ?" if endpoint else ""
     rows = connection.execute(
         f"SELECT {WAITING} FROM waiting WHERE (endpoint, due, partition, n) > (?, ?, ?, ?){only} "
@@ -189,7 +173,7 @@ def _finished_page(
 ) -> Page[Delivery]:
     rows = connection.execute(
         f"SELECT {_DELIVERY} FROM attempt WHERE rank < ? ORDER BY rank DESC LIMIT ?",
-        (_number(place, _LAST), _MOST_SCANNED),
+        (number(place, _LAST), _MOST_SCANNED),
     )
     found: list[Delivery] = []
     seen = rank = 0

@@ -1,17 +1,15 @@
 """API keys on SQLite: hashes only."""
 
-import json
 from collections.abc import Mapping
 from typing import final
 
 import apsw
 from typing_extensions import override
 
-from hub.control.keys import ApiKey, KeyStore, Scope
+from hub.control.keys import ApiKey, KeyStore
+from hub.store.rows import API_KEY, key_of, key_row
 from hub.store.sqlite.reader import Reader
 from hub.store.sqlite.writer import Writer
-
-_COLUMNS = "id, hash, name, scopes, servers, created_at, expires_at, last_used"
 
 
 @final
@@ -23,22 +21,17 @@ class SqliteKeys(KeyStore):
     @override
     async def all(self) -> list[ApiKey]:
         def work(connection: apsw.Connection) -> list[ApiKey]:
-            rows = connection.execute(f"SELECT {_COLUMNS} FROM api_key ORDER BY created_at, id")
-            return [
-                ApiKey._make(
-                    (*row[:3], tuple(map(Scope, json.loads(row[3]))), tuple(json.loads(row[4])), *row[5:])
-                )
-                for row in rows
-            ]
+            rows = connection.execute(f"SELECT {API_KEY} FROM api_key ORDER BY created_at, id")
+            return [key_of(*row) for row in rows]
 
         return await self._reader.read(work)
 
     @override
     async def add(self, key: ApiKey) -> None:
-        row = (*key[:3], json.dumps(key.scopes), json.dumps(key.servers), *key[5:])
+        row = key_row(key)
 
         def work(connection: apsw.Connection) -> None:
-            connection.execute(f"INSERT INTO api_key ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)", row)
+            connection.execute(f"INSERT INTO api_key ({API_KEY}) VALUES (?,?,?,?,?,?,?,?)", row)
 
         await self._writer.submit(work)
 

@@ -1,6 +1,5 @@
 """Endpoints, deliveries and intents, on SQLite."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
@@ -22,6 +21,7 @@ from hub.dispatch.outbox import (
 )
 from hub.events.facts import EVENT_PREFIX
 from hub.intents.intent import Intent, State
+from hub.store.rows import ENDPOINT, endpoint_of, endpoint_row
 from hub.store.sqlite.append import Written, find_rows
 from hub.store.sqlite.engine import INTENT, read_positions, write_positions
 from hub.store.sqlite.log import SqliteLog
@@ -30,7 +30,6 @@ from hub.store.sqlite.wide import among, insert
 from hub.store.sqlite.writer import Writer
 
 CONSUMER = "webhooks"
-_ENDPOINT = "id, url, events, secret, state, description, created_at, schedule, reason"
 WAITING = "endpoint, due, partition, n, event_id, attempts, created_at"
 _ATTEMPT = "endpoint, partition, n, number, event_id, state, at, outcome, status, error, latency_us, response, due, created_at"
 
@@ -150,7 +149,7 @@ class SqliteEndpoints(Endpoints):
     @override
     async def create(self, endpoint: Endpoint) -> None:
         await self._write(
-            f"INSERT INTO endpoint ({_ENDPOINT}) VALUES (?,?,?,?,?,?,?,?,?)", _endpoint_row(endpoint)
+            f"INSERT INTO endpoint ({ENDPOINT}) VALUES (?,?,?,?,?,?,?,?,?)", endpoint_row(endpoint)
         )
 
     @override
@@ -164,7 +163,7 @@ class SqliteEndpoints(Endpoints):
 
     @override
     async def update(self, endpoint: Endpoint) -> bool:
-        row = _endpoint_row(endpoint)
+        row = endpoint_row(endpoint)
         changes = await self._write(
             "UPDATE endpoint SET url = ?, events = ?, secret = ?, state = ?, description = ?, created_at = ?, schedule = ?, "
             "reason = ? WHERE id = ?",
@@ -191,31 +190,11 @@ class SqliteEndpoints(Endpoints):
     async def _select(self, tail: str, values: tuple[Any, ...]) -> list[Endpoint]:
         def work(connection: apsw.Connection) -> list[Endpoint]:
             return [
-                _endpoint(*row)
-                for row in connection.execute(f"SELECT {_ENDPOINT} FROM endpoint {tail}", values)
+                endpoint_of(*row)
+                for row in connection.execute(f"SELECT {ENDPOINT} FROM endpoint {tail}", values)
             ]
 
         return await self._reader.read(work)
-
-
-def _endpoint_row(e: Endpoint) -> tuple[Any, ...]:
-    schedule = None if e.schedule is None else json.dumps(e.schedule)
-    return (
-        e.id,
-        e.url,
-        json.dumps(e.events),
-        e.secret,
-        e.state,
-        e.description,
-        e.created_at,
-        schedule,
-        e.reason,
-    )
-
-
-def _endpoint(*row: Any) -> Endpoint:
-    schedule = None if row[7] is None else tuple(json.loads(row[7]))
-    return Endpoint._make((row[0], row[1], tuple(json.loads(row[2])), *row[3:7], schedule, row[8]))
 
 
 @final

@@ -1,4 +1,4 @@
-"""Everything a hub keeps in PostgreSQL, opened and closed as one thing."""
+"""Everything a hub keeps in PostgreSQL as one thing: for tests; a process takes the parts its roles need."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -8,10 +8,9 @@ from typing import Protocol
 from hub.bus.follower import Follower
 from hub.bus.lease import Lease, Owned
 from hub.clock import Clock
-from hub.errors import StoreError
 from hub.store.postgres.browse import PostgresBrowser
 from hub.store.postgres.clients import PostgresClients
-from hub.store.postgres.database import Connection, Database, open_database
+from hub.store.postgres.database import Database, open_database
 from hub.store.postgres.endpoints import PostgresEndpoints
 from hub.store.postgres.engine import PostgresEngineStore
 from hub.store.postgres.intents import PostgresIntents
@@ -49,21 +48,6 @@ class PostgresStore:
         follower = Follower(self.log, positions)
         self.log.listen(follower.offer)
         return follower
-
-    async def problem(self) -> str | None:
-        """Return why nothing could be written now, by writing something."""
-        try:
-            await self.database.transact(_touch)
-        except StoreError as error:
-            return str(error)
-        return None
-
-
-async def _touch(connection: Connection) -> None:
-    await connection.execute(
-        "INSERT INTO meta VALUES ('writable', clock_timestamp()::text) "
-        "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-    )
 
 
 @asynccontextmanager

@@ -1,0 +1,31 @@
+"""What both stores' pages share: reading a cursor somebody gives back, and whether a row is one that was asked for."""
+
+from collections.abc import Sequence
+
+from hub.bus.log import Input
+from hub.bus.pages import BadCursor
+from hub.dispatch.patterns import matches
+from hub.events.records import decode_envelope
+
+_DIGITS = 18  # what any of them fits into 64 bits with
+
+
+def number(cursor: str, default: int) -> int:
+    """Return the number a cursor is; raises BadCursor for what this hub never gave."""
+    if not cursor:
+        return default
+    if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > _DIGITS:
+        raise bad_cursor()
+    return int(cursor)
+
+
+def bad_cursor() -> BadCursor:
+    return BadCursor("that cursor is not one of this hub's: begin again without it")
+
+
+def is_wanted(row: Input, types: Sequence[str]) -> bool:
+    """Return whether a row is of one of the types, given as patterns; all are wanted without any."""
+    if not types:
+        return True
+    name = decode_envelope(row.body).type
+    return any(matches(pattern, name) for pattern in types)

@@ -1,0 +1,40 @@
+"""Endpoints and API keys as rows, the same in both stores: what is a list stands there as JSON."""
+
+import json
+from typing import Any, Final
+
+from hub.control.keys import ApiKey, Scope
+from hub.dispatch.outbox import Endpoint
+
+ENDPOINT: Final = "id, url, events, secret, state, description, created_at, schedule, reason"
+API_KEY: Final = "id, hash, name, scopes, servers, created_at, expires_at, last_used"
+
+
+def endpoint_row(e: Endpoint) -> tuple[Any, ...]:
+    schedule = None if e.schedule is None else json.dumps(e.schedule)
+    return (
+        e.id,
+        e.url,
+        json.dumps(e.events),
+        e.secret,
+        e.state,
+        e.description,
+        e.created_at,
+        schedule,
+        e.reason,
+    )
+
+
+def endpoint_of(*row: Any) -> Endpoint:
+    schedule = None if row[7] is None else tuple(json.loads(row[7]))
+    return Endpoint._make((row[0], row[1], tuple(json.loads(row[2])), *row[3:7], schedule, row[8]))
+
+
+def key_row(key: ApiKey) -> tuple[Any, ...]:
+    return (*key[:3], json.dumps(key.scopes), json.dumps(key.servers), *key[5:])
+
+
+def key_of(*row: Any) -> ApiKey:
+    return ApiKey._make(
+        (*row[:3], tuple(map(Scope, json.loads(row[3]))), tuple(json.loads(row[4])), *row[5:])
+    )
