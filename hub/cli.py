@@ -170,13 +170,16 @@ def stories(
 @app.command()
 def why(
     workflow: Annotated[str, typer.Argument(help="The workflow's id.")],
-    key: Annotated[str, typer.Argument(help="The account, as server:login.")],
+    key: Annotated[
+        str,
+        typer.Argument(help="Whose: server:login, client=ID, group=server:NAME, symbol=server:NAME or all=."),
+    ],
     event: Annotated[str, typer.Option("--event", help="Only what this event caused.")] = "",
     url: Url = LOCAL,
     api_key: Key = "",
     as_json: Json = False,
 ) -> None:
-    """Say why a workflow fired or did not, for one account of a running hub."""
+    """Say why a workflow fired or did not, for one account, client, group or symbol of a running hub."""
     from hub.commands.client import ask_why  # noqa: PLC0415 (start-up time)
 
     raise typer.Exit(ask_why(url, api_key, workflow, key, event, as_json=as_json))

@@ -9,6 +9,7 @@ from hub.api.ports import Reason, Watching, Why, WorkflowInfo
 from hub.bus.log import Teller
 from hub.bus.pages import Page
 from hub.clock import Clock
+from hub.engine import keys
 from hub.engine.levels import Sample
 from hub.engine.load import LoadedSet
 from hub.engine.program import Becomes, Crosses, OnEvent, Trigger
@@ -61,7 +62,7 @@ class WorkflowView:
                 mode=workflow.mode.value,
                 version=workflow.hash,
                 file=workflow.place.path,
-                key="account",
+                key=workflow.key.value,
                 triggers=tuple(_describe(trigger) for trigger in workflow.triggers),
             )
             for workflow in self._loaded.workflows
@@ -70,12 +71,11 @@ class WorkflowView:
     async def why(self, workflow: str, key: str, *, event: str = "") -> Why | None:
         if all(known.id != workflow for known in self._loaded.workflows):
             return None
-        server, _, login = key.rpartition(":")
-        if not server or not (login.isascii() and login.isdecimal()):
-            return Why(workflow, key, (), (Reason("unknown", "a key is an account, written server:login"),))
+        if problem := keys.problem(key):
+            return Why(workflow, key, (), (Reason("unknown", problem),))
         packed = ids.from_id(EVENT_PREFIX, event) if event else None
         row = await self._log.find(packed) if packed else None
-        partition = ids.partition_of(server, int(login))
+        partition = keys.partition_of(key)
         await self._programs.ready([partition])
         answer = await why(
             self._store,
@@ -137,8 +137,7 @@ class AccountView:
         self._browser = browser
 
     async def account(self, key: str) -> AccountRecord | None:
-        server, _, login = key.rpartition(":")
-        rows = (await self._store.load([(ids.partition_of(server, int(login)), key)]))[key]
+        rows = (await self._store.load([(keys.partition_of(key), key)]))[key]
         known = {kind: value for kind, _, value in rows.states if kind in {Kind.ACCOUNT, Kind.CLIENT}}
         if Kind.ACCOUNT not in known:
             return None

@@ -12,11 +12,11 @@ import asyncpg
 from conformance.backends import PostgresBackend, SqliteBackend, StoreBackend
 from typing_extensions import override
 
-from hub.bus.log import Mark
+from hub.bus.log import InputKind, Mark, NewInput
 from hub.clock import ManualClock, to_us
 from hub.control.keys import ApiKey, Scope
 from hub.dispatch.outbox import DeliveryState
-from hub.engine.rows import LevelRow, MailRow, RunRow, SeriesRow, StateRow, TimerRow, TraceRow
+from hub.engine.rows import LevelRow, RunRow, SeriesRow, StateRow, TimerRow, TraceRow
 from hub.ids import PARTITIONS
 from hub.ingest.directory import StoredClient
 from hub.intents.intent import State
@@ -83,7 +83,7 @@ async def _write_everything(hub: SqliteBackend) -> None:
             an_intent("i3", account="", verb="event.publish"),
         ],
         traces=[TraceRow(0, 5, str(n), "bonus", KEY, now, "fired", b"{}") for n in range(4)],
-        mail=[MailRow(3, 0, 5, n, "client:1", b"mail") for n in range(2)],
+        mail=[NewInput(3, InputKind.MAIL, "client=1", f"evt_{n}", b"mail") for n in range(2)],
         facts=[a_trade_closed(an_account(login=9001), deal=555)],
     )
     await hub.store.journal.fold()

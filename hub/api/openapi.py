@@ -24,7 +24,7 @@ _ABOUT = {
     "account": "server:login",
     "order": "oldest (the default) or newest first.",
     "lane": "live (the default) or bulk: imports let live events pass.",
-    "key": "Whose: server:login for an account.",
+    "key": "Whose: server:login, client=ID, group=server:NAME, symbol=server:NAME or all=.",
     "event": "The id of an event.",
     "endpoint": "The id of an endpoint.",
     "state": "Only those in this state.",

@@ -12,14 +12,16 @@ from hub.engine.decision import Decision, apply
 from hub.engine.fold import fold_account, fold_client
 from hub.engine.index import CREATED, NOTHING_BOUND, Candidate, Feed, Program, TypePlan
 from hub.engine.joined import is_up
+from hub.engine.keys import KeyKind
 from hub.engine.levels import refresh
+from hub.engine.mail import decode_mail, send
 from hub.engine.program import Becomes, Crosses, OnEvent
 from hub.engine.rows import TimerKey
-from hub.engine.runs import conclude, depth_of
+from hub.engine.runs import conclude
 from hub.engine.scene import NO_EVENT, NONE_BROKEN, Broken, Env, Scene
 from hub.engine.series import ZERO
 from hub.engine.split import Hits
-from hub.engine.state import ACCOUNT, CLIENT, AccountRow, Alarm, KeyState, Kind
+from hub.engine.state import ACCOUNT, CLIENT, NOBODY, AccountRow, Alarm, ClientRow, KeyState, Kind
 from hub.engine.triggers import becomes, on_event
 from hub.events.facts import us_of
 from hub.events.records import Envelope, decode_data, decode_envelope
@@ -28,7 +30,8 @@ from hub.expr import Expression
 ACCOUNT_FIELDS = {name: f"account.{name}" for name in AccountRow.__struct_fields__}
 CROSSINGS = frozenset({"equity.crossed", "margin.crossed"})
 OBSERVED = "level.observed"
-EVENT, OUTCOME, COMMAND = int(InputKind.EVENT), int(InputKind.OUTCOME), int(InputKind.COMMAND)
+EVENT, OUTCOME = int(InputKind.EVENT), int(InputKind.OUTCOME)
+MAIL, COMMAND = int(InputKind.MAIL), int(InputKind.COMMAND)
 BY_ORDER = attrgetter("order")
 
 
@@ -47,6 +50,8 @@ def decide(program: Program, state: KeyState, item: Input) -> Decision:
 
 def _decide(program: Program, state: KeyState, item: Input, broken: Mapping[str, str]) -> Decision:
     decision = Decision(item.partition, item.key, item.n, item.at)
+    if state.by_mail:
+        program = program.of(state.kind)
     if state.alarm_due <= item.at:
         _elapse(Scene(program, state, item, decision, broken))
         decision.again = True
@@ -54,6 +59,8 @@ def _decide(program: Program, state: KeyState, item: Input, broken: Mapping[str,
     if item.kind == EVENT:
         if item.key:
             _event(Scene(program, state, item, decision, broken))
+    elif item.kind == MAIL:
+        _mail(Scene(program, state, item, decision, broken))
     elif item.kind == OUTCOME:
         conclude(Scene(program, state, item, decision))
     elif item.kind == COMMAND and item.ref == OBSERVED:
@@ -65,7 +72,7 @@ def _decide(program: Program, state: KeyState, item: Input, broken: Mapping[str,
 def realign(program: Program, state: KeyState, item: Input) -> Decision:
     """Return what another set of workflows changes for a key before any input: its levels, its timers."""
     decision = Decision(item.partition, state.key, item.n, item.at)
-    rebuild(Scene(program, state, item, decision))
+    rebuild(Scene(program.of(state.kind), state, item, decision))
     return decision
 
 
@@ -86,14 +93,33 @@ def _event(scene: Scene) -> None:
     if envelope.account is None:
         return
     record = decode_data(envelope)
-    scene.envelope, scene.event, scene.body = envelope, record, scene.item.body
-    scene.depth = depth_of(envelope.source)
+    scene.look_at(envelope, record, scene.item.body)
     plan = scene.program.for_type(envelope.type)
     dirty = _fold(scene, plan, envelope, record)
     counted = _count(scene, plan, envelope, record)
     if envelope.type in CROSSINGS:
         crossed(scene, record)
     _ask(scene, plan, (*dirty, *counted) if counted else dirty)
+    if scene.program.mailed:
+        send(scene, envelope, record, dirty)
+
+
+def _mail(scene: Scene) -> None:
+    """Count and ask for a key that is no account what one of its accounts has been through."""
+    mail = decode_mail(scene.item.body)
+    body = bytes(mail.event)
+    envelope = decode_envelope(body)
+    record = decode_data(envelope)
+    scene.look_at(envelope, record, body)
+    scene.account = scene.account_before = mail.account
+    plan = scene.program.for_type(envelope.type)
+    dirty: tuple[str, ...] = ()
+    if scene.state.kind is KeyKind.CLIENT:
+        dirty = _fold_client(scene, plan, envelope, record, mail.client)
+    else:
+        scene.client = scene.client_before = mail.client or NOBODY
+    counted = _count(scene, plan, envelope, record)
+    _ask(scene, plan, (*dirty, *counted))
 
 
 @lru_cache(maxsize=1024)
@@ -120,6 +146,21 @@ def _fold(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any) -> tupl
             scene.client = client
             dirty = (*dirty, *(f"client.{name}" for name in changed))
     return dirty
+
+
+def _fold_client(
+    scene: Scene, plan: TypePlan, envelope: Envelope, record: Any, told: ClientRow | None
+) -> tuple[str, ...]:
+    """Fold the event into the client of all his accounts; the first mail brings what was known before there was a key."""
+    known = scene.state.client
+    client = known or told or ClientRow(id=scene.state.key.partition("=")[2])
+    changed = client.__struct_fields__ if known is None else ()
+    if plan.of_client:
+        client, folded = fold_client(client, envelope, record)
+        changed = (*changed, *folded)
+    if changed:
+        scene.decision.puts[CLIENT] = scene.client = client
+    return tuple(f"client.{name}" for name in changed)
 
 
 def _count(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from hub.bus.log import NewInput
 from hub.engine.rows import Batch, LevelRow, RunRow, SeriesRow, StateRow, TimerKey, TimerRow, TraceRow
 from hub.engine.series import Series
 from hub.engine.state import ACCOUNT, CLIENT, AccountRow, KeyState, Slot, Value, encode_value
@@ -38,7 +39,7 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
 class Writes:
     """The rows a decision adds beside the state. Most add none, so they share one that stays empty."""
 
-    __slots__ = ("cancelled", "facts", "intents", "levels", "runs", "timers", "traces")
+    __slots__ = ("cancelled", "facts", "intents", "levels", "mail", "runs", "timers", "traces")
 
     def __init__(self) -> None:
         self.timers: list[TimerRow] = []
@@ -47,6 +48,7 @@ class Writes:
         self.runs: list[RunRow] = []
         self.intents: list[Intent] = []
         self.facts: list[Fact] = []
+        self.mail: list[NewInput] = []
         self.traces: list[TraceRow] = []
 
 
@@ -106,6 +108,10 @@ class Decision:
     @property
     def facts(self) -> Sequence[Fact]:
         return self.writes.facts
+
+    @property
+    def mail(self) -> Sequence[NewInput]:
+        return self.writes.mail
 
     @property
     def traces(self) -> Sequence[TraceRow]:
@@ -205,6 +211,7 @@ class BatchBuilder:
         batch = self._batch
         batch.intents += writes.intents
         batch.facts += writes.facts
+        batch.mail += writes.mail
         batch.traces += writes.traces
 
     def build(self) -> Batch:

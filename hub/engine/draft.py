@@ -56,7 +56,7 @@ class Draft:
         if not error.message.startswith(_UNKNOWN):
             return error.message
         name = text[error.offset : error.offset + error.length].partition(".")[0]
-        return about_unknown(name, self.scopes.aggregates) or error.message
+        return about_unknown(name, self.scopes.aggregates, self.scopes.key) or error.message
 
     def template(self, location: Location, source: str, scope: Scope) -> Template | None:
         """Compile human text; every path in it is checked as an expression would be."""

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from hub.durations import duration
 from hub.engine.complaints import LATER, later_source
 from hub.engine.draft import Draft
+from hub.engine.keys import KeyKind
 from hub.engine.model import (
     FUNCTIONS,
     AggregateFile,
@@ -120,7 +121,7 @@ def aggregate(
     if not sound or window is None or (file.retract is not None and retract is None):
         return None, type_
     made = Aggregate("", name, file.source, function, value, where, window, retract)
-    return replace(made, id=identity(made, given)), type_
+    return replace(made, id=identity(made, given, draft.scopes.key)), type_
 
 
 def _type(function: str, value: Expression | None) -> Type:
@@ -132,7 +133,7 @@ def _type(function: str, value: Expression | None) -> Type:
     return found.or_missing(function in {"min", "max", "avg"})
 
 
-def identity(made: Aggregate, given: Mapping[str, Param]) -> str:
+def identity(made: Aggregate, given: Mapping[str, Param], key: KeyKind) -> str:
     """Return what two aggregates share only if they are the same: 128 bits of the hash of the definition.
 
     The values of the parameters it reads belong to it: with another value it would have counted something else.
@@ -147,7 +148,7 @@ def identity(made: Aggregate, given: Mapping[str, Param]) -> str:
         case Lifetime():
             pass
     definition = {
-        "key": "account",
+        "key": key.value,
         "from": made.source,
         "function": made.function,
         "value": made.value.text.strip() if made.value else None,
@@ -173,9 +174,16 @@ def event_is_sound(draft: Draft, location: Location, name: str, *, pattern: bool
     if name.endswith(".*") and not pattern:
         draft.error(location, f"one type of event is needed here, not the pattern `{name}`")
         return False
+    if draft.scopes.key is KeyKind.SYMBOL and not _names_symbol(name):
+        draft.error(location, f"`{name}` names no symbol, so nothing kept by symbol hears of it")
+        return False
     if name.startswith(_WITHOUT_ACCOUNT):
         draft.warn(location, f"`{name}` belongs to no account, so nothing counted per account comes of it")
     return True
+
+
+def _names_symbol(name: str) -> bool:
+    return is_undeclared(name) or "symbol" in (event_root(frozenset({name})).fields or {})
 
 
 @lru_cache(maxsize=1)
@@ -279,6 +287,12 @@ def _can_change(draft: Draft, path: str) -> bool:
 
 def _crosses(draft: Draft, trigger_at: Location, name: str, file: CrossesTrigger) -> Crosses | None:
     location: Location = (*trigger_at, "crosses")
+    if draft.scopes.key is not KeyKind.ACCOUNT:
+        draft.error(
+            trigger_at,
+            f"`crosses` watches one account, and `key: {draft.scopes.key}` names none: use `key: account`",
+        )
+        return None
     side: Literal["below", "above"] = "below" if file.crosses.below is not None else "above"
     field = _watched(draft, (*location, "value"))
     limit = draft.expression((*location, side), draft.scopes.level, Kind.NUMBER)

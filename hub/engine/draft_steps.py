@@ -102,6 +102,12 @@ class StepDrafter:
                 (*at, "do"),
                 f"{verb.name} always needs a person's approval, and `approve` is not of this version yet",
             )
+        if verb.is_manager and not self._draft.scopes.names_account:
+            self._draft.error(
+                (*at, "do"),
+                f"{verb.name} acts on an account, and `becomes` with `key: {self._draft.scopes.key}` names none: "
+                "start at an event, or use `key: account`",
+            )
         if verb.risk is Risk.MONEY and name is None:
             self._draft.error(
                 at, f"{verb.name} moves money and needs an `id`: it is paid once under that name"

@@ -7,6 +7,7 @@ from typing import Literal, final
 from hub.engine import draft_rules as rules
 from hub.engine.draft import Draft
 from hub.engine.draft_steps import StepDrafter
+from hub.engine.keys import KeyKind
 from hub.engine.model import (
     BecomesTrigger,
     CrossesTrigger,
@@ -34,7 +35,13 @@ class Drafting:
         self._problems = problems
         self._types: dict[str, Type] = {}
         self._params = rules.params(file.params)
-        self._draft = Draft(document, problems, Scopes(rules.param_types(file.params), self._types))
+        scopes = Scopes(
+            rules.param_types(file.params),
+            self._types,
+            KeyKind(file.key),
+            by_events=all(isinstance(trigger, EventTrigger) for trigger in file.when),
+        )
+        self._draft = Draft(document, problems, scopes)
 
     def workflow(self) -> Workflow:
         file, draft = self._file, self._draft
@@ -66,6 +73,7 @@ class Drafting:
             mode=Mode(file.mode),
             priority=file.priority,
             scope=scope,
+            key=draft.scopes.key,
             params=self._params,
             aggregates=aggregates,
             triggers=triggers,

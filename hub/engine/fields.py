@@ -8,14 +8,19 @@ from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from hub import durations
+from hub.engine.keys import KeyKind
 from hub.events.catalogue import BY_NAME
 from hub.intents.verbs import VERBS
 
+_KEYS = tuple(kind.value for kind in KeyKind)
+
 
 def _key(value: object) -> object:
-    if value != "account":
+    if value not in _KEYS:
         raise PydanticCustomError(
-            "hub", "key: client, group, symbol and expressions arrive with mailboxes; use account"
+            "hub",
+            "`key` is one of {kinds}; expressions are part of the format but not of this version yet",
+            {"kinds": ", ".join(_KEYS)},
         )
     return value
 
@@ -49,7 +54,7 @@ def _every(value: object) -> timedelta | None:
     return None if value == "forever" else read_duration(value)
 
 
-Key = Annotated[Literal["account"], BeforeValidator(_key)]
+Key = Annotated[Literal["account", "client", "group", "symbol", "all"], BeforeValidator(_key)]
 Default = Annotated[
     str | bool | int | Decimal,
     BeforeValidator(_scalar),

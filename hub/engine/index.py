@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from hub.engine.code import Instruction, flatten
 from hub.engine.joined import Joined, Part, join
+from hub.engine.keys import KeyKind
 from hub.engine.program import (
     Aggregate,
     Becomes,
@@ -31,8 +32,8 @@ ANYTHING = "now"  # a condition that reads the clock may turn with any input
 
 
 def quoted(part: str) -> str:
-    """Percent-encode one part of a run's or an intent's identity; `server:login` stays readable."""
-    return quote(part, safe=":")
+    """Percent-encode one part of a run's or an intent's identity; `server:login` and `client=ID` stay readable."""
+    return quote(part, safe=":=")
 
 
 @dataclass(slots=True, eq=False)
@@ -129,10 +130,21 @@ class TypePlan:
 
 
 class Program:
-    """The workflows that decide a partition, and the rule index over them. What is live never changes."""
+    """The workflows that decide keys of one kind, and the rule index over them. What is live never changes.
 
-    def __init__(self, workflows: Iterable[Workflow]) -> None:
-        self.workflows: dict[str, Workflow] = {workflow.id: workflow for workflow in workflows}
+    The one of the accounts has those of the other kinds beside it; `mailed` are those that have any workflows.
+    """
+
+    def __init__(self, workflows: Iterable[Workflow], kind: KeyKind = KeyKind.ACCOUNT) -> None:
+        given = tuple(workflows)
+        self._others: dict[KeyKind, Program] = {}
+        if kind is KeyKind.ACCOUNT:
+            self._others = {each: Program(given, each) for each in KeyKind if each is not kind}
+        self.kind = kind
+        self.mailed = tuple(program for program in self._others.values() if program.workflows)
+        self.workflows: dict[str, Workflow] = {
+            workflow.id: workflow for workflow in given if workflow.key is kind
+        }
         self.feeds: dict[str, Feed] = {}
         self.plans: dict[str, Plan] = {}
         self._versions: dict[str, Plan] = {}
@@ -155,6 +167,10 @@ class Program:
         self._readers = self._index_readers()
         self._dependants = {name: Split(readers) for name, readers in self._readers.items()}
         self.no_event = TypePlan((), Split(()), Split(()), ())
+
+    def of(self, kind: KeyKind) -> "Program":
+        """Return the program for keys of a kind."""
+        return self if kind is self.kind else self._others[kind]
 
     def for_type(self, name: str) -> TypePlan:
         known = self._types.get(name)

@@ -217,7 +217,7 @@ class EngineLoop:
     async def _pin_versions(self, partition: int, state: KeyState) -> None:
         for _, run in state.of_kind(Kind.RUN):
             if isinstance(run, OpenRun):
-                await self.programs.pin(partition, run.version, run.workflow)
+                await self.programs.pin(partition, state.kind, run.version, run.workflow)
 
     async def _commit(self, builder: BatchBuilder, partitions: Collection[int] = ()) -> None:
         """Write a batch under the leases of the partitions it moves on, or changes without moving on."""

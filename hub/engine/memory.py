@@ -97,6 +97,10 @@ class MemoryLog(Log):
     def ranked(self, after: int, limit: int) -> list[Input]:
         return self._ranked[after : after + limit]
 
+    def keys_by_mail(self) -> list[str]:
+        """Return the keys that are no accounts and were told of something."""
+        return sorted({row.key for row in self._ranked if row.kind == InputKind.MAIL})
+
     @override
     async def find(self, key: bytes) -> Input | None:
         known = self._keys.get(key)
@@ -243,8 +247,8 @@ class MemoryEngineStore(EngineStore):
             self.intents.setdefault(intent.key, intent)
         for trace in batch.traces:
             self.trace_rows.setdefault((trace.partition, trace.n, trace.id), trace)
-        if batch.facts:
-            self._log.add(batch.facts)
+        if batch.facts or batch.mail:
+            self._log.add(batch.facts, batch.mail)
 
     @override
     async def fire_timers(self, now_us: int, limit: int) -> int:

@@ -314,7 +314,10 @@ class WorkflowFile(Part):
         {}, description="Values to change without touching the rules."
     )
     scope: Expr | None = Field(None, description="Which accounts it is for.")
-    key: Key = Field("account", description="What edges, limits and aggregates are counted per: account.")
+    key: Key = Field(
+        "account",
+        description="What edges, limits, aggregates and runs are kept per: account, client, group, symbol or all.",
+    )
     aggregates: dict[Identifier, AggregateFile] = Field({}, description="Running values, per key.")
     when: Annotated[list[Trigger], Field(min_length=1, max_length=64)] = Field(description="What starts it.")
     limit: LimitFile | None = Field(None, description="How often it may run. Money needs one.")

@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
+from hub.engine.keys import KeyKind
 from hub.errors import Place
 from hub.expr import Expression
 from hub.intents.verbs import Verb
@@ -165,6 +166,7 @@ class Workflow:
     mode: Mode
     priority: Literal["critical", "normal", "bulk"]
     scope: Expression | None
+    key: KeyKind
     params: Mapping[str, Decimal | str | bool | timedelta]
     aggregates: tuple[Aggregate, ...]
     triggers: tuple[Trigger, ...]

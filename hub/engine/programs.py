@@ -9,6 +9,7 @@ import structlog
 
 from hub.bus.log import InputKind, NewInput
 from hub.engine.index import Program
+from hub.engine.keys import KeyKind
 from hub.engine.program import Mode, Workflow
 from hub.engine.rows import EngineStore
 from hub.engine.state import Kind, Manifest, decode_value
@@ -102,9 +103,9 @@ class Programs:
         self._programs[name] = program
         return program
 
-    async def pin(self, partition: int, version: str, workflow: str) -> None:
+    async def pin(self, partition: int, kind: KeyKind, version: str, workflow: str) -> None:
         """Have the version a run began with at hand."""
-        program = self._current[partition]
+        program = self._current[partition].of(kind)
         if program.version(version, workflow) is None:
             found = await self._workflow(Listed(workflow, version, Mode.LIVE))
             if found is not None:

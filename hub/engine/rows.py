@@ -91,17 +91,6 @@ class TraceRow(NamedTuple):
     body: bytes
 
 
-class MailRow(NamedTuple):
-    """For another key's partition; (source partition, source n, ordinal) arrives there once and in order."""
-
-    partition: int
-    source_partition: int
-    source_n: int
-    ordinal: int
-    key: str
-    body: bytes
-
-
 @dataclass(slots=True)
 class Batch:
     """Everything one batch of inputs changed, with the position it leaves each partition at: one transaction."""
@@ -116,7 +105,7 @@ class Batch:
     intents: list[Intent] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)  # events a workflow or an outcome publishes
     traces: list[TraceRow] = field(default_factory=list)
-    mail: list[MailRow] = field(default_factory=list)
+    mail: list[NewInput] = field(default_factory=list)  # for keys of any partition, in this order
 
 
 class KeyRows(NamedTuple):

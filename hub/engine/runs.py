@@ -1,6 +1,5 @@
 """Runs: the steps of a workflow carried out in order, waiting where a manager action has to be known first."""
 
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -12,8 +11,8 @@ from hub.engine.code import Act, Branch, Jump
 from hub.engine.decision import Trace, Verdict, encode_trace
 from hub.engine.index import PRIORITY, Plan, quoted
 from hub.engine.rows import RunRow
-from hub.engine.scene import Scene
-from hub.engine.state import NO_EVENT, Cause, Kind, OpenRun
+from hub.engine.scene import PUBLISHER, Scene
+from hub.engine.state import NO_EVENT, NOBODY, Cause, Kind, OpenRun
 from hub.engine.steps import NothingToDo, StepFailed, encoded, parameters
 from hub.events.catalogue import event_type
 from hub.events.facts import make_fact
@@ -24,7 +23,6 @@ from hub.intents.outcome import Outcome, decode_outcome
 from hub.intents.verbs import PublishEvent
 
 SEMANTICS = 1  # raised by a fix that would decide differently; a run keeps the one it began with
-PUBLISHER = "engine/"  # the source of published events, followed by how many workflows led to them
 LONGEST_NAME = 128
 ACTION_EVENTS = {
     State.APPLIED: "action.applied",
@@ -43,15 +41,6 @@ class RunBody(msgspec.Struct, frozen=True, omit_defaults=True):
     mode: str
     steps: Results
     reason: str = ""
-
-
-@lru_cache(maxsize=256)  # sources are few, and every event is asked
-def depth_of(source: str) -> int:
-    """Return how many workflows led to an event: 0 for one from outside."""
-    if not source.startswith(PUBLISHER):
-        return 0
-    depth = source[len(PUBLISHER) :]
-    return int(depth) if depth.isascii() and depth.isdecimal() and len(depth) < 4 else 0
 
 
 class _Run:
@@ -102,6 +91,8 @@ class _Run:
         assert isinstance(act, Act)
         env = scene.env_for_steps(plan, self.begun.cause, self.results)
         params = parameters(act.do, env, scene.account.digits)
+        if is_manager and not scene.account_key:
+            raise StepFailed("the workflow began without an account, and this acts on one")
         body = encoded(params)
         key = f"{self.begun.id}/{quoted(path)}"
         shadow = plan.shadow
@@ -113,7 +104,7 @@ class _Run:
             Intent(
                 key=key,
                 partition=scene.state.partition,
-                account=scene.state.key,
+                account=scene.account_key,
                 verb=verb,
                 params=body,
                 workflow=plan.workflow.id,
@@ -202,6 +193,7 @@ def begin(scene: Scene, plan: Plan, run_id: str, cause: Cause, reason: str) -> N
     """Start a run with its first steps, and keep why."""
     item, workflow = scene.item, plan.workflow
     event = scene.envelope.id if scene.envelope is not None else None
+    by_mail = scene.state.by_mail and bool(scene.account.login)
     begun = OpenRun(
         id=run_id,
         workflow=workflow.id,
@@ -217,6 +209,8 @@ def begin(scene: Scene, plan: Plan, run_id: str, cause: Cause, reason: str) -> N
         depth=scene.depth,
         semantics=SEMANTICS,
         event=msgspec.Raw(scene.body) if scene.body is not None else NO_EVENT,
+        account=scene.account if by_mail else None,
+        client=scene.client if by_mail and scene.client is not NOBODY else None,
     )
     run = _Run(scene, plan, begun)
     verdict, problem = run.carry_on()
@@ -238,6 +232,8 @@ def conclude(scene: Scene) -> None:
     outcome = decode_outcome(scene.item.body)
     state = State(outcome.state)
     run = _waiting(scene, outcome.intent)
+    if run is not None and run.account is not None:  # as it was when the run began: this key knows no later
+        scene.account, scene.client = run.account, scene.state.client or run.client or NOBODY
     if state in ACTION_EVENTS:
         _tell(scene, outcome, state, run)
     if run is None or state is State.UNKNOWN:

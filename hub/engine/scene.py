@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from hub.bus.log import Input
@@ -16,10 +17,21 @@ from hub.engine.windows import Change, Holding
 from hub.errors import HubError
 from hub.events.base import AccountRef
 from hub.events.records import CustomRecord, Envelope
+from hub.ids import account_key
 
 NO_EVENT: Any = CustomRecord({})
 NONE_BROKEN: Mapping[str, str] = {}
+PUBLISHER = "engine/"  # the source of published events, followed by how many workflows led to them
 Env = dict[str, object]
+
+
+@lru_cache(maxsize=256)  # sources are few, and every event is asked
+def depth_of(source: str) -> int:
+    """Return how many workflows led to an event: 0 for one from outside."""
+    if not source.startswith(PUBLISHER):
+        return 0
+    depth = source[len(PUBLISHER) :]
+    return int(depth) if depth.isascii() and depth.isdecimal() and len(depth) < 4 else 0
 
 
 class Broken(HubError):
@@ -82,6 +94,11 @@ class Scene:
         self._values: dict[str, Decimal | int | None] = {}
         self._before: dict[str, Decimal | int | None] = {}
 
+    def look_at(self, envelope: Envelope, record: Any, body: bytes) -> None:
+        """Make an event what conditions are asked about."""
+        self.envelope, self.event, self.body = envelope, record, body
+        self.depth = depth_of(envelope.source)
+
     @property
     def now(self) -> datetime:
         if self._now is None:
@@ -89,8 +106,21 @@ class Scene:
         return self._now
 
     @property
-    def account_ref(self) -> AccountRef:
+    def account_key(self) -> str:
+        """Return the account that is looked at, "" for none."""
         row = self.account
+        if not self.state.by_mail:
+            return self.state.key
+        return account_key(row.server, row.login) if row.login else ""
+
+    @property
+    def account_ref(self) -> AccountRef | None:
+        """Return the account events are published about; one known by mail without what may have changed since."""
+        row = self.account
+        if not row.login:
+            return None
+        if self.state.by_mail:
+            return AccountRef(server=row.server, login=row.login)
         return AccountRef(server=row.server, login=row.login, group=row.group, currency=row.currency)
 
     def holding(self, feed: Feed) -> Holding:
@@ -128,7 +158,8 @@ class Scene:
         """Return the one environment conditions are asked in; it is filled anew for each, and kept by none."""
         env = self._env
         if env is None:
-            env = self._env = {"event": self.event, "account": self.account, "client": self.client}
+            account = self.account if self.account.login else NO_EVENT
+            env = self._env = {"event": self.event, "account": account, "client": self.client}
             if self.program.reads_clock:
                 env["now"] = self.now
         return env
@@ -155,7 +186,7 @@ class Scene:
     def env_before(self, candidate: Candidate) -> Env:
         env: Env = {
             "event": self.event,
-            "account": self.account_before,
+            "account": self.account_before if self.account_before.login else NO_EVENT,
             "client": self.client_before,
             "params": candidate.plan.params,
             "now": from_us(self.before_at),
@@ -167,7 +198,7 @@ class Scene:
     def env_for_steps(self, plan: Plan, cause: Cause, results: Mapping[str, Mapping[str, Any]]) -> Env:
         env: Env = {
             "event": self.event,
-            "account": self.account,
+            "account": self.account if self.account.login else NO_EVENT,
             "client": self.client,
             "params": plan.params,
             "trigger": cause,

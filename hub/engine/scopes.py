@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, Union, final, get_args, get_o
 
 from typing_extensions import override
 
+from hub.engine.keys import KeyKind
 from hub.engine.problems import did_you_mean
 from hub.engine.state import AccountRow, ClientRow
 from hub.events.base import Data
@@ -151,30 +152,62 @@ def event_root(names: frozenset[str]) -> Type:
 @final
 @dataclass(frozen=True)
 class Scopes:
-    """The scopes of one workflow; each place may read what is known there, and only that."""
+    """The scopes of one workflow; each place may read what is known there, and only that.
+
+    By another key than the account an event still has its account, but between events there is none. `by_events`: it
+    starts at nothing else.
+    """
 
     params: Mapping[str, Type]
     aggregates: Mapping[str, Type]
+    key: KeyKind = KeyKind.ACCOUNT
+    by_events: bool = False
+
+    @property
+    def names_account(self) -> bool:
+        """Whether an account is known whenever the workflow starts."""
+        return self.by_events or self.key is KeyKind.ACCOUNT
 
     @cached_property
-    def _facts(self) -> dict[str, Type]:
+    def _with_event(self) -> dict[str, Type]:
         return {"account": ACCOUNT, "client": _CLIENT, "params": Type(Kind.OBJECT, fields=self.params)}
+
+    @cached_property
+    def _standing(self) -> dict[str, Type]:
+        """What is known without an event too."""
+        known = dict(self._with_event)
+        if self.key is not KeyKind.ACCOUNT:
+            del known["account"]
+        if self.key not in {KeyKind.ACCOUNT, KeyKind.CLIENT}:
+            del known["client"]
+        return known
+
+    @cached_property
+    def _sometimes(self) -> dict[str, Type]:
+        """What steps know, if the workflow began at an event."""
+        if self.by_events:
+            return self._with_event
+        known = self._standing
+        return {name: type_.or_missing(name not in known) for name, type_ in self._with_event.items()}
 
     @cached_property
     def scope(self) -> Scope:
         """Asked before any trigger: about the account and its client."""
-        return Scope({**self._facts, "now": TIME}, hint_for_sampled=_USE_CROSSES)
+        facts = self._with_event if self.by_events else self._standing
+        return Scope({**facts, "now": TIME}, hint_for_sampled=_USE_CROSSES)
 
     def aggregate(self, source: str) -> Scope:
-        return Scope({**self._facts, "event": event_root(frozenset({source}))}, hint_for_sampled=_USE_CROSSES)
+        return Scope(
+            {**self._with_event, "event": event_root(frozenset({source}))}, hint_for_sampled=_USE_CROSSES
+        )
 
     @cached_property
     def becomes(self) -> Scope:
-        return Scope({**self._facts, **self.aggregates, "now": TIME}, hint_for_sampled=_USE_CROSSES)
+        return Scope({**self._standing, **self.aggregates, "now": TIME}, hint_for_sampled=_USE_CROSSES)
 
     def where(self, event: str) -> Scope:
         return Scope(
-            {**self._facts, **self.aggregates, "now": TIME, "event": event_root(frozenset({event}))},
+            {**self._with_event, **self.aggregates, "now": TIME, "event": event_root(frozenset({event}))},
             hint_for_sampled=_USE_CROSSES,
         )
 
@@ -182,7 +215,7 @@ class Scopes:
     def level(self) -> Scope:
         """A limit moves only with what events tell: a sampled or passing value in it would never stand still."""
         return Scope(
-            {**self._facts, **self.aggregates},
+            {**self._standing, **self.aggregates},
             hint_for_sampled="a limit is made of values that events tell, such as account.balance",
         )
 
@@ -191,7 +224,7 @@ class Scopes:
     ) -> Scope:
         """`done` ran before; `crossed`: it starts at crossings; not `certain`: it also starts without an event."""
         roots = {
-            **self._facts,
+            **self._sometimes,
             **self.aggregates,
             "now": TIME,
             "trigger": _TRIGGER,
@@ -211,8 +244,10 @@ _BELONGS: Final = {
 }
 
 
-def about_unknown(name: str, aggregates: Mapping[str, Type]) -> str | None:
+def about_unknown(name: str, aggregates: Mapping[str, Type], key: KeyKind) -> str | None:
     """Return a better sentence for a name that exists, but not in this place or not in this version."""
+    if name in {"account", "client"}:
+        return f"`{name}` is not known here: with `key: {key}` there is one only while an event is looked at, as in `where`"
     if name in LATER_ROOTS:
         return f"`{name}` is part of the format but not of this version yet"
     if name in aggregates:

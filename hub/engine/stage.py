@@ -1,6 +1,6 @@
 """The stage a story is told on: the real engine, a store in memory, a clock that moves when it is told to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -14,6 +14,7 @@ from hub.clock import ManualClock, to_us
 from hub.engine.decide import OBSERVED
 from hub.engine.decision import Verdict, decode_trace
 from hub.engine.index import Program
+from hub.engine.keys import KeyKind
 from hub.engine.levels import Sample, crossings, observations
 from hub.engine.loop import EngineLoop
 from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
@@ -28,7 +29,7 @@ from hub.events.catalogue import BY_NAME, EventType, event_type
 from hub.events.facts import Fact, make_fact
 from hub.events.risk import LevelCrossed
 from hub.ids import account_key, partition_of
-from hub.intents.intent import Intent, State
+from hub.intents.intent import Intent, State, decided_by
 from hub.intents.outcome import Outcome, encode_outcome
 from hub.intents.verbs import VERBS
 
@@ -74,7 +75,11 @@ class Stage:
     async def open(self) -> None:
         """Activate the workflow and tell the hub who the story is about."""
         await self._loop.activate([self._workflow])
-        account = self._given.account
+        for account in (self._given.account, *self._given.accounts):
+            await self._introduce(account)
+        await self._settle()
+
+    async def _introduce(self, account: StoryAccount) -> None:
         fields = extras(account)
         if fields:
             changed = {name: {"after": value} for name, value in _flat(fields).items()}
@@ -84,7 +89,6 @@ class Stage:
             changed = {name: {"after": value} for name, value in _flat(extras(client)).items()}
             data = {"client": client.id, "changed": changed}
             await self._append("client.updated", ClientChanged, data, account)
-        await self._settle()
 
     async def until(self, at: datetime) -> None:
         """Move to a time, firing each timer on the way at its own."""
@@ -148,8 +152,9 @@ class Stage:
 
     async def reasons(self) -> list[str]:
         """Return why: what was held back or failed, then how each trigger stands with the last event."""
-        account = self._given.account
-        key = account_key(account.server, account.login)
+        return [reason for key in self._keys() for reason in await self._reasons_for(key)]
+
+    async def _reasons_for(self, key: str) -> list[str]:
         answer = await why(
             self.store,
             self._program,
@@ -167,6 +172,13 @@ class Stage:
             if outcome in {Verdict.HELD_BACK, Verdict.FAILED}
         ]
         return held + [f"{each.trigger}: {each.reason}" for each in answer.standing]
+
+    def _keys(self) -> Sequence[str]:
+        """Return whom the story is about, as the workflow is kept."""
+        if self._workflow.key is not KeyKind.ACCOUNT:
+            return self.log.keys_by_mail()
+        account = self._given.account
+        return [account_key(account.server, account.login)]
 
     def _start(self, positions: list[int] | None = None) -> tuple[EngineLoop, MemoryInbox]:
         inbox = MemoryInbox(self.log, positions or [0] * 64)
@@ -205,9 +217,8 @@ class Stage:
                 ticket=self._next_number if state == "applied" else None,
                 reason="" if state == "applied" else "as the story says",
             )
-            told = NewInput(
-                intent.partition, InputKind.OUTCOME, intent.account, intent.key, encode_outcome(outcome)
-            )
+            key = decided_by(intent)
+            told = NewInput(intent.partition, InputKind.OUTCOME, key, intent.key, encode_outcome(outcome))
             await self.log.append((), inputs=(told,))
         return bool(waiting)
 

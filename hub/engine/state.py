@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from hub.engine.keys import KeyKind, kind_of
 from hub.engine.rows import KeyRows
 from hub.engine.series import Series
 
@@ -165,6 +166,8 @@ class OpenRun(msgspec.Struct, frozen=True, omit_defaults=True):
     depth: int
     semantics: int
     event: msgspec.Raw = NO_EVENT
+    account: AccountRow | None = None  # these two by another key than the account, which has its own
+    client: ClientRow | None = None
     v: int = 1
 
 
@@ -203,12 +206,26 @@ def decode_value(kind: int, value: bytes) -> Value:
 class KeyState:
     """Everything of one key in memory. Only `hub.engine.decision.apply` changes it, after a decision was made."""
 
-    __slots__ = ("account", "alarm_due", "client", "key", "login", "partition", "series", "server", "values")
+    __slots__ = (
+        "account",
+        "alarm_due",
+        "by_mail",
+        "client",
+        "key",
+        "kind",
+        "login",
+        "partition",
+        "series",
+        "server",
+        "values",
+    )
 
     def __init__(self, partition: int, key: str) -> None:
         self.partition = partition
         self.key = key
-        server, _, login = key.rpartition(":")
+        self.kind = kind_of(key)
+        self.by_mail = self.kind is not KeyKind.ACCOUNT  # it hears of events from the accounts they belong to
+        server, _, login = ("", "", "") if self.by_mail else key.rpartition(":")
         self.server = server
         self.login = int(login) if login.isdecimal() else 0
         self.values: dict[Slot, Value] = {}

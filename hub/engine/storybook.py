@@ -60,9 +60,10 @@ class StoryClient(BaseModel):
 
 
 class Given(Strict):
-    """`answers`: what becomes of the manager actions asked for; applied, where nothing is said."""
+    """`accounts`: further ones of the same client. `answers`: what becomes of manager actions; applied, unless it is said."""
 
     account: StoryAccount = StoryAccount()
+    accounts: Annotated[list[StoryAccount], Field(max_length=20)] = []
     client: StoryClient | None = None
     answers: dict[str, Literal["applied", "rejected", "parked"]] = {}
 

@@ -9,14 +9,14 @@ from hub.bus.log import Input, InputKind
 from hub.clock import iso
 from hub.engine.decision import Decision, decode_trace
 from hub.engine.index import Candidate, Program, matches
+from hub.engine.keys import FORMS, KeyKind, partition_of
 from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Sample, beyond, level_id
 from hub.engine.program import Becomes, Crosses, Limit, OnEvent
 from hub.engine.rows import EngineStore, KeyRows
 from hub.engine.scene import NO_EVENT, Scene
-from hub.engine.state import Fires, KeyState, Kind, Level
+from hub.engine.state import NOBODY, Fires, KeyState, Kind, Level
 from hub.engine.triggers import spoken
 from hub.events.records import decode_data, decode_envelope
-from hub.ids import partition_of
 
 MOST_TRACES = 100
 STANDS = {NEW: "not seen yet", ARMED: "not crossed", CROSSED: "crossed, and not recovered since"}
@@ -94,13 +94,17 @@ async def why(
                     tuple(trace.intents),
                 )
             )
-    server, _, login = key.rpartition(":")
-    partition = partition_of(server, int(login)) if login.isdecimal() else 0
+    state = await _load(store, key)
+    heard = state.account is not None or state.by_mail
+    account = await _load(store, event.key) if heard and event is not None and event.key != key else None
+    stands = standing(program, workflow, state, now_us, event, sample, account)
+    return Answer(workflow, key, tuple(kept), tuple(stands))
+
+
+async def _load(store: EngineStore, key: str) -> KeyState:
+    partition = partition_of(key)
     found = (await store.load([(partition, key)])).get(key, KeyRows((), (), ()))
-    state = KeyState.from_rows(partition, key, found)
-    return Answer(
-        workflow, key, tuple(kept), tuple(standing(program, workflow, state, now_us, event, sample))
-    )
+    return KeyState.from_rows(partition, key, found)
 
 
 def standing(
@@ -110,24 +114,38 @@ def standing(
     now_us: int,
     event: Input | None = None,
     sample: Sample | None = None,
+    account: KeyState | None = None,
 ) -> Sequence[Standing]:
-    """Return how each trigger of a workflow stands for a key, in the order of evaluation: the first no is the reason."""
+    """Return how each trigger of a workflow stands for a key, in the order of evaluation: the first no is the reason.
+
+    `account` is what is known of the event's, where the key is another.
+    """
+    whole, program = program, program.of(state.kind)
     plan = program.plans.get(workflow)
     if plan is None:
-        off = workflow in program.workflows
-        return [Standing("", False, "the workflow is off" if off else "no such workflow is live")]
+        return [Standing("", False, _why_not_live(whole, workflow, state.kind))]
     item = Input(state.partition, 0, now_us, InputKind.COMMAND, state.key, "why", None, b"")
     scene = Scene(program, state, item, Decision(state.partition, state.key, 0, now_us))
     kind = None
     if event is not None and event.kind == InputKind.EVENT:
         envelope = decode_envelope(event.body)
         scene.event, kind = decode_data(envelope), envelope.type
+        if account is not None and account.account is not None:
+            scene.account = account.account
+            scene.client = scene.state.client or account.client or NOBODY
     return [_standing(scene, candidate, kind, sample) for candidate in plan.triggers.values()]
+
+
+def _why_not_live(program: Program, workflow: str, kind: KeyKind) -> str:
+    for other in KeyKind:
+        if other is not kind and workflow in program.of(other).plans:
+            return f"the workflow is kept by {other}: ask with {FORMS[other]}"
+    return "the workflow is off" if workflow in program.of(kind).workflows else "no such workflow is live"
 
 
 def _standing(scene: Scene, candidate: Candidate, kind: str | None, sample: Sample | None) -> Standing:
     name = candidate.trigger.id
-    if scene.state.account is None:
+    if not scene.state.values:
         return Standing(name, False, f"nothing was ever heard of {scene.state.key}")
     env = scene.env(candidate)
     env["now"] = scene.now

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import NamedTuple
+from urllib.parse import unquote
 
 
 class State(StrEnum):
@@ -34,6 +35,8 @@ FINAL = frozenset({State.APPLIED, State.REJECTED, State.DELIVERED, State.EXHAUST
 class Intent(NamedTuple):
     """`key` is the idempotency key everywhere downstream; `account` is "server:login" or ""; `params` JSON.
 
+    `partition` is where it was decided: that of the account, or of the client, group or symbol the workflow is kept by.
+
     Times are µs. `sends` counts how often it was really sent, `looks` how many complete reads in a row did not find it.
     """
 
@@ -56,3 +59,9 @@ class Intent(NamedTuple):
     sent_at: int | None = None
     ticket: int | None = None
     reason: str = ""
+
+
+def decided_by(intent: Intent) -> str:
+    """Return the key whose run asked for it, as the run's identity names it: what came of it is told there."""
+    workflow, _, rest = intent.run.partition("/")
+    return unquote(rest.partition("/")[0]) if workflow and rest else intent.account

@@ -96,11 +96,6 @@ TABLES = (
         "level_id",
     ),
     _same("run", "id, partition, key, workflow, version, state, at, body", "id"),
-    _same(
-        "mailbox",
-        "partition, source_partition, source_n, ordinal, key, body",
-        "partition, source_partition, source_n, ordinal",
-    ),
     Table(
         "trace",
         "partition, n, id, workflow, key, at, outcome, body",

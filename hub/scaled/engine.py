@@ -19,6 +19,7 @@ from hub.dispatch.fanout import FanOut
 from hub.dispatch.subscriptions import Subscriptions
 from hub.engine.load import LoadedSet
 from hub.engine.loop import EngineCounters, EngineLoop
+from hub.errors import StoreUnavailable
 from hub.ids import PARTITIONS
 from hub.ingest.samples import Sample
 from hub.ingest.watcher import Watcher
@@ -89,10 +90,16 @@ class EngineRole:
                 on_levels=watcher.changed,
             )
             log.listen(lambda rows: tell_of_money(watcher, rows))
-            if (
-                0 in owned.partitions()
-            ):  # one process says which workflows are live: whoever has the first partition
+            # One process says which workflows are live: whoever has the first partition.
+            if 0 in owned.partitions():
                 await engine.activate(self.workflows.workflows)
+            elif await store.active() is None:
+                raise StoreUnavailable(
+                    "nobody has said yet which workflows are live: no event is decided before"
+                )
+            # Older than anything that comes now: mail of partitions that had another owner keeps its order, and no
+            # event is decided before the workflows that were activated ahead of it.
+            await take_all_arrivals(log)
             watcher.load(await store.levels())
 
             deliveries = PostgresDeliveries(database, owned.fence, only_looking)

@@ -1,5 +1,6 @@
 """What every store of the engine promises: a batch is written whole or not at all, and once."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import apsw
@@ -8,6 +9,7 @@ from conformance.backends import SqliteBackend, rows_of
 
 from hub.bus.log import Input, InputKind, NewInput
 from hub.clock import to_us
+from hub.engine.keys import partition_of
 from hub.engine.rows import Batch, LevelRow, RunRow, SeriesRow, StateRow, TimerRow, TraceRow
 from hub.errors import LeaseLost, StoreUnavailable
 from hub.ids import PARTITIONS
@@ -245,8 +247,9 @@ async def test_the_owner_of_an_old_epoch_writes_nothing(hub: SqliteBackend) -> N
     new = await hub.lease("another process")
     before = await contents(hub)
 
+    mail = [NewInput(9, InputKind.MAIL, "client=anna", "evt_1", b"{}")]
     with pytest.raises(LeaseLost, match="partitions"):
-        await hub.engine.commit(everything(), [old])
+        await hub.engine.commit(replace(everything(), mail=mail), [old])
 
     assert await contents(hub) == before
     await hub.engine.commit(everything(), [new])
@@ -290,6 +293,22 @@ async def test_events_of_a_batch_enter_the_log_and_are_told(sqlite: SqliteBacken
 
     assert [row.ref for row in heard] == [fact.envelope.id]
     assert sqlite.log.heads()[fact.partition] == 1
+
+
+async def test_mail_becomes_inputs_of_its_keys_with_the_decision_that_sent_it(hub: SqliteBackend) -> None:
+    keys = ["client=anna", "client=ben", "client=anna"]
+    mail = [NewInput(partition_of(key), InputKind.MAIL, key, f"evt_{n}", b"{}") for n, key in enumerate(keys)]
+    fact = a_trade_closed()
+
+    await hub.decide(positions={0: 1}, facts=[fact], mail=mail)
+    await hub.reopen()
+
+    anna, ben = partition_of("client=anna"), partition_of("client=ben")
+    assert [(row.kind, row.key, row.ref) for row in await rows_of(hub.log, anna) if row.key] == [
+        (InputKind.MAIL, "client=anna", "evt_0"),
+        (InputKind.MAIL, "client=anna", "evt_2"),
+    ]
+    assert [row.ref for row in await rows_of(hub.log, ben) if row.key] == ["evt_1"]
 
 
 # --- runs, traces, versions

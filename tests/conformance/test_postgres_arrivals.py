@@ -11,8 +11,10 @@ from conformance.backends import HOUR, PostgresBackend, assert_numbered_without_
 from conformance.test_engine_store import a_level, a_timer
 
 from hub.bus.lease import Lease
-from hub.bus.log import Input, InputKind
+from hub.bus.log import Input, InputKind, NewInput
 from hub.clock import to_us
+from hub.engine.keys import partition_of
+from hub.engine.rows import Batch
 from hub.errors import LeaseLost, StoreRefused
 from hub.events.facts import Fact
 from hub.ids import PARTITIONS
@@ -213,6 +215,25 @@ async def test_a_fact_that_belongs_elsewhere_is_left_for_its_owner(halves: list[
     assert await odd.log.take_arrivals(10) == 2
     assert {row.ref for row in await odd.log.scan(0, 10)} == {theirs.envelope.id, "theirs"}
     assert len(await even.log.scan(0, 10)) == 2
+
+
+async def test_mail_reaches_the_owner_of_its_key_in_the_order_it_was_sent(
+    postgres: PostgresBackend, halves: list[PostgresStore]
+) -> None:
+    even, odd = halves
+    key = next(key for n in range(99) if partition_of(key := f"client={n}") % 2)
+    for n in range(3):
+        mail = [NewInput(partition_of(key), InputKind.MAIL, key, f"evt_{n}.{i}", b"{}") for i in range(2)]
+        await even.engine.commit(Batch(positions={0: n + 1}, mail=mail), ())
+        await odd.log.take_arrivals(3)
+
+    while await odd.log.take_arrivals(10):
+        pass
+
+    told = [row for row in await odd.log.scan(0, 10) if row.kind == InputKind.MAIL]
+    assert [row.ref for row in told] == [f"evt_{n}.{i}" for n in range(3) for i in range(2)]
+    assert {(row.key, row.partition) for row in told} == {(key, partition_of(key))}
+    assert await sql(postgres, "SELECT * FROM arrival") == []
 
 
 async def test_an_owner_admits_nothing_for_a_partition_of_another(halves: list[PostgresStore]) -> None:

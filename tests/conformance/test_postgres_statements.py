@@ -3,7 +3,8 @@
 from conformance.backends import PostgresBackend
 from conformance.test_engine_store import a_level, a_run, a_timer, a_trace
 
-from hub.engine.rows import Batch, MailRow, SeriesRow, StateRow, TimerKey
+from hub.bus.log import InputKind, NewInput
+from hub.engine.rows import Batch, SeriesRow, StateRow, TimerKey
 from hub.ids import PARTITIONS
 from hub.testing import a_trade_closed, an_account, an_account_state, an_intent
 
@@ -46,7 +47,9 @@ def a_batch(rows: int, name: str) -> Batch:
         intents=[an_intent(each) for each in names],
         facts=[a_trade_closed(an_account("live-2", i + 1)) for i in range(rows)],
         traces=[a_trace(i, name=name) for i in range(rows)],
-        mail=[MailRow(0, 1, i, 0, name, b"{}") for i in range(rows)],
+        mail=[
+            NewInput(i % PARTITIONS, InputKind.MAIL, "client=1", each, b"{}") for i, each in enumerate(names)
+        ],
     )
 
 

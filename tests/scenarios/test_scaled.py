@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,37 @@ def closed(deal: int, login: int) -> dict[str, Any]:
     }
 
 
+CLIENTS = """\
+schema: 1
+id: active-client
+title: A client has closed forty trades, whatever the accounts
+owner: tests
+mode: live
+key: client
+aggregates:
+  n: {from: trade.closed, count: true, window: lifetime}
+when: [{becomes: n >= 40}]
+steps: [{do: event.publish, with: {type: custom.active_client, data: {client: = client.id, n: = n}}}]
+"""
+
+
+def belongs(login: int, client: str) -> dict[str, Any]:
+    return {
+        "type": "client.linked",
+        "timestamp": datetime.now(UTC).isoformat(),
+        "account": {"server": SERVER, "login": login},
+        "data": {"client": client, "changed": {}},
+        "dedupe_key": f"{client}-{login}",
+    }
+
+
 @pytest.fixture
 async def fleet(tmp_path: Path, postgres_server: Postgres, kafka_server: Kafka) -> AsyncIterator[Fleet]:
     prefix = f"test-{tmp_path.name[:40]}-{time.monotonic_ns()}"
-    async with Fleet(tmp_path, postgres_server, kafka_server, prefix) as fleet:
+    rules = tmp_path / "workflows"
+    rules.mkdir()
+    (rules / "active-client.yaml").write_text(CLIENTS, encoding="utf-8")
+    async with Fleet(tmp_path, postgres_server, kafka_server, prefix, workflows=[rules]) as fleet:
         yield fleet
 
 
@@ -90,3 +118,26 @@ async def test_a_killed_engine_is_replaced_and_nothing_is_lost_or_out_of_order(f
         for told in by_account.values():
             assert [sequence for sequence, _ in sorted(told)] == list(range(1, 21))
             assert [deal for _, deal in sorted(told)] == sorted(deal for _, deal in told)
+
+
+@pytest.mark.scenario
+async def test_a_client_is_followed_over_accounts_that_different_processes_decide(fleet: Fleet) -> None:
+    door = await fleet.start("door", "api", "ingest", "dispatch")
+    await asyncio.gather(fleet.start("engine-1", "engine"), fleet.start("engine-2", "engine"))
+    async with HubClient(door) as client, VerifyingReceiver() as crm:
+        _, secret = await client.create_endpoint(crm.url, ["custom.*"])
+        crm.trust(secret)
+        owners = {1000 + n: f"client-{n % 10}" for n in range(50)}
+        await client.post_until_acknowledged([belongs(login, name) for login, name in owners.items()])
+        for turn in range(8):
+            deals = [closed(turn * 50 + n, login) for n, login in enumerate(owners, 1)]
+            await client.post_until_acknowledged(deals)
+            if turn == 4:
+                await fleet.processes["engine-2"].kill()
+
+        await eventually(lambda: len(crm.verified) == 10, within=60, what="every client was told of")
+        told = [orjson.loads(body)["data"] for body in crm.bodies.values()]
+        assert sorted((each["client"], each["n"]) for each in told) == [
+            (f"client-{n}", "40") for n in range(10)
+        ]
+        assert crm.complaints == []

@@ -19,7 +19,7 @@ from hub.dispatch.effects.notifier import Later, Notifier, Told
 from hub.dispatch.outbox import Intents, Move
 from hub.dispatch.waiting import until
 from hub.errors import StoreUnavailable
-from hub.intents.intent import Intent, State
+from hub.intents.intent import Intent, State, decided_by
 from hub.intents.outcome import encode_outcome
 from hub.intents.verbs import VERBS
 
@@ -239,9 +239,8 @@ class ActionWorker:
         """Write one step; until the store takes it nothing else happens to this account."""
         outcome = None
         if step.outcome is not None:
-            outcome = NewInput(
-                before.partition, InputKind.OUTCOME, before.account, before.key, encode_outcome(step.outcome)
-            )
+            body = encode_outcome(step.outcome)
+            outcome = NewInput(before.partition, InputKind.OUTCOME, decided_by(before), before.key, body)
         made: bool | None = None
         while made is None:
             try:

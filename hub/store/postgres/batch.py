@@ -14,7 +14,7 @@ RUN = "partition, id, key, workflow, version, state, at, body"
 TRACE = "partition, n, id, workflow, key, at, outcome, body"
 _TYPES = {
     "partition": "smallint", "kind": "smallint", "n": "bigint", "at": "bigint", "due": "bigint", "value": "bytea",
-    "body": "bytea", "generation": "bigint", "source_partition": "smallint", "source_n": "bigint", "ordinal": "integer",
+    "body": "bytea", "generation": "bigint",
 }  # fmt: skip
 
 
@@ -48,7 +48,6 @@ _LEVELS = _insert(
 _RUNS = _insert("run", RUN, "(id) DO UPDATE SET state = excluded.state, body = excluded.body")
 _TIMERS = _insert("timer", TIMER, "DO NOTHING", kind="text")
 _TRACES = _insert("trace", TRACE, "DO NOTHING")
-_MAIL = _insert("mailbox", "partition, source_partition, source_n, ordinal, key, body", "DO NOTHING")
 _NO_STATES = _delete("state", "partition, key, kind, name")
 _NO_SERIES = _delete("series", "partition, key, name, at, ref")
 _NO_LEVELS = _delete("level", "level_id")
@@ -71,9 +70,6 @@ async def write_batch(connection: Connection, batch: Batch) -> None:
     await _do(connection, _TIMERS, batch.timers)
     await _do(connection, _RUNS, _last(batch.runs, lambda row: row.id))
     await _do(connection, _TRACES, batch.traces)
-    await _do(connection, _MAIL, [
-        (mail.partition, mail.source_partition, mail.source_n, mail.ordinal, mail.key, mail.body) for mail in batch.mail
-    ])  # fmt: skip
     await write_intents(connection, batch.intents)
 
 

@@ -83,7 +83,8 @@ class PostgresEngineStore(EngineStore):
         async def work(connection: Connection) -> Written | None:
             await write_positions(connection, {CONSUMER: batch.positions})
             await write_batch(connection, batch)
-            return await self._log.write(connection, [(batch.facts, ())]) if batch.facts else None
+            told = batch.facts or batch.mail
+            return await self._log.write(connection, [(batch.facts, batch.mail)]) if told else None
 
         def committed(written: Written | None) -> None:
             if written is not None:
@@ -93,7 +94,8 @@ class PostgresEngineStore(EngineStore):
             if batch.intents:
                 self._told_intents(batch.intents)
 
-        await self._log.transact(work, {fact.partition for fact in batch.facts}, committed, fence)
+        touching = {fact.partition for fact in batch.facts} | {item.partition for item in batch.mail}
+        await self._log.transact(work, touching, committed, fence)
 
     @override
     async def fire_timers(self, now_us: int, limit: int) -> int:

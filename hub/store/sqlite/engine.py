@@ -83,7 +83,8 @@ class SqliteEngineStore(EngineStore):
             self._journal.write(connection, batch)
             _write_levels_and_timers(connection, batch)
             _write_runs(connection, batch)
-            return self._log.write(connection, [(batch.facts, ())]) if batch.facts else None
+            told = batch.facts or batch.mail
+            return self._log.write(connection, [(batch.facts, batch.mail)]) if told else None
 
         def committed(written: Written | None) -> None:
             self._journal.committed(batch)
@@ -262,9 +263,6 @@ def _write_runs(connection: apsw.Connection, batch: Batch) -> None:
         "ON CONFLICT (id) DO UPDATE SET state = excluded.state, body = excluded.body",
     )
     insert(connection, f"INSERT OR IGNORE INTO trace ({_TRACE})", batch.traces)
-    insert(connection, "INSERT OR IGNORE INTO mailbox", [
-        (mail.partition, mail.source_partition, mail.source_n, mail.ordinal, mail.key, mail.body) for mail in batch.mail
-    ])  # fmt: skip
     write_intents(connection, batch.intents)
 
 

@@ -24,12 +24,12 @@ steps:
 GIVEN = "given: {account: {server: live-1, login: 7001, type: real, currency: USD}}"
 
 
-async def told(steps, *, given=GIVEN, workflow=BONUS):
+async def told(steps, *, given=GIVEN, workflow=BONUS, key="account"):
     lines = "\n".join(f"      - {step}" for step in steps)
     text = f"workflow: bonus\ntests:\n  - name: a story\n    {given}\n    story:\n{lines}\n"
     book = read_stories(text, "bonus.test.yaml")
     assert book.file is not None, [str(problem) for problem in book.problems]
-    return await run_story(a_workflow(workflow, id="bonus"), book.file.tests[0], book.places[0])
+    return await run_story(a_workflow(workflow, id="bonus", key=key), book.file.tests[0], book.places[0])
 
 
 FIRST = "{at: 2026-03-02T10:00+02:00, event: {type: trade.closed, lots: 12}}"
@@ -131,3 +131,34 @@ def test_a_story_file_that_cannot_be_read_says_where(text, said):
 
     assert book.file is None
     assert said in "\n".join(str(problem) for problem in book.problems)
+
+
+BY_CLIENT = """
+aggregates:
+  lots: {from: trade.closed, sum: event.lots, window: lifetime}
+when: [{becomes: lots > 20}]
+steps: [{do: event.publish, with: {type: custom.much, data: {who: = client.id, lots: = lots}}}]
+"""
+THREE = "given: {client: {id: c-1}, account: {server: live-1, login: 7001}, accounts: [{server: live-1, login: 7002}]}"
+
+
+async def test_a_story_is_told_of_several_accounts_of_a_client():
+    second = "{at: 2026-03-03T10:00+02:00, event: {type: trade.closed, lots: 13, account: {server: live-1, login: 7002}}}"
+    true = await told(
+        [
+            FIRST,
+            "{expect_none: true, why: 'lots > 20 is false (12 > 20)'}",
+            "{restart: hub}",
+            second,
+            "{expect: [{action: event.publish, type: custom.much, key: bonus/client=c-1/becomes/1/0}]}",
+        ],
+        given=THREE,
+        workflow=BY_CLIENT,
+        key="client",
+    )
+    false = await told(
+        [FIRST, "{expect: [{action: event.publish}]}"], given=THREE, workflow=BY_CLIENT, key="client"
+    )
+
+    assert true.failures == ()
+    assert "lots > 20 is false (12 > 20)" in str(false.failures)

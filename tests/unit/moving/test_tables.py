@@ -35,6 +35,8 @@ def there() -> dict[str, set[str]]:
         found[name] = {part.split()[0] for part in flat.split(",") if part.strip()}
     for name, column in re.findall(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", text):
         found[name].add(column)
+    for name in re.findall(r"DROP TABLE (\w+)", text):
+        del found[name]
     return found
 
 
