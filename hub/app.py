@@ -179,7 +179,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         collector = HubCollector(
             (
                 lambda: metrics.embedded_log(store),
-                lambda: metrics.decisions(engine.counters, inbox.backlog()),
+                lambda: metrics.decisions(engine.counters, inbox.backlog(), clock.now_us()),
                 lambda: metrics.deliveries(dispatcher.counters()),
                 lambda: metrics.action_moves(actions.counts),
             )

@@ -11,6 +11,7 @@ from typing_extensions import override
 from hub.dispatch.metrics import LATENCY_BOUNDS, Counters
 from hub.engine.loop import EngineCounters
 from hub.intents.intent import State
+from hub.sizes import BOUNDS, Sizes
 from hub.store.sqlite.store import SqliteStore
 
 
@@ -36,8 +37,13 @@ def embedded_log(store: SqliteStore) -> Iterator[Metric]:
     yield GaugeMetricFamily("hub_wal_bytes", "Size of the write-ahead log.", value=store.wal_bytes())
 
 
-def decisions(counters: EngineCounters, backlog: int) -> Iterator[Metric]:
+def decisions(counters: EngineCounters, backlog: int, now_us: int) -> Iterator[Metric]:
     yield GaugeMetricFamily("hub_engine_backlog", "Inputs nobody has decided yet.", value=backlog)
+    lag = max(now_us - counters.last_at, 0) / 1e6 if backlog and counters.last_at else 0.0
+    yield GaugeMetricFamily(
+        "hub_engine_lag_seconds", "Age of the last input decided, while others wait.", value=lag
+    )
+    yield batch_sizes("hub_engine_batch_inputs", "Inputs decided in one transaction.", counters.sizes)
     for name, about, value in (
         ("decided", "Inputs decided, since start.", counters.decided),
         ("batches", "Batches committed, since start.", counters.batches),
@@ -73,6 +79,16 @@ def action_moves(counts: Mapping[State, int]) -> Iterator[Metric]:
         "hub_actions", "Moves of manager actions and notifications into a state, since start.", "state",
         ((state.value, count) for state, count in counts.items()),
     )  # fmt: skip
+
+
+def batch_sizes(name: str, about: str, sizes: Sizes) -> HistogramMetricFamily:
+    so_far, buckets = 0, []
+    for bound, count in zip((*BOUNDS, None), sizes.counts, strict=True):
+        so_far += count
+        buckets.append(("+Inf" if bound is None else str(bound), float(so_far)))
+    family = HistogramMetricFamily(name, about)
+    family.add_metric([], buckets, float(sizes.total))
+    return family
 
 
 def metrics_text(collector: Collector) -> bytes:

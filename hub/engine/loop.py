@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
@@ -20,6 +20,7 @@ from hub.engine.programs import Compile, Programs
 from hub.engine.rows import Batch, EngineStore, Inbox, KeyRows, LevelRow, TraceRow
 from hub.engine.state import KeyState, Kind, Manifest, OpenRun
 from hub.errors import StoreRefused, StoreUnavailable
+from hub.sizes import Sizes
 
 CONSUMER = "engine"
 MAX_INPUTS = 256
@@ -46,6 +47,7 @@ class EngineCounters:
     failed: int = 0
     quarantined: int = 0
     last_at: int = 0  # of the latest input decided, µs: its age is the engine's lag
+    sizes: Sizes = field(default_factory=Sizes)  # of the batches, in inputs
 
 
 Fence = Callable[[Collection[int]], Sequence[Lease]]
@@ -153,6 +155,7 @@ class EngineLoop:
             if done % LOOK_AT_THE_CLOCK_EVERY == 0 and self._clock.monotonic() - started > MAX_SECONDS:
                 break
         await self._commit(builder)
+        self.counters.sizes.add(done)
         self._shrink()
         return done
 

@@ -150,7 +150,7 @@ class EngineRole:
 
     def metrics(self) -> Iterator[Metric]:
         if self.counters is not None:
-            yield from decisions(self.counters, self.backlog())
+            yield from decisions(self.counters, self.backlog(), self.clock.now_us())
         if self.kafka_inbox is not None:
             for lane, waiting in self.kafka_inbox.lag().items():
                 yield GaugeMetricFamily(
