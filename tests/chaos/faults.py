@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from processes.program import eventually
 
 BACK_WITHIN = 60.0
 LONGER_THAN_A_LEASE = (4.0, 6.0)  # seconds; a lease here lasts 3
-# Whoever waits for an answer on a connection that died without a word waits up to 25 s, and losses are told one by one.
+# A connection that died without a word takes its seconds to be noticed, and losses are told one by one.
 NOTICED_WITHIN = 60.0
 
 Fault = Callable[[], Awaitable[None]]
@@ -32,13 +32,30 @@ class Hand:
         self._deck = list(deck)
         self._dice = dice
         self.played: Counter[str] = Counter()
+        self.lasted: defaultdict[str, float] = defaultdict(
+            float
+        )  # the longest, until what was struck was back
+        self.playing = ""
+
+    def story(self) -> str:
+        return "\n".join(
+            f"{count:3} x {name}, up to {self.lasted[name]:.1f} s"
+            for name, count in sorted(self.played.items())
+        )
 
     async def play(self, until: float) -> None:
         while True:
             for card in self._dice.sample(self._deck, len(self._deck)):
                 await asyncio.sleep(self._dice.uniform(0.1, 0.9))
-                await card.play()
+                self.playing, began = card.name, time.monotonic()
+                try:
+                    await card.play()
+                except Exception as error:
+                    error.add_note(f"the fault was: {card.name}, after {dict(self.played)}")
+                    raise
+                self.playing = ""
                 self.played[card.name] += 1
+                self.lasted[card.name] = max(self.lasted[card.name], time.monotonic() - began)
                 if time.monotonic() > until and len(self.played) == len(self._deck):
                     return
 

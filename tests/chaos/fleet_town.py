@@ -28,9 +28,26 @@ ROLES = {
     **dict.fromkeys(ENGINES, ("engine",)),
     **dict.fromkeys(SENDERS, ("dispatch",)),
 }
-READY_WITHIN = 120.0  # a connection that died without a word alone costs 25 s
+READY_WITHIN = 120.0  # after a crash the servers themselves need their time
 TAKEN_UP = "SELECT true FROM meta WHERE name = 'active' AND NOT EXISTS (SELECT FROM arrival)"
-PATIENCE = 90.0  # of those who post
+PATIENCE = 240.0  # of those who post: no fault lasts so long, but one follows upon another
+SHOWN = 20  # rows of what may be many
+QUESTIONS = {
+    "transactions": "SELECT pid, state, wait_event, clock_timestamp() - xact_start AS since, left(query, 100) AS query,"
+    " pg_blocking_pids(pid) AS blocked_by FROM pg_stat_activity"
+    " WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid() ORDER BY xact_start",
+    "sessions": "SELECT application_name, state, count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() GROUP BY 1, 2",
+    "owners": "SELECT owner, split_part(name, ':', 1) AS kind, count(*), min(name) AS first,"
+    " min(until) / 1e6 - extract(epoch FROM clock_timestamp()) AS lasts FROM lease WHERE until > 0 GROUP BY 1, 2 ORDER BY 1, 2",
+    "arrivals": "SELECT partition, count(*), count(refused) AS refused FROM arrival GROUP BY 1",
+    "deliveries that wait": "SELECT endpoint, partition, n, event_id, attempts, due FROM waiting"
+    f" ORDER BY due LIMIT {SHOWN}",
+    "actions that are not over": "SELECT key, verb, account, state, due, sends, reason FROM intent"
+    f" WHERE state NOT IN ('applied', 'rejected', 'parked', 'delivered', 'exhausted', 'shadow') LIMIT {SHOWN}",
+    "attempts to deliver what is missing": "SELECT event_id, number, state, outcome, error, at FROM attempt"
+    " WHERE event_id = ANY ($1::text[]) ORDER BY event_id, at",
+}
 # The connector's and the manager's: the two live in different processes here.
 SESSIONS = 2
 
@@ -57,7 +74,7 @@ async def own_servers() -> AsyncIterator[Servers]:
 
 @dataclass(slots=True)
 class FleetTown:
-    """`ways` leads each process to PostgreSQL by itself."""
+    """`ways` leads each process to PostgreSQL by itself; `missing` are ids of events that should have arrived, once known."""
 
     fleet: Fleet
     servers: Servers
@@ -67,6 +84,7 @@ class FleetTown:
     receiver: VerifyingReceiver
     clients: list[HubClient]
     stack: AsyncExitStack
+    missing: Sequence[str] = ()
 
     @property
     def client(self) -> HubClient:
@@ -92,17 +110,16 @@ class FleetTown:
         finally:
             connection.terminate()
 
-    async def transactions(self) -> str:
-        """Return what every connection of the hub to the database is in the middle of."""
+    async def findings(self) -> str:
+        """Return who is in the middle of what, who owns what, and what waits; for when something went wrong."""
         connection = await asyncpg.connect(self.fleet.dsn, timeout=5)
         try:
-            rows = await connection.fetch(
-                "SELECT pid, state, wait_event, clock_timestamp() - xact_start AS since, left(query, 100) AS query,"
-                " pg_blocking_pids(pid) AS blocked_by FROM pg_stat_activity"
-                " WHERE datname = current_database() AND xact_start IS NOT NULL ORDER BY xact_start",
-                timeout=5,
-            )
-            return "\n".join(str(dict(row)) for row in rows)
+            found = []
+            for what, question in QUESTIONS.items():
+                values = [list(self.missing[:SHOWN])] if "$1" in question else []
+                rows = await connection.fetch(question, *values, timeout=5)
+                found += [f"--- {what}: {len(rows)} rows", *(str(dict(row)) for row in rows)]
+            return "\n".join(found)
         finally:
             connection.terminate()
 
@@ -129,6 +146,7 @@ class FleetTown:
         """Return once every process says that it can do its work."""
         deadline = time.monotonic() + within
         while problems := await self.fleet.problems():
+            self.fleet.insist()
             if time.monotonic() > deadline:
                 raise AssertionError(f"not ready within {within:g} s: {problems}")
             await asyncio.sleep(0.2)
@@ -193,8 +211,10 @@ async def open_town(
             yield made
         except (Exception, asyncio.CancelledError) as error:
             error.add_note(fleet.tails())
+            if made.missing:
+                error.add_note(f"--- missing: {len(made.missing)}, first {' '.join(made.missing[:SHOWN])}")
             with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError):
-                error.add_note(await made.transactions())
+                error.add_note(await made.findings())
             raise
 
 

@@ -116,7 +116,10 @@ def expected_effects(events: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 
 class Source:
-    """Posts parcels from several tasks, evenly over the time given, and keeps each until it is acknowledged."""
+    """Posts parcels from several tasks, evenly over the time given, and keeps each until it is acknowledged.
+
+    What could not be posted when it was due is posted as soon as it can.
+    """
 
     def __init__(self, parcels: Iterator[list[dict[str, Any]]], *, seconds: float, posters: int) -> None:
         self._parcels = deque(parcels)
@@ -124,10 +127,12 @@ class Source:
         self.acknowledged: set[str] = set()
 
     async def post(self, client: HubClient) -> None:
+        due = time.monotonic()
         while self._parcels:
             parcel = self._parcels.popleft()
             self.acknowledged.update(await client.post_until_acknowledged(parcel))
-            await asyncio.sleep(self._pause)
+            due += self._pause
+            await asyncio.sleep(max(due - time.monotonic(), 0.0))
 
 
 class Control:

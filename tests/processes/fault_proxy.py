@@ -2,12 +2,18 @@
 
 import asyncio
 import contextlib
+import ctypes
 import socket
 import struct
+import sys
 from types import TracebackType
 from typing import Self
 
 _CHUNK = 64 * 1024
+# A socket filter of Linux that keeps nothing of any packet: what comes is not even acknowledged.
+_ATTACH_FILTER = 26
+_KEEP_NOTHING = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
+_FILTER = struct.pack("HP", 1, ctypes.addressof(_KEEP_NOTHING))
 _ANSWER_WITH_RESET = struct.pack("ii", 1, 0)  # SO_LINGER for 0 s: closing tells the peer by RST
 
 
@@ -20,6 +26,15 @@ class _Link:
         self.mute = False
         if opened:
             self.gate.set()
+
+    def strand(self) -> None:
+        self.mute = True
+        self.gate.clear()
+        if sys.platform == "linux":
+            for end in self.ends:
+                sock = end.get_extra_info("socket")
+                with contextlib.suppress(OSError):  # it has ended already
+                    sock.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, _FILTER)
 
     def reset(self) -> None:
         for end in self.ends:
@@ -34,7 +49,8 @@ class FaultProxy:
 
     Of the faults, `cut` ends what is connected and refuses what comes; `silence` lets nothing through, and all of it
     once it is over; `strand` lets connections that exist live on in the eyes of both ends, which never hear of each
-    other again. `reset` strikes once and is over. `heal` ends every fault; a stranded connection stays so.
+    other again, nor that anything they sent has arrived: who has the network watch over a connection finds out, on
+    Linux. `reset` strikes once and is over. `heal` ends every fault; a stranded connection stays so.
     """
 
     def __init__(self, target: int, port: int = 0) -> None:
@@ -75,7 +91,7 @@ class FaultProxy:
 
     def strand(self) -> None:
         for link in self._links:
-            link.mute = True
+            link.strand()
         self.silence()
 
     async def heal(self) -> None:

@@ -1,6 +1,8 @@
 """What the fault proxy says it does to a network, it does."""
 
 import asyncio
+import socket
+import sys
 import time
 from collections.abc import AsyncIterator
 
@@ -135,6 +137,21 @@ async def test_a_stranded_connection_never_hears_anything_again(way: Way) -> Non
     assert await told(reader, its_writer, b"pong") == b"pong"
     writer.close()
     its_writer.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there the proxy can lose packets")
+async def test_who_has_the_network_watch_over_a_stranded_connection_finds_out(way: Way) -> None:
+    reader, writer = await way.connect()
+    await told(reader, writer, b"ping")
+    watched = writer.get_extra_info("socket")
+    watched.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 300)
+    way.proxy.strand()
+    writer.write(b"pong")
+
+    with pytest.raises(OSError, match="timed out"):
+        async with asyncio.timeout(10):
+            await reader.read(1)
+    writer.close()
 
 
 async def test_a_server_that_is_down_is_told_to_the_client_at_once() -> None:

@@ -1,17 +1,21 @@
 """The pool of connections to PostgreSQL: one transaction a call, and every failure told as one of ours."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import asyncpg
+import structlog
 from asyncpg.pool import PoolConnectionProxy
+from asyncpg.transaction import Transaction
 
 from hub.bus.lease import Lease
 from hub.errors import ConfigError, HubError, StoreError, StoreRefused, StoreUnavailable
 from hub.store.postgres.fence import prove
 from hub.store.postgres.migrate import check_schema, where
+from hub.store.postgres.session import LIMITS, NAME, STATEMENT_SECONDS, Session, begun, end_stuck
 
 if TYPE_CHECKING:
     Connection: TypeAlias = PoolConnectionProxy[asyncpg.Record]
@@ -22,11 +26,13 @@ T = TypeVar("T")
 Work: TypeAlias = Callable[[Connection], Awaitable[T]]
 
 _CONNECT_SECONDS = 10.0
-_STATEMENT_SECONDS = 20.0
-_ANSWER_SECONDS = 25.0  # longer than the server gives a statement: silence beyond it is a lost server
-_PAUSE_SECONDS = 5.0  # a process that stopped in the middle holds its fence so long and no longer
+# Silence for longer than the server gives a statement is a lost server.
+_ANSWER_SECONDS = STATEMENT_SECONDS + 5.0
+_FAREWELL_SECONDS = 0.5  # for what a transaction that failed has still to say; then its connection is dropped
 # Classes of SQLSTATE that are about the content: data, integrity, and what is too large for an index.
 _CONTENT = ("22", "23", "54")
+
+log = structlog.get_logger(__name__)
 
 
 class Database:
@@ -41,37 +47,45 @@ class Database:
         Raises LeaseLost when one of them is somebody else's now, StoreRefused for content that can never be stored,
         StoreUnavailable for everything else; nothing was stored then, unless the answer to the commit was lost.
         """
-        try:
-            async with (
-                self._pool.acquire(timeout=_CONNECT_SECONDS) as connection,
-                # Whatever the server's default: the epochs must be read after their locks were had.
-                connection.transaction(isolation="read_committed"),
-            ):
-                await prove(connection, fence)
-                return await work(connection)
-        except HubError:
-            raise
-        except Exception as error:
-            raise await self._failure(error) from error
+        # Whatever the server's default: the epochs must be read after their locks were had.
+        async with self._transaction(isolation="read_committed") as connection:
+            await prove(connection, fence)
+            return await work(connection)
 
     async def read(self, work: Work[T]) -> T:
         """Do the work on one unchanging picture of the database."""
-        try:
-            async with (
-                self._pool.acquire(timeout=_CONNECT_SECONDS) as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
-            ):
-                return await work(connection)
-        except HubError:
-            raise
-        except Exception as error:
-            raise await self._failure(error) from error
+        async with self._transaction(isolation="repeatable_read", readonly=True) as connection:
+            return await work(connection)
 
     async def fetch(self, query: str, *values: object) -> list[asyncpg.Record]:
         """Return the rows of one statement, which sees one picture by itself."""
+        async with self._connection() as connection:
+            return await connection.fetch(query, *values)
+
+    @asynccontextmanager
+    async def _transaction(self, **kind: Any) -> AsyncIterator[Connection]:
+        async with self._connection() as connection:
+            transaction = connection.transaction(**kind)
+            try:
+                await transaction.start()
+                yield connection
+                await transaction.commit()
+            except BaseException as error:
+                await _give_up(connection, transaction, error)
+                raise
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection; whatever happens to it is told as one of ours."""
         try:
-            async with self._pool.acquire(timeout=_CONNECT_SECONDS) as connection:
-                return await connection.fetch(query, *values)
+            connection = await self._pool.acquire(timeout=_CONNECT_SECONDS)
+            try:
+                yield connection
+            except TimeoutError:
+                _drop(connection)  # it may have been lost, and would then be waited for once more
+                raise
+            finally:
+                await self._pool.release(connection, timeout=_FAREWELL_SECONDS)
         except HubError:
             raise
         except Exception as error:
@@ -87,10 +101,19 @@ class Database:
 
     async def _failure(self, error: Exception) -> HubError:
         _insist_on_ending()
-        if isinstance(error, TimeoutError):
-            # Silence: the way to the server may have gone under all connections alike. The next question makes a new one.
+        if isinstance(error, TimeoutError | asyncpg.ConnectionDoesNotExistError):
+            # The way to the server may have gone under all connections alike. The next question makes a new one.
             await self._pool.expire_connections()
+        if isinstance(error, asyncpg.LockNotAvailableError | asyncpg.QueryCanceledError):
+            await self._make_way()
         return failure(error)
+
+    async def _make_way(self) -> None:
+        """End who holds locks and is not there, so that asking again gets further than before."""
+        with contextlib.suppress(Exception):  # why it was asked is told by the caller, and asked again
+            async with self._pool.acquire(timeout=_CONNECT_SECONDS) as connection:
+                if ended := await end_stuck(connection):
+                    log.warning("store.stuck_sessions_ended", sessions=ended)
 
     async def close(self) -> None:
         try:
@@ -104,9 +127,8 @@ class Database:
 async def open_database(dsn: str, *, connections: int = 8) -> AsyncIterator[Database]:
     """Open a pool on a database that has this hub's schema; raises ConfigError where the operator must act."""
     settings = {
-        "application_name": "hub",
-        "idle_in_transaction_session_timeout": f"{_PAUSE_SECONDS:.0f}s",
-        "statement_timeout": f"{_STATEMENT_SECONDS:.0f}s",
+        **LIMITS,
+        "application_name": NAME,
         "jit": "off",  # the statements are small: compiling them takes longer than they do
         # Every statement names its rows by key. The planner would read whole tables all the same, as long as it has no
         # statistics, or old ones: of a table that was empty a minute ago.
@@ -127,6 +149,8 @@ async def open_database(dsn: str, *, connections: int = 8) -> AsyncIterator[Data
             command_timeout=_ANSWER_SECONDS,
             server_settings=settings,
             reset=_keep,
+            init=begun,
+            connection_class=Session,
         )
     except Exception as error:
         raise failure(error) from error
@@ -141,6 +165,23 @@ async def open_database(dsn: str, *, connections: int = 8) -> AsyncIterator[Data
         raise
     else:
         await database.close()
+
+
+async def _give_up(connection: Connection, transaction: Transaction, error: BaseException) -> None:
+    """Roll back if the server answers; a connection without an answer is dropped, and the server drops the transaction."""
+    if isinstance(error, TimeoutError):
+        _drop(connection)
+        return
+    try:
+        async with asyncio.timeout(_FAREWELL_SECONDS):
+            await transaction.rollback()
+    except Exception:
+        _drop(connection)
+
+
+def _drop(connection: Connection) -> None:
+    with contextlib.suppress(asyncpg.InterfaceError):  # one that has ended is not lent any more
+        connection.terminate()
 
 
 def _insist_on_ending() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hub.bus.lease import Lease
 from hub.errors import LeaseLost
+from hub.store.postgres.session import end_stuck
 
 if TYPE_CHECKING:
     from hub.store.postgres.database import Connection
@@ -32,6 +33,7 @@ async def prove(connection: "Connection", leases: Sequence[Lease]) -> None:
 
 async def have_alone(connection: "Connection", names: Collection[str]) -> None:
     """Wait until nobody is in a transaction under these leases, and keep others out until this one ends."""
+    await end_stuck(connection)  # who is in the middle finishes first, but only if it goes on
     await connection.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest($1::text[]) AS name",
         sorted(names),

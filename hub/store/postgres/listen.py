@@ -12,6 +12,7 @@ from hub.clock import MICROSECOND, Clock
 from hub.dispatch.waiting import until
 from hub.store.postgres.database import failure
 from hub.store.postgres.notices import CHANNELS
+from hub.store.postgres.session import ALIVE, Session
 
 _FIRST_WAIT = timedelta(milliseconds=100)
 _LONGEST_WAIT = timedelta(seconds=5)
@@ -71,7 +72,8 @@ class Listener:
             self._dsn,
             timeout=_ANSWER_SECONDS,
             command_timeout=_ANSWER_SECONDS,
-            server_settings={"application_name": "hub notices"},
+            connection_class=Session,
+            server_settings={**ALIVE, "application_name": "hub notices"},
         )
         try:
             lost = asyncio.Event()
