@@ -19,7 +19,7 @@ from hub.dispatch.fanout import HandOver, New
 from hub.dispatch.metrics import Counters
 from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, Endpoints, Settled
 from hub.dispatch.safe_http import Transport
-from hub.dispatch.settler import LINGER, PATIENCE, STORE_RETRY, Owed, Settler, Taker
+from hub.dispatch.settler import LINGER, PATIENCE, STORE_RETRY, Owed, Settler, Taker, Write
 from hub.dispatch.signing import parse_secret
 from hub.dispatch.subscriptions import DISABLED, ENABLED, Subscriptions
 from hub.dispatch.worker import CONCURRENCY, EndpointWorker
@@ -125,12 +125,20 @@ class Dispatcher(HandOver):
 
     @override
     async def take(self, positions: Mapping[int, int], news: Sequence[New]) -> None:
+        await self.deliver(positions, news, self._deliveries.fan_out)
+
+    async def deliver(self, positions: Mapping[int, int], news: Sequence[New], write: Write) -> None:
+        """As `take`, for whoever writes by himself how far he has read; see `Settler.owe`."""
         # The events are on disk; who is owed them may be written while they are on their way.
         owed = [
             Owed(delivery, self._offer(delivery, new.body)) for new in news for delivery in new.deliveries
         ]
-        self._settler.owe(positions, owed)
+        self._settler.owe(positions, owed, write)
         await self._settler.room()
+
+    async def flush(self) -> None:
+        """Return when everything that was handed over is written, or forgotten."""
+        await self._settler.flush()
 
     def look_again(self, endpoint_id: str) -> None:
         """Tell the endpoint's worker that deliveries were put back into the store, by a replay."""
@@ -207,7 +215,9 @@ class Dispatcher(HandOver):
 
     def _offer(self, delivery: Delivery, body: bytes) -> Taker | None:
         worker = self._workers.get(delivery.endpoint)
-        return worker if worker is not None and worker.offer(delivery, body) else None
+        if worker is None or not self._owns(delivery.endpoint):
+            return None
+        return worker if worker.offer(delivery, body) else None
 
     def _on_disk(self, delivery: Delivery, taker: Taker | None) -> None:
         worker = self._workers.get(delivery.endpoint)

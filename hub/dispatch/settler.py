@@ -9,6 +9,8 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple, Protocol, final
 
 import structlog
@@ -34,6 +36,9 @@ class Settling(Protocol):
 
     def written(self, settled: Settled, body: bytes) -> None: ...
 
+    def forgotten(self, settled: Settled) -> None:
+        """Hear that it will not be written: somebody else passes the event on, and it comes again from there."""
+
 
 class Result(NamedTuple):
     by: Settling
@@ -48,13 +53,17 @@ class Owed(NamedTuple):
     taker: Taker | None
 
 
+Write = Callable[[Mapping[int, int], Sequence[Delivery], Sequence[Settled]], Awaitable[None]]
+
+
 class Fanned:
     """One step of the fan-out on its way to disk: what is still open of it, and what is over."""
 
-    __slots__ = ("born_us", "open", "over", "positions")
+    __slots__ = ("born_us", "open", "over", "positions", "write")
 
-    def __init__(self, positions: Mapping[int, int], born_us: int) -> None:
+    def __init__(self, positions: Mapping[int, int], write: Write, born_us: int) -> None:
         self.positions = positions
+        self.write = write
         self.born_us = born_us
         self.open: dict[Identity, Owed] = {}
         self.over: list[Result] = []
@@ -96,9 +105,12 @@ class Settler:
         self._writing = False
         self._flushes: list[asyncio.Future[None]] = []
 
-    def owe(self, positions: Mapping[int, int], owed: Sequence[Owed]) -> None:
-        """Take new deliveries, and how far the log was read for them, before any of them is answered."""
-        fanned = Fanned(positions, self._clock.now_us())
+    def owe(self, positions: Mapping[int, int], owed: Sequence[Owed], write: Write) -> None:
+        """Take new deliveries, and how far the log was read for them, before any of them is answered.
+
+        `write` is `fan_out` of `Deliveries`. When it raises LeaseLost the step is forgotten: its events have another owner.
+        """
+        fanned = Fanned(positions, write, self._clock.now_us())
         for one in owed:
             delivery, taker = one
             if taker is None:  # it is read from the store: nothing is won by waiting
@@ -190,15 +202,23 @@ class Settler:
         return taken
 
     async def _write_fanned(self, steps: Sequence[Fanned]) -> None:
-        if not steps:
-            return
+        for write, together in groupby(steps, attrgetter("write")):
+            await self._write_together(write, list(together))
+
+    async def _write_together(self, write: Write, steps: Sequence[Fanned]) -> None:
         positions: dict[int, int] = {}
         for step in steps:
             positions |= step.positions
         still = [owed for step in steps for owed in step.open.values()]
         over = [result for step in steps for result in step.over]
         rows, attempted = [owed.delivery for owed in still], [result.settled for result in over]
-        await self._persist(over, lambda: self._deliveries.fan_out(positions, rows, attempted))
+        try:
+            await self._persist(over, lambda: write(positions, rows, attempted))
+        except LeaseLost as problem:
+            log.warning("delivery.events_of_another", deliveries=len(rows) + len(over), reason=str(problem))
+            for result in over:
+                result.by.forgotten(result.settled)
+            return
         for delivery, taker in still:
             self._on_disk(delivery, taker)
 

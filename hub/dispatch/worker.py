@@ -239,6 +239,10 @@ class EndpointWorker(Settling):
         if self._queue.wants_reading(now_us):
             self._called.set()
 
+    @override
+    def forgotten(self, settled: Settled) -> None:
+        self._queue.done(settled.delivery)
+
     def paused_for(self) -> timedelta:
         """Return how long the receiver asked to be left alone from now on."""
         return max(self._paused_until - self._clock.now_us(), 0) * MICROSECOND

@@ -23,6 +23,7 @@ from hub.dispatch.subscriptions import ENABLED
 from hub.metrics import action_moves, deliveries
 from hub.parts import action_worker, announcer
 from hub.scaled.ears import Ears
+from hub.scaled.hand_over import Beside
 from hub.scaled.looking import EVERY, Looking
 from hub.scaled.owned import only_looking
 from hub.scaled.process import Process
@@ -119,8 +120,8 @@ class ActionRole:
             yield from action_moves(self.worker.counts)
 
 
-async def add(process: Process, transport: Transport, teller: Teller) -> None:
-    """Let the process own endpoints and servers."""
+async def add(process: Process, transport: Transport, teller: Teller) -> Beside:
+    """Let the process own endpoints and servers; return what an engine beside it has to know."""
     database, settings = process.database, process.settings
     endpoints = PostgresEndpoints(database)
 
@@ -172,3 +173,4 @@ async def add(process: Process, transport: Transport, teller: Teller) -> None:
     process.working.append(asked)
     actions.ownership = process.work_in_shifts("server", actions.names, actions.begin)
     process.metrics.append(actions.metrics)
+    return Beside(dispatcher, owns)

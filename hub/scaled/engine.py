@@ -28,7 +28,7 @@ from hub.parts import Tidy, compile_stored, event_stream, retention, tell_of_mon
 from hub.scaled.admission import Admission, Sampling, consumer, take_all_arrivals
 from hub.scaled.bell import Bell
 from hub.scaled.ears import Ears
-from hub.scaled.hand_over import StoreHandOver
+from hub.scaled.hand_over import Beside, DirectHandOver, StoreHandOver
 from hub.scaled.looking import Looking
 from hub.scaled.owned import ShiftPartitions, only_looking
 from hub.scaled.process import Process
@@ -61,6 +61,7 @@ class EngineRole:
     clock: Clock
     workflows: LoadedSet
     ears: Ears
+    beside: Beside | None  # the dispatcher, where it is in this process
     ownership: Ownership | None = None
     counters: EngineCounters | None = None
     backlog: Callable[[], int] = lambda: 0
@@ -102,7 +103,11 @@ class EngineRole:
             await take_all_arrivals(log)
             watcher.load(await store.levels())
 
-            deliveries = PostgresDeliveries(database, owned.fence, only_looking)
+            beside = self.beside
+            deliveries = PostgresDeliveries(
+                database, owned.fence, only_looking, hears=beside.owns if beside else None
+            )
+            direct = DirectHandOver(beside.dispatcher, deliveries) if beside else None
             webhooks = Follower(log, await deliveries.fanned_out())
             log.listen(webhooks.offer)
             subscriptions, endpoints = Subscriptions(), PostgresEndpoints(database)
@@ -111,7 +116,7 @@ class EngineRole:
                 subscriptions.replace(await endpoints.all())
 
             await subscribe()
-            fan_out = FanOut(webhooks, subscriptions, StoreHandOver(deliveries, clock), clock)
+            fan_out = FanOut(webhooks, subscriptions, direct or StoreHandOver(deliveries, clock), clock)
 
             arrivals = Looking("arrivals", lambda: take_all_arrivals(log), clock, every=ARRIVALS_EVERY)
             subscribing = Looking("endpoints", subscribe, clock)
@@ -140,7 +145,7 @@ class EngineRole:
             self.counters, self.backlog, self.kafka_inbox = engine.counters, inbox.backlog, kafka
             yield Stages(
                 (
-                    (bell, subscribing),
+                    (bell, subscribing, *((direct,) if direct else ())),
                     (engine, fan_out, *streams),
                     (watcher, kafka, sampled),
                     (Admission(kafka, log, inbox, clock), arrivals, Sampling(sampled, watcher)),
@@ -160,10 +165,10 @@ class EngineRole:
                 )
 
 
-def add(process: Process, workflows: LoadedSet) -> None:
+def add(process: Process, workflows: LoadedSet, beside: Beside | None) -> None:
     """Let the process own partitions."""
     role = EngineRole(
-        process.settings, process.database, process.kafka, process.clock, workflows, process.ears
+        process.settings, process.database, process.kafka, process.clock, workflows, process.ears, beside
     )
     role.ownership = process.work_in_shifts("partition", lambda: NAMES, role.begin)
     pruner = PostgresPruner(process.database, process.clock, retention(process.settings))

@@ -100,8 +100,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         far_log, far_watcher = tell(only_looking), FarWatcher(samples)
         symbols = SymbolClasses(settings.symbols)
 
-        if Role.ENGINE in roles:
-            engine.add(process, loaded)
+        beside = None
         if Role.DISPATCH in roles:
             transport = await stack.enter_async_context(
                 AiohttpTransport(
@@ -110,7 +109,9 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
                     allow_loopback=settings.delivering.allow_loopback_endpoints,
                 )
             )
-            await dispatch.add(process, transport, far_log)
+            beside = await dispatch.add(process, transport, far_log)
+        if Role.ENGINE in roles:
+            engine.add(process, loaded, beside)
         if Role.INGEST in roles:
             ingest.add(process, tell, far_watcher, symbols)
 

@@ -31,6 +31,7 @@ from hub.store.postgres.notices import (
     read_waiting,
     waiting_payload,
 )
+from hub.store.postgres.outbox import PostgresDeliveries
 from hub.testing import (
     MORNING,
     a_delivery,
@@ -111,6 +112,20 @@ async def test_others_hear_of_deliveries_that_wait(postgres: PostgresBackend, ea
         "ep_2": (NOW + 9, 0, 3),
         "ep_4": (NOW + 1, 0, 5),
     }
+
+
+async def test_whoever_hears_of_deliveries_from_their_writer_is_told_of_none(
+    postgres: PostgresBackend, ear: Ear
+) -> None:
+    deliveries = PostgresDeliveries(
+        postgres.store.database, lambda _: (), lambda _: (), hears=lambda endpoint: endpoint == "ep_1"
+    )
+
+    await deliveries.fan_out({0: 2}, [a_delivery("ep_1", n=1), a_delivery("ep_2", n=2)])
+    await deliveries.fan_out({0: 3}, [a_delivery("ep_1", n=3)])
+
+    [(channel, payload)] = await ear.all_until(postgres.store.database)
+    assert (channel, read_waiting(payload)) == (WAITING, {"ep_2": (NOW, 0, 2)})
 
 
 async def test_others_hear_of_endpoints_and_keys_that_change(postgres: PostgresBackend, ear: Ear) -> None:

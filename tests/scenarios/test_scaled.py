@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,32 @@ async def test_a_killed_engine_is_replaced_and_nothing_is_lost_or_out_of_order(f
         for told in by_account.values():
             assert [sequence for sequence, _ in sorted(told)] == list(range(1, 21))
             assert [deal for _, deal in sorted(told)] == sorted(deal for _, deal in told)
+
+
+@pytest.mark.scenario
+async def test_what_a_killed_process_of_every_role_had_sent_and_not_written_is_sent_by_the_other(
+    fleet: Fleet,
+) -> None:
+    first = await fleet.start("first")
+    await fleet.start("second")
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(HubClient(first))
+        receivers = [await stack.enter_async_context(VerifyingReceiver()) for _ in range(4)]
+        for receiver in receivers:  # each process owns some, and sends to them what it decides itself
+            _, secret = await client.create_endpoint(receiver.url, ["trade.*"])
+            receiver.trust(secret)
+        ids = await client.post_until_acknowledged([closed(n, 1000 + n) for n in range(1, 201)])
+        await fleet.kill("second")
+        ids += await client.post_until_acknowledged([closed(n, 1000 + n) for n in range(201, 401)])
+
+        for receiver in receivers:
+            await eventually(
+                lambda of=receiver: len(of.verified) == 400,
+                within=60,
+                what="all events were delivered although the process that sent them died",
+            )
+            assert set(receiver.verified) == set(ids)
+            assert receiver.complaints == []
 
 
 @pytest.mark.scenario

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Final, NamedTuple, final
 
 import structlog
 
-from hub.bus.kafka.client import TROUBLE, Consumer, consumer, leave, out_of_range, place
+from hub.bus.kafka.client import TROUBLE, Consumer, Place, consumer, leave, out_of_range, place
 from hub.bus.kafka.settings import KafkaSettings
 from hub.clock import Clock
 from hub.errors import ConfigError
@@ -20,6 +20,7 @@ END: Final = -1  # in place of an offset: begin with what is told from now on
 _READ_AHEAD: Final = 2_000  # records; what the client itself fetches ahead is bounded in bytes
 _AT_ONCE: Final = 500
 _LOOK_MS: Final = 100
+_ASK_SECONDS: Final = 1.0
 _TRY_AGAIN: Final = timedelta(seconds=1)
 _SILENT_SECONDS: Final = 30.0
 _START_SECONDS: Final = 15.0
@@ -130,6 +131,7 @@ class TopicReader:
         for partition, offset in self._next.items():
             opened.seek(places[partition], offset)
         pulse = _Pulse(self._clock)
+        asked = 0.0
         while generation == self._generation and not stopping.is_set():
             if len(self._ready) >= _READ_AHEAD:
                 self._room.clear()
@@ -147,17 +149,25 @@ class TopicReader:
             for where, records in fetched.items():
                 self._ready.extend(Read(where.partition, record.offset, record.value) for record in records)
                 self._next[where.partition] = records[-1].offset + 1
-            stamps = [opened.last_poll_timestamp(where) or 0 for where in places.values()]
-            if not pulse.beats(max(stamps)):
-                raise _Silent(f"no broker has answered for {_SILENT_SECONDS:.0f} s")
-            if max(stamps):
-                self._problem = None
-            for partition, where in places.items():
-                end = opened.highwater(where)
-                if end is not None:
-                    self._ends[partition] = end
+            self._note_ends(opened, fetched)
             if fetched:
                 self._heard.set()
+            now = self._clock.monotonic()
+            if asked and now < asked + _ASK_SECONDS:
+                continue  # asking about every partition costs more than all else a look does
+            asked = now
+            self._note_ends(opened, places.values())
+            stamp = max(opened.last_poll_timestamp(where) or 0 for where in places.values())
+            if not pulse.beats(stamp):
+                raise _Silent(f"no broker has answered for {_SILENT_SECONDS:.0f} s")
+            if stamp:
+                self._problem = None
+
+    def _note_ends(self, opened: Consumer, places: Iterable[Place]) -> None:
+        for where in places:
+            end = opened.highwater(where)
+            if end is not None:
+                self._ends[where.partition] = end
 
     async def _repaired(self, opened: Consumer, error: BaseException, generation: int) -> bool:
         """Go on from the first record there is where the offset is not; return whether that was what is wrong."""

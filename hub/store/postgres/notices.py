@@ -20,6 +20,7 @@ KEYS = "hub_keys"  # an API key's id: it was added or revoked
 CHANNELS = (WAITING, INTENTS, ARRIVALS, ENDPOINTS, KEYS)
 
 EVERYTHING = "{}"
+_NOTIFY = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload"
 _LONGEST = 7_999  # bytes of a payload
 
 Key = tuple[int, int, int]  # due, partition, n
@@ -71,16 +72,14 @@ def _payload(content: Mapping[str, Key] | Mapping[str, int]) -> str:
 
 
 async def notify(database: Database, channel: str, payloads: Collection[str]) -> None:
-    """Send one notice for each payload, in a transaction of its own."""
+    """Send one notice for each payload; the statement is a transaction by itself."""
     if payloads:
-        await database.transact(lambda connection: notify_inside(connection, channel, list(payloads)))
+        await database.fetch(_NOTIFY, channel, list(payloads))
 
 
 async def notify_inside(connection: Connection, channel: str, payloads: Sequence[str]) -> None:
     """Send notices with the commit of a transaction that is rare."""
-    await connection.execute(
-        "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload", channel, payloads
-    )
+    await connection.execute(_NOTIFY, channel, payloads)
 
 
 async def notify_intents(database: Database, intents: Sequence[Intent]) -> None:

@@ -38,12 +38,21 @@ _Place = tuple[str, int, int]  # endpoint, partition, n
 
 @final
 class PostgresDeliveries(Deliveries):
-    """Every write may be made again after StoreUnavailable: what is there already is recognised and changes nothing."""
+    """Every write may be made again after StoreUnavailable: what is there already is recognised and changes nothing.
+
+    Of what waits for an endpoint its owner is told, unless he `hears` of it from whoever writes it.
+    """
 
     def __init__(
-        self, database: Database, partition_fence: PartitionFence, endpoint_fence: EndpointFence
+        self,
+        database: Database,
+        partition_fence: PartitionFence,
+        endpoint_fence: EndpointFence,
+        *,
+        hears: Callable[[str], bool] | None = None,
     ) -> None:
         self._database = database
+        self._hears = hears
         self._partition_fence = partition_fence
         self._endpoint_fence = endpoint_fence
 
@@ -56,16 +65,19 @@ class PostgresDeliveries(Deliveries):
 
         async def work(connection: Connection) -> None:
             # What is not after the stored position was written before, and may even be delivered and gone since.
-            reached = await _positions(connection, positions)
+            reached = await _positions(connection, positions) if waiting else {}
             new = [d for d in waiting if d.n > reached.get(d.partition, 0) or d.partition not in positions]
             await _insert_waiting(connection, new)
             await _insert_attempts(connection, attempted)
             await _write_positions(connection, positions)
 
         await self._database.transact(work, self._partition_fence(partitions))
-        if waiting:
+        # Asked after the commit: whoever owns an endpoint from now on begins by reading what waits for it.
+        hears = self._hears
+        untold = [delivery for delivery in waiting if hears is None or not hears(delivery.endpoint)]
+        if untold:
             # Whoever is told to write again after a lost answer tells again, too.
-            await notify(self._database, WAITING_CHANNEL, [waiting_payload(waiting)])
+            await notify(self._database, WAITING_CHANNEL, [waiting_payload(untold)])
 
     @override
     async def fanned_out(self) -> list[int]:
