@@ -19,8 +19,13 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="API keys of a running hub.", no_args_is_help=True)
 endpoints = typer.Typer(help="Webhook endpoints of a running hub.", no_args_is_help=True)
+arrivals = typer.Typer(
+    help="What processes of a hub left for one another and nobody could take; on PostgreSQL alone.",
+    no_args_is_help=True,
+)
 app.add_typer(keys, name="keys")
 app.add_typer(endpoints, name="endpoints")
+app.add_typer(arrivals, name="arrivals")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for another program.")]
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="hub.yaml; flags win over it.")]
@@ -114,6 +119,9 @@ def migrate(
     keep: Annotated[
         bool, typer.Option("--keep", help="A rehearsal: the folder can still be run afterwards.")
     ] = False,
+    wait: Annotated[
+        str, typer.Option("--wait", help="Wait so long for servers that do not answer yet, such as 60s.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Make PostgreSQL's tables and Kafka's topics, or bring them up to date; with --data and --to, move a hub there.
@@ -122,7 +130,7 @@ def migrate(
     """
     from hub.commands.migrate import run_migrate  # noqa: PLC0415 (start-up time)
 
-    raise typer.Exit(run_migrate(config, data=data, to=to, keep=keep, as_json=as_json))
+    raise typer.Exit(run_migrate(config, data=data, to=to, keep=keep, wait=wait, as_json=as_json))
 
 
 @app.command()
@@ -295,6 +303,48 @@ def endpoints_delete(endpoint_id: str, url: Url = LOCAL, api_key: Key = "") -> N
     from hub.commands.client import delete_endpoint  # noqa: PLC0415 (start-up time)
 
     raise typer.Exit(delete_endpoint(url, api_key, endpoint_id))
+
+
+@arrivals.command("list")
+def arrivals_list(
+    config: Config = None,
+    dropped: Annotated[bool, typer.Option("--dropped", help="Also those a person has dropped.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List those that wait for a person; the exit code is 1 if there are any."""
+    from hub.commands.arrivals import list_arrivals  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(list_arrivals(config, dropped=dropped, as_json=as_json))
+
+
+@arrivals.command("show")
+def arrivals_show(
+    number: Annotated[int, typer.Argument(metavar="ID")], config: Config = None, as_json: Json = False
+) -> None:
+    """Show one, with all that is in it."""
+    from hub.commands.arrivals import show_arrival  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(show_arrival(config, number, as_json=as_json))
+
+
+@arrivals.command("retry")
+def arrivals_retry(number: Annotated[int, typer.Argument(metavar="ID")], config: Config = None) -> None:
+    """Leave one for its owner again, before everything that came later."""
+    from hub.commands.arrivals import retry_arrival  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(retry_arrival(config, number))
+
+
+@arrivals.command("drop")
+def arrivals_drop(
+    number: Annotated[int, typer.Argument(metavar="ID")],
+    because: Annotated[str, typer.Option("--because", help="Why it may be lost; kept beside it.")],
+    config: Config = None,
+) -> None:
+    """Decide that one is never taken."""
+    from hub.commands.arrivals import drop_arrival  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(drop_arrival(config, number, because))
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import (
     BaseModel,
@@ -23,7 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
-from hub.bus.kafka.settings import KafkaSettings
+from hub.bus.kafka.settings import KafkaSettings, read_password
 from hub.dispatch.channels.email import EmailSettings
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
 from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSettings
@@ -97,10 +98,33 @@ class Keep(Section):
 
 
 class Store(Section):
-    """`postgres` is the address of the store past one machine. It may hold a password: give it as HUB_STORE__POSTGRES."""
+    """`postgres` is the address of the store past one machine. Its password is better in a file of its own."""
 
     postgres: SecretStr | None = None
+    password_file: Path | None = None
     connections: Annotated[int, Field(ge=2, le=100)] = 8
+
+    def address(self) -> str:
+        """Return the address with its password; raises ConfigError when the file it is in cannot be used."""
+        assert self.postgres is not None
+        address = self.postgres.get_secret_value()
+        if self.password_file is None:
+            return address
+        password = read_password(self.password_file, "store.password_file")
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            return address  # whoever connects says what is wrong with it
+        user, at, host = parts.netloc.rpartition("@")
+        if ":" in user:
+            raise ConfigError(
+                "store.postgres holds a password and store.password_file is set: keep one of them"
+            )
+        if not user:
+            raise ConfigError(
+                "store.password_file needs a user in store.postgres: write postgresql://user@host:5432/name"
+            )
+        return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}{at}{host}"))
 
 
 class Bus(Section):
@@ -258,6 +282,10 @@ def _refuse_exposure(settings: Settings) -> None:
 
 
 def _refuse_half_a_shape(settings: Settings) -> None:
+    if settings.store.password_file is not None and settings.store.postgres is None:
+        raise ConfigError(
+            "store.password_file is set and store.postgres is not: the password is for that address"
+        )
     if (settings.store.postgres is None) != (settings.bus.kafka is None):
         there, missing = (
             ("store.postgres", "bus.kafka") if settings.store.postgres else ("bus.kafka", "store.postgres")

@@ -35,7 +35,7 @@ from hub.ingest.mt5rest import Mt5RestConnector
 from hub.ingest.mt_remote import MtRemoteConnector
 from hub.ingest.samples import SampleSink
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
-from hub.ingest.source import Connector
+from hub.ingest.source import Connector, Settled, at_once
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
 from hub.stages import Service, run_until
@@ -191,7 +191,8 @@ def connector(
     clock: Clock,
     sink: SampleSink,
     symbols: SymbolClasses,
+    settled: Settled = at_once,
 ) -> Connector:
     """Return the connector that follows a source."""
     kind = MtRemoteConnector if isinstance(source, MtRemoteSettings) else Mt5RestConnector
-    return kind(source, teller, clock, sink=sink, classify=symbols.of)  # type: ignore[arg-type]  # each has its own settings
+    return kind(source, teller, clock, sink=sink, classify=symbols.of, settled=settled)  # type: ignore[arg-type]  # each has its own settings

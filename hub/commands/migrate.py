@@ -3,15 +3,18 @@
 import asyncio
 import json
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
 from hub import logs
 from hub.clock import SystemClock
+from hub.commands.reaching import when_reachable
 from hub.config import Settings, load
+from hub.durations import duration
 from hub.errors import ConfigError
 
 try:
@@ -26,6 +29,9 @@ except ImportError as error:  # a bare install has neither client
         f"{error.name} is not installed: a hub on Kafka and PostgreSQL needs the extra, pip install 'hub[scaled]'"
     ) from error
 
+SECOND = timedelta(seconds=1)
+T = TypeVar("T")
+
 
 def run_migrate(
     config: Path | None,
@@ -33,16 +39,26 @@ def run_migrate(
     data: Path | None = None,
     to: Path | None = None,
     keep: bool = False,
+    wait: str = "",
     as_json: bool,
 ) -> int:
     logs.set_up()  # to standard error: what is said on standard output may be JSON
     if data is None and to is None:
-        return asyncio.run(_migrate(_scaled(config), as_json=as_json))
+        return asyncio.run(_migrate(_scaled(config), _patience(wait), as_json=as_json))
+    if wait:
+        raise ConfigError("a move does not wait for servers: leave --wait out, and run it when they answer")
     if data is None or to is None or config is not None:
         raise ConfigError(
             "to move a hub, name the data folder it is in and the configuration it goes to: hub migrate --data DIR --to hub.yaml"
         )
     return interruptible(_move(data, _scaled(to), keep=keep, as_json=as_json))
+
+
+def _patience(text: str) -> timedelta:
+    try:
+        return duration(text) if text else timedelta()
+    except ValueError as error:
+        raise ConfigError(f"--wait {text}: {error}") from error
 
 
 def _scaled(path: Path | None) -> Settings:
@@ -112,15 +128,25 @@ def _tell(moved: Moved, data: Path, *, keep: bool) -> None:
         say(f"{data} is kept as it was: run a hub there or here, and never both")
 
 
-async def _migrate(settings: Settings, *, as_json: bool) -> int:
+async def _migrate(settings: Settings, wait: timedelta, *, as_json: bool) -> int:
     assert settings.store.postgres is not None
     assert settings.bus.kafka is not None
     kafka = settings.bus.kafka
-    dsn = settings.store.postgres.get_secret_value()
-    schema = await migrate(dsn)
-    async with open_database(dsn, connections=2) as database:
-        await PostgresPruner(database, SystemClock(), retention(settings)).prepare()
-    await ensure(kafka, SystemClock())
+    dsn = settings.store.address()
+    clock = SystemClock()
+    until = clock.monotonic() + wait.total_seconds()
+
+    async def insist(ask: Callable[[], Awaitable[T]]) -> T:
+        left = max(until - clock.monotonic(), 0) * SECOND
+        return await when_reachable(ask, clock, patience=left)
+
+    async def prepare() -> None:
+        async with open_database(dsn, connections=2) as database:
+            await PostgresPruner(database, clock, retention(settings)).prepare()
+
+    schema = await insist(lambda: migrate(dsn))
+    await insist(prepare)
+    await insist(lambda: ensure(kafka, clock))
     topics = [kafka.live, kafka.bulk, kafka.samples]
     if as_json:
         print(json.dumps({"schema": schema, "topics": topics}))

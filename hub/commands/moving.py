@@ -46,7 +46,7 @@ async def move_hub(data: Path, settings: Settings, *, keep: bool, show: bool) ->
     assert settings.store.postgres is not None
     assert settings.bus.kafka is not None
     with open_source(data) as source:
-        async with open_target(settings.store.postgres.get_secret_value()) as target:
+        async with open_target(settings.store.address()) as target:
             with Bar(show=show) as bar:
                 move = Move(source, target, bar)
                 if not await move.begin():

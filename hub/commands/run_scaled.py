@@ -3,20 +3,28 @@
 import asyncio
 import signal
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
+import structlog
 from rich.console import Console
 
 from hub.clock import SystemClock
+from hub.commands.reaching import LOOK_EVERY, unless_stopped, when_reachable
 from hub.commands.run import count, show_problems
 from hub.config import Settings
-from hub.errors import ConfigError
+from hub.errors import ConfigError, StoreUnavailable
 
 try:
     from hub.scaled.hub import Role, ScaledHub, build_scaled
+    from hub.store.postgres.migrate import check_schema
 except ImportError as error:  # a bare install has neither client
     raise ConfigError(
         f"{error.name} is not installed: a hub on Kafka and PostgreSQL needs the extra, pip install 'hub[scaled]'"
     ) from error
+
+CONNECT_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
 
 
 async def run_roles(settings: Settings, names: Sequence[str]) -> int:
@@ -24,12 +32,33 @@ async def run_roles(settings: Settings, names: Sequence[str]) -> int:
     roles = [_role(name) for name in names] or list(Role)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    async with build_scaled(settings, roles, SystemClock()) as hub:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stopping.set)
-        _greet(hub)
-        await hub.run(stopping)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    async with AsyncExitStack() as stack:
+        hub = await _open(stack, settings, roles, stopping)
+        if hub is not None:
+            _greet(hub)
+            await hub.run(stopping)
     return 0
+
+
+async def _open(
+    stack: AsyncExitStack, settings: Settings, roles: Sequence[Role], stopping: asyncio.Event
+) -> ScaledHub | None:
+    """Return the process once its database answers, or None when it is told to stop before that.
+
+    It does not wait for Kafka: without it timers, outcomes and webhooks go on, and what needs it says so.
+    """
+    clock, dsn = SystemClock(), settings.store.address()
+    while True:
+        reached = when_reachable(lambda: check_schema(dsn, CONNECT_SECONDS), clock)
+        if await unless_stopped(reached, stopping) is None:
+            return None
+        try:
+            return await stack.enter_async_context(build_scaled(settings, roles, clock))
+        except StoreUnavailable as problem:  # it went again in between
+            log.warning("hub.waits", reason=str(problem))
+            await unless_stopped(clock.sleep(LOOK_EVERY), stopping)
 
 
 def _role(name: str) -> Role:

@@ -24,7 +24,7 @@ from hub.ingest.mt5rest_session import Mt5RestSession, Wires, milliseconds
 from hub.ingest.samples import Sample, SampleSink
 from hub.ingest.server_clock import ServerClock
 from hub.ingest.settings import Mt5RestSettings, TraderAccount
-from hub.ingest.source import Classify, Connector, Reporter, unclassified
+from hub.ingest.source import Classify, Connector, Reporter, Settled, at_once, unclassified
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.waiting import Backoff
 
@@ -44,12 +44,14 @@ class Mt5RestConnector(Connector):
         *,
         sink: SampleSink | None = None,
         classify: Classify = unclassified,
+        settled: Settled = at_once,
         dice: random.Random | None = None,
     ) -> None:
         self._settings = settings
         self._account_types = SymbolClasses(settings.account_types)
         self._clock = clock
         self._sink = sink
+        self._settled = settled
         self._dice = dice or random.Random()  # noqa: S311 - jitter, guards nothing
         self.server_clock = ServerClock(clock, zone=settings.zone, utc_offset=settings.utc_offset)
         self._reporter = Reporter(log, clock, settings, server_clock=self.server_clock, classify=classify)
@@ -101,6 +103,7 @@ class Mt5RestConnector(Connector):
 
     async def _session(self, wires: Wires, account: TraderAccount, backoff: Backoff) -> None:
         login = account.login
+        await self._settled()
         async with self._connecting:
             session = await Mt5RestSession.connect(wires, self._settings, account)
         books = await self._books(login)

@@ -20,7 +20,7 @@ from hub.ingest.mt_remote_session import MtRemoteSession, open_session
 from hub.ingest.samples import SampleSink
 from hub.ingest.server_clock import ServerClock
 from hub.ingest.settings import MtRemoteSettings
-from hub.ingest.source import Classify, Connector, Reporter, unclassified
+from hub.ingest.source import Classify, Connector, Reporter, Settled, at_once, unclassified
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.waiting import Backoff
 
@@ -38,12 +38,14 @@ class MtRemoteConnector(Connector):
         *,
         sink: SampleSink | None = None,
         classify: Classify = unclassified,
+        settled: Settled = at_once,
         dice: random.Random | None = None,
     ) -> None:
         self._settings = settings
         self._account_types = SymbolClasses(settings.account_types)
         self._clock = clock
         self._sink = sink
+        self._settled = settled
         self.server_clock = ServerClock(clock, zone=settings.zone, utc_offset=settings.utc_offset)
         self._reporter = Reporter(log, clock, settings, server_clock=self.server_clock, classify=classify)
         self._backoff = Backoff(settings.retry_first, settings.retry_longest, dice or random.Random())  # noqa: S311 (jitter)
@@ -68,6 +70,7 @@ class MtRemoteConnector(Connector):
             )
 
     async def _session(self, http: aiohttp.ClientSession) -> None:
+        await self._settled()
         async with open_session(http, self._settings, self._clock) as session:
             books = await self._books()
             follow = MtRemoteFollow(

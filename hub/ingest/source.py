@@ -1,7 +1,7 @@
 """What all connectors share: the service they are, and how what they tell becomes facts in the log."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -23,12 +23,14 @@ log_lines = structlog.get_logger(__name__)
 _currency = TypeAdapter(Currency)
 
 Classify = Callable[[str], str | None]
+Settled = Callable[[], Awaitable[None]]
 
 
 class Connector(Protocol):
     """Follows one source and tells the log what happens there.
 
     Nothing is missed across lost connections and restarts, nothing is told twice, and what is learned late says so.
+    Every session begins with `settled`, which returns once the log can be asked for all that was told before.
     """
 
     @property
@@ -131,6 +133,10 @@ class Reporter:
         return make_fact(
             BY_NAME[kind], kind, data, timestamp=from_us(now_us), received_us=now_us, source=self._name
         )
+
+
+async def at_once() -> None:
+    """Wait for nothing: what was told to this log is found in it."""
 
 
 def unclassified(symbol: str) -> str | None:

@@ -25,7 +25,7 @@ from hub.ingest.samples import Sample
 from hub.ingest.symbols import SymbolClasses
 from hub.metrics import HubCollector
 from hub.parts import compile_stored, existing, listen, load_keys
-from hub.scaled import dispatch, engine, ingest
+from hub.scaled import dispatch, engine, ingest, refused
 from hub.scaled.looking import EVERY, Looking
 from hub.scaled.owned import Nothing, only_looking
 from hub.scaled.process import Process
@@ -79,7 +79,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
     """Open what the roles need, build them, listen. Raises ConfigError with what to do when that cannot work."""
     assert settings.store.postgres is not None
     assert settings.bus.kafka is not None
-    dsn, kafka = settings.store.postgres.get_secret_value(), settings.bus.kafka
+    dsn, kafka = settings.store.address(), settings.bus.kafka
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(dsn, connections=settings.store.connections))
         # Connections of their own: a renewal that waits for one behind other work costs leases.
@@ -112,6 +112,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             beside = await dispatch.add(process, transport, far_log)
         if Role.ENGINE in roles:
             engine.add(process, loaded, beside)
+            refused.add(process)
         if Role.INGEST in roles:
             ingest.add(process, tell, far_watcher, symbols)
 

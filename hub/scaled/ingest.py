@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from hub.bus.kafka.ends import topic_ends
 from hub.bus.lease import Lease
 from hub.bus.log import Teller
 from hub.clock import Clock
@@ -11,9 +12,13 @@ from hub.config import Settings
 from hub.ingest.samples import SampleSink
 from hub.ingest.symbols import SymbolClasses
 from hub.parts import connector
+from hub.scaled.admission import consumer
 from hub.scaled.process import Process
+from hub.scaled.stored import StoredByOwners
 from hub.stages import Service, Stages
+from hub.store.postgres.database import Connection
 from hub.store.postgres.marks import SourceFence
+from hub.store.postgres.positions import read_positions
 
 
 @dataclass(slots=True)
@@ -23,6 +28,7 @@ class IngestRole:
     samples: SampleSink
     symbols: SymbolClasses
     clock: Clock
+    stored: StoredByOwners
 
     def names(self) -> Collection[str]:
         return frozenset(source.name for source in self.settings.sources)
@@ -30,7 +36,7 @@ class IngestRole:
     @asynccontextmanager
     async def begin(self, names: frozenset[str]) -> AsyncIterator[Service]:
         connectors = [
-            connector(source, self.teller, self.clock, self.samples, self.symbols)
+            connector(source, self.teller, self.clock, self.samples, self.symbols, self.stored.wait)
             for source in self.settings.sources
             if source.name in names
         ]
@@ -52,5 +58,24 @@ def add(
             }
         )
 
-    role = IngestRole(process.settings, tell(owned), samples, symbols, process.clock)
+    stored = stored_by_owners(process)
+    process.problems.append(stored.problem)
+    role = IngestRole(process.settings, tell(owned), samples, symbols, process.clock, stored)
     ownership = process.work_in_shifts("connector", role.names, role.begin)
+
+
+def stored_by_owners(process: Process) -> StoredByOwners:
+    """Return what tells when the owners of all partitions have stored what was told to them.
+
+    Connectors tell the live lane, and wait for it alone: an import fills the other one for hours.
+    """
+    kafka, database = process.kafka, process.database
+
+    async def positions() -> dict[tuple[str, int], int]:
+        async def work(connection: Connection) -> dict[tuple[str, int], int]:
+            reached = await read_positions(connection, consumer(kafka.live))
+            return {(kafka.live, partition): n for partition, n in enumerate(reached)}
+
+        return await database.read(work)
+
+    return StoredByOwners(lambda: topic_ends(kafka, (kafka.live,)), positions, process.clock)

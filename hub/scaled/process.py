@@ -36,6 +36,7 @@ class Process:
         self.leases = leases
         self.working: list[Service] = []
         self.owning: list[Ownership] = []
+        self.problems: list[Callable[[], str | None]] = []
         self.metrics: list[Callable[[], Iterable[Metric]]] = []
 
     def own(self, kind: str, names: Callable[[], Collection[str]], gained: Told, lost: Told) -> Ownership:
@@ -66,4 +67,5 @@ class Process:
         return ownership
 
     def problem(self) -> str | None:
-        return next((problem for each in self.owning if (problem := each.problem())), None)
+        asked = (*(each.problem for each in self.owning), *self.problems)
+        return next((problem for ask in asked if (problem := ask())), None)

@@ -11,10 +11,12 @@ import pytest
 from connector_kit import RecordingLog, Samples, data_of, running, until
 from pydantic import SecretStr
 
+from hub.bus.log import Teller
 from hub.clock import SystemClock
 from hub.ingest.mt5rest import Mt5RestConnector
 from hub.ingest.mt_remote import MtRemoteConnector
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings, TraderAccount
+from hub.ingest.source import Settled, at_once
 from hub.sim import Odds, Options, Simulator
 
 ZONE = "Europe/Nicosia"
@@ -41,7 +43,12 @@ async def simulator(**options: Any) -> AsyncIterator[Simulator]:
 
 
 def mt4(
-    sim: Simulator, log: RecordingLog, *, sink: Samples | None = None, **changes: Any
+    sim: Simulator,
+    log: Teller,
+    *,
+    sink: Samples | None = None,
+    settled: Settled = at_once,
+    **changes: Any,
 ) -> MtRemoteConnector:
     settings = MtRemoteSettings(
         **{
@@ -54,15 +61,16 @@ def mt4(
             **changes,
         }
     )
-    return MtRemoteConnector(settings, log, SystemClock(), sink=sink)
+    return MtRemoteConnector(settings, log, SystemClock(), sink=sink, settled=settled)
 
 
 def mt5(
     sim: Simulator,
-    log: RecordingLog,
+    log: Teller,
     *,
     logins: tuple[int, ...] = (MT5, MT5 + 1),
     sink: Samples | None = None,
+    settled: Settled = at_once,
     **changes: Any,
 ) -> Mt5RestConnector:
     accounts = tuple(
@@ -79,7 +87,7 @@ def mt5(
             **changes,
         }
     )
-    return Mt5RestConnector(settings, log, SystemClock(), sink=sink)
+    return Mt5RestConnector(settings, log, SystemClock(), sink=sink, settled=settled)
 
 
 async def level4(connector: MtRemoteConnector) -> None:

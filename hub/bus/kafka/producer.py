@@ -125,7 +125,9 @@ class Line:
             if self._producer is None:
                 made = producer(self._settings.connecting(), safe=self._safe)
                 try:
-                    await made.start()
+                    # One that began while the brokers did may never hear of them: the next begins in time for an answer.
+                    async with asyncio.timeout(self._answer_seconds / 2):
+                        await made.start()
                 except BaseException:
                     await abandon(made)
                     raise

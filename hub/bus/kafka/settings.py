@@ -157,18 +157,19 @@ class KafkaSettings(BaseModel):
     def _secret(self) -> str | None:
         if self.password is not None:
             return self.password.get_secret_value()
-        if self.password_file is None:
-            return None
-        try:
-            with self.password_file.open(encoding="utf-8") as file:
-                secret = file.read(_MOST_SECRET + 1).strip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"bus.kafka.password_file {self.password_file} cannot be read ({type(error).__name__}): "
-                "name a readable text file that holds nothing but the password"
-            ) from error
-        if not 0 < len(secret) <= _MOST_SECRET:
-            raise ConfigError(
-                f"bus.kafka.password_file {self.password_file} holds no password: write it there, on one line"
-            )
-        return secret
+        return read_password(self.password_file, "bus.kafka.password_file") if self.password_file else None
+
+
+def read_password(path: Path, setting: str) -> str:
+    """Return what a file holds but for the ends of its line; raises ConfigError when that is no password."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            secret = file.read(_MOST_SECRET + 1).strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{setting} {path} cannot be read ({type(error).__name__}): "
+            "name a readable text file that holds nothing but the password"
+        ) from error
+    if not 0 < len(secret) <= _MOST_SECRET:
+        raise ConfigError(f"{setting} {path} holds no password: write it there, on one line")
+    return secret

@@ -71,6 +71,10 @@ async def check_schema(dsn: str, seconds: float) -> str:
                 f"{where(dsn)} holds half of a hub, whose move was not finished: run the same `hub migrate --data … --to …` again"
             )
         return str(await connection.fetchval("SHOW synchronous_commit"))
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise ConfigError(
+            f"the role may not read the tables of {where(dsn)}: let the hub sign in as the role that migrated it"
+        ) from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise StoreUnavailable(f"cannot use {where(dsn)}: {type(error).__name__}: {error}") from error
     finally:

@@ -35,10 +35,14 @@ class Stack:
     prefix: str
 
     def program(self, name: str, *, copy: int = 1) -> Program:
-        given = {
-            key: self.kafka if value == "kafka:9092" else value
-            for key, value in SERVICES[name]["environment"].items()
+        here = {
+            "kafka:9092": self.kafka,
+            "postgresql://hub@postgres:5432/hub": self.dsn,
+            "/run/secrets/hub-password": str(self.folder / "hub-password"),
         }
+        environment = SERVICES[name]["environment"]
+        assert here.keys() <= set(environment.values())
+        given = {key: here.get(value, value) for key, value in environment.items()}
         environment = {**given, "HUB_LISTEN__PORT": str(free_port())}
         return self.hub(SERVICES[name]["command"], f"{name}-{copy}", environment)
 
