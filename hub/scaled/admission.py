@@ -13,13 +13,15 @@ from hub.bus.log import Appended
 from hub.clock import Clock
 from hub.errors import StoreRefused, StoreUnavailable
 from hub.events.facts import Fact
+from hub.ids import PARTITIONS
 from hub.ingest.samples import Sample, SampleSink
 from hub.store.postgres.log import PostgresLog
 
 MOST = 512
 # While many facts come, each transaction begins so long after the one before it: what follows, decisions and deliveries
 # alike, comes in batches of the same size, and a transaction costs two processes the same whatever it holds.
-PACE = 0.02
+PACE = 0.02  # for who owns everything; who owns a third waits three times as long, for batches as large
+LONGEST_PACE = 0.1
 CROWD = 8  # facts at once; one that comes alone waits for nothing
 SECOND = timedelta(seconds=1)
 STORE_PAUSE = timedelta(seconds=1)
@@ -42,11 +44,14 @@ def consumer(topic: str) -> str:
 class Admission:
     """Stores what Kafka holds, with the position it was read to; told again after a crash it is recognised."""
 
-    def __init__(self, inbox: KafkaInbox, log: PostgresLog, engine: Backlog, clock: Clock) -> None:
+    def __init__(
+        self, inbox: KafkaInbox, log: PostgresLog, engine: Backlog, clock: Clock, *, owned: int = PARTITIONS
+    ) -> None:
         self._inbox = inbox
         self._log = log
         self._engine = engine
         self._clock = clock
+        self._pace = min(PACE * PARTITIONS / max(owned, 1), LONGEST_PACE)
 
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -55,7 +60,7 @@ class Admission:
             if taken.positions:
                 await self._admit(taken, stopping)
             if len(taken.facts) >= CROWD:
-                await self._clock.sleep(max(began + PACE - self._clock.monotonic(), 0) * SECOND)
+                await self._clock.sleep(max(began + self._pace - self._clock.monotonic(), 0) * SECOND)
 
     async def _admit(self, taken: Taken, stopping: asyncio.Event) -> None:
         positions = {(consumer(topic), partition): n for (topic, partition), n in taken.positions.items()}

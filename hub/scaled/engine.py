@@ -148,7 +148,11 @@ class EngineRole:
                     (bell, subscribing, *((direct,) if direct else ())),
                     (engine, fan_out, *streams),
                     (watcher, kafka, sampled),
-                    (Admission(kafka, log, inbox, clock), arrivals, Sampling(sampled, watcher)),
+                    (
+                        Admission(kafka, log, inbox, clock, owned=len(names)),
+                        arrivals,
+                        Sampling(sampled, watcher),
+                    ),
                 ),
                 wake,
             )

@@ -10,6 +10,8 @@ _TOKEN = 19  # of a tag: what is left of it where a platform cuts the comment
 CUT_OFF_TWICE = "sent 2 times and never found"
 MONEY = {"credit.grant": "credit"}  # verbs, and what the broker's ledger calls their effect
 DESIRED = {"account.set_group": "user.set"}
+PUBLISH = "event.publish"
+ENDS = {PUBLISH: "delivered"}  # into the log; everything else is applied by the broker
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,10 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """`acknowledged`: ids answered with 202. `verified`: rightly signed copies by webhook-id. `expected`: events that ask for an effect, by verb."""
+    """`acknowledged`: ids answered with 202. `verified`: rightly signed copies by webhook-id. `expected`: events that ask for an effect, by verb.
+
+    `numbered`: the numbers a workflow over all accounts gave to events that each account's owner passed on to it.
+    """
 
     acknowledged: frozenset[str]
     logged: Sequence[Logged]
@@ -67,6 +72,7 @@ class Records:
     ledger: Sequence[Effect]
     expected: Mapping[str, int]
     told_by_broker: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    numbered: Sequence[int] = ()
     receiver_complaints: Sequence[str] = ()
 
 
@@ -78,6 +84,7 @@ def breaches(records: Records) -> list[str]:
         *_broker(records),
         *_webhooks(records),
         *_decisions(records),
+        *_numbers(records),
         *_money(records),
         *_desired_state(records),
     ]
@@ -134,8 +141,17 @@ def _decisions(records: Records) -> Iterator[str]:
         if asked[verb] != records.expected.get(verb, 0):
             yield f"{verb} should have been asked for {records.expected.get(verb, 0)} times, and was {asked[verb]} times"
     for action in records.asked:
-        if action.state != "applied" and not action.waits_for_a_person:
-            yield f"action {action.key} ({action.verb}) ended {action.state}, not applied"
+        if action.state != ENDS.get(action.verb, "applied") and not action.waits_for_a_person:
+            yield f"action {action.key} ({action.verb}) ended {action.state}, not {ENDS.get(action.verb, 'applied')}"
+
+
+def _numbers(records: Records) -> Iterator[str]:
+    """One that was passed on twice, or not at all, leaves a gap or gives a number again."""
+    wanted = range(1, records.expected.get(PUBLISH, 0) + 1)
+    given = Counter(records.numbered)
+    for number in sorted(given.keys() | set(wanted)):
+        if given[number] != (number in wanted):
+            yield f"number {number} was given {given[number]} times, of {len(wanted)} events that were to be counted"
 
 
 def _money(records: Records) -> Iterator[str]:

@@ -27,6 +27,7 @@ ROLES = {
     **dict.fromkeys(DOORS, ("api", "ingest")),
     **dict.fromkeys(ENGINES, ("engine",)),
     **dict.fromkeys(SENDERS, ("dispatch",)),
+    "engine-3": ("engine", "dispatch"),  # one hands over directly to what it owns itself
 }
 READY_WITHIN = 120.0  # after a crash the servers themselves need their time
 TAKEN_UP = "SELECT true FROM meta WHERE name = 'active' AND NOT EXISTS (SELECT FROM arrival)"

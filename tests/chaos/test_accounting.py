@@ -22,10 +22,15 @@ def kept() -> Records:
             Logged("evt_d", "custom.note", "", None),
         ],
         verified={"evt_a": 1, "evt_b": 3, "evt_c": 1, "evt_d": 1},
-        asked=[credit, move],
+        asked=[
+            credit,
+            move,
+            Asked("count/all=/event/evt_b/0", "event.publish", "live-1:7", "delivered", "evt_b"),
+        ],
         ledger=[Effect("credit", 7, credit.token), Effect("user.set", 7, "")],
-        expected={"credit.grant": 1, "account.set_group": 1},
+        expected={"credit.grant": 1, "account.set_group": 1, "event.publish": 1},
         told_by_broker={("live-1", "trade.closed"): 1},
+        numbered=[1],
     )
 
 
@@ -70,6 +75,14 @@ def an_action_parked_for_no_reason(records: Records) -> Records:
     return replace(records, asked=[replace(records.asked[0], state="parked"), records.asked[1]])
 
 
+def an_event_passed_on_twice(records: Records) -> Records:
+    return replace(records, numbered=[2])
+
+
+def an_event_never_passed_on(records: Records) -> Records:
+    return replace(records, expected={**records.expected, "event.publish": 2})
+
+
 def a_payment_applied_twice(records: Records) -> Records:
     return replace(records, ledger=[*records.ledger, records.ledger[0]])
 
@@ -88,7 +101,7 @@ def a_group_move_done_twice(records: Records) -> Records:
 
 def waiting_for_a_person(records: Records) -> Records:
     parked = replace(records.asked[0], state="parked", reason="sent 2 times and never found: look and decide")
-    return replace(records, asked=[parked, records.asked[1]], ledger=records.ledger[1:])
+    return replace(records, asked=[parked, *records.asked[1:]], ledger=records.ledger[1:])
 
 
 def a_payment_said_to_be_missing_that_was_made(records: Records) -> Records:
@@ -106,6 +119,8 @@ SABOTAGE = [
     (a_decision_that_was_lost, "should have been asked for 1 times, and was 0 times"),
     (a_decision_made_twice, "was asked for 2 times"),
     (an_action_parked_for_no_reason, "ended parked"),
+    (an_event_passed_on_twice, "number 2 was given 1 times, of 1 events"),
+    (an_event_never_passed_on, "number 2 was given 0 times, of 2 events"),
     (a_payment_applied_twice, "in the broker's ledger 2 times, not 1"),
     (a_payment_never_applied, "in the broker's ledger 0 times, not 1"),
     (a_payment_said_to_be_missing_that_was_made, "in the broker's ledger 1 times, not 0"),

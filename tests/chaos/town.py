@@ -111,6 +111,7 @@ def expected_effects(events: Sequence[dict[str, Any]]) -> dict[str, int]:
     big = Counter(event["account"]["login"] for event in events if event["data"]["lots"] == str(BIG))
     return {
         "credit.grant": sum(big.values()),
+        "event.publish": sum(big.values()),
         "account.set_group": sum(count >= GROUP_MOVE_AFTER for count in big.values()),
     }
 
@@ -277,5 +278,6 @@ async def records(
         ledger=await ledger(control),
         expected=expected,
         told_by_broker=told,
+        numbered=[int(e["data"]["n"]) async for e in client.pages("/v1/events", type="custom.big_close")],
         receiver_complaints=receiver.complaints,
     )

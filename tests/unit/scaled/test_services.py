@@ -121,6 +121,24 @@ async def test_one_fact_that_can_never_be_stored_does_not_hold_up_the_others(clo
         ]
 
 
+@pytest.mark.parametrize(
+    ("facts", "owned", "waits"), [(7, 64, 0.0), (8, 64, 0.02), (8, 32, 0.04), (8, 1, 0.1)]
+)
+async def test_the_smaller_its_share_the_longer_a_busy_owner_gathers(clock, facts, owned, waits):
+    many = [a_trade_closed(an_account()) for _ in range(facts)]
+    later = a_trade_closed(an_account())
+    log = OwnersLog()
+    inbox = Inbox(Taken(many, facts, {("hub.live", 3): 9}), Taken([later], 1, {("hub.live", 3): 10}))
+    async with running(Admission(inbox, log, Backlog(), clock, owned=owned), clock):
+        if waits:
+            await clock.advance(timedelta(seconds=waits - 0.001))
+            await settle(clock)
+            assert len(log.admitted) == 1
+            await clock.advance(timedelta(seconds=0.001))
+            await settle(clock)
+        assert len(log.admitted) == 2
+
+
 async def test_arrivals_are_taken_until_none_is_left():
     log = OwnersLog()
     log.arrivals = 3
