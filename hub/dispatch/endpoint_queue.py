@@ -63,9 +63,11 @@ class EndpointQueue:
             if self.has_room():
                 self._arrived.append(Item(delivery, body))
                 return True
+        elif (delivery.partition, delivery.n) in self._held:
+            # On its way since another reader of the log brought it, and perhaps over already: only the store knows.
+            pass
         elif self.has_room() and (self.beyond is None or key < self.beyond):
-            if (delivery.partition, delivery.n) not in self._held:
-                self._hold(Item(delivery, body), delivery.due)
+            self._hold(Item(delivery, body), delivery.due)
             return True
         self._decline(key)
         return False

@@ -198,7 +198,9 @@ class Settler:
                 break
             taken.append(self._fanned.popleft())
             for identity in oldest.open:
-                del self._where[identity]
+                # A later step owes it too, where the shift that took this one is over and another reads on in its place.
+                if self._where.get(identity) is oldest:
+                    del self._where[identity]
         return taken
 
     async def _write_fanned(self, steps: Sequence[Fanned]) -> None:

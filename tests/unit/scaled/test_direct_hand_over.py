@@ -104,6 +104,12 @@ class House:
         await self.settle()
 
 
+def an_input_of(event):
+    """Return the row of the log a delivery of it is read from."""
+    envelope = a_trade_closed(an_account()).envelope
+    return Input(0, 1, 0, InputKind.EVENT, "live-1:1", event, 1, stored(envelope))
+
+
 async def outcome(work):
     try:
         return await work
@@ -197,6 +203,37 @@ async def test_a_shift_that_was_cut_off_writes_nothing_although_its_leases_may_h
         assert house.disk.writes == [({0: 1}, [], [1])]
 
 
+@pytest.mark.parametrize("answered", ["before the next shift", "before it is written", "afterwards"])
+async def test_what_is_on_its_way_when_its_shift_is_over_is_passed_on_by_the_next(answered):
+    async with House().running() as house:
+        house.disk.inputs[0, 1] = an_input_of("evt_1")
+        house.receiver.may_answer.clear()
+        hand_over = house.hand_over()
+        async with asyncio.TaskGroup() as group:
+            working = group.create_task(outcome(hand_over.run(asyncio.Event())))
+            house.disk.away = True
+            await house.tell(hand_over, 1)
+            working.cancel()
+            await house.settle()
+        if answered == "before the next shift":
+            house.receiver.may_answer.set()
+            await house.settle()
+        await house.tell(
+            house.hand_over(), 1
+        )  # the same partition, owned again: read from the stored position
+        if answered == "before it is written":
+            house.receiver.may_answer.set()
+            await house.settle()
+        house.disk.away = False
+        await house.pass_time(1_500)
+        house.receiver.may_answer.set()
+        await house.pass_time(1_500)
+
+        assert set(house.receiver.sent) == {"evt_1"}
+        assert await house.disk.fanned_out() == [1] + [0] * 63
+        assert [row.state for row in house.disk.rows()] == [DeliveryState.DELIVERED]
+
+
 async def test_what_was_forgotten_is_sent_again_when_its_new_owner_has_written_it():
     async with House().running() as house:
         hand_over, house.disk.lost = house.hand_over(), True
@@ -204,8 +241,7 @@ async def test_what_was_forgotten_is_sent_again_when_its_new_owner_has_written_i
         await house.pass_time(50)
         assert (house.receiver.sent, house.disk.writes) == (["evt_1"], [])
 
-        envelope = a_trade_closed(an_account()).envelope
-        house.disk.inputs[0, 1] = Input(0, 1, 0, InputKind.EVENT, "live-1:1", "evt_1", 1, stored(envelope))
+        house.disk.inputs[0, 1] = an_input_of("evt_1")
         await house.disk.fan_out({0: 1}, [a_delivery(n=1, event_id="evt_1")])
         house.dispatcher.left_behind("ep_1", (a_delivery().due, 0, 1))
         await house.pass_time(50)
