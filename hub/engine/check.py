@@ -7,7 +7,7 @@ from typing import Final
 
 from hub.engine.load import LoadReport, load_folder
 from hub.engine.problems import Problem, Severity
-from hub.engine.program import Do, If, Step, Workflow
+from hub.engine.program import Do, If, Set, Step, Stop, Wait, Workflow
 from hub.errors import Place
 
 WIDEST: Final = 160
@@ -119,6 +119,8 @@ def steps_of(steps: Iterable[Step]) -> Iterator[Do]:
             case If(then=then, otherwise=otherwise):
                 yield from steps_of(then)
                 yield from steps_of(otherwise)
+            case Set() | Stop() | Wait():
+                pass
 
 
 def _excerpt(line: str, column: int) -> tuple[str, str]:

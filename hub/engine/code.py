@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hub.engine.program import Do, If, Step
+from hub.engine.program import Do, If, Set, Step, Stop, Wait
 from hub.expr import Expression
 
 
@@ -27,7 +27,7 @@ class Jump:
     target: int
 
 
-Instruction = Act | Branch | Jump
+Instruction = Act | Branch | Jump | Set | Stop | Wait
 
 
 def flatten(steps: Sequence[Step], start: int = 0) -> list[Instruction]:
@@ -37,6 +37,8 @@ def flatten(steps: Sequence[Step], start: int = 0) -> list[Instruction]:
         match step:
             case Do():
                 code.append(Act(step))
+            case Set() | Stop() | Wait():
+                code.append(step)
             case If():
                 then = flatten(step.then, here + 1)
                 otherwise_at = here + 1 + len(then) + 1

@@ -14,7 +14,7 @@ from hub.engine.problems import Problems, did_you_mean, quoted
 LATER: Final = "is part of the format but not of this version yet"
 _DISCRIMINATING: Final = {
     "when": ("a trigger", ("event", "becomes", "crosses")),
-    "steps": ("a step", ("do", "if")),
+    "steps": ("a step", ("do", "if", "choose", "wait", "set", "stop")),
     "window": ("a window", ("calendar", "sliding")),
 }
 _TRIGGER_TAGS: Final = frozenset({"(event)", "(becomes)", "(crosses)"})

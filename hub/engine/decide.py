@@ -23,6 +23,7 @@ from hub.engine.series import ZERO
 from hub.engine.split import Hits
 from hub.engine.state import ACCOUNT, CLIENT, NOBODY, AccountRow, Alarm, ClientRow, KeyState, Kind
 from hub.engine.triggers import becomes, on_event
+from hub.engine.waits import hear, look, time_is_up
 from hub.events.facts import us_of
 from hub.events.records import Envelope, decode_data, decode_envelope
 from hub.expr import Expression
@@ -100,6 +101,9 @@ def _event(scene: Scene) -> None:
     if envelope.type in CROSSINGS:
         crossed(scene, record)
     _ask(scene, plan, (*dirty, *counted) if counted else dirty)
+    if scene.state.open_runs:
+        hear(scene)
+        look(scene)
     if scene.program.mailed:
         send(scene, envelope, record, dirty)
 
@@ -120,6 +124,9 @@ def _mail(scene: Scene) -> None:
         scene.client = scene.client_before = mail.client or NOBODY
     counted = _count(scene, plan, envelope, record)
     _ask(scene, plan, (*dirty, *counted))
+    if scene.state.open_runs:
+        hear(scene)
+        look(scene)
 
 
 @lru_cache(maxsize=1024)
@@ -215,7 +222,7 @@ def _contribution(feed: Feed, expression: Expression, env: Env) -> Decimal | Non
 
 
 def _elapse(scene: Scene) -> None:
-    """Let go what the windows have let go by now, and ask the conditions that read them. No event is looked at."""
+    """Let go what the windows have let go by now, ask the conditions that read them, and end the waits that are over."""
     state, now = scene.state, scene.item.at
     scene.before_at = state.alarm_due - 1
     dirty: list[str] = []
@@ -232,6 +239,8 @@ def _elapse(scene: Scene) -> None:
             dirty.append(name)
     scene.event = NO_EVENT
     _ask(scene, scene.program.no_event, tuple(dirty))
+    time_is_up(scene)
+    look(scene)
 
 
 def _ask(scene: Scene, plan: TypePlan, dirty: tuple[str, ...]) -> None:

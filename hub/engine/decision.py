@@ -9,7 +9,7 @@ import msgspec
 from hub.bus.log import NewInput
 from hub.engine.rows import Batch, LevelRow, RunRow, SeriesRow, StateRow, TimerKey, TimerRow, TraceRow
 from hub.engine.series import Series
-from hub.engine.state import ACCOUNT, CLIENT, AccountRow, KeyState, Slot, Value, encode_value
+from hub.engine.state import ACCOUNT, CLIENT, AccountRow, KeyState, Kind, OpenRun, Slot, Value, encode_value
 from hub.engine.windows import Change
 from hub.events.facts import Fact
 from hub.intents.intent import Intent
@@ -39,7 +39,17 @@ class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
 class Writes:
     """The rows a decision adds beside the state. Most add none, so they share one that stays empty."""
 
-    __slots__ = ("cancelled", "facts", "intents", "levels", "mail", "runs", "timers", "traces")
+    __slots__ = (
+        "cancelled",
+        "facts",
+        "intents",
+        "levels",
+        "mail",
+        "runs",
+        "runs_changed",
+        "timers",
+        "traces",
+    )
 
     def __init__(self) -> None:
         self.timers: list[TimerRow] = []
@@ -50,6 +60,7 @@ class Writes:
         self.facts: list[Fact] = []
         self.mail: list[NewInput] = []
         self.traces: list[TraceRow] = []
+        self.runs_changed = False  # an open run was put, or taken away
 
 
 NOTHING = Writes()
@@ -84,6 +95,11 @@ class Decision:
         if self.writes is NOTHING:
             self.writes = Writes()
         return self.writes
+
+    def put_run(self, run_id: str, run: OpenRun | None) -> None:
+        """Keep a run as it stands now; None when it is over."""
+        self.puts[(Kind.RUN.value, run_id)] = run
+        self.writing().runs_changed = True
 
     @property
     def timers(self) -> Sequence[TimerRow]:
@@ -161,8 +177,12 @@ def apply(state: KeyState, decision: Decision) -> None:
     if CLIENT in puts:
         state.note_rows()
     writes = decision.writes
-    # An alarm never changes without its timer.
-    if writes is not NOTHING and (writes.timers or writes.cancelled):
+    if writes is NOTHING:
+        return
+    if writes.runs_changed:
+        state.note_runs()
+    # Neither an alarm nor a wait changes without its timer.
+    if writes.timers or writes.cancelled or writes.runs_changed:
         state.set_alarm()
 
 

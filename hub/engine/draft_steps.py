@@ -4,15 +4,25 @@ from collections.abc import Sequence
 from typing import final
 
 from hub.engine.draft import Draft
-from hub.engine.draft_values import compile_params
-from hub.engine.model import DoStep, IfStep
+from hub.engine.draft_rules import event_is_sound
+from hub.engine.draft_values import compile_params, compile_values
+from hub.engine.model import (
+    AnyStep,
+    ChoiceFile,
+    ChooseStep,
+    DoStep,
+    IfStep,
+    SetStep,
+    StopStep,
+    WaitStep,
+)
 from hub.engine.money import MoneyRules
 from hub.engine.nodes import Location, Mapping
 from hub.engine.problems import did_you_mean, quoted
-from hub.engine.program import Do, If, Literally, Step, Value
+from hub.engine.program import Do, If, Literally, Set, Step, Stop, Value, Wait
 from hub.engine.scopes import unknown_event
 from hub.events.catalogue import BY_NAME, is_custom
-from hub.expr import Kind, Scope
+from hub.expr import Kind, Scope, compile_expression
 from hub.intents.verbs import VERBS, Risk, Verb
 
 # What the platforms and the hub itself report cannot be claimed by a workflow: others act on it.
@@ -32,23 +42,33 @@ class StepDrafter:
         self._crossed = crossed
         self._certain = certain
         self._ids: dict[str, None] = {}
+        self._sets: set[str] = set()
         self._done: list[str] = []
         self._scope: Scope | None = None
 
-    def steps(
-        self, location: Location, files: Sequence[DoStep | IfStep], prefix: str = ""
-    ) -> tuple[Step, ...]:
-        made: list[Step] = []
-        for position, file in enumerate(files):
-            at: Location = (*location, position)
-            step = (
-                self._if(at, file, f"{prefix}{position}")
-                if isinstance(file, IfStep)
-                else self._do(at, file.id, file.do, file.params, f"{prefix}{position}")
-            )
-            if step is not None:
-                made.append(step)
-        return tuple(made)
+    def steps(self, location: Location, files: Sequence[AnyStep], prefix: str = "") -> tuple[Step, ...]:
+        made = (
+            self._step((*location, position), file, f"{prefix}{position}")
+            for position, file in enumerate(files)
+        )
+        return tuple(step for step in made if step is not None)
+
+    def _step(self, at: Location, file: AnyStep, position: str) -> Step | None:
+        match file:
+            case DoStep():
+                return self._do(at, file.id, file.do, file.params, position)
+            case IfStep():
+                return self._if(at, file, position)
+            case ChooseStep():
+                self._claim(at, file.id)
+                return self._choose(at, file.choose, 0, position)
+            case SetStep():
+                return self._set(at, file, position)
+            case StopStep():
+                self._claim(at, file.id)
+                return Stop(position, file.stop)
+            case WaitStep():
+                return self._wait(at, file, position)
 
     def _known(self) -> Scope:
         if self._scope is None:
@@ -79,6 +99,77 @@ class StepDrafter:
         otherwise = self.steps((*at, "else"), file.otherwise, f"{path}.else.")
         return If(path, own_id, condition, then, otherwise) if condition is not None else None
 
+    def _choose(self, at: Location, ways: Sequence[ChoiceFile], first: int, position: str) -> If | None:
+        """Return the ways from one on as conditions within each other: where one holds, the next is not asked."""
+        way, here = ways[first], (*at, "choose", first)
+        if way.condition is None:  # `choose: [{else: ...}]`, for what it is worth
+            always = compile_expression("true", self._known())
+            return If(
+                position, None, always, self.steps((*here, "else"), way.otherwise or (), f"{position}.0."), ()
+            )
+        condition = self._draft.expression((*here, "if"), self._known(), Kind.BOOL)
+        then = self.steps((*here, "steps"), way.steps or (), f"{position}.{first}.")
+        otherwise: tuple[Step, ...] = ()
+        if first + 1 < len(ways):
+            following = ways[first + 1]
+            if following.condition is None:
+                otherwise = self.steps(
+                    (*at, "choose", first + 1, "else"), following.otherwise or (), f"{position}.{first + 1}."
+                )
+            else:
+                inner = self._choose(at, ways, first + 1, position)
+                otherwise = (inner,) if inner is not None else ()
+        return If(f"{position}.{first}", None, condition, then, otherwise) if condition is not None else None
+
+    def _set(self, at: Location, file: SetStep, position: str) -> Set | None:
+        # Several ways of a `choose` may set the same; what is read afterwards is what was set last.
+        if file.id not in self._sets:
+            self._claim(at, file.id)
+            self._sets.add(file.id)
+        values = compile_values(self._draft, (*at, "set"), file.values, self._known())
+        self._is_done(file.id)
+        return Set(position, file.id, values) if values is not None else None
+
+    def _wait(self, at: Location, file: WaitStep, position: str) -> Wait | None:
+        self._claim(at, file.id)
+        wait, here, draft = file.wait, (*at, "wait"), self._draft
+        until = condition = where = None
+        sound = True
+        if wait.until is not None:
+            until = draft.expression((*here, "until"), self._known(), Kind.TIME)
+            sound = until is not None
+        if wait.condition is not None:
+            condition = draft.expression((*here, "if"), self._known(), Kind.BOOL)
+            sound = condition is not None
+        if wait.event is not None:
+            sound = event_is_sound(draft, (*here, "event"), wait.event, pattern=True)
+            if sound and wait.where is not None:
+                scope = draft.scopes.awaited(
+                    wait.event, self._events, tuple(self._done), certain=self._certain
+                )
+                where = draft.expression((*here, "where"), scope, Kind.BOOL)
+                sound = where is not None
+        self._is_done(file.id)
+        if not sound:
+            return None
+        return Wait(
+            position if file.id is None else file.id,
+            file.id,
+            wait.span,
+            until,
+            wait.event,
+            where,
+            wait.since != "now",
+            condition,
+            wait.timeout,
+            wait.on_timeout,
+        )
+
+    def _is_done(self, name: str | None) -> None:
+        if name is not None:
+            self._done.append(name)
+            self._scope = None
+
     def _do(
         self, at: Location, name: str | None, do: str, params: dict[str, object], position: str
     ) -> Do | None:
@@ -89,9 +180,7 @@ class StepDrafter:
             made = None
         else:
             made = self._with_verb(at, name, verb, params, position)
-        if name is not None:
-            self._done.append(name)
-            self._scope = None
+        self._is_done(name)
         return made
 
     def _with_verb(

@@ -73,6 +73,16 @@ def compile_params(
     return made if sound else None
 
 
+def compile_values(
+    draft: Draft, location: Location, given: Mapping[str, object], scope: Scope
+) -> dict[str, Value] | None:
+    """Return values of any kind, each by its name; everything wrong with them is noted."""
+    compiler = _Values(draft, scope)
+    made = {name: compiler.value((*location, name), raw) for name, raw in given.items()}
+    found = {name: value for name, value in made.items() if value is not None}
+    return found if len(found) == len(made) else None
+
+
 def _fits(draft: Draft, at: Location, verb: Verb, name: str, value: Value) -> bool:
     try:
         _adapter(verb.params, name).validate_python(_known_part(value))

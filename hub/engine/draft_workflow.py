@@ -9,7 +9,9 @@ from hub.engine.draft import Draft
 from hub.engine.draft_steps import StepDrafter
 from hub.engine.keys import KeyKind
 from hub.engine.model import (
+    AnyStep,
     BecomesTrigger,
+    ChooseStep,
     CrossesTrigger,
     DoStep,
     EventTrigger,
@@ -125,18 +127,29 @@ def _events(trigger: BecomesTrigger | CrossesTrigger | EventTrigger) -> tuple[st
             return ()
 
 
-def _on_replay(steps: Iterable[DoStep | IfStep]) -> Literal["fire", "skip"]:
+def _on_replay(steps: Iterable[AnyStep]) -> Literal["fire", "skip"]:
     """Return what triggers default to: a backfill may move money that was earned, but writes to nobody."""
     return "fire" if any(_acts(step) for step in steps) else "skip"
 
 
-def _acts(step: DoStep | IfStep) -> bool:
-    verb = VERBS.get(step.do) if step.do is not None else None
-    if verb is not None and verb.is_manager:
-        return True
-    if isinstance(step, DoStep):
-        return False
-    return any(_acts(inner) for inner in (*(step.then or ()), *(step.steps or ()), *step.otherwise))
+def _acts(step: AnyStep) -> bool:
+    match step:
+        case DoStep():
+            return _is_manager(step.do)
+        case IfStep():
+            inner = (*(step.then or ()), *(step.steps or ()), *step.otherwise)
+            return _is_manager(step.do) or any(_acts(each) for each in inner)
+        case ChooseStep():
+            return any(
+                _acts(each) for way in step.choose for each in (*(way.steps or ()), *(way.otherwise or ()))
+            )
+        case _:
+            return False
+
+
+def _is_manager(name: str | None) -> bool:
+    verb = VERBS.get(name) if name is not None else None
+    return verb is not None and verb.is_manager
 
 
 def _in_base_currency(aggregates: Iterable[Aggregate]) -> frozenset[str]:

@@ -16,6 +16,7 @@ from hub.engine.program import (
     Mode,
     OnEvent,
     Trigger,
+    Wait,
     Workflow,
 )
 from hub.engine.split import Equalities, Hits, Split
@@ -234,6 +235,10 @@ class Program:
             if not isinstance(candidate.trigger, OnEvent):
                 for _, feed in candidate.feeds:
                     feed.watched = True
+        for step in plan.code:
+            if isinstance(step, Wait) and step.condition is not None:
+                for name, feed in plan.feeds:
+                    feed.watched = feed.watched or name in step.condition.reads
 
     def _plan(self, workflow: Workflow, shared: dict[str, Feed]) -> Plan:
         feeds = {each.name: _feed(each, workflow.params, shared) for each in workflow.aggregates}

@@ -18,7 +18,7 @@ from hub.engine.index import Program
 from hub.engine.program import Workflow
 from hub.engine.programs import Compile, Programs
 from hub.engine.rows import Batch, EngineStore, Inbox, KeyRows, LevelRow, TraceRow
-from hub.engine.state import KeyState, Kind, Manifest, OpenRun
+from hub.engine.state import KeyState, Kind, Manifest
 from hub.errors import StoreRefused, StoreUnavailable
 from hub.sizes import Sizes
 
@@ -207,8 +207,9 @@ class EngineLoop:
         for item in items:
             if item.key:
                 self._cache.move_to_end(item.key)
-                if item.kind == InputKind.OUTCOME:
-                    await self._pin_versions(item.partition, self._cache[item.key])
+                state = self._cache[item.key]
+                if state.open_runs:
+                    await self._pin_versions(item.partition, state)
 
     async def _load_keys(self, wanted: Sequence[tuple[int, str]]) -> None:
         if not wanted:
@@ -218,9 +219,8 @@ class EngineLoop:
             self._cache[key] = KeyState.from_rows(partition, key, rows.get(key, NO_ROWS))
 
     async def _pin_versions(self, partition: int, state: KeyState) -> None:
-        for _, run in state.of_kind(Kind.RUN):
-            if isinstance(run, OpenRun):
-                await self.programs.pin(partition, state.kind, run.version, run.workflow)
+        for run in state.open_runs:
+            await self.programs.pin(partition, state.kind, run.version, run.workflow)
 
     async def _commit(self, builder: BatchBuilder, partitions: Collection[int] = ()) -> None:
         """Write a batch under the leases of the partitions it moves on, or changes without moving on."""

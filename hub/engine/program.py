@@ -153,7 +153,38 @@ class If:
     otherwise: tuple["Step", ...]
 
 
-Step = Do | If
+@dataclass(frozen=True, slots=True)
+class Set:
+    """Values as they are now, read as `steps.ID.NAME` afterwards."""
+
+    path: str
+    id: str
+    values: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """For `span`, until a moment, for an `event`, or until `condition` holds; the last two no longer than `timeout`."""
+
+    path: str
+    id: str | None
+    span: timedelta | None
+    until: Expression | None
+    event: str | None
+    where: Expression | None
+    from_start: bool  # an event that came while the run was busy with something else counts
+    condition: Expression | None
+    timeout: timedelta | None
+    on_timeout: Literal["continue", "stop", "fail"]
+
+
+Step = Do | If | Set | Stop | Wait
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,15 @@ class Scene:
             return AccountRef(server=row.server, login=row.login)
         return AccountRef(server=row.server, login=row.login, group=row.group, currency=row.currency)
 
+    def beside(self, event: Any, depth: int) -> "Scene":
+        """Return a scene of the same moment and the same decision, about another event."""
+        other = Scene(self.program, self.state, self.item, self.decision, self.broken)
+        other.account, other.account_before = self.account, self.account_before
+        other.client, other.client_before = self.client, self.client_before
+        other.event, other.depth, other.before_at = event, depth, self.before_at
+        other._values = self._values
+        return other
+
     def holding(self, feed: Feed) -> Holding:
         total = self.state.values.get(feed.slot)
         return Holding(total if type(total) is Total else None, self.state.series.get(feed.name))

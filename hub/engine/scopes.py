@@ -219,6 +219,15 @@ class Scopes:
             hint_for_sampled="a limit is made of values that events tell, such as account.balance",
         )
 
+    def awaited(self, event: str, events: frozenset[str], done: tuple[str, ...], *, certain: bool) -> Scope:
+        """`event` is the one that comes, `trigger.event` the one of `events` the run began with."""
+        roots = self.steps(events, done, crossed=False, certain=certain).roots
+        began = dict(_TRIGGER.fields or {})
+        if "event" in roots:
+            began["event"] = roots["event"]
+        named = {"trigger": replace(_TRIGGER, fields=began), "event": event_root(frozenset({event}))}
+        return Scope({**roots, **named}, hint_for_sampled=_USE_CROSSES)
+
     def steps(
         self, events: frozenset[str], done: tuple[str, ...], *, crossed: bool, certain: bool = True
     ) -> Scope:

@@ -149,6 +149,14 @@ class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
 NO_EVENT = msgspec.Raw(b"null")
 
 
+class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a run waits for beside an outcome: a moment, an event or a condition; its timer ends it at `due`."""
+
+    what: str  # time, event, condition
+    due: int
+    timer: str
+
+
 class OpenRun(msgspec.Struct, frozen=True, omit_defaults=True):
     """A run that waits for the outcome of `waiting`: enough to carry on with the version it started with."""
 
@@ -168,6 +176,10 @@ class OpenRun(msgspec.Struct, frozen=True, omit_defaults=True):
     event: msgspec.Raw = NO_EVENT
     account: AccountRow | None = None  # these two by another key than the account, which has its own
     client: ClientRow | None = None
+    wait: Waiting | None = None
+    kept: dict[str, dict[str, tuple[str, str]]] = {}  # by `set` steps: what kind of value, and its text
+    heard: dict[str, msgspec.Raw] = {}  # the events its waits were answered by
+    early: list[msgspec.Raw] = []  # events that came before the wait they may answer
     v: int = 1
 
 
@@ -214,6 +226,7 @@ class KeyState:
         "key",
         "kind",
         "login",
+        "open_runs",
         "partition",
         "series",
         "server",
@@ -232,7 +245,8 @@ class KeyState:
         self.account: AccountRow | None = None  # these two stand among the values as well
         self.client: ClientRow | None = None
         self.series: dict[str, Series] = {}
-        self.alarm_due = NEVER  # the earliest of the alarms: nothing runs out before it
+        self.open_runs: tuple[OpenRun, ...] = ()  # stand among the values too
+        self.alarm_due = NEVER  # the earliest of the alarms and waits: nothing runs out before it
 
     @classmethod
     def from_rows(cls, partition: int, key: str, rows: KeyRows) -> "KeyState":
@@ -246,6 +260,7 @@ class KeyState:
                 series = state.series[name] = Series()
             series.load(at, ref, text)
         state.note_rows()
+        state.note_runs()
         state.set_alarm()
         return state
 
@@ -258,6 +273,9 @@ class KeyState:
         return [(name, value) for (k, name), value in self.values.items() if k == kind]
 
     def set_alarm(self) -> None:
-        self.alarm_due = min(
-            (value.due for value in self.values.values() if isinstance(value, Alarm)), default=NEVER
-        )
+        due = [value.due for value in self.values.values() if isinstance(value, Alarm)]
+        due += [run.wait.due for run in self.open_runs if run.wait is not None]
+        self.alarm_due = min(due, default=NEVER)
+
+    def note_runs(self) -> None:
+        self.open_runs = tuple(value for value in self.values.values() if isinstance(value, OpenRun))

@@ -16,9 +16,20 @@ class WindowTimer(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self)
 
 
-def timer_id(key: str, aggregate: str, due: int) -> str:
-    """Return the id of one expiry; the due time is part of it, so a moved timer is another timer.
+class WaitTimer(msgspec.Struct, frozen=True):
+    """Wakes a key when a run has waited long enough."""
+
+    run: str
+    due: int
+    kind: str = "wait"
+
+    def encoded(self) -> bytes:
+        return msgspec.json.encode(self)
+
+
+def timer_id(key: str, what: str, due: int) -> str:
+    """Return the id of one expiry, of an aggregate or of a run's wait; the due time is part of it, so a moved timer is another timer.
 
     It only has to tell apart timers of one and the same microsecond: 80 bits do.
     """
-    return "tmr_" + sha256(f"{key}\0{aggregate}\0{due}".encode()).hexdigest()[:20]
+    return "tmr_" + sha256(f"{key}\0{what}\0{due}".encode()).hexdigest()[:20]

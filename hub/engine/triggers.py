@@ -13,6 +13,7 @@ from hub.engine.state import Cause, Edge, Fires, Kind
 from hub.expr import UNKNOWN
 
 MAX_DEPTH = 8
+MOST_OPEN = 200  # runs of one key that wait
 UNTOUCHED = Edge(None, 0)
 
 
@@ -121,6 +122,8 @@ def _held_back(scene: Scene, candidate: Candidate) -> str | None:
         return f"the workflow's own effect: {envelope.type} was caused by {cause}"
     if scene.depth >= MAX_DEPTH:
         return f"a chain of {scene.depth} workflows that caused each other: the limit is {MAX_DEPTH}"
+    if len(scene.state.open_runs) >= MOST_OPEN:
+        return f"{MOST_OPEN} runs of this key are open: the limit, for each is looked at with every event"
     limit = plan.workflow.limit
     return _limited(scene, candidate, limit) if limit is not None else None
 

@@ -74,6 +74,9 @@ class CustomRecord:
     def __getattr__(self, name: str) -> Any:
         return self._fields.get(name)
 
+    def asdict(self) -> dict[str, Any]:
+        return {**self._fields, "id": self.id, "type": self.type, "timestamp": self.timestamp}
+
 
 def _record_type(annotation: Any) -> Any:
     """Return the msgspec type for a pydantic annotation: constraints were checked at the edge and fall away here."""
@@ -131,6 +134,13 @@ def decode_data(envelope: Envelope) -> Any:
     record.type = envelope.type
     record.timestamp = envelope.timestamp
     return record
+
+
+def fields_of(record: Any) -> dict[str, Any]:
+    """Return a record as a mapping, for where its fields are looked up by name."""
+    if isinstance(record, CustomRecord):
+        return record.asdict()
+    return msgspec.structs.asdict(record)
 
 
 def wire(body: bytes, sequence: int | None) -> bytes:

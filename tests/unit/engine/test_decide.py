@@ -557,7 +557,7 @@ def test_one_rule_that_breaks_does_not_stop_the_others(desk, monkeypatch):
     def broken(*_):
         raise ArithmeticError("boom")
 
-    monkeypatch.setattr("hub.engine.runs.parameters", broken)
+    monkeypatch.setattr("hub.engine.run.parameters", broken)
     desk.switch(a_workflow(BONUS, id="bonus"), a_workflow(NOTICE, id="notice"))
 
     desk.tell("trade.closed", lots="25")

@@ -470,8 +470,8 @@ REFUSALS = [
         "12:9: error: unknown verb `credit.grnt`; did you mean credit.grant?",
     ),
     (
-        ("    do: credit.grant", "    wait: 5s"),
-        "12:5: error: `wait` is part of the format but not of this version yet",
+        ("    do: credit.grant", "    for_each: 5s"),
+        "12:5: error: `for_each` is part of the format but not of this version yet",
     ),
     (
         ("do: credit.grant", "do: credit.grant\n    retry: {}"),
@@ -558,7 +558,43 @@ REFUSALS = [
         "13:9: error: two steps have the id `pay`: each needs its own",
     ),
     ((PUBLISH, "if: lots > 3"), "11:5: error: `if` has exactly one of `do`, `then` and `steps` beside it"),
-    ((PUBLISH, "choose: []"), "12:5: error: `choose` is part of the format but not of this version yet"),
+    ((PUBLISH, "choose: []"), "12:13: error: `choose` is empty: it needs at least 1"),
+    (
+        (PUBLISH, "choose: [{else: []}, {if: lots > 3, steps: []}]"),
+        "11:5: error: `else` is the last way of `choose`: nothing after it is looked at",
+    ),
+    (
+        (PUBLISH, "choose: [{if: lots > 3}]"),
+        "12:14: error: a way of `choose` is `{if: CONDITION, steps: [...]}`, and the last may be `{else: [...]}`",
+    ),
+    ((PUBLISH, "choose: [{if: lotz > 3, steps: []}]"), "12:19: error: unknown name lotz; did you mean lots?"),
+    ((PUBLISH, "wait: 5s"), "12:11: error: `wait` is a mapping, `key: value`, not `5s`"),
+    (
+        (PUBLISH, "wait: {for: 5s, until: now}"),
+        "12:11: error: `wait` has exactly one of `for`, `until`, `event` and `if`",
+    ),
+    (
+        (PUBLISH, "wait: {for: soon}"),
+        "12:17: error: a duration is a whole number and a unit, such as 30s, 5m, 6h, 7d or 2w",
+    ),
+    (
+        (PUBLISH, "wait: {event: trade.closed}"),
+        "12:11: error: a wait for an event or a condition needs a `timeout`, such as `timeout: 24h`",
+    ),
+    (
+        (PUBLISH, "wait: {for: 5s, where: event.lots > 1}"),
+        "12:11: error: `where` and `since` belong to a wait for an `event`",
+    ),
+    (
+        (PUBLISH, "wait: {event: trade.closd, timeout: 5s}"),
+        "12:19: error: unknown event type `trade.closd`; did you mean trade.closed?",
+    ),
+    (
+        (PUBLISH, "wait: {event: trade.closed, where: trigger.event.lots > 1, timeout: 5s}"),
+        "12:48: error: unknown field trigger.event; known are trigger.id, trigger.value, trigger.limit, trigger.at",
+    ),
+    ((PUBLISH, "set: {}"), "12:10: error: `set` is empty: it needs at least 1"),
+    ((PUBLISH, "stop: ''"), "12:11: error: `stop`: String should have at least 1 character"),
     (
         ("title: t", "title: t\nparams: {r: {type: money, default: 2}}"),
         "4:13: error: a money parameter names its currency: add `currency: USD`",

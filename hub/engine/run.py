@@ -1,0 +1,299 @@
+"""One run: the steps of a workflow carried out in order, until one has to wait or none is left."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+from pydantic import ValidationError
+
+from hub.clock import MICROSECOND, iso, to_us
+from hub.engine.code import Act, Branch, Jump
+from hub.engine.decision import Verdict, encode_trace
+from hub.engine.index import PRIORITY, Plan, matches, quoted
+from hub.engine.kept import keep_all, recall_all
+from hub.engine.program import Set, Stop, Wait
+from hub.engine.rows import RunRow, TimerRow
+from hub.engine.scene import PUBLISHER, Env, Scene
+from hub.engine.state import Cause, Kind, OpenRun, Waiting
+from hub.engine.steps import NothingToDo, StepFailed, encoded, parameters, resolve
+from hub.engine.timers import WaitTimer, timer_id
+from hub.events.catalogue import event_type
+from hub.events.facts import make_fact
+from hub.events.records import decode_data, decode_envelope, fields_of
+from hub.expr import Expression
+from hub.intents.intent import Intent, State
+from hub.intents.verbs import PublishEvent
+
+LONGEST_WAIT = timedelta(days=366)
+Results = dict[str, dict[str, Any]]
+
+
+class Began(NamedTuple):
+    """What `trigger` is while a run looks at an event it waits for; `event` is the one it began with."""
+
+    id: str
+    at: datetime
+    value: Decimal | None
+    limit: Decimal | None
+    event: Any
+
+
+class RunBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is kept of a run for whoever asks: why it began, what its steps gave, how it ended."""
+
+    trigger: Cause
+    caused_by: str
+    mode: str
+    steps: Results
+    reason: str = ""
+
+
+class Run:
+    """A run while it is being carried on: what of it is decided so far."""
+
+    def __init__(self, scene: Scene, plan: Plan, begun: OpenRun) -> None:
+        self.scene = scene
+        self.plan = plan
+        self.begun = begun
+        self.position = begun.position
+        self.results: Results = {name: dict(result) for name, result in begun.results.items()}
+        self.kept = {name: recall_all(values) for name, values in begun.kept.items()}
+        self.heard = dict(begun.heard)
+        self.early = list(begun.early)
+        self.intents: list[str] = []
+
+    def carry_on(self) -> tuple[Verdict, str]:
+        """Take steps until one has to wait or none is left; return how it stands, with the reason."""
+        code = self.plan.code
+        try:
+            while self.position < len(code):
+                match code[self.position]:
+                    case Jump(target=target):
+                        self.position = target
+                    case Branch() as branch:
+                        self._branch(branch)
+                    case Act(do=do):
+                        if self._act(do.path, do.id, do.verb.name, do.verb.is_manager):
+                            return Verdict.FIRED, ""
+                    case Set() as step:
+                        env = self.env()
+                        self.kept[step.id] = {
+                            name: resolve(value, env, name) for name, value in step.values.items()
+                        }
+                        self.position += 1
+                    case Stop(reason=reason):
+                        self.end("done", reason)
+                        return Verdict.DONE, f"stopped: {reason}"
+                    case Wait() as step:
+                        if self._wait(step):
+                            return Verdict.FIRED, ""
+        except StepFailed as problem:
+            reason = f"step {self._step_name()}: {problem.reason}"
+            self.end("failed", reason)
+            return Verdict.FAILED, reason
+        except NothingToDo as nothing:
+            reason = f"step {self._step_name()}: {nothing.reason}"
+            self.end("done", reason)
+            return Verdict.HELD_BACK, reason
+        self.end("done", "")
+        return Verdict.DONE, ""
+
+    def env(self) -> Env:
+        """Return what the next step may read."""
+        steps: dict[str, Mapping[str, Any]] = {**self.results, **self.kept}
+        for name, body in self.heard.items():
+            record = decode_data(decode_envelope(body))
+            steps[name] = {**self.results.get(name, {}), "event": fields_of(record)}
+        return self.scene.env_for_steps(self.plan, self.begun.cause, steps)
+
+    def passed(self, name: str | None, result: dict[str, Any], event: bytes | None = None) -> None:
+        """Go past the wait the run stands at."""
+        if name is not None:
+            self.results[name] = result
+            if event is not None:
+                self.heard[name] = msgspec.Raw(event)
+        self.position += 1
+
+    def answers(self, step: Wait, body: bytes) -> bool:
+        """Return whether an event is what the run waits for at a step."""
+        envelope = decode_envelope(body)
+        if step.event is None or not matches(step.event, envelope.type):
+            return False
+        if step.where is None:
+            return True
+        cause, env = self.begun.cause, self.env()
+        env["trigger"] = Began(cause.id, cause.at, cause.value, cause.limit, env["event"])
+        env["event"] = decode_data(envelope)
+        return step.where.test(env) is True
+
+    def _step_name(self) -> str:
+        match self.plan.code[self.position]:
+            case Act(do=do):
+                return f"{do.path} ({do.verb.name})"
+            case Branch(path=path) | Set(path=path) | Stop(path=path) | Wait(path=path):
+                return path
+            case Jump():
+                return str(self.position)
+
+    def _branch(self, branch: Branch) -> None:
+        truth = branch.condition.test(self.env())
+        unknown = truth is not True and truth is not False
+        # A condition nobody can answer takes neither way.
+        self.position = branch.end if unknown else self.position + 1 if truth else branch.otherwise
+
+    def _wait(self, step: Wait) -> bool:
+        """Begin to wait; return False when there is nothing to wait for any more."""
+        now = self.scene.item.at
+        if step.span is not None:
+            return self._pause("time", now + step.span // MICROSECOND)
+        if step.until is not None:
+            return self._wait_until(step, step.until)
+        assert step.timeout is not None
+        if step.condition is not None and step.condition.test(self.env()) is True:
+            self.passed(step.id, {"ok": True, "timed_out": False})
+            return False
+        if step.event is not None and step.from_start:
+            for body in self.early:
+                if self.answers(step, bytes(body)):
+                    self.passed(step.id, {"ok": True, "timed_out": False}, bytes(body))
+                    return False
+        return self._pause(
+            "event" if step.event is not None else "condition", now + step.timeout // MICROSECOND
+        )
+
+    def _wait_until(self, step: Wait, until: Expression) -> bool:
+        env = self.env()
+        moment = until.evaluate(env)
+        if not isinstance(moment, datetime):
+            raise StepFailed(f"until: {until.explain(env)}")
+        due = to_us(moment)
+        if due > self.scene.item.at + LONGEST_WAIT // MICROSECOND:
+            raise StepFailed(f"until: {iso(due)} is more than {LONGEST_WAIT.days} days away")
+        if due > self.scene.item.at:
+            return self._pause("time", due)
+        self.passed(step.id, {"ok": True, "timed_out": False})
+        return False
+
+    def _pause(self, what: str, due: int) -> bool:
+        begun, scene = self.begun, self.scene
+        name = timer_id(scene.state.key, f"{begun.id}@{self.position}", due)
+        self._store(wait=Waiting(what, due, name))
+        row = TimerRow(
+            scene.state.partition, due, name, scene.state.key, "wait", WaitTimer(begun.id, due).encoded()
+        )
+        scene.decision.writing().timers.append(row)
+        self._row(
+            "running",
+            f"waits until {iso(due)}" if what == "time" else f"waits for {self._awaited()}, until {iso(due)}",
+        )
+        return True
+
+    def _awaited(self) -> str:
+        step = self.plan.code[self.position]
+        assert isinstance(step, Wait)
+        return step.event or (step.condition.text if step.condition is not None else "")
+
+    def _act(self, path: str, step_id: str | None, verb: str, is_manager: bool) -> bool:
+        """Write one step's intent; return whether the run waits for its outcome."""
+        scene, plan = self.scene, self.plan
+        act = plan.code[self.position]
+        assert isinstance(act, Act)
+        params = parameters(act.do, self.env(), scene.account.digits)
+        if is_manager and not scene.account_key:
+            raise StepFailed("the workflow began without an account, and this acts on one")
+        body = encoded(params)
+        key = f"{self.begun.id}/{quoted(path)}"
+        shadow = plan.shadow
+        published = isinstance(params, PublishEvent) and not shadow
+        if isinstance(params, PublishEvent):
+            self._publish(params, key, send=not shadow)
+        state = State.SHADOW if shadow else State.DELIVERED if published else State.READY
+        scene.decision.writing().intents.append(
+            Intent(
+                key=key,
+                partition=scene.state.partition,
+                account=scene.account_key,
+                verb=verb,
+                params=body,
+                workflow=plan.workflow.id,
+                run=self.begun.id,
+                step=path,
+                caused_by=self.begun.caused_by,
+                state=state,
+                at=scene.item.at,
+                due=scene.item.at,
+                priority=PRIORITY[plan.workflow.priority],
+            )
+        )
+        self.intents.append(key)
+        name = step_id or path
+        if is_manager and not shadow:
+            self._store(waiting=key, verb=verb, params=msgspec.Raw(body))
+            self._row("running", f"waits for {key}")
+            return True
+        self.results[name] = {"ok": True, "state": state.value} | ({"assumed": True} if shadow else {})
+        self.position += 1
+        return False
+
+    def _publish(self, params: PublishEvent, key: str, *, send: bool) -> None:
+        """Check what the step publishes, and append it to the log in the deciding transaction."""
+        kind = event_type(params.type)
+        if kind is None:
+            raise StepFailed(f"type: {params.type!r} is neither in the catalogue nor custom.something")
+        try:
+            data = kind.model.model_validate(params.data)
+            scene = self.scene
+            fact = make_fact(
+                kind,
+                params.type,
+                data,
+                timestamp=scene.now,
+                received_us=scene.item.at,
+                source=f"{PUBLISHER}{self.begun.depth + 1}",
+                account=scene.account_ref,
+                dedupe_key=key,
+                caused_by=key,
+                endpoints=params.endpoints,
+            )
+        except ValidationError as problem:
+            first = problem.errors(include_url=False, include_input=False)[0]
+            where = ".".join(("data", *(str(part) for part in first["loc"])))
+            raise StepFailed(f"{where}: {first['msg']}") from problem
+        if send:
+            scene.decision.writing().facts.append(fact)
+
+    def _store(self, **changes: Any) -> None:
+        begun = msgspec.structs.replace(
+            self.begun,
+            position=self.position,
+            results=self.results,
+            kept={name: keep_all(values) for name, values in self.kept.items()},
+            heard=self.heard,
+            early=self.early,
+            **{"waiting": "", "wait": None, **changes},
+        )
+        self.scene.decision.put_run(begun.id, begun)
+
+    def end(self, state: str, reason: str) -> None:
+        if (Kind.RUN.value, self.begun.id) in self.scene.state.values:
+            self.scene.decision.put_run(self.begun.id, None)
+        self._row(state, reason)
+
+    def _row(self, state: str, reason: str) -> None:
+        begun, scene = self.begun, self.scene
+        mode = self.plan.workflow.mode.value
+        body = encode_trace(RunBody(begun.cause, begun.caused_by, mode, self.results, reason))
+        scene.decision.writing().runs.append(
+            RunRow(
+                scene.state.partition,
+                begun.id,
+                scene.state.key,
+                begun.workflow,
+                begun.version,
+                state,
+                begun.at,
+                body,
+            )
+        )
