@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from hub.engine.decision import Trace, Verdict
+from hub.engine.holds import realign_holds
 from hub.engine.index import Candidate, Program
 from hub.engine.levels import ARMED, CROSSED, CROSSED_EDGE, GONE, NEW, RECOVERED_EDGE, put_level, refresh
 from hub.engine.program import Crosses
@@ -84,6 +85,7 @@ def rebuild(scene: Scene) -> None:
             refresh(scene, candidate, candidate.trigger)
     for candidate in scene.program.becomes:
         realign_edge(scene, candidate)
+    realign_holds(scene)
     for feed in scene.program.feeds.values():
         holding = scene.holding(feed)
         if (

@@ -10,6 +10,7 @@ from hub.bus.log import Input, InputKind
 from hub.engine.crossing import crossed, observed, rebuild
 from hub.engine.decision import Decision, apply
 from hub.engine.fold import fold_account, fold_client
+from hub.engine.holds import held_long_enough
 from hub.engine.index import CREATED, NOTHING_BOUND, Candidate, Feed, Program, TypePlan
 from hub.engine.joined import is_up
 from hub.engine.keys import KeyKind
@@ -22,7 +23,7 @@ from hub.engine.scene import NO_EVENT, NONE_BROKEN, Broken, Env, Scene
 from hub.engine.series import ZERO
 from hub.engine.split import Hits
 from hub.engine.state import ACCOUNT, CLIENT, NOBODY, AccountRow, Alarm, ClientRow, KeyState, Kind
-from hub.engine.triggers import becomes, on_event
+from hub.engine.triggers import becomes, fire, on_event
 from hub.engine.waits import hear, look, time_is_up
 from hub.events.facts import us_of
 from hub.events.records import Envelope, decode_data, decode_envelope
@@ -239,6 +240,8 @@ def _elapse(scene: Scene) -> None:
             dirty.append(name)
     scene.event = NO_EVENT
     _ask(scene, scene.program.no_event, tuple(dirty))
+    for candidate, cause, number, reason in held_long_enough(scene):
+        fire(scene, candidate, number, cause, reason, "fire")
     time_is_up(scene)
     look(scene)
 

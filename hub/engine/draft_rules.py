@@ -275,7 +275,7 @@ def trigger(
                 draft.warn(
                     (*location, "becomes"), "nothing in this condition changes with an event: it never fires"
                 )
-            return Becomes(name, condition, file.on_first, file.on_replay or on_replay)
+            return Becomes(name, condition, file.hold, file.on_first, file.on_replay or on_replay)
         case CrossesTrigger():
             return _crosses(draft, location, name, file)
 

@@ -176,10 +176,13 @@ class EventTrigger(Part):
 class BecomesTrigger(Part):
     """Starts the workflow when a condition turns from false to true."""
 
-    later: ClassVar[frozenset[str]] = _LATER_TRIGGERS
+    later: ClassVar[frozenset[str]] = _LATER_TRIGGERS - {"for"}
 
     id: TriggerId | None = Field(None, description="Its name; needed where there are several triggers.")
     becomes: Expr = Field(description="The condition, over account, client, params and aggregates.")
+    hold: Duration | None = Field(
+        None, alias="for", description="How long it has to hold before it fires, such as 30s; over restarts."
+    )
     on_first: bool = Field(False, description="Whether it fires when it is true at the first look.")
     on_replay: Replay | None = Field(
         None,

@@ -76,10 +76,11 @@ class OnEvent:
 
 @dataclass(frozen=True, slots=True)
 class Becomes:
-    """Fires when `condition` turns from false to true for a key."""
+    """Fires when `condition` turns from false to true for a key, or once it has held for so long."""
 
     id: str
     condition: Expression
+    hold: timedelta | None
     on_first: bool
     on_replay: Literal["fire", "skip"]
 

@@ -27,6 +27,7 @@ class Kind(IntEnum):
     RUN = 7
     ALARM = 8
     PROGRAM = 9
+    HOLD = 10
 
 
 # Rows hold JSON's values and never each other, so no cycle can run through them: `gc=False` spares the collector
@@ -137,6 +138,17 @@ class Alarm(msgspec.Struct, frozen=True, gc=False):
     v: int = 1
 
 
+class Hold(msgspec.Struct, frozen=True, gc=False):
+    """A condition that turned true and has to hold until `due` before its trigger fires."""
+
+    since: int
+    due: int
+    timer: str
+    number: int  # the edge's
+    reason: str
+    v: int = 1
+
+
 class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a run was started by, as the root `trigger` shows it; `at` is the moment of the decision."""
 
@@ -190,7 +202,7 @@ class Manifest(msgspec.Struct, frozen=True):
     v: int = 1
 
 
-Value = AccountRow | ClientRow | Total | Edge | Fires | Level | Alarm | OpenRun | Manifest
+Value = AccountRow | ClientRow | Total | Edge | Fires | Level | Alarm | Hold | OpenRun | Manifest
 Slot = tuple[int, str]
 
 ACCOUNT: Slot = (Kind.ACCOUNT.value, "")  # plain numbers: an enum hashes more slowly
@@ -206,6 +218,7 @@ _decoders: dict[int, msgspec.json.Decoder[Any]] = {
     Kind.RUN: msgspec.json.Decoder(OpenRun),
     Kind.ALARM: msgspec.json.Decoder(Alarm),
     Kind.PROGRAM: msgspec.json.Decoder(Manifest),
+    Kind.HOLD: msgspec.json.Decoder(Hold),
 }
 encode_value = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -246,7 +259,7 @@ class KeyState:
         self.client: ClientRow | None = None
         self.series: dict[str, Series] = {}
         self.open_runs: tuple[OpenRun, ...] = ()  # stand among the values too
-        self.alarm_due = NEVER  # the earliest of the alarms and waits: nothing runs out before it
+        self.alarm_due = NEVER  # the earliest of alarms, holds and waits: nothing runs out before it
 
     @classmethod
     def from_rows(cls, partition: int, key: str, rows: KeyRows) -> "KeyState":
@@ -273,7 +286,7 @@ class KeyState:
         return [(name, value) for (k, name), value in self.values.items() if k == kind]
 
     def set_alarm(self) -> None:
-        due = [value.due for value in self.values.values() if isinstance(value, Alarm)]
+        due = [value.due for value in self.values.values() if isinstance(value, Alarm | Hold)]
         due += [run.wait.due for run in self.open_runs if run.wait is not None]
         self.alarm_due = min(due, default=NEVER)
 

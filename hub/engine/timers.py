@@ -27,6 +27,17 @@ class WaitTimer(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self)
 
 
+class HoldTimer(msgspec.Struct, frozen=True):
+    """Wakes a key when a condition has held long enough."""
+
+    trigger: str
+    due: int
+    kind: str = "hold"
+
+    def encoded(self) -> bytes:
+        return msgspec.json.encode(self)
+
+
 def timer_id(key: str, what: str, due: int) -> str:
     """Return the id of one expiry, of an aggregate or of a run's wait; the due time is part of it, so a moved timer is another timer.
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from hub.clock import MICROSECOND, iso
 from hub.engine.decision import Trace, Verdict
+from hub.engine.holds import begin_hold, let_go
 from hub.engine.index import Candidate, quoted
 from hub.engine.program import Becomes, Limit, OnEvent
 from hub.engine.runs import begin
@@ -38,6 +39,7 @@ def becomes(scene: Scene, candidate: Candidate, trigger: Becomes, *, in_scope: b
     if not in_scope and candidate.gate is not None and candidate.gate.test(env) is not True:
         if edge.value is not None:
             puts[candidate.edge] = Edge(None, edge.number)  # out of scope nobody follows it: forget
+            let_go(scene, candidate.part)
         return
     now = trigger.condition.test(env)
     if now is False and edge.value is not True:
@@ -46,10 +48,16 @@ def becomes(scene: Scene, candidate: Candidate, trigger: Becomes, *, in_scope: b
     if now is UNKNOWN:
         if edge.value is None and before is False:
             puts[candidate.edge] = Edge(False, edge.number)  # so that unknown in between hides no turn
+        elif trigger.hold is not None and let_go(scene, candidate.part) is not None:
+            puts[candidate.edge] = Edge(False, edge.number)  # nobody can say that it held all the time
         return
     if now is False:
         puts[candidate.edge] = Edge(False, edge.number)
-        _armed(scene, candidate, trigger.condition.explain(env), edge.number)
+        hold = let_go(scene, candidate.part) if trigger.hold is not None else None
+        reason = trigger.condition.explain(env)
+        if hold is not None:
+            reason += f"; it held since {iso(hold.since)}, not for {spoken(trigger.hold or timedelta())}"
+        _armed(scene, candidate, reason, edge.number)
         return
     if before is True:
         return
@@ -58,8 +66,12 @@ def becomes(scene: Scene, candidate: Candidate, trigger: Becomes, *, in_scope: b
         return
     number = edge.number + 1
     puts[candidate.edge] = Edge(True, number)
-    cause = Cause(trigger.id, scene.now)
-    fire(scene, candidate, str(number), cause, trigger.condition.explain(env), trigger.on_replay)
+    reason = trigger.condition.explain(env)
+    if trigger.hold is not None:
+        if not _is_skipped(scene, trigger.on_replay):
+            begin_hold(scene, candidate, trigger.hold, number, reason)
+        return
+    fire(scene, candidate, str(number), Cause(trigger.id, scene.now), reason, trigger.on_replay)
 
 
 def realign_edge(scene: Scene, candidate: Candidate) -> None:
@@ -90,7 +102,7 @@ def fire(
     scene: Scene, candidate: Candidate, cause_name: str, cause: Cause, reason: str, on_replay: str
 ) -> None:
     """Start the run unless something holds it back, and keep the reason either way."""
-    if on_replay == "skip" and scene.envelope is not None and scene.envelope.flags.replayed:
+    if _is_skipped(scene, on_replay):
         return  # history counts and starts nothing; a reason for each of a million events would help nobody
     plan = candidate.plan
     run_id = "/".join(
@@ -113,6 +125,10 @@ def fire(
         begin(scene, plan, run_id, cause, reason)
     except Exception as problem:
         raise Broken(candidate.part, f"{type(problem).__name__}: {problem}") from problem
+
+
+def _is_skipped(scene: Scene, on_replay: str) -> bool:
+    return on_replay == "skip" and scene.envelope is not None and scene.envelope.flags.replayed
 
 
 def _held_back(scene: Scene, candidate: Candidate) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 from hub.bus.log import Input, InputKind
 from hub.clock import iso
 from hub.engine.decision import Decision, decode_trace
+from hub.engine.holds import pending
 from hub.engine.index import Candidate, Program, matches
 from hub.engine.keys import FORMS, KeyKind, partition_of
 from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Sample, beyond, level_id
@@ -159,6 +160,8 @@ def _standing(scene: Scene, candidate: Candidate, kind: str | None, sample: Samp
         truth = trigger.condition.test(env)
         holds = truth if isinstance(truth, bool) else None
         reason = trigger.condition.explain(env)
+        if (hold := pending(scene, candidate.part)) is not None:
+            reason += f"; fires at {iso(hold.due)}, if it holds till then"
     else:
         holds, reason = _level_stands(scene, candidate, trigger, sample)
     limit = candidate.plan.workflow.limit
