@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hub.engine.program import Do, If, Set, Step, Stop, Wait
+from hub.engine.program import Do, If, Set, Step, Stop, Wait, Workflow
 from hub.expr import Expression
 
 
@@ -28,6 +28,15 @@ class Jump:
 
 
 Instruction = Act | Branch | Jump | Set | Stop | Wait
+
+
+def program_of(workflow: Workflow) -> list[Instruction]:
+    """Return a workflow's steps, behind its quiet hours if it waits for their end."""
+    quiet = workflow.quiet
+    if quiet is None or quiet.skip:
+        return flatten(workflow.steps)
+    pause = Wait("quiet_hours", None, None, None, None, None, False, None, None, "continue", quiet)
+    return [pause, *flatten(workflow.steps, 1)]
 
 
 def flatten(steps: Sequence[Step], start: int = 0) -> list[Instruction]:

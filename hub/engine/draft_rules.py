@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final, Literal, cast
@@ -23,6 +24,7 @@ from hub.engine.model import (
     EventTrigger,
     LimitFile,
     ParamFile,
+    QuietFile,
     SlidingWindow,
     Trigger,
 )
@@ -36,6 +38,7 @@ from hub.engine.program import (
     Lifetime,
     Limit,
     OnEvent,
+    Quiet,
     Retract,
     Sliding,
     Window,
@@ -52,6 +55,7 @@ Field = Literal["equity", "floating", "free_margin", "margin_level"]
 Replay = Literal["fire", "skip"]
 Param = Decimal | str | bool | timedelta
 
+_LIKE_A_ZONE: Final = re.compile(r"[A-Za-z_]+/[A-Za-z_/+0-9-]+")
 _FIELDS: Final = ("equity", "floating", "free_margin", "margin_level")
 # Nothing of these happens to an account, so nothing counted per account can start at them.
 _WITHOUT_ACCOUNT: Final = (
@@ -339,3 +343,19 @@ def _rearm_is_behind(
 
 def limit(file: LimitFile | None) -> Limit | None:
     return Limit(file.max, file.every, file.per) if file is not None else None
+
+
+def quiet(draft: Draft, file: QuietFile | None) -> Quiet | None:
+    if file is None:
+        return None
+    location: Location = ("quiet_hours", "tz")
+    name = file.tz.strip()
+    zone: str | Expression | None = name
+    if not is_zone(name):
+        if _LIKE_A_ZONE.fullmatch(name):
+            draft.error(location, f"unknown time zone {quoted(name)}{did_you_mean(name, _zones())}")
+            return None
+        zone = draft.expression(location, draft.scopes.scope, Kind.STRING)
+    if zone is None:
+        return None
+    return Quiet(time.fromisoformat(file.start), time.fromisoformat(file.end), zone, file.then == "skip")

@@ -80,6 +80,7 @@ class Drafting:
             aggregates=aggregates,
             triggers=triggers,
             limit=rules.limit(file.limit),
+            quiet=rules.quiet(draft, file.quiet_hours),
             steps=steps,
             hash=hashlib.sha256(self._document.source.encode()).hexdigest(),
             text=self._document.source,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote
 
-from hub.engine.code import Instruction, flatten
+from hub.engine.code import Instruction, program_of
 from hub.engine.joined import Joined, Part, join
 from hub.engine.keys import KeyKind
 from hub.engine.program import (
@@ -247,7 +247,7 @@ class Program:
             workflow,
             quoted(workflow.id) + "/",
             workflow.params,
-            flatten(workflow.steps),
+            program_of(workflow),
             tuple(feeds.items()),
             triggers,
         )

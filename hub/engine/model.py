@@ -241,6 +241,32 @@ class LimitFile(Part):
     per: Literal["key", "trigger"] = Field("key", description="Counted per key, or per key and trigger.")
 
 
+_TIME_OF_DAY: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+
+
+class QuietFile(Part):
+    """The hours in which nobody is to be disturbed."""
+
+    start: Annotated[str, StringConstraints(pattern=_TIME_OF_DAY)] = Field(
+        alias="from", description='When they begin, such as "21:00".'
+    )
+    end: Annotated[str, StringConstraints(pattern=_TIME_OF_DAY)] = Field(
+        alias="to", description='When they end, such as "08:00"; the next day, if that is earlier.'
+    )
+    tz: Expr = Field(
+        description="Whose clock: a time zone by name, or an expression such as client.timezone."
+    )
+    then: Literal["delay", "skip"] = Field("delay", description="Run when they end, or not at all.")
+
+    @model_validator(mode="after")
+    def _some_hours(self) -> Self:
+        if self.start == self.end:
+            raise PydanticCustomError(
+                "hub", "`from` and `to` are the same time: nothing or everything is quiet"
+            )
+        return self
+
+
 _LATER_STEPS: Final = frozenset(
     {"for_each", "parallel", "approve", "retry", "timeout", "on_error", "verify", "guard", "undo"}
 )
@@ -415,7 +441,7 @@ class WorkflowFile(Part):
     model_config = ConfigDict(title="Workflow")
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"grant", "anchors", "run", "quiet_hours", "on_error", "trip", "self", "catch_up", "undo", "sample"}
+        {"grant", "anchors", "run", "on_error", "trip", "self", "catch_up", "undo", "sample"}
     )
 
     version: Literal[1] = Field(alias="schema", description="The version of the file format: 1.")
@@ -439,6 +465,7 @@ class WorkflowFile(Part):
     aggregates: dict[Identifier, AggregateFile] = Field({}, description="Running values, per key.")
     when: Annotated[list[Trigger], Field(min_length=1, max_length=64)] = Field(description="What starts it.")
     limit: LimitFile | None = Field(None, description="How often it may run. Money needs one.")
+    quiet_hours: QuietFile | None = Field(None, description="When it runs later, or not at all.")
     steps: Annotated[list[Step], Field(min_length=1, max_length=256)] = Field(description="What it does.")
 
 
@@ -463,6 +490,7 @@ NAMED: Final[dict[str, type[Part]]] = {
     "crosses": CrossesFile,
     "choose": ChoiceFile,
     "wait": WaitFile,
+    "quiet_hours": QuietFile,
 }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
@@ -110,6 +110,16 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Quiet:
+    """From `start` to `end` by a local clock, past midnight where `end` is earlier: [start, end)."""
+
+    start: time
+    end: time
+    zone: str | Expression
+    skip: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Literally:
     value: Any
 
@@ -171,7 +181,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """For `span`, until a moment, for an `event`, or until `condition` holds; the last two no longer than `timeout`."""
+    """For `span`, until a moment, for an `event`, or until `condition` holds; the last two no longer than `timeout`.
+
+    The one before the first step waits for the end of the quiet hours.
+    """
 
     path: str
     id: str | None
@@ -183,6 +196,7 @@ class Wait:
     condition: Expression | None
     timeout: timedelta | None
     on_timeout: Literal["continue", "stop", "fail"]
+    quiet: Quiet | None = None
 
 
 Step = Do | If | Set | Stop | Wait
@@ -203,6 +217,7 @@ class Workflow:
     aggregates: tuple[Aggregate, ...]
     triggers: tuple[Trigger, ...]
     limit: Limit | None
+    quiet: Quiet | None
     steps: tuple[Step, ...]
     hash: str
     text: str

@@ -13,7 +13,8 @@ from hub.engine.code import Act, Branch, Jump
 from hub.engine.decision import Verdict, encode_trace
 from hub.engine.index import PRIORITY, Plan, matches, quoted
 from hub.engine.kept import keep_all, recall_all
-from hub.engine.program import Set, Stop, Wait
+from hub.engine.program import Quiet, Set, Stop, Wait
+from hub.engine.quiet import NoClock, quiet_until
 from hub.engine.rows import RunRow, TimerRow
 from hub.engine.scene import PUBLISHER, Env, Scene
 from hub.engine.state import Cause, Kind, OpenRun, Waiting
@@ -146,6 +147,8 @@ class Run:
     def _wait(self, step: Wait) -> bool:
         """Begin to wait; return False when there is nothing to wait for any more."""
         now = self.scene.item.at
+        if step.quiet is not None:
+            return self._wait_for_day(step.quiet)
         if step.span is not None:
             return self._pause("time", now + step.span // MICROSECOND)
         if step.until is not None:
@@ -162,6 +165,16 @@ class Run:
         return self._pause(
             "event" if step.event is not None else "condition", now + step.timeout // MICROSECOND
         )
+
+    def _wait_for_day(self, quiet: Quiet) -> bool:
+        try:
+            end = quiet_until(quiet, self.scene.now, self.env())
+        except NoClock as problem:
+            raise StepFailed(str(problem)) from problem
+        if end is not None:
+            return self._pause("time", to_us(end))
+        self.passed(None, {})
+        return False
 
     def _wait_until(self, step: Wait, until: Expression) -> bool:
         env = self.env()

@@ -3,11 +3,12 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from hub.clock import MICROSECOND, iso
+from hub.clock import MICROSECOND, iso, to_us
 from hub.engine.decision import Trace, Verdict
 from hub.engine.holds import begin_hold, let_go
 from hub.engine.index import Candidate, quoted
-from hub.engine.program import Becomes, Limit, OnEvent
+from hub.engine.program import Becomes, Limit, OnEvent, Quiet
+from hub.engine.quiet import NoClock, quiet_until
 from hub.engine.runs import begin
 from hub.engine.scene import Broken, Scene
 from hub.engine.state import Cause, Edge, Fires, Kind
@@ -140,12 +141,23 @@ def _held_back(scene: Scene, candidate: Candidate) -> str | None:
         return f"a chain of {scene.depth} workflows that caused each other: the limit is {MAX_DEPTH}"
     if len(scene.state.open_runs) >= MOST_OPEN:
         return f"{MOST_OPEN} runs of this key are open: the limit, for each is looked at with every event"
-    limit = plan.workflow.limit
-    return _limited(scene, candidate, limit) if limit is not None else None
+    limit, quiet = plan.workflow.limit, plan.workflow.quiet
+    disturbs = _disturbs(scene, candidate, quiet) if quiet is not None and quiet.skip else None
+    # A run that is not to disturb is none that counts, but of two reasons the limit is told.
+    held = _limited(scene, candidate, limit, counts=disturbs is None) if limit is not None else None
+    return held or disturbs
 
 
-def _limited(scene: Scene, candidate: Candidate, limit: Limit) -> str | None:
-    """Count this run against the limit, or say that it is used up. Shadow runs use up a limit of their own."""
+def _disturbs(scene: Scene, candidate: Candidate, quiet: Quiet) -> str | None:
+    try:
+        end = quiet_until(quiet, scene.now, scene.env(candidate))
+    except NoClock as problem:
+        return str(problem)
+    return f"quiet hours until {iso(to_us(end))}" if end is not None else None
+
+
+def _limited(scene: Scene, candidate: Candidate, limit: Limit, *, counts: bool) -> str | None:
+    """Count this run against the limit if it `counts`, or say that it is used up. Shadow runs use up a limit of their own."""
     workflow = candidate.plan.workflow.id
     name = candidate.part if limit.per == "trigger" else workflow
     slot = (Kind.FIRES.value, f"{name}#shadow" if candidate.plan.shadow else name)
@@ -163,7 +175,8 @@ def _limited(scene: Scene, candidate: Candidate, limit: Limit) -> str | None:
             return f"limit: {limit.max} run(s){per} for ever, the last at {iso(counted[-1])}"
         free = iso(counted[-limit.max] + limit.every // MICROSECOND)
         return f"limit: {limit.max} run(s){per} within {spoken(limit.every)}; free again at {free}"
-    scene.decision.puts[slot] = Fires((*counted, now)[-limit.max :])
+    if counts:
+        scene.decision.puts[slot] = Fires((*counted, now)[-limit.max :])
     return None
 
 

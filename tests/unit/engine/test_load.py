@@ -316,8 +316,24 @@ REFUSALS = [
         "4:1: error: `grant` is part of the format but not of this version yet",
     ),
     (
-        ("title: t", "title: t\nquiet_hours: {}"),
-        "4:1: error: `quiet_hours` is part of the format but not of this version yet",
+        ("title: t", "title: t\non_error: []"),
+        "4:1: error: `on_error` is part of the format but not of this version yet",
+    ),
+    (
+        ("title: t", 'title: t\nquiet_hours: {from: "21:00", to: "21:00", tz: Europe/Nicosia}'),
+        "4:14: error: `from` and `to` are the same time: nothing or everything is quiet",
+    ),
+    (
+        ("title: t", 'title: t\nquiet_hours: {from: "21:00", to: "8:00", tz: Europe/Nicosia}'),
+        '4:34: error: `to` cannot be `8:00`: write a time of day such as "17:00"',
+    ),
+    (
+        ("title: t", 'title: t\nquiet_hours: {from: "21:00", to: "08:00", tz: Europe/Nikosia}'),
+        "4:47: error: unknown time zone `Europe/Nikosia`; did you mean Europe/Nicosia?",
+    ),
+    (
+        ("title: t", 'title: t\nquiet_hours: {from: "21:00", to: "08:00", tz: client.timezon}'),
+        "4:54: error: unknown field client.timezon; did you mean client.timezone?",
     ),
     (
         ("title: t", "title: t\nanchors: {}"),
