@@ -12,10 +12,11 @@ from hub.clock import Clock
 from hub.engine import keys
 from hub.engine.levels import Sample
 from hub.engine.load import LoadedSet
-from hub.engine.program import Becomes, Crosses, OnEvent, Trigger
+from hub.engine.program import Absent, Becomes, Crosses, OnEvent, Trigger
 from hub.engine.programs import Programs
 from hub.engine.rows import EngineStore, RunRow
 from hub.engine.state import Kind
+from hub.engine.triggers import spoken
 from hub.engine.why import why
 from hub.events.facts import EVENT_PREFIX
 from hub.ingest.reading import FIELDS
@@ -126,6 +127,9 @@ def _describe(trigger: Trigger) -> str:
             )
         case Becomes():
             return f"{trigger.id}: becomes {trigger.condition.text}"
+        case Absent():
+            since = f" after {trigger.after}" if trigger.after else ""
+            return f"{trigger.id}: no {trigger.event} within {spoken(trigger.within)}{since}"
         case Crosses():
             return f"{trigger.id}: {trigger.field} {trigger.side} {trigger.limit.text}"
 

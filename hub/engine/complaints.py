@@ -7,17 +7,17 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from hub.engine.model import NAMED, TAGGED, AggregateFile, ParamFile, Part, WorkflowFile
+from hub.engine.model import NAMED, TAGGED, TRIGGER_KEYS, AggregateFile, ParamFile, Part, WorkflowFile
 from hub.engine.nodes import Document, Mapping
 from hub.engine.problems import Problems, did_you_mean, quoted
 
 LATER: Final = "is part of the format but not of this version yet"
 _DISCRIMINATING: Final = {
-    "when": ("a trigger", ("event", "becomes", "crosses")),
+    "when": ("a trigger", TRIGGER_KEYS),
     "steps": ("a step", ("do", "if", "choose", "wait", "set", "stop")),
     "window": ("a window", ("calendar", "sliding")),
 }
-_TRIGGER_TAGS: Final = frozenset({"(event)", "(becomes)", "(crosses)"})
+_TRIGGER_TAGS: Final = frozenset(f"({key})" for key in TRIGGER_KEYS)
 _LATER_SOURCES: Final = frozenset({"positions", "accounts"})
 
 
@@ -80,7 +80,7 @@ def _unknown_key(key: str, location: tuple[str | int, ...]) -> str:
         return f"`{key}` {LATER}"
     rivals = {tag.strip("()") for tag in _TRIGGER_TAGS}
     if key in rivals and any(part in _TRIGGER_TAGS for part in location):
-        return f"a trigger is one of event, becomes and crosses: move `{key}` into a trigger of its own"
+        return f"a trigger is one of {', '.join(TRIGGER_KEYS[:-1])} and {TRIGGER_KEYS[-1]}: move `{key}` into a trigger of its own"
     near = did_you_mean(key, [*known, *model.later])
     return f"unknown key {quoted(key)}{near or '; known are ' + ', '.join(known)}"
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from hub.engine import absence
 from hub.engine.decision import Trace, Verdict
 from hub.engine.holds import realign_holds
 from hub.engine.index import Candidate, Program
@@ -86,6 +87,7 @@ def rebuild(scene: Scene) -> None:
     for candidate in scene.program.becomes:
         realign_edge(scene, candidate)
     realign_holds(scene)
+    absence.realign(scene)
     for feed in scene.program.feeds.values():
         holding = scene.holding(feed)
         if (

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from hub.bus.log import Input, InputKind
+from hub.engine import absence
 from hub.engine.crossing import crossed, observed, rebuild
 from hub.engine.decision import Decision, apply
 from hub.engine.fold import fold_account, fold_client
@@ -16,14 +17,14 @@ from hub.engine.joined import is_up
 from hub.engine.keys import KeyKind
 from hub.engine.levels import refresh
 from hub.engine.mail import decode_mail, send
-from hub.engine.program import Becomes, Crosses, OnEvent
+from hub.engine.program import Absent, Becomes, Crosses, OnEvent
 from hub.engine.rows import TimerKey
 from hub.engine.runs import conclude
 from hub.engine.scene import NO_EVENT, NONE_BROKEN, Broken, Env, Scene
 from hub.engine.series import ZERO
 from hub.engine.split import Hits
 from hub.engine.state import ACCOUNT, CLIENT, NOBODY, AccountRow, Alarm, ClientRow, KeyState, Kind
-from hub.engine.triggers import becomes, fire, on_event
+from hub.engine.triggers import becomes, fire_in_time, on_event
 from hub.engine.waits import hear, look, time_is_up
 from hub.events.facts import us_of
 from hub.events.records import Envelope, decode_data, decode_envelope
@@ -101,6 +102,8 @@ def _event(scene: Scene) -> None:
     counted = _count(scene, plan, envelope, record)
     if envelope.type in CROSSINGS:
         crossed(scene, record)
+    if scene.program.absents:
+        _note_absences(scene, plan, first=scene.state.account is None)
     _ask(scene, plan, (*dirty, *counted) if counted else dirty)
     if scene.state.open_runs:
         hear(scene)
@@ -124,10 +127,22 @@ def _mail(scene: Scene) -> None:
     else:
         scene.client = scene.client_before = mail.client or NOBODY
     counted = _count(scene, plan, envelope, record)
+    if scene.program.absents:
+        _note_absences(scene, plan, first=not scene.state.values)
     _ask(scene, plan, (*dirty, *counted))
     if scene.state.open_runs:
         hear(scene)
         look(scene)
+
+
+def _note_absences(scene: Scene, plan: TypePlan, *, first: bool) -> None:
+    for candidate in plan.absents:
+        assert isinstance(candidate.trigger, Absent)
+        absence.note(scene, candidate, candidate.trigger)
+    if first:
+        for candidate in scene.program.absents:
+            assert isinstance(candidate.trigger, Absent)
+            absence.begin_first(scene, candidate, candidate.trigger)
 
 
 @lru_cache(maxsize=1024)
@@ -240,8 +255,8 @@ def _elapse(scene: Scene) -> None:
             dirty.append(name)
     scene.event = NO_EVENT
     _ask(scene, scene.program.no_event, tuple(dirty))
-    for candidate, cause, number, reason in held_long_enough(scene):
-        fire(scene, candidate, number, cause, reason, "fire")
+    for candidate, cause, number, reason in (*held_long_enough(scene), *absence.in_vain(scene)):
+        fire_in_time(scene, candidate, number, cause, reason)
     time_is_up(scene)
     look(scene)
 

@@ -17,6 +17,8 @@ from hub.engine.draft import Draft
 from hub.engine.keys import KeyKind
 from hub.engine.model import (
     FUNCTIONS,
+    AbsentFile,
+    AbsentTrigger,
     AggregateFile,
     BecomesTrigger,
     CalendarWindow,
@@ -25,12 +27,14 @@ from hub.engine.model import (
     LimitFile,
     ParamFile,
     QuietFile,
+    RunFile,
     SlidingWindow,
     Trigger,
 )
 from hub.engine.nodes import Location, Scalar
 from hub.engine.problems import did_you_mean, quoted
 from hub.engine.program import (
+    Absent,
     Aggregate,
     Becomes,
     Calendar,
@@ -241,13 +245,7 @@ def trigger_ids(draft: Draft, files: list[Trigger]) -> list[str]:
     for position, file in enumerate(files):
         if file.id is None and len(files) > 1:
             draft.error(("when", position), "with several triggers each needs an `id`, such as `id: warning`")
-        kind = (
-            "event"
-            if isinstance(file, EventTrigger)
-            else "becomes"
-            if isinstance(file, BecomesTrigger)
-            else "crosses"
-        )
+        kind = type(file).__name__.removesuffix("Trigger").lower()
         name = file.id or kind
         if file.id is not None and name in found:
             draft.error(
@@ -282,6 +280,24 @@ def trigger(
             return Becomes(name, condition, file.hold, file.on_first, file.on_replay or on_replay)
         case CrossesTrigger():
             return _crosses(draft, location, name, file)
+        case AbsentTrigger():
+            return _absent(draft, (*location, "absent"), name, file.absent)
+
+
+def _absent(draft: Draft, location: Location, name: str, file: AbsentFile) -> Absent | None:
+    where = after_where = None
+    sound = event_is_sound(draft, (*location, "event"), file.event, pattern=True)
+    if sound and file.where is not None:
+        where = draft.expression((*location, "where"), draft.scopes.where(file.event), Kind.BOOL)
+        sound = where is not None
+    if file.after is not None:
+        known = event_is_sound(draft, (*location, "after"), file.after, pattern=True)
+        if known and file.after_where is not None:
+            scope = draft.scopes.where(file.after)
+            after_where = draft.expression((*location, "after_where"), scope, Kind.BOOL)
+            known = after_where is not None
+        sound = sound and known
+    return Absent(name, file.event, where, file.within, file.after, after_where) if sound else None
 
 
 def _can_change(draft: Draft, path: str) -> bool:
@@ -343,6 +359,10 @@ def _rearm_is_behind(
 
 def limit(file: LimitFile | None) -> Limit | None:
     return Limit(file.max, file.every, file.per) if file is not None else None
+
+
+def most_open(file: RunFile | None) -> int | None:
+    return None if file is None else 1 if file.mode == "single" else file.max
 
 
 def quiet(draft: Draft, file: QuietFile | None) -> Quiet | None:

@@ -9,7 +9,9 @@ from hub.engine.draft import Draft
 from hub.engine.draft_steps import StepDrafter
 from hub.engine.keys import KeyKind
 from hub.engine.model import (
+    AbsentTrigger,
     AnyStep,
+    AnyTrigger,
     BecomesTrigger,
     ChooseStep,
     CrossesTrigger,
@@ -64,7 +66,7 @@ class Drafting:
             money,
             frozenset(name for trigger in file.when for name in _events(trigger)),
             crossed=any(isinstance(trigger, CrossesTrigger) for trigger in file.when),
-            certain=not any(isinstance(trigger, BecomesTrigger) for trigger in file.when),
+            certain=not any(isinstance(trigger, BecomesTrigger | AbsentTrigger) for trigger in file.when),
         )
         steps = drafter.steps(("steps",), file.steps)
         self._warn_about_unread()
@@ -80,6 +82,7 @@ class Drafting:
             aggregates=aggregates,
             triggers=triggers,
             limit=rules.limit(file.limit),
+            most_open=rules.most_open(file.run),
             quiet=rules.quiet(draft, file.quiet_hours),
             steps=steps,
             hash=hashlib.sha256(self._document.source.encode()).hexdigest(),
@@ -118,13 +121,13 @@ class Drafting:
                     self._problems.warn(self._document.key_place(location), f"nothing reads `{path}`")
 
 
-def _events(trigger: BecomesTrigger | CrossesTrigger | EventTrigger) -> tuple[str, ...]:
+def _events(trigger: AnyTrigger) -> tuple[str, ...]:
     match trigger:
         case EventTrigger(event=event):
             return (event,) if unknown_event(event) is None else ("custom.*",)
         case CrossesTrigger(crosses=crosses):
             return ("margin.crossed",) if "margin_level" in crosses.value else ("equity.crossed",)
-        case BecomesTrigger():
+        case BecomesTrigger() | AbsentTrigger():
             return ()
 
 

@@ -8,7 +8,7 @@ from hub.engine.program import Becomes
 from hub.engine.rows import TimerKey, TimerRow
 from hub.engine.scene import Scene
 from hub.engine.state import Cause, Edge, Hold, Kind, Slot
-from hub.engine.timers import HoldTimer, timer_id
+from hub.engine.timers import TriggerTimer, timer_id
 
 SECOND = timedelta(seconds=1)
 
@@ -19,7 +19,7 @@ def begin_hold(scene: Scene, candidate: Candidate, hold: timedelta, number: int,
     due = now + hold // MICROSECOND
     name = timer_id(key, f"{candidate.part}#{number}", due)
     scene.decision.puts[_slot(candidate.part)] = Hold(now, due, name, number, reason)
-    body = HoldTimer(candidate.part, due).encoded()
+    body = TriggerTimer(candidate.part, due, "hold").encoded()
     scene.decision.writing().timers.append(TimerRow(scene.state.partition, due, name, key, "hold", body))
 
 

@@ -10,6 +10,7 @@ from hub.engine.code import Instruction, program_of
 from hub.engine.joined import Joined, Part, join
 from hub.engine.keys import KeyKind
 from hub.engine.program import (
+    Absent,
     Aggregate,
     Becomes,
     Crosses,
@@ -126,6 +127,7 @@ class TypePlan:
     triggers: Split[Candidate]
     feeds: Split[Feed]
     retracted: tuple[Feed, ...]
+    absents: tuple["Candidate", ...] = ()  # that wait for it not to come, or begin with it
     of_client: bool = False  # told of the client behind the account
     asked: dict[tuple[str, ...], tuple[Split[Candidate], ...]] = field(default_factory=dict)
 
@@ -155,6 +157,7 @@ class Program:
         self._on_events: list[tuple[Candidate, OnEvent]] = []
         self.becomes: list[Candidate] = []
         self.crosses: list[Candidate] = []
+        self.absents: list[Candidate] = []
         ranked = sorted(self.workflows.values(), key=lambda each: (PRIORITY[each.priority], each.id))
         for workflow in ranked:
             if workflow.mode is not Mode.OFF:
@@ -232,7 +235,9 @@ class Program:
                     self.becomes.append(candidate)
                 case Crosses():
                     self.crosses.append(candidate)
-            if not isinstance(candidate.trigger, OnEvent):
+                case Absent():
+                    self.absents.append(candidate)
+            if isinstance(candidate.trigger, Becomes | Crosses):
                 for _, feed in candidate.feeds:
                     feed.watched = True
         for step in plan.code:
@@ -315,8 +320,9 @@ class Program:
                 retracted.append(feed)
             elif matches(feed.aggregate.source, name):
                 feeds.append((feed, _equalities(feed.aggregate.where)))
+        absents = tuple(each for each in self.absents if _concerns(each.trigger, name))
         of_client = name.startswith(("client.", "kyc."))
-        return TypePlan(triggers, Split(triggers), Split(feeds), tuple(retracted), of_client)
+        return TypePlan(triggers, Split(triggers), Split(feeds), tuple(retracted), absents, of_client)
 
 
 def _feed(aggregate: Aggregate, params: Mapping[str, object], shared: dict[str, Feed]) -> Feed:
@@ -347,6 +353,12 @@ def matches(pattern: str, name: str) -> bool:
     return pattern in {name, "*"} or (pattern.endswith(".*") and name.startswith(pattern[:-1]))
 
 
+def _concerns(trigger: Trigger, name: str) -> bool:
+    return isinstance(trigger, Absent) and any(
+        pattern is not None and matches(pattern, name) for pattern in (trigger.event, trigger.after)
+    )
+
+
 def _equalities(*conditions: Expression | None) -> Equalities:
     return [pair for condition in conditions if condition is not None for pair in condition.equalities]
 
@@ -360,6 +372,8 @@ def _reads(trigger: Trigger, scope: Expression | None) -> frozenset[str]:
             expressions += [trigger.condition]
         case Crosses():
             expressions += [trigger.limit, trigger.rearm]
+        case Absent():
+            expressions += [trigger.where, trigger.after_where]
     return frozenset[str]().union(*(each.reads for each in expressions if each is not None))
 
 
@@ -369,7 +383,7 @@ def _condition(trigger: Trigger) -> Expression | None:
             return trigger.where
         case Becomes():
             return trigger.condition
-        case Crosses():
+        case Crosses() | Absent():
             return None
 
 
@@ -386,4 +400,6 @@ def conditions(workflow: Workflow) -> Iterator[Expression]:
                 found += [trigger.condition]
             case Crosses():
                 found += [trigger.limit, trigger.rearm]
+            case Absent():
+                found += [trigger.where, trigger.after_where]
     yield from (expression for expression in found if expression is not None)

@@ -154,9 +154,7 @@ class AggregateFile(Part):
         return self
 
 
-_LATER_TRIGGERS: Final = frozenset(
-    {"schedule", "period_end", "absent", "manual", "for", "gap", "catch_up", "webhook"}
-)
+_LATER_TRIGGERS: Final = frozenset({"schedule", "period_end", "manual", "for", "gap", "catch_up", "webhook"})
 
 
 class EventTrigger(Part):
@@ -219,18 +217,68 @@ class CrossesTrigger(Part):
     on_first: bool = Field(False, description="Whether it fires when it is already beyond at the first look.")
 
 
+class AbsentFile(Part):
+    """An event that does not come, and how long it is waited for."""
+
+    event: EventName = Field(description="The type of the event that should have come, or a pattern.")
+    where: Expr | None = Field(None, description="Which of them count as coming.")
+    within: Duration = Field(description="How long it is waited for, such as 30d.")
+    after: EventName | None = Field(
+        None,
+        description="What the time begins with. Without it: with the last one, or the key's first event.",
+    )
+    after_where: Expr | None = Field(None, description="Which of these begin it.")
+
+    @model_validator(mode="after")
+    def _after_something(self) -> Self:
+        if self.after is None and self.after_where is not None:
+            raise PydanticCustomError(
+                "hub", "`after_where` says which events of `after` count: name them there"
+            )
+        return self
+
+
+class AbsentTrigger(Part):
+    """Starts the workflow when an event did not come in time."""
+
+    later: ClassVar[frozenset[str]] = _LATER_TRIGGERS
+
+    id: TriggerId | None = Field(None, description="Its name; needed where there are several triggers.")
+    absent: AbsentFile
+
+
+TRIGGER_KEYS: Final = ("event", "becomes", "crosses", "absent")
+
+
 def _kind_of_trigger(value: object) -> str | None:
     if not isinstance(value, dict):
         return None
-    return next((f"({key})" for key in ("event", "becomes", "crosses") if key in value), None)
+    return next((f"({key})" for key in TRIGGER_KEYS if key in value), None)
 
 
 Trigger = Annotated[
     Annotated[EventTrigger, Tag("(event)")]
     | Annotated[BecomesTrigger, Tag("(becomes)")]
-    | Annotated[CrossesTrigger, Tag("(crosses)")],
+    | Annotated[CrossesTrigger, Tag("(crosses)")]
+    | Annotated[AbsentTrigger, Tag("(absent)")],
     Discriminator(_kind_of_trigger),
 ]
+
+
+AnyTrigger = EventTrigger | BecomesTrigger | CrossesTrigger | AbsentTrigger
+
+
+class RunFile(Part):
+    """What happens to a run that would begin while another of the same workflow and key is open."""
+
+    mode: Literal["single", "parallel"] = Field(description="single: it does not begin; parallel: it does.")
+    max: Annotated[int, Field(ge=1, le=200)] | None = Field(None, description="How many may be open at once.")
+
+    @model_validator(mode="after")
+    def _one_is_single(self) -> Self:
+        if self.mode == "single" and self.max is not None:
+            raise PydanticCustomError("hub", "`max` belongs to `mode: parallel`: of single runs one is open")
+        return self
 
 
 class LimitFile(Part):
@@ -441,7 +489,7 @@ class WorkflowFile(Part):
     model_config = ConfigDict(title="Workflow")
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"grant", "anchors", "run", "on_error", "trip", "self", "catch_up", "undo", "sample"}
+        {"grant", "anchors", "on_error", "trip", "self", "catch_up", "undo", "sample"}
     )
 
     version: Literal[1] = Field(alias="schema", description="The version of the file format: 1.")
@@ -465,6 +513,7 @@ class WorkflowFile(Part):
     aggregates: dict[Identifier, AggregateFile] = Field({}, description="Running values, per key.")
     when: Annotated[list[Trigger], Field(min_length=1, max_length=64)] = Field(description="What starts it.")
     limit: LimitFile | None = Field(None, description="How often it may run. Money needs one.")
+    run: RunFile | None = Field(None, description="How many of its runs may be open for one key.")
     quiet_hours: QuietFile | None = Field(None, description="When it runs later, or not at all.")
     steps: Annotated[list[Step], Field(min_length=1, max_length=256)] = Field(description="What it does.")
 
@@ -476,6 +525,7 @@ TAGGED: Final[dict[str, type[Part]]] = {
     "(event)": EventTrigger,
     "(becomes)": BecomesTrigger,
     "(crosses)": CrossesTrigger,
+    "(absent)": AbsentTrigger,
     "(do)": DoStep,
     "(if)": IfStep,
     "(choose)": ChooseStep,
@@ -491,6 +541,8 @@ NAMED: Final[dict[str, type[Part]]] = {
     "choose": ChoiceFile,
     "wait": WaitFile,
     "quiet_hours": QuietFile,
+    "absent": AbsentFile,
+    "run": RunFile,
 }
 
 

@@ -97,7 +97,19 @@ class Crosses:
     on_first: bool
 
 
-Trigger = OnEvent | Becomes | Crosses
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Fires when no `event` came `within` a time: since `after`, or without it since the last one, or the first look."""
+
+    id: str
+    event: str
+    where: Expression | None
+    within: timedelta
+    after: str | None
+    after_where: Expression | None
+
+
+Trigger = OnEvent | Becomes | Crosses | Absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +229,7 @@ class Workflow:
     aggregates: tuple[Aggregate, ...]
     triggers: tuple[Trigger, ...]
     limit: Limit | None
+    most_open: int | None  # runs of one key; None: as many as the engine takes
     quiet: Quiet | None
     steps: tuple[Step, ...]
     hash: str

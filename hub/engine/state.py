@@ -28,6 +28,7 @@ class Kind(IntEnum):
     ALARM = 8
     PROGRAM = 9
     HOLD = 10
+    ABSENCE = 11
 
 
 # Rows hold JSON's values and never each other, so no cycle can run through them: `gc=False` spares the collector
@@ -149,6 +150,19 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     v: int = 1
 
 
+class Absence(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a trigger waits for not to come. `since` None: it has fired, or nothing has begun it.
+
+    The timer stays where it is while `since` moves on: when it comes it looks, and goes on if it came too soon.
+    """
+
+    since: int | None
+    number: int  # how often it has fired
+    due: int = 0
+    timer: str = ""
+    v: int = 1
+
+
 class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a run was started by, as the root `trigger` shows it; `at` is the moment of the decision."""
 
@@ -202,7 +216,7 @@ class Manifest(msgspec.Struct, frozen=True):
     v: int = 1
 
 
-Value = AccountRow | ClientRow | Total | Edge | Fires | Level | Alarm | Hold | OpenRun | Manifest
+Value = AccountRow | ClientRow | Total | Edge | Fires | Level | Alarm | Hold | Absence | OpenRun | Manifest
 Slot = tuple[int, str]
 
 ACCOUNT: Slot = (Kind.ACCOUNT.value, "")  # plain numbers: an enum hashes more slowly
@@ -219,6 +233,7 @@ _decoders: dict[int, msgspec.json.Decoder[Any]] = {
     Kind.ALARM: msgspec.json.Decoder(Alarm),
     Kind.PROGRAM: msgspec.json.Decoder(Manifest),
     Kind.HOLD: msgspec.json.Decoder(Hold),
+    Kind.ABSENCE: msgspec.json.Decoder(Absence),
 }
 encode_value = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -287,6 +302,7 @@ class KeyState:
 
     def set_alarm(self) -> None:
         due = [value.due for value in self.values.values() if isinstance(value, Alarm | Hold)]
+        due += [each.due for each in self.values.values() if isinstance(each, Absence) and each.timer]
         due += [run.wait.due for run in self.open_runs if run.wait is not None]
         self.alarm_due = min(due, default=NEVER)
 

@@ -27,12 +27,12 @@ class WaitTimer(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self)
 
 
-class HoldTimer(msgspec.Struct, frozen=True):
-    """Wakes a key when a condition has held long enough."""
+class TriggerTimer(msgspec.Struct, frozen=True):
+    """Wakes a key when a condition has held, or an event has been absent, long enough."""
 
     trigger: str
     due: int
-    kind: str = "hold"
+    kind: str
 
     def encoded(self) -> bytes:
         return msgspec.json.encode(self)

@@ -99,6 +99,12 @@ def fire_crossing(
     fire(scene, candidate, str(number), cause, reason, "fire")
 
 
+def fire_in_time(scene: Scene, candidate: Candidate, number: str, cause: Cause, reason: str) -> None:
+    """Fire because time has passed, if the key is in scope now."""
+    if candidate.gate is None or candidate.gate.test(scene.env(candidate)) is True:
+        fire(scene, candidate, number, cause, reason, "fire")
+
+
 def fire(
     scene: Scene, candidate: Candidate, cause_name: str, cause: Cause, reason: str, on_replay: str
 ) -> None:
@@ -141,6 +147,11 @@ def _held_back(scene: Scene, candidate: Candidate) -> str | None:
         return f"a chain of {scene.depth} workflows that caused each other: the limit is {MAX_DEPTH}"
     if len(scene.state.open_runs) >= MOST_OPEN:
         return f"{MOST_OPEN} runs of this key are open: the limit, for each is looked at with every event"
+    most = plan.workflow.most_open
+    if most is not None:
+        names = [run.id for run in scene.state.open_runs if run.workflow == plan.workflow.id]
+        if len(names) >= most:
+            return f"run: {len(names)} open already, and {most} may be: {names[0]}"
     limit, quiet = plan.workflow.limit, plan.workflow.quiet
     disturbs = _disturbs(scene, candidate, quiet) if quiet is not None and quiet.skip else None
     # A run that is not to disturb is none that counts, but of two reasons the limit is told.

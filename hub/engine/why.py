@@ -7,12 +7,13 @@ from typing import Any
 
 from hub.bus.log import Input, InputKind
 from hub.clock import iso
+from hub.engine import absence
 from hub.engine.decision import Decision, decode_trace
 from hub.engine.holds import pending
 from hub.engine.index import Candidate, Program, matches
 from hub.engine.keys import FORMS, KeyKind, partition_of
 from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Sample, beyond, level_id
-from hub.engine.program import Becomes, Crosses, Limit, OnEvent
+from hub.engine.program import Absent, Becomes, Crosses, Limit, OnEvent
 from hub.engine.rows import EngineStore, KeyRows
 from hub.engine.scene import NO_EVENT, Scene
 from hub.engine.state import NOBODY, Fires, KeyState, Kind, Level
@@ -162,6 +163,8 @@ def _standing(scene: Scene, candidate: Candidate, kind: str | None, sample: Samp
         reason = trigger.condition.explain(env)
         if (hold := pending(scene, candidate.part)) is not None:
             reason += f"; fires at {iso(hold.due)}, if it holds till then"
+    elif isinstance(trigger, Absent):
+        holds, reason = None, absence.standing(scene, candidate, trigger)
     else:
         holds, reason = _level_stands(scene, candidate, trigger, sample)
     limit = candidate.plan.workflow.limit

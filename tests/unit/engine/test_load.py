@@ -372,7 +372,7 @@ REFUSALS = [
     ),
     (
         ("becomes: lots > 20", "evnt: x"),
-        "8:5: error: a trigger needs one of the keys event, becomes, crosses; did you mean event?",
+        "8:5: error: a trigger needs one of the keys event, becomes, crosses, absent; did you mean event?",
     ),
     (
         ("becomes: lots > 20", "event: trade.close"),
@@ -384,7 +384,7 @@ REFUSALS = [
     ),
     (
         ("becomes: lots > 20", "event: trade.closed\n    becomes: lots > 3"),
-        "9:5: error: a trigger is one of event, becomes and crosses: move `becomes` into a trigger of its own",
+        "9:5: error: a trigger is one of event, becomes, crosses and absent: move `becomes` into a trigger of its own",
     ),
     (
         ("becomes: lots > 20", "event: trade.closed\n    where: event.lotss > 3"),
@@ -392,7 +392,7 @@ REFUSALS = [
     ),
     (
         ("- becomes: lots > 20", "- 5"),
-        "8:5: error: a trigger is a mapping with one of the keys event, becomes, crosses",
+        "8:5: error: a trigger is a mapping with one of the keys event, becomes, crosses, absent",
     ),
     (("\n  - becomes: lots > 20", " []"), "7:7: error: `when` is empty: it needs at least 1"),
     (
@@ -574,6 +574,26 @@ REFUSALS = [
         "13:9: error: two steps have the id `pay`: each needs its own",
     ),
     ((PUBLISH, "if: lots > 3"), "11:5: error: `if` has exactly one of `do`, `then` and `steps` beside it"),
+    (
+        ("- becomes: lots > 20", "- absent: {event: trade.closed, within: 30d, after_where: event.lots > 1}"),
+        "8:13: error: `after_where` says which events of `after` count: name them there",
+    ),
+    (
+        ("- becomes: lots > 20", "- absent: {event: trade.closd, within: 30d}"),
+        "8:21: error: unknown event type `trade.closd`; did you mean trade.closed?",
+    ),
+    (
+        ("- becomes: lots > 20", "- absent: {event: trade.closed}"),
+        "8:13: error: `within` is missing: How long it is waited for, such as 30d.",
+    ),
+    (
+        ("title: t", "title: t\nrun: {mode: queued}"),
+        "4:13: error: `mode` is single or parallel, not `queued`",
+    ),
+    (
+        ("title: t", "title: t\nrun: {mode: single, max: 2}"),
+        "4:6: error: `max` belongs to `mode: parallel`: of single runs one is open",
+    ),
     ((PUBLISH, "choose: []"), "12:13: error: `choose` is empty: it needs at least 1"),
     (
         (PUBLISH, "choose: [{else: []}, {if: lots > 3, steps: []}]"),
