@@ -1,6 +1,8 @@
 """Steps: which verbs, under which conditions, and what has to hold before money moves."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
 from typing import final
 
 from hub.engine.draft import Draft
@@ -19,7 +21,7 @@ from hub.engine.model import (
 from hub.engine.money import MoneyRules
 from hub.engine.nodes import Location, Mapping
 from hub.engine.problems import did_you_mean, quoted
-from hub.engine.program import Do, If, Literally, Set, Step, Stop, Value, Wait
+from hub.engine.program import Do, If, Literally, Retry, Set, Step, Stop, Value, Wait
 from hub.engine.scopes import unknown_event
 from hub.events.catalogue import BY_NAME, is_custom
 from hub.expr import Kind, Scope, compile_expression
@@ -56,7 +58,8 @@ class StepDrafter:
     def _step(self, at: Location, file: AnyStep, position: str) -> Step | None:
         match file:
             case DoStep():
-                return self._do(at, file.id, file.do, file.params, position)
+                made = self._do(at, file.id, file.do, file.params, position)
+                return self._with_errors(at, made, file) if made is not None else None
             case IfStep():
                 return self._if(at, file, position)
             case ChooseStep():
@@ -98,6 +101,18 @@ class StepDrafter:
             own_id = file.id
         otherwise = self.steps((*at, "else"), file.otherwise, f"{path}.else.")
         return If(path, own_id, condition, then, otherwise) if condition is not None else None
+
+    def _with_errors(self, at: Location, made: Do, file: DoStep) -> Do:
+        retry = None
+        if file.retry is not None:
+            if not made.verb.is_manager:
+                self._draft.error(
+                    (*at, "retry"),
+                    f"{made.verb.name} is tried again by itself: `retry` is for actions on accounts",
+                )
+            given = file.retry
+            retry = Retry(given.max, given.delay, Decimal(given.factor), given.up_to)
+        return replace(made, retry=retry, goes_on=file.on_error == "continue")
 
     def _choose(self, at: Location, ways: Sequence[ChoiceFile], first: int, position: str) -> If | None:
         """Return the ways from one on as conditions within each other: where one holds, the next is not asked."""

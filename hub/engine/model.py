@@ -315,10 +315,19 @@ class QuietFile(Part):
         return self
 
 
-_LATER_STEPS: Final = frozenset(
-    {"for_each", "parallel", "approve", "retry", "timeout", "on_error", "verify", "guard", "undo"}
-)
+_LATER_STEPS: Final = frozenset({"for_each", "parallel", "approve", "timeout", "verify", "guard", "undo"})
 Params = dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], Any]
+
+
+class RetryFile(Part):
+    """How often an action that was refused is asked for again. One that may have happened never is."""
+
+    max: Annotated[int, Field(ge=1, le=100)] = Field(description="At most so many times more.")
+    delay: Duration = Field(description="How long after the first refusal, such as 200ms.")
+    factor: Annotated[Decimal, Field(ge=1, le=10)] | Annotated[int, Field(ge=1, le=10)] = Field(
+        1, description="By how much each pause is longer than the one before."
+    )
+    up_to: Duration | None = Field(None, description="The longest pause.")
 
 
 class DoStep(Part):
@@ -331,6 +340,12 @@ class DoStep(Part):
     )
     do: VerbName = Field(description="What to do.")
     params: Params = Field({}, alias="with", description="The verb's parameters; `= ...` is an expression.")
+    retry: RetryFile | None = Field(
+        None, description="What happens where the broker refuses it; else nothing."
+    )
+    on_error: Literal["fail", "continue"] = Field(
+        "fail", description="Whether the run ends, or goes on, where the step does not come about."
+    )
 
 
 class IfStep(Part):
@@ -540,6 +555,7 @@ NAMED: Final[dict[str, type[Part]]] = {
     "crosses": CrossesFile,
     "choose": ChoiceFile,
     "wait": WaitFile,
+    "retry": RetryFile,
     "quiet_hours": QuietFile,
     "absent": AbsentFile,
     "run": RunFile,

@@ -13,6 +13,8 @@ from hub.expr import Expression
 from hub.intents.verbs import Verb
 from hub.text import Template
 
+LONGEST_PAUSE = timedelta(days=1)
+
 
 class Mode(StrEnum):
     OFF = "off"
@@ -157,6 +159,22 @@ Value = Literally | Computed | Rendered | Nested
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """At most `max` times more after a refusal, `delay` later and each time `factor` times longer, at most `up_to`."""
+
+    max: int
+    delay: timedelta
+    factor: Decimal
+    up_to: timedelta | None
+
+    def pause(self, tried: int) -> timedelta:
+        """Return how long to wait after so many refusals."""
+        seconds = Decimal(self.delay // timedelta(microseconds=1)) * self.factor ** (tried - 1)
+        longest = self.up_to if self.up_to is not None else LONGEST_PAUSE
+        return min(longest, timedelta(microseconds=int(min(seconds, Decimal(10) ** 15))))
+
+
+@dataclass(frozen=True, slots=True)
 class Do:
     """`path` names the step within its workflow, for intent identity: its id, or its position ("2", "2.then.0")."""
 
@@ -165,6 +183,8 @@ class Do:
     verb: Verb
     params: Mapping[str, Value]
     place: Place | None = None
+    retry: Retry | None = None
+    goes_on: bool = False  # where the step does not come about
 
 
 @dataclass(frozen=True, slots=True)

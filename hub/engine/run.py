@@ -9,11 +9,11 @@ import msgspec
 from pydantic import ValidationError
 
 from hub.clock import MICROSECOND, iso, to_us
-from hub.engine.code import Act, Branch, Jump
+from hub.engine.code import Act, Branch, Instruction, Jump
 from hub.engine.decision import Verdict, encode_trace
 from hub.engine.index import PRIORITY, Plan, matches, quoted
 from hub.engine.kept import keep_all, recall_all
-from hub.engine.program import Quiet, Set, Stop, Wait
+from hub.engine.program import Quiet, Retry, Set, Stop, Wait
 from hub.engine.quiet import NoClock, quiet_until
 from hub.engine.rows import RunRow, TimerRow
 from hub.engine.scene import PUBLISHER, Env, Scene
@@ -63,43 +63,69 @@ class Run:
         self.kept = {name: recall_all(values) for name, values in begun.kept.items()}
         self.heard = dict(begun.heard)
         self.early = list(begun.early)
+        self.tried = begun.tried
         self.intents: list[str] = []
 
     def carry_on(self) -> tuple[Verdict, str]:
         """Take steps until one has to wait or none is left; return how it stands, with the reason."""
-        code = self.plan.code
-        try:
-            while self.position < len(code):
-                match code[self.position]:
-                    case Jump(target=target):
-                        self.position = target
-                    case Branch() as branch:
-                        self._branch(branch)
-                    case Act(do=do):
-                        if self._act(do.path, do.id, do.verb.name, do.verb.is_manager):
-                            return Verdict.FIRED, ""
-                    case Set() as step:
-                        env = self.env()
-                        self.kept[step.id] = {
-                            name: resolve(value, env, name) for name, value in step.values.items()
-                        }
-                        self.position += 1
-                    case Stop(reason=reason):
-                        self.end("done", reason)
-                        return Verdict.DONE, f"stopped: {reason}"
-                    case Wait() as step:
-                        if self._wait(step):
-                            return Verdict.FIRED, ""
-        except StepFailed as problem:
-            reason = f"step {self._step_name()}: {problem.reason}"
-            self.end("failed", reason)
-            return Verdict.FAILED, reason
-        except NothingToDo as nothing:
-            reason = f"step {self._step_name()}: {nothing.reason}"
-            self.end("done", reason)
-            return Verdict.HELD_BACK, reason
+        while self.position < len(self.plan.code):
+            try:
+                stands = self._take(self.plan.code[self.position])
+            except StepFailed as problem:
+                reason = f"step {self._step_name()}: {problem.reason}"
+                if not self.goes_on_without(reason):
+                    self.end("failed", reason)
+                    return Verdict.FAILED, reason
+            except NothingToDo as nothing:
+                reason = f"step {self._step_name()}: {nothing.reason}"
+                self.end("done", reason)
+                return Verdict.HELD_BACK, reason
+            else:
+                if stands is not None:
+                    return stands
         self.end("done", "")
         return Verdict.DONE, ""
+
+    def goes_on_without(self, reason: str) -> bool:
+        """Go past the step the run stands at, if it may fail; its result says that it did."""
+        act = self.plan.code[self.position]
+        if not isinstance(act, Act) or not act.do.goes_on:
+            return False
+        failed = {"ok": False, "state": "failed", "reason": reason}
+        self.results.setdefault(act.do.id or act.do.path, failed)
+        self.tried = 0
+        self.position += 1
+        return True
+
+    def try_again(self, retry: Retry) -> bool:
+        """Ask for the refused step once more after a pause, if it may be; return whether the run waits for that."""
+        tried = self.tried + 1
+        if tried > retry.max:
+            return False
+        self.tried = tried
+        return self._pause("retry", self.scene.item.at + retry.pause(tried) // MICROSECOND)
+
+    def _take(self, step: Instruction) -> tuple[Verdict, str] | None:
+        """Take one step; return how the run stands if it has to wait, or is over."""
+        match step:
+            case Jump(target=target):
+                self.position = target
+            case Branch():
+                self._branch(step)
+            case Act(do=do):
+                if self._act(do.path, do.id, do.verb.name, do.verb.is_manager):
+                    return Verdict.FIRED, ""
+            case Set():
+                env = self.env()
+                self.kept[step.id] = {name: resolve(value, env, name) for name, value in step.values.items()}
+                self.position += 1
+            case Stop(reason=reason):
+                self.end("done", reason)
+                return Verdict.DONE, f"stopped: {reason}"
+            case Wait():
+                if self._wait(step):
+                    return Verdict.FIRED, ""
+        return None
 
     def env(self) -> Env:
         """Return what the next step may read."""
@@ -199,7 +225,9 @@ class Run:
         scene.decision.writing().timers.append(row)
         self._row(
             "running",
-            f"waits until {iso(due)}" if what == "time" else f"waits for {self._awaited()}, until {iso(due)}",
+            f"waits for {self._awaited()}, until {iso(due)}"
+            if what in {"event", "condition"}
+            else f"waits until {iso(due)}",
         )
         return True
 
@@ -217,7 +245,8 @@ class Run:
         if is_manager and not scene.account_key:
             raise StepFailed("the workflow began without an account, and this acts on one")
         body = encoded(params)
-        key = f"{self.begun.id}/{quoted(path)}"
+        # Asked for again after a refusal it is another intent: the first one is over.
+        key = f"{self.begun.id}/{quoted(path)}" + (f"#{self.tried + 1}" if self.tried else "")
         shadow = plan.shadow
         published = isinstance(params, PublishEvent) and not shadow
         if isinstance(params, PublishEvent):
@@ -285,6 +314,7 @@ class Run:
             kept={name: keep_all(values) for name, values in self.kept.items()},
             heard=self.heard,
             early=self.early,
+            tried=self.tried,
             **{"waiting": "", "wait": None, **changes},
         )
         self.scene.decision.put_run(begun.id, begun)

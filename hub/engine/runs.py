@@ -94,20 +94,28 @@ def conclude(scene: Scene) -> None:
         "before": outcome.before,
         "after": outcome.after,
     }
-    if applied:
-        carried.position += 1
-        verdict, reason = carried.carry_on()
-        if verdict is Verdict.FIRED:
-            verdict, reason = Verdict.FIRED, f"{outcome.verb} was applied, the run went on"
-    else:
-        verdict = Verdict.FAILED
-        reason = (
-            f"step {act.do.path}: {outcome.verb} was {state.value}: {outcome.reason or 'no reason given'}"
-        )
-        carried.end("failed", reason)
+    verdict, reason = _go_on(carried, act, outcome, state)
     trace = Trace(run.cause.id, reason or f"{outcome.verb} was applied", None, run.id, carried.intents)
     part = f"{run.id.removeprefix(plan.prefix)}/{quoted(act.do.path)}/{state.value}"
     scene.decision.trace(run.workflow, part, verdict, trace)
+
+
+def _go_on(run: Run, act: Act, outcome: Outcome, state: State) -> tuple[Verdict, str]:
+    """Carry the run on as the outcome says; return how it stands, with the reason."""
+    if state is State.APPLIED:
+        run.tried = 0
+        run.position += 1
+        verdict, reason = run.carry_on()
+        return verdict, f"{outcome.verb} was applied, the run went on" if verdict is Verdict.FIRED else reason
+    reason = f"step {act.do.path}: {outcome.verb} was {state.value}: {outcome.reason or 'no reason given'}"
+    # Only what was surely not done is asked for again; of what is parked a person decides.
+    if state is State.REJECTED and act.do.retry is not None and run.try_again(act.do.retry):
+        return Verdict.FIRED, f"{reason}; it is asked for again, {run.tried} of {act.do.retry.max} times"
+    if run.goes_on_without(reason):
+        verdict, problem = run.carry_on()
+        return verdict, f"{reason}; the run went on" + (f"; {problem}" if problem else "")
+    run.end("failed", reason)
+    return Verdict.FAILED, reason
 
 
 def _waiting(scene: Scene, intent: str) -> OpenRun | None:

@@ -178,7 +178,7 @@ NO_EVENT = msgspec.Raw(b"null")
 class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a run waits for beside an outcome: a moment, an event or a condition; its timer ends it at `due`."""
 
-    what: str  # time, event, condition
+    what: str  # time, event, condition, retry
     due: int
     timer: str
 
@@ -205,6 +205,7 @@ class OpenRun(msgspec.Struct, frozen=True, omit_defaults=True):
     wait: Waiting | None = None
     kept: dict[str, dict[str, tuple[str, str]]] = {}  # by `set` steps: what kind of value, and its text
     heard: dict[str, msgspec.Raw] = {}  # the events its waits were answered by
+    tried: int = 0  # how often the step it stands at was refused
     early: list[msgspec.Raw] = []  # events that came before the wait they may answer
     v: int = 1
 

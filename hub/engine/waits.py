@@ -32,6 +32,9 @@ def time_is_up(scene: Scene) -> None:
         if plan is None:
             _give_up(scene, run)
             continue
+        if run.wait.what == "retry":
+            _ask_again(scene, run, plan)
+            continue
         step = plan.code[run.position]
         assert isinstance(step, Wait)
         late = from_us(now) - from_us(run.wait.due)
@@ -131,13 +134,21 @@ def _go_on(
 ) -> None:
     step = plan.code[run.position]
     assert isinstance(step, Wait)
+    carried.passed(step.id, result, event)
+    _carry_on(scene, run, plan, carried, reason)
+
+
+def _ask_again(scene: Scene, run: OpenRun, plan: Plan) -> None:
+    _carry_on(scene, run, plan, _carried(scene, run, plan), f"asked for again, {run.tried} times so far")
+
+
+def _carry_on(scene: Scene, run: OpenRun, plan: Plan, carried: Run, reason: str) -> None:
     _cancel(scene, run)
     broken = scene.broken.get(run.id)
     if broken is not None:
         carried.end("failed", broken)
         _keep(scene, run, plan, Verdict.FAILED, broken, carried)
         return
-    carried.passed(step.id, result, event)
     try:
         verdict, problem = carried.carry_on()
     except Exception as error:

@@ -1,0 +1,131 @@
+"""A step that does not come about: asked for again where it surely was not done, passed over where it may fail."""
+
+from datetime import timedelta
+
+import pytest
+from unit.engine.desk import MORNING, Desk, a_workflow
+
+SECOND = timedelta(seconds=1)
+RULE = """
+when: [{event: trade.closed}]
+limit: {max: 100, every: 1d}
+steps:
+  - {id: lock, do: account.disable_trading%s}
+  - {do: event.publish, with: {type: custom.after, data: {ok: = steps.lock.ok, state: = steps.lock.state}}}
+"""
+RETRY = ", retry: {max: 3, delay: 1s, factor: 2, up_to: 3s}"
+
+
+def rule(more="", **header):
+    return a_workflow(RULE % more, **header)
+
+
+def told(desk):
+    return [bytes(fact.envelope.data).decode() for fact in desk.facts if fact.envelope.type == "custom.after"]
+
+
+def locks(desk):
+    return [i for decision in desk.decisions for i in decision.intents if i.verb == "account.disable_trading"]
+
+
+def test_without_a_word_a_refusal_ends_the_run():
+    desk = Desk(rule())
+    (lock,) = desk.tell("trade.closed")
+    desk.outcome(lock, "rejected", reason="no money")
+
+    assert set(desk.runs.values()) == {"failed"}
+    assert told(desk) == []
+
+
+def test_what_was_refused_is_asked_for_again_each_time_later_and_as_another_intent():
+    desk = Desk(rule(RETRY))
+    desk.tell("trade.closed")
+    at = MORNING
+    for pause in (1, 2, 3):
+        desk.outcome(locks(desk)[-1], "rejected", reason="busy")
+        at += pause * SECOND
+        desk.until(at - SECOND / 10)
+        before = len(locks(desk))
+        desk.until(at)
+        assert len(locks(desk)) == before + 1
+
+    assert [lock.key.rpartition("/")[2] for lock in locks(desk)] == ["lock", "lock#2", "lock#3", "lock#4"]
+    desk.outcome(locks(desk)[-1], "rejected", reason="busy")
+    assert set(desk.runs.values()) == {"failed"}
+    assert desk.timers == {}
+
+
+def test_one_that_succeeds_in_the_end_goes_on():
+    desk = Desk(rule(RETRY))
+    desk.tell("trade.closed")
+    desk.outcome(locks(desk)[-1], "rejected")
+    desk.until(MORNING + SECOND)
+    desk.outcome(locks(desk)[-1], "applied")
+
+    assert told(desk) == ['{"ok":true,"state":"applied"}']
+    assert set(desk.runs.values()) == {"done"}
+
+
+@pytest.mark.parametrize("state", ["parked", "unknown"])
+def test_what_may_have_happened_is_never_asked_for_again(state):
+    desk = Desk(rule(RETRY))
+    desk.tell("trade.closed")
+    desk.outcome(locks(desk)[-1], state)
+    desk.until(MORNING + timedelta(days=2))
+
+    assert len(locks(desk)) == 1
+    assert told(desk) == []
+
+
+@pytest.mark.parametrize("state", ["rejected", "parked"])
+def test_a_step_that_may_fail_does_not_hold_up_the_others(state):
+    desk = Desk(rule(", on_error: continue"))
+    desk.tell("trade.closed")
+    desk.outcome(locks(desk)[-1], state)
+
+    assert told(desk) == [f'{{"ok":false,"state":"{state}"}}']
+    assert set(desk.runs.values()) == {"done"}
+
+
+def test_it_is_asked_for_again_before_it_is_given_up():
+    desk = Desk(rule(", retry: {max: 1, delay: 1s}, on_error: continue"))
+    desk.tell("trade.closed")
+    desk.outcome(locks(desk)[-1], "rejected")
+    assert told(desk) == []
+    desk.until(MORNING + SECOND)
+    desk.outcome(locks(desk)[-1], "rejected")
+
+    assert told(desk) == ['{"ok":false,"state":"rejected"}']
+    assert len(locks(desk)) == 2
+
+
+def test_a_value_that_is_missing_is_a_failure_like_any_other():
+    text = """
+when: [{event: trade.closed}]
+steps:
+  - {id: mail, do: notify.email, with: {to: = client.email, subject: s, text: t}, on_error: continue}
+  - {do: event.publish, with: {type: custom.after, data: {why: = steps.mail.reason}}}
+"""
+    desk = Desk(a_workflow(text))
+    desk.tell("trade.closed")
+
+    assert told(desk) == ['{"why":"step mail (notify.email): to: client.email is missing"}']
+
+
+def test_money_is_asked_for_again_under_another_key_only_after_a_refusal():
+    text = """
+scope: account.currency == "USD"
+when: [{event: trade.closed}]
+limit: {max: 100, every: 1d}
+steps: [{id: pay, do: credit.grant, with: {amount: 5}, retry: {max: 2, delay: 1s}}]
+"""
+    desk = Desk(a_workflow(text))
+    desk.account(currency="USD")
+    (first,) = desk.tell("trade.closed")
+    desk.outcome(first, "rejected")
+    (second,) = desk.until(MORNING + SECOND)
+    desk.outcome(second, "applied")
+    desk.until(MORNING + timedelta(days=1))
+
+    assert first.key != second.key
+    assert set(desk.runs.values()) == {"done"}
