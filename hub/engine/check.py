@@ -101,7 +101,7 @@ def _sources(reports: Iterable[LoadReport], wanted: set[str]) -> dict[str, str]:
 
 
 def _not_offered(workflow: Workflow, offered: frozenset[str]) -> Iterator[Problem]:
-    for step in steps_of(workflow.steps):
+    for step in steps_of((*workflow.steps, *workflow.on_error)):
         if step.verb.is_manager and step.verb.name not in offered:
             yield Problem(
                 step.place or workflow.place,

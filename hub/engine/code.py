@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hub.engine.program import Do, If, Set, Step, Stop, Wait, Workflow
 from hub.expr import Expression
@@ -30,13 +31,24 @@ class Jump:
 Instruction = Act | Branch | Jump | Set | Stop | Wait
 
 
-def program_of(workflow: Workflow) -> list[Instruction]:
-    """Return a workflow's steps, behind its quiet hours if it waits for their end."""
-    quiet = workflow.quiet
-    if quiet is None or quiet.skip:
-        return flatten(workflow.steps)
-    pause = Wait("quiet_hours", None, None, None, None, None, False, None, None, "continue", quiet)
-    return [pause, *flatten(workflow.steps, 1)]
+class Code(NamedTuple):
+    """The instructions of a workflow; `handler` is where those begin that a failed run takes."""
+
+    steps: Sequence[Instruction]
+    handler: int | None
+
+
+def code_of(workflow: Workflow) -> Code:
+    """Return a workflow's steps, behind its quiet hours if it waits for their end, and before what it does on an error."""
+    quiet, code = workflow.quiet, list[Instruction]()
+    if quiet is not None and not quiet.skip:
+        code.append(Wait("quiet_hours", None, None, None, None, None, False, None, None, "continue", quiet))
+    code += flatten(workflow.steps, len(code))
+    if not workflow.on_error:
+        return Code(code, None)
+    handler = len(code) + 1
+    handling = flatten(workflow.on_error, handler)
+    return Code([*code, Jump(handler + len(handling)), *handling], handler)
 
 
 def flatten(steps: Sequence[Step], start: int = 0) -> list[Instruction]:

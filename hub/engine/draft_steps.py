@@ -45,6 +45,7 @@ class StepDrafter:
         self._certain = certain
         self._ids: dict[str, None] = {}
         self._sets: set[str] = set()
+        self._handles = False
         self._done: list[str] = []
         self._scope: Scope | None = None
 
@@ -54,6 +55,12 @@ class StepDrafter:
             for position, file in enumerate(files)
         )
         return tuple(step for step in made if step is not None)
+
+    def handler(self, location: Location, files: Sequence[AnyStep]) -> tuple[Step, ...]:
+        """Return the steps for a run that failed: they know where and why, and of earlier steps only what may be."""
+        self._handles = True
+        self._scope = None
+        return self.steps(location, files, "on_error.")
 
     def _step(self, at: Location, file: AnyStep, position: str) -> Step | None:
         match file:
@@ -76,7 +83,11 @@ class StepDrafter:
     def _known(self) -> Scope:
         if self._scope is None:
             self._scope = self._draft.scopes.steps(
-                self._events, tuple(self._done), crossed=self._crossed, certain=self._certain
+                self._events,
+                tuple(self._done),
+                crossed=self._crossed,
+                certain=self._certain,
+                failed=self._handles,
             )
         return self._scope
 

@@ -69,6 +69,7 @@ class Drafting:
             certain=not any(isinstance(trigger, BecomesTrigger | AbsentTrigger) for trigger in file.when),
         )
         steps = drafter.steps(("steps",), file.steps)
+        on_error = drafter.handler(("on_error",), file.on_error)
         self._warn_about_unread()
         return Workflow(
             id=file.id,
@@ -84,7 +85,9 @@ class Drafting:
             limit=rules.limit(file.limit),
             most_open=rules.most_open(file.run),
             quiet=rules.quiet(draft, file.quiet_hours),
+            itself=file.itself,
             steps=steps,
+            on_error=on_error,
             hash=hashlib.sha256(self._document.source.encode()).hexdigest(),
             text=self._document.source,
             place=self._document.root.place,
@@ -102,7 +105,7 @@ class Drafting:
 
     def _triggers(self) -> tuple[Trigger, ...]:
         names = rules.trigger_ids(self._draft, self._file.when)
-        on_replay = _on_replay(self._file.steps)
+        on_replay = _on_replay((*self._file.steps, *self._file.on_error))
         found = [
             rules.trigger(self._draft, position, name, file, on_replay)
             for position, (name, file) in enumerate(zip(names, self._file.when, strict=True))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote
 
-from hub.engine.code import Instruction, program_of
+from hub.engine.code import Instruction, code_of
 from hub.engine.joined import Joined, Part, join
 from hub.engine.keys import KeyKind
 from hub.engine.program import (
@@ -81,6 +81,7 @@ class Plan:
     prefix: str
     params: Mapping[str, object]
     code: Sequence[Instruction]
+    handler: int | None
     feeds: tuple[tuple[str, Feed], ...]
     triggers: Mapping[str, "Candidate"]
 
@@ -252,7 +253,7 @@ class Program:
             workflow,
             quoted(workflow.id) + "/",
             workflow.params,
-            program_of(workflow),
+            *code_of(workflow),
             tuple(feeds.items()),
             triggers,
         )

@@ -503,9 +503,7 @@ class WorkflowFile(Part):
 
     model_config = ConfigDict(title="Workflow")
 
-    later: ClassVar[frozenset[str]] = frozenset(
-        {"grant", "anchors", "on_error", "trip", "self", "catch_up", "undo", "sample"}
-    )
+    later: ClassVar[frozenset[str]] = frozenset({"grant", "anchors", "trip", "catch_up", "undo", "sample"})
 
     version: Literal[1] = Field(alias="schema", description="The version of the file format: 1.")
     id: Slug = Field(description="Its name for ever: runs and payments are counted under it.")
@@ -530,7 +528,11 @@ class WorkflowFile(Part):
     limit: LimitFile | None = Field(None, description="How often it may run. Money needs one.")
     run: RunFile | None = Field(None, description="How many of its runs may be open for one key.")
     quiet_hours: QuietFile | None = Field(None, description="When it runs later, or not at all.")
+    itself: bool = Field(False, alias="self", description="Whether its own effects may start it again.")
     steps: Annotated[list[Step], Field(min_length=1, max_length=256)] = Field(description="What it does.")
+    on_error: Annotated[list[Step], Field(max_length=64)] = Field(
+        [], description="What it does when a run fails: `error.step` and `error.message` say where and why."
+    )
 
 
 # The parts as the locations of validation errors name them.

@@ -251,7 +251,9 @@ class Workflow:
     limit: Limit | None
     most_open: int | None  # runs of one key; None: as many as the engine takes
     quiet: Quiet | None
+    itself: bool  # its own effects may start it again
     steps: tuple[Step, ...]
+    on_error: tuple[Step, ...]
     hash: str
     text: str
     place: Place

@@ -41,6 +41,13 @@ class Began(NamedTuple):
     event: Any
 
 
+class Failure(NamedTuple):
+    """What `error` is for the steps of `on_error`."""
+
+    step: str
+    message: str
+
+
 class RunBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept of a run for whoever asks: why it began, what its steps gave, how it ended."""
 
@@ -64,6 +71,7 @@ class Run:
         self.heard = dict(begun.heard)
         self.early = list(begun.early)
         self.tried = begun.tried
+        self.error = begun.error
         self.intents: list[str] = []
 
     def carry_on(self) -> tuple[Verdict, str]:
@@ -74,8 +82,7 @@ class Run:
             except StepFailed as problem:
                 reason = f"step {self._step_name()}: {problem.reason}"
                 if not self.goes_on_without(reason):
-                    self.end("failed", reason)
-                    return Verdict.FAILED, reason
+                    return self.fail(reason)
             except NothingToDo as nothing:
                 reason = f"step {self._step_name()}: {nothing.reason}"
                 self.end("done", reason)
@@ -83,8 +90,22 @@ class Run:
             else:
                 if stands is not None:
                     return stands
+        if self.error is not None:
+            self.end("failed", self.error["message"])
+            return Verdict.FAILED, ""
         self.end("done", "")
         return Verdict.DONE, ""
+
+    def fail(self, reason: str) -> tuple[Verdict, str]:
+        """End the run as a failure, after the steps there are for that; return how it stands."""
+        handler = self.plan.handler
+        if handler is None or self.error is not None:
+            self.end("failed", self.error["message"] if self.error is not None else reason)
+            return Verdict.FAILED, reason
+        self.error = {"step": self._step_name(), "message": reason}
+        self.tried, self.position = 0, handler
+        _, more = self.carry_on()
+        return Verdict.FAILED, f"{reason}; {more}" if more else reason
 
     def goes_on_without(self, reason: str) -> bool:
         """Go past the step the run stands at, if it may fail; its result says that it did."""
@@ -120,8 +141,8 @@ class Run:
                 self.kept[step.id] = {name: resolve(value, env, name) for name, value in step.values.items()}
                 self.position += 1
             case Stop(reason=reason):
-                self.end("done", reason)
-                return Verdict.DONE, f"stopped: {reason}"
+                self.end("done" if self.error is None else "failed", reason)
+                return Verdict.DONE if self.error is None else Verdict.FAILED, f"stopped: {reason}"
             case Wait():
                 if self._wait(step):
                     return Verdict.FIRED, ""
@@ -133,7 +154,10 @@ class Run:
         for name, body in self.heard.items():
             record = decode_data(decode_envelope(body))
             steps[name] = {**self.results.get(name, {}), "event": fields_of(record)}
-        return self.scene.env_for_steps(self.plan, self.begun.cause, steps)
+        env = self.scene.env_for_steps(self.plan, self.begun.cause, steps)
+        if self.error is not None:
+            env["error"] = Failure(**self.error)
+        return env
 
     def passed(self, name: str | None, result: dict[str, Any], event: bytes | None = None) -> None:
         """Go past the wait the run stands at."""
@@ -315,6 +339,7 @@ class Run:
             heard=self.heard,
             early=self.early,
             tried=self.tried,
+            error=self.error,
             **{"waiting": "", "wait": None, **changes},
         )
         self.scene.decision.put_run(begun.id, begun)

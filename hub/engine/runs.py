@@ -114,8 +114,7 @@ def _go_on(run: Run, act: Act, outcome: Outcome, state: State) -> tuple[Verdict,
     if run.goes_on_without(reason):
         verdict, problem = run.carry_on()
         return verdict, f"{reason}; the run went on" + (f"; {problem}" if problem else "")
-    run.end("failed", reason)
-    return Verdict.FAILED, reason
+    return run.fail(reason)
 
 
 def _waiting(scene: Scene, intent: str) -> OpenRun | None:

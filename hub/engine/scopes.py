@@ -39,7 +39,9 @@ _SAMPLED_KINDS: Final = {"margin_level": PERCENT}
 
 _USE_CROSSES: Final = "use a `crosses` trigger, which fires when it passes a limit"
 LATER_ROOTS: Final = frozenset({"position", "symbol", "group", "period", "secrets"})
-ROOTS: Final = frozenset({"event", "account", "client", "params", "trigger", "steps", "now"}) | LATER_ROOTS
+ROOTS: Final = (
+    frozenset({"event", "account", "client", "params", "trigger", "steps", "now", "error"}) | LATER_ROOTS
+)
 
 
 def type_from(annotation: Any, *, name: str = "", money: bool = False) -> Type:
@@ -83,6 +85,7 @@ _CLIENT: Final = Type(Kind.OBJECT, fields=_fields_of_record(ClientRow))
 _TRIGGER: Final = Type(
     Kind.OBJECT, fields={"id": STRING, "value": NUMBER.or_missing(), "limit": NUMBER.or_missing(), "at": TIME}
 )
+_ERROR: Final = Type(Kind.OBJECT, fields={"step": STRING, "message": STRING})
 _ENVELOPE: Final = {"id": STRING, "type": STRING, "timestamp": TIME}
 
 
@@ -229,9 +232,18 @@ class Scopes:
         return Scope({**roots, **named}, hint_for_sampled=_USE_CROSSES)
 
     def steps(
-        self, events: frozenset[str], done: tuple[str, ...], *, crossed: bool, certain: bool = True
+        self,
+        events: frozenset[str],
+        done: tuple[str, ...],
+        *,
+        crossed: bool,
+        certain: bool = True,
+        failed: bool = False,
     ) -> Scope:
-        """`done` ran before; `crossed`: it starts at crossings; not `certain`: it also starts without an event."""
+        """`done` ran before; `crossed`: it starts at crossings; not `certain`: it also starts without an event.
+
+        `failed`: for what happens on an error.
+        """
         roots = {
             **self._sometimes,
             **self.aggregates,
@@ -241,6 +253,8 @@ class Scopes:
         }
         if events:
             roots["event"] = event_root(events).or_missing(not certain)
+        if failed:
+            roots["error"] = _ERROR
         hint = "use trigger.value" if crossed else "use a `crosses` trigger, which brings trigger.value"
         return Scope(roots, hint_for_sampled=hint)
 
@@ -248,6 +262,7 @@ class Scopes:
 _BELONGS: Final = {
     "event": "`event` is not known here: only `where`, aggregates and the steps of an event's workflow know it",
     "trigger": "`trigger` is not known here: only steps know what started them",
+    "error": "`error` is not known here: only the steps of `on_error` know what failed",
     "steps": "`steps` is not known here: only later steps know what came of earlier ones",
     "now": "`now` is not known here: the value would have to change without an event",
 }

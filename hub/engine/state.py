@@ -206,6 +206,9 @@ class OpenRun(msgspec.Struct, frozen=True, omit_defaults=True):
     kept: dict[str, dict[str, tuple[str, str]]] = {}  # by `set` steps: what kind of value, and its text
     heard: dict[str, msgspec.Raw] = {}  # the events its waits were answered by
     tried: int = 0  # how often the step it stands at was refused
+    error: dict[str, str] | None = (
+        None  # the step that failed and its message, once what happens then is under way
+    )
     early: list[msgspec.Raw] = []  # events that came before the wait they may answer
     v: int = 1
 

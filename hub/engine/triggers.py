@@ -141,7 +141,8 @@ def _is_skipped(scene: Scene, on_replay: str) -> bool:
 def _held_back(scene: Scene, candidate: Candidate) -> str | None:
     plan, envelope = candidate.plan, scene.envelope
     cause = envelope.caused_by if envelope is not None else None
-    if envelope is not None and cause is not None and cause.startswith(plan.prefix):
+    own = envelope is not None and cause is not None and cause.startswith(plan.prefix)
+    if own and envelope is not None and not plan.workflow.itself:
         return f"the workflow's own effect: {envelope.type} was caused by {cause}"
     if scene.depth >= MAX_DEPTH:
         return f"a chain of {scene.depth} workflows that caused each other: the limit is {MAX_DEPTH}"

@@ -44,17 +44,13 @@ def time_is_up(scene: Scene) -> None:
         timed_out = run.wait.what != "time"
         carried = _carried(scene, run, plan)
         if timed_out and step.on_timeout != "continue":
-            state = "done" if step.on_timeout == "stop" else "failed"
             _cancel(scene, run)
-            carried.end(state, f"{reason}, in vain")
-            _keep(
-                scene,
-                run,
-                plan,
-                Verdict.DONE if state == "done" else Verdict.FAILED,
-                f"{reason}, in vain",
-                carried,
-            )
+            in_vain = f"{reason}, in vain"
+            if step.on_timeout == "stop":
+                carried.end("done", in_vain)
+                _keep(scene, run, plan, Verdict.DONE, in_vain, carried)
+            else:
+                _keep(scene, run, plan, *carried.fail(in_vain), carried)
             continue
         _go_on(scene, run, plan, carried, {"ok": not timed_out, "timed_out": timed_out}, reason)
 

@@ -316,8 +316,19 @@ REFUSALS = [
         "4:1: error: `grant` is part of the format but not of this version yet",
     ),
     (
-        ("title: t", "title: t\non_error: []"),
-        "4:1: error: `on_error` is part of the format but not of this version yet",
+        ("title: t", "title: t\nanchors: {a: 1}"),
+        "4:1: error: `anchors` is part of the format but not of this version yet",
+    ),
+    (
+        (PUBLISH, "do: event.publish\n    with: {type: custom.x, data: {why: = error.message}}"),
+        "13:42: error: `error` is not known here: only the steps of `on_error` know what failed",
+    ),
+    (
+        (
+            "title: t",
+            "title: t\non_error: [{do: event.publish, with: {type: custom.x, data: {why: = error.reason}}}]",
+        ),
+        "4:75: error: unknown field error.reason; known are error.step, error.message",
     ),
     (
         ("title: t", 'title: t\nquiet_hours: {from: "21:00", to: "21:00", tz: Europe/Nicosia}'),

@@ -129,3 +129,80 @@ steps: [{id: pay, do: credit.grant, with: {amount: 5}, retry: {max: 2, delay: 1s
 
     assert first.key != second.key
     assert set(desk.runs.values()) == {"done"}
+
+
+HANDLED = """
+when: [{event: trade.closed}]
+limit: {max: 100, every: 1d}
+steps:
+  - {id: lock, do: account.disable_trading}
+  - {do: event.publish, with: {type: custom.after, data: {locked: true}}}
+on_error:
+  - {do: event.publish, with: {type: custom.after, data: {step: = error.step, why: = error.message, lots: = event.lots}}}
+  - {id: again, do: account.disable}
+  - {do: event.publish, with: {type: custom.after, data: {disabled: = steps.again.ok}}}
+"""
+WHY = "step lock: account.disable_trading was rejected: busy"
+
+
+def test_a_run_that_fails_takes_the_steps_for_that_and_has_failed_all_the_same():
+    desk = Desk(a_workflow(HANDLED))
+    (lock,) = desk.tell("trade.closed", lots="2")
+    _, disable = desk.outcome(lock, "rejected", reason="busy")
+    assert told(desk) == [f'{{"step":"lock (account.disable_trading)","why":"{WHY}","lots":"2"}}']
+    desk.outcome(disable, "applied")
+
+    assert told(desk)[1:] == ['{"disabled":true}']
+    assert set(desk.runs.values()) == {"failed"}
+    assert disable.key.endswith("/again")
+
+
+def test_steps_that_fail_when_something_has_failed_are_not_begun_again():
+    desk = Desk(a_workflow(HANDLED))
+    (lock,) = desk.tell("trade.closed")
+    _, disable = desk.outcome(lock, "rejected", reason="busy")
+    desk.outcome(disable, "parked")
+
+    assert len(told(desk)) == 1
+    assert set(desk.runs.values()) == {"failed"}
+
+
+def test_a_run_that_comes_about_takes_none_of_them():
+    desk = Desk(a_workflow(HANDLED))
+    (lock,) = desk.tell("trade.closed")
+    desk.outcome(lock, "applied")
+
+    assert told(desk) == ['{"locked":true}']
+    assert set(desk.runs.values()) == {"done"}
+
+
+def test_a_wait_that_fails_takes_them_too():
+    text = """
+when: [{event: trade.closed}]
+steps: [{wait: {event: trade.opened, timeout: 1h, on_timeout: fail}}]
+on_error: [{do: event.publish, with: {type: custom.after, data: {why: = error.message}}}]
+"""
+    desk = Desk(a_workflow(text))
+    desk.tell("trade.closed")
+    desk.until(MORNING + timedelta(hours=1))
+
+    assert told(desk) == ['{"why":"waited until 2026-03-02T09:00:00.000Z, in vain"}']
+    assert set(desk.runs.values()) == {"failed"}
+
+
+@pytest.mark.parametrize(("itself", "runs"), [("", 1), ("self: true\n", 2)])
+def test_a_workflow_starts_itself_only_where_it_says_so(itself, runs):
+    text = (
+        itself
+        + """
+when: [{event: custom.ping}]
+steps: [{do: event.publish, with: {type: custom.ping}}]
+"""
+    )
+    desk = Desk(a_workflow(text))
+    desk.tell("custom.ping")
+    (fact,) = desk.facts
+    desk.take(desk.event_of(fact))
+
+    assert len(desk.runs) == runs
+    assert len(desk.traces("held_back")) == 2 - runs
