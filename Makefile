@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FOR ?=
+WORKERS ?= 2
 JSON ?=
 
 help: ## list the targets
@@ -19,8 +20,9 @@ setup: .venv/ready ## make the virtual environment and install what is locked
 demo: .venv/ready ## simulated broker, hub, CRM and mail receivers, live; FOR=20s ends by itself, JSON=1 for one JSON line
 	@$(BIN)/hub demo $(if $(FOR),--for $(FOR)) $(if $(JSON),--json)
 
-test: .venv/ready ## run every test
-	$(BIN)/pytest
+test: .venv/ready ## run every test, those of units in WORKERS processes at once
+	$(BIN)/pytest -n $(WORKERS) tests/unit
+	$(BIN)/pytest --ignore=tests/unit
 
 chaos: .venv/ready ## kill and pause a fleet's processes, crash its servers, cut its network, for FOR=30m; 60 s if not said
 	HUB_TESTS_CHAOS_SECONDS=$$($(BIN)/python -c 'from hub.durations import duration; print(duration("$(or $(FOR),60s)").total_seconds())') \

@@ -262,5 +262,6 @@ def _for_session(server: _Server) -> Iterator[_Server]:
         in_a_thread(server.start)
         yield server
     finally:
+        # Its folder goes with it: nothing it would write in order is ever read.
         with contextlib.suppress(Missing):
-            in_a_thread(server.stop)
+            in_a_thread(server.kill)
