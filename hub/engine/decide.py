@@ -8,6 +8,7 @@ from typing import Any
 
 from hub.bus.log import Input, InputKind
 from hub.engine import absence
+from hub.engine.accumulators import Contribution
 from hub.engine.crossing import crossed, observed, rebuild
 from hub.engine.decision import Decision, apply
 from hub.engine.fold import fold_account, fold_client
@@ -224,7 +225,7 @@ def _count(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any) -> lis
     return names
 
 
-def _contribution(feed: Feed, expression: Expression, env: Env) -> Decimal | None:
+def _contribution(feed: Feed, expression: Expression, env: Env) -> Contribution | None:
     """Return what the event adds to an aggregate; None when that cannot be known."""
     env["params"] = feed.params
     assert feed.value_fast is not None
@@ -234,7 +235,7 @@ def _contribution(feed: Feed, expression: Expression, env: Env) -> Decimal | Non
         value = expression.evaluate(env)
     if isinstance(value, Decimal):
         return value
-    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else None
+    return feed.accumulator.taken(value)
 
 
 def _elapse(scene: Scene) -> None:

@@ -23,6 +23,7 @@ from hub.engine.model import (
     BecomesTrigger,
     CalendarWindow,
     CrossesTrigger,
+    DaysFile,
     EventTrigger,
     LimitFile,
     ParamFile,
@@ -30,6 +31,7 @@ from hub.engine.model import (
     RunFile,
     SlidingWindow,
     Trigger,
+    TumblingWindow,
 )
 from hub.engine.nodes import Location, Scalar
 from hub.engine.problems import did_you_mean, quoted
@@ -45,6 +47,7 @@ from hub.engine.program import (
     Quiet,
     Retract,
     Sliding,
+    Tumbling,
     Window,
 )
 from hub.engine.program import Trigger as CompiledTrigger
@@ -54,6 +57,7 @@ from hub.expr import FUNCTIONS as WORDS_CALLED
 from hub.expr import Expression, Kind, Scope, Type
 from hub.expr.check import check
 from hub.expr.parse import parse
+from hub.expr.types import NUMERIC
 
 Field = Literal["equity", "floating", "free_margin", "margin_level"]
 Replay = Literal["fire", "skip"]
@@ -121,18 +125,62 @@ def aggregate(
         where = draft.expression((*location, "where"), scope, Kind.BOOL)
         sound = where is not None
     value = None
-    if function != "count":
-        value = draft.expression((*location, function), scope, Kind.NUMBER)
-        sound = sound and value is not None
+    if function not in {"count", "distinct_days"}:
+        expects = None if function in _TAKES_OTHERS else Kind.NUMBER
+        value = draft.expression((*location, function), scope, expects)
+        sound = _can_be_kept(draft, (*location, function), function, value) and sound
     window, retract = _window(draft, location, file.window), _retract(draft, location, file)
+    days = _days(draft, location, file, window) if function == "distinct_days" else None
     type_ = _type(function, value)
     if not sound or window is None or (file.retract is not None and retract is None):
         return None, type_
-    made = Aggregate("", name, file.source, function, value, where, window, retract)
+    if function == "distinct_days" and days is None:
+        return None, type_
+    made = Aggregate("", name, file.source, function, value, where, window, retract, days)
     return replace(made, id=identity(made, given, draft.scopes.key)), type_
 
 
+_TAKES_OTHERS: Final = {
+    "last": NUMERIC | {Kind.STRING, Kind.BOOL, Kind.TIME, Kind.DURATION, Kind.ANY},
+    "distinct": NUMERIC | {Kind.STRING, Kind.ANY},
+}
+
+
+def _can_be_kept(draft: Draft, location: Location, function: str, value: Expression | None) -> bool:
+    if value is None:
+        return False
+    takes = _TAKES_OTHERS.get(function)
+    if takes is None or value.type.kind in takes:
+        return True
+    what = "keeps one value" if function == "last" else "tells texts or numbers apart"
+    draft.error(location, f"`{function}` {what}, and this is {value.type}")
+    return False
+
+
+def _days(draft: Draft, location: Location, file: AggregateFile, window: Window | None) -> Calendar | None:
+    """Return what a day is: as the file says, or as the calendar window has it."""
+    match file.distinct_days, window:
+        case (DaysFile(tz=zone, daily_at=daily_at), _):
+            if _zone_is_known(draft, (*location, "distinct_days", "tz"), zone):
+                return Calendar("day", zone, daily_at)
+        case (_, Calendar(zone=zone, daily_at=daily_at)):
+            return Calendar("day", zone, daily_at)
+        case _ if window is not None:
+            draft.error(
+                (*location, "distinct_days"),
+                "only a calendar window has days of its own: write `distinct_days: {tz: Europe/Prague}`",
+            )
+        case _:
+            pass
+    return None
+
+
 def _type(function: str, value: Expression | None) -> Type:
+    if function == "last":
+        found = value.type if value is not None else ANY
+        return replace(found, optional=True, finite=found.numeric)
+    if function == "distinct":
+        return replace(NUMBER, finite=True)
     kind, currency = (Kind.NUMBER, None) if value is None else (value.type.kind, value.type.currency)
     found = Type(
         kind, currency=currency, finite=True
@@ -153,6 +201,8 @@ def identity(made: Aggregate, given: Mapping[str, Param], key: KeyKind) -> str:
             window += [period, zone, daily_at]
         case Sliding(span):
             window.append(str(span // timedelta(milliseconds=1)))
+        case Tumbling(span):
+            window.append(str(span // timedelta(milliseconds=1)))
         case Lifetime():
             pass
     definition = {
@@ -165,6 +215,8 @@ def identity(made: Aggregate, given: Mapping[str, Param], key: KeyKind) -> str:
         "params": {name: str(given[name]) for name in sorted(given) if f"params.{name}" in reads},
         "retract": [made.retract.event, made.retract.ref] if made.retract else None,
     }
+    if made.days is not None:
+        definition["days"] = [made.days.zone, made.days.daily_at]
     return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -208,18 +260,27 @@ def is_zone(name: str) -> bool:
     return True
 
 
+def _zone_is_known(draft: Draft, location: Location, zone: str) -> bool:
+    if is_zone(zone):
+        return True
+    near = did_you_mean(zone, _zones()) or "; write it by name, such as Europe/Nicosia"
+    draft.error(location, f"unknown time zone {quoted(zone)}{near}")
+    return False
+
+
 def _window(
-    draft: Draft, location: Location, file: CalendarWindow | SlidingWindow | Literal["lifetime"]
+    draft: Draft,
+    location: Location,
+    file: CalendarWindow | SlidingWindow | TumblingWindow | Literal["lifetime"],
 ) -> Window | None:
     match file:
         case SlidingWindow(sliding=span):
             return Sliding(span)
+        case TumblingWindow(tumbling=span):
+            return Tumbling(span)
         case CalendarWindow(calendar=period, tz=zone, daily_at=daily_at):
-            if not is_zone(zone):
-                near = did_you_mean(zone, _zones()) or "; write it by name, such as Europe/Nicosia"
-                draft.error((*location, "window", "tz"), f"unknown time zone {quoted(zone)}{near}")
-                return None
-            return Calendar(period, zone, daily_at)
+            known = _zone_is_known(draft, (*location, "window", "tz"), zone)
+            return Calendar(period, zone, daily_at) if known else None
         case _:
             return Lifetime()
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote
 
+from hub.engine.accumulators import Counting, counting
 from hub.engine.code import Instruction, code_of
 from hub.engine.joined import Joined, Part, join
 from hub.engine.keys import KeyKind
@@ -22,7 +23,6 @@ from hub.engine.program import (
 )
 from hub.engine.split import Equalities, Hits, Split
 from hub.engine.state import Kind, Slot
-from hub.engine.windows import Accumulator
 from hub.expr import Expression, Fast
 from hub.expr.generate import Fixed, Sought
 
@@ -50,7 +50,7 @@ class Feed:
     slot: Slot
     alarm: Slot
     aggregate: Aggregate
-    accumulator: Accumulator
+    accumulator: Counting
     gate: Expression | None  # its `where`
     value: Expression | None
     gate_fast: Fast | None
@@ -338,7 +338,7 @@ def _feed(aggregate: Aggregate, params: Mapping[str, object], shared: dict[str, 
             slot=(Kind.TOTAL.value, name),
             alarm=(Kind.ALARM.value, name),
             aggregate=aggregate,
-            accumulator=Accumulator(aggregate),
+            accumulator=counting(aggregate),
             gate=aggregate.where,
             value=aggregate.value,
             gate_fast=aggregate.where.fast if aggregate.where is not None else None,

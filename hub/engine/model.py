@@ -32,6 +32,7 @@ from hub.engine.fields import (
     VerbName,
     read_duration,
 )
+from hub.engine.program import Function
 
 Replay = Literal["fire", "skip"]
 
@@ -110,25 +111,53 @@ class SlidingWindow(Part):
     sliding: Duration = Field(description="The last 7d, 24h and so on, up to now.")
 
 
+class TumblingWindow(Part):
+    tumbling: Duration = Field(description="One span after another, such as 1h: from full hour to full hour.")
+
+
 def _kind_of_window(value: object) -> str | None:
     if isinstance(value, dict):
-        return "(sliding)" if "sliding" in value else "(calendar)" if "calendar" in value else None
+        return next((f"({key})" for key in ("sliding", "tumbling", "calendar") if key in value), None)
     return "(lifetime)" if isinstance(value, str) else None
 
 
 Window = Annotated[
     Annotated[CalendarWindow, Tag("(calendar)")]
     | Annotated[SlidingWindow, Tag("(sliding)")]
+    | Annotated[TumblingWindow, Tag("(tumbling)")]
     | Annotated[Literal["lifetime"], Tag("(lifetime)")],
     Discriminator(_kind_of_window),
 ]
-FUNCTIONS: Final[tuple[Literal["sum", "count", "min", "max", "avg"], ...]] = (
+FUNCTIONS: Final[tuple[Function, ...]] = (
     "sum",
     "count",
     "min",
     "max",
     "avg",
+    "last",
+    "distinct",
+    "distinct_days",
 )
+
+
+class DaysFile(Part):
+    """What a day is, where days are counted."""
+
+    tz: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+        description="The time zone by name, such as Europe/Prague."
+    )
+    daily_at: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = Field(
+        "00:00", description='When a day begins, such as "17:00".'
+    )
+
+
+def _kind_of_days(value: object) -> str:
+    return "(days)" if isinstance(value, dict) else "(true)"
+
+
+Days = Annotated[
+    Annotated[DaysFile, Tag("(days)")] | Annotated[Literal[True], Tag("(true)")], Discriminator(_kind_of_days)
+]
 
 
 class AggregateFile(Part):
@@ -141,7 +170,15 @@ class AggregateFile(Part):
     min: Expr | None = Field(None, description="The value whose smallest is kept.")
     max: Expr | None = Field(None, description="The value whose largest is kept.")
     avg: Expr | None = Field(None, description="The value to average.")
-    window: Window = Field(description="Over which time: a calendar period, a sliding span, or lifetime.")
+    last: Expr | None = Field(None, description="The value to keep as the latest event told it.")
+    distinct: Expr | None = Field(None, description="The text or number whose different values are counted.")
+    distinct_days: Days | None = Field(
+        None,
+        description="Counts the days with an event: `{tz: Europe/Prague}`, or true for the calendar window's days.",
+    )
+    window: Window = Field(
+        description="Over which time: a calendar period, a sliding or tumbling span, or lifetime."
+    )
     retract: RetractFile | None = Field(None, description="What takes a contribution back.")
 
     @model_validator(mode="after")
@@ -149,7 +186,8 @@ class AggregateFile(Part):
         if sum(getattr(self, name) is not None for name in FUNCTIONS) != 1:
             raise PydanticCustomError(
                 "hub",
-                "an aggregate has exactly one of sum, count, min, max and avg, such as `sum: event.lots`",
+                "an aggregate has exactly one of sum, count, min, max, avg, last, distinct and distinct_days, "
+                "such as `sum: event.lots`",
             )
         return self
 
@@ -539,6 +577,8 @@ class WorkflowFile(Part):
 TAGGED: Final[dict[str, type[Part]]] = {
     "(calendar)": CalendarWindow,
     "(sliding)": SlidingWindow,
+    "(tumbling)": TumblingWindow,
+    "(days)": DaysFile,
     "(event)": EventTrigger,
     "(becomes)": BecomesTrigger,
     "(crosses)": CrossesTrigger,
@@ -550,6 +590,7 @@ TAGGED: Final[dict[str, type[Part]]] = {
     "(stop)": StopStep,
     "(wait)": WaitStep,
     "(lifetime)": Part,
+    "(true)": Part,
 }
 NAMED: Final[dict[str, type[Part]]] = {
     "limit": LimitFile,

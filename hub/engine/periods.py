@@ -1,25 +1,24 @@
-"""Calendar periods as half-open spans of UTC microseconds, from local wall-clock boundaries by IANA zone."""
+"""Calendar and tumbling periods as half-open spans of UTC microseconds; a calendar's run between local boundaries."""
 
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from zoneinfo import ZoneInfo
 
-from hub.clock import from_us, to_us
-from hub.engine.program import Calendar
+from hub.clock import MICROSECOND, from_us, to_us
+from hub.engine.program import Calendar, Tumbling
 
 Span = tuple[int, int]
 DAY = timedelta(days=1)
 
 
 class Periods:
-    """Answers for one calendar; remembers the last spans because neighbouring questions have one answer."""
+    """Answers for one window; remembers the last spans because neighbouring questions have one answer."""
 
-    __slots__ = ("_calendar", "_last", "_time", "_zone", "current")
+    __slots__ = ("_find", "_last", "current")
 
-    def __init__(self, calendar: Calendar) -> None:
-        self._calendar = calendar
-        self._zone = ZoneInfo(calendar.zone)
-        self._time = time.fromisoformat(calendar.daily_at)
+    def __init__(self, window: Calendar | Tumbling) -> None:
+        self._find = _by_calendar(window) if isinstance(window, Calendar) else _by_length(window)
         self._last: list[Span] = []
         self.current: Span = (0, 0)  # the answer given last, for whoever looks before he asks
 
@@ -32,7 +31,7 @@ class Periods:
             if known[0] <= at < known[1]:
                 self.current = known
                 return known
-        found = _span(self._calendar.period, self._zone, self._time, at)
+        found = self._find(at)
         self._last = [found, *self._last[:2]]
         self.current = found
         return found
@@ -42,8 +41,22 @@ class Periods:
 
 
 @lru_cache(maxsize=256)
-def periods(calendar: Calendar) -> Periods:
-    return Periods(calendar)
+def periods(window: Calendar | Tumbling) -> Periods:
+    return Periods(window)
+
+
+def _by_length(window: Tumbling) -> Callable[[int], Span]:
+    length = window.duration // MICROSECOND
+
+    def find(at: int) -> Span:
+        start = at // length * length
+        return start, start + length
+
+    return find
+
+
+def _by_calendar(calendar: Calendar) -> Callable[[int], Span]:
+    return partial(_span, calendar.period, ZoneInfo(calendar.zone), time.fromisoformat(calendar.daily_at))
 
 
 def _span(period: str, zone: ZoneInfo, at: time, moment: int) -> Span:

@@ -39,11 +39,19 @@ class Sliding:
 
 
 @dataclass(frozen=True, slots=True)
+class Tumbling:
+    """[k * duration, (k + 1) * duration), counted from the epoch in UTC."""
+
+    duration: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Lifetime:
     pass
 
 
-Window = Calendar | Sliding | Lifetime
+Window = Calendar | Sliding | Tumbling | Lifetime
+Function = Literal["sum", "count", "min", "max", "avg", "last", "distinct", "distinct_days"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +64,17 @@ class Retract:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """`id` hashes the definition (source, where, value, function, window, key, retract): workflows share equal ones."""
+    """`id` hashes the definition (source, where, value, function, window, days, key, retract): workflows share equal ones."""
 
     id: str
     name: str
     source: str
-    function: Literal["sum", "count", "min", "max", "avg"]
+    function: Function
     value: Expression | None
     where: Expression | None
     window: Window
     retract: Retract | None
+    days: Calendar | None = None  # what a day is, for `distinct_days`
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +12,7 @@ from hub.engine.index import NOTHING_BOUND, Candidate, Feed, Plan, Program
 from hub.engine.rows import TimerKey, TimerRow
 from hub.engine.state import NOBODY, AccountRow, Alarm, Cause, KeyState, Total
 from hub.engine.timers import WindowTimer, timer_id
-from hub.engine.windows import Change, Holding
+from hub.engine.windows import Change, Holding, Worth
 from hub.errors import HubError
 from hub.events.base import AccountRef
 from hub.events.records import CustomRecord, Envelope
@@ -91,8 +90,8 @@ class Scene:
         self._now: datetime | None = None
         self._env: Env | None = None
         self.bound = NOTHING_BOUND  # what the environment is filled with
-        self._values: dict[str, Decimal | int | None] = {}
-        self._before: dict[str, Decimal | int | None] = {}
+        self._values: dict[str, Worth] = {}
+        self._before: dict[str, Worth] = {}
 
     def look_at(self, envelope: Envelope, record: Any, body: bytes) -> None:
         """Make an event what conditions are asked about."""
@@ -150,14 +149,14 @@ class Scene:
             if type(alarm) is not Alarm or expiry is None or not self.item.at < alarm.due <= expiry:
                 self.watch_expiry(feed, expiry)
 
-    def value(self, feed: Feed) -> Decimal | int | None:
+    def value(self, feed: Feed) -> Worth:
         """Return what an aggregate is worth with this input."""
         values, name = self._values, feed.name
         if name not in values:
             values[name] = feed.accumulator.value(self.holding(feed), self.item.at)
         return values[name]
 
-    def value_before(self, feed: Feed) -> Decimal | int | None:
+    def value_before(self, feed: Feed) -> Worth:
         """Return what it was worth before this input."""
         if feed.name not in self._before:
             self._before[feed.name] = feed.accumulator.value(self.holding(feed), self.before_at)

@@ -1,7 +1,7 @@
-"""Contributions to one aggregate of one key, in order of time, with their running sum."""
+"""Contributions to one aggregate of one key, in order of time: their running sum, or the words they are told apart by."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Context, Decimal
 from typing import NamedTuple
 
@@ -12,11 +12,15 @@ EXACT = Context(prec=80)
 ZERO = Decimal(0)
 _plus = EXACT.add  # each look-up of a method makes another object
 WITHDRAWN = "-"  # the text of a contribution that was taken back before it arrived
+WORD = "="  # begins the text of a contribution that is a word; a number never does
 SEPARATOR = "\x1f"  # no text from outside contains a control character
 
 
+Moment = tuple[int, str]  # when, and under which ref
+
+
 class Part(NamedTuple):
-    """One contribution, or several merged into one; in order of (at, ref)."""
+    """One contribution, or several merged into one; in order of (at, ref). One that is a `word` adds nothing up."""
 
     at: int
     ref: str
@@ -24,9 +28,12 @@ class Part(NamedTuple):
     counted: int
     low: Decimal
     high: Decimal
+    word: str | None = None
 
     @property
     def text(self) -> str:
+        if self.word is not None:
+            return WORD + self.word
         if self.counted == 1:
             return format(self.sum, "f")
         return "|".join(
@@ -36,7 +43,11 @@ class Part(NamedTuple):
 
 def single(at: int, ref: str, value: Decimal) -> Part:
     # Every contribution passes here, and a named tuple's own constructor takes twice as long.
-    return tuple.__new__(Part, (at, ref, value, 1, value, value))
+    return tuple.__new__(Part, (at, ref, value, 1, value, value, None))
+
+
+def worded(at: int, ref: str, word: str) -> Part:
+    return Part(at, ref, ZERO, 1, ZERO, ZERO, word)
 
 
 def merged(parts: Sequence[Part]) -> Part:
@@ -67,12 +78,13 @@ class Op(msgspec.Struct, frozen=True, gc=False):
 class Series:
     """Kept sorted; the oldest leave from the front without moving the rest."""
 
-    __slots__ = ("_gone", "_parts", "_refs", "count", "oldest", "sum", "withdrawn")
+    __slots__ = ("_gone", "_parts", "_refs", "_words", "count", "oldest", "sum", "withdrawn")
 
     def __init__(self) -> None:
         self._parts: list[Part] = []
         self._gone = 0  # how many at the front have left; the list is cut when they are half of it
         self._refs: dict[str, list[tuple[int, str]]] | None = None  # made when somebody first asks by ref
+        self._words: dict[str, list[Moment]] | None = None  # by word, in order; made when somebody first asks
         self.withdrawn: dict[str, int] = {}
         self.sum = ZERO
         self.count = 0
@@ -84,6 +96,12 @@ class Series:
     def __iter__(self) -> Iterator[Part]:
         parts = self._parts
         for index in range(self._gone, len(parts)):
+            yield parts[index]
+
+    def backwards(self, end: int) -> Iterator[Part]:
+        """Return the parts before a moment, the latest first."""
+        parts = self._parts
+        for index in range(bisect_left(parts, end, lo=self._gone, key=_at) - 1, self._gone - 1, -1):
             yield parts[index]
 
     def until(self, at: int) -> list[Part]:
@@ -116,6 +134,26 @@ class Series:
                 found.append(self._parts[index])
         return found
 
+    @property
+    def words(self) -> Mapping[str, Sequence[Moment]]:
+        """Return where each word stands, in order."""
+        if self._words is None:
+            self._words = {}
+            for part in self:
+                if part.word is not None:
+                    self._words.setdefault(part.word, []).append((part.at, part.ref))
+        return self._words
+
+    def numbered_ref(self, at: int, ref: str) -> str:
+        """Return the ref, numbered so that those of one moment stay in the order they were told."""
+        parts = self._parts
+        first = bisect_left(parts, at, lo=self._gone, key=_at)
+        last = bisect_left(parts, at + 1, lo=first, key=_at)
+        if first == last:
+            return ref
+        number = 1 + max(number_of(part.ref) for part in parts[first:last])
+        return f"{ref}{SEPARATOR}{number}"
+
     def free_ref(self, at: int, ref: str) -> str:
         """Return the ref, numbered where the same moment already has one of that name."""
         free, number = ref, 1
@@ -127,6 +165,8 @@ class Series:
     def load(self, at: int, ref: str, text: str) -> None:
         if text == WITHDRAWN:
             self.withdrawn[ref] = at
+        elif text.startswith(WORD):
+            self._insert(worded(at, ref, text[len(WORD) :]))
         elif "|" in text:
             total, count, low, high = text.split("|")
             self._insert(Part(at, ref, Decimal(total), int(count), Decimal(low), Decimal(high)))
@@ -151,6 +191,11 @@ class Series:
             self.oldest = part.at
         if self._refs is not None:
             self._refs.setdefault(_base(part.ref), []).append((part.at, part.ref))
+        if part.word is not None:
+            if self._words is not None:
+                insort(self._words.setdefault(part.word, []), (part.at, part.ref))
+            self.count += 1
+            return
         self.sum = _plus(self.sum, part.sum)
         self.count += part.counted
 
@@ -175,6 +220,11 @@ class Series:
             left.remove((at, ref))
             if not left:
                 del self._refs[base]
+        if part.word is not None and self._words is not None:
+            places = self._words[part.word]
+            del places[bisect_left(places, (at, ref))]
+            if not places:
+                del self._words[part.word]
         self.sum = EXACT.subtract(self.sum, part.sum)
         self.count -= part.counted
 
@@ -188,6 +238,12 @@ class Series:
 
 def _at(part: Part) -> int:
     return part.at
+
+
+def number_of(ref: str) -> int:
+    """Return which telling of its moment a ref is: 1 for the first."""
+    number = ref.partition(SEPARATOR)[2]
+    return int(number) if number else 1
 
 
 def _base(ref: str) -> str:

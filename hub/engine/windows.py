@@ -1,17 +1,17 @@
 """What an aggregate is worth, and what a contribution, a retraction or the passing of time changes in it: pure.
 
-Contributions count by event time. A calendar or lifetime aggregate is one running value per period; a sliding one
+Contributions count by event time. A calendar, tumbling or lifetime aggregate is one running value per period; a sliding one
 is its contributions in (now - d, now]. Sums are exact, so the order of arrival never shows.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 
 import msgspec
 
 from hub.engine.periods import Periods, Span, periods
-from hub.engine.program import Aggregate, Calendar, Sliding
+from hub.engine.program import Aggregate, Calendar, Sliding, Tumbling
 from hub.engine.series import EXACT, WITHDRAWN, ZERO, Op, Part, Series, merged, single
 from hub.engine.state import Bucket, Total
 
@@ -23,6 +23,8 @@ EMPTY: Sequence[Part] = ()
 NO_OPS: Sequence[Op] = ()
 _plus = EXACT.add  # each look-up of a method makes another object
 LIFETIME: Span = (-(2**62), 2**62)
+# What an aggregate can be worth: nearly always a number, but the latest value is whatever the events tell.
+Worth = Decimal | int | str | datetime | timedelta | None
 
 
 class Holding(msgspec.Struct, frozen=True, gc=False):
@@ -35,7 +37,7 @@ class Holding(msgspec.Struct, frozen=True, gc=False):
 class Change(msgspec.Struct, gc=False):
     """What one input changes in an aggregate: its new row, its contributions, its present value, its next expiry."""
 
-    value: Decimal | int | None
+    value: Worth
     expiry: int | None
     total: Total | None = None
     ops: Sequence[Op] = ()
@@ -52,9 +54,13 @@ class Accumulator:
         self._extremes = aggregate.function in {"min", "max"}
         self._keeps_refs = aggregate.retract is not None
         self._duration = window.duration // timedelta(microseconds=1) if isinstance(window, Sliding) else None
-        self._periods: Periods | None = periods(window) if isinstance(window, Calendar) else None
+        self._periods: Periods | None = periods(window) if isinstance(window, Calendar | Tumbling) else None
 
-    def value(self, holding: Holding, now: int) -> Decimal | int | None:
+    def taken(self, value: object) -> Decimal | None:
+        """Return what an event contributes that is no decimal already."""
+        return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def value(self, holding: Holding, now: int) -> Worth:
         """Return what the aggregate is worth at a moment; of nothing, a sum is 0 and an average is missing."""
         if self._duration is not None:
             series = holding.series
@@ -63,7 +69,7 @@ class Accumulator:
             if self._settled(series, now):
                 return self._finish(series.sum, series.count, None, None)
             return self._sliding(series, now, EMPTY).value
-        bucket = _find(holding.total, self._span(now)[0])
+        bucket = find(holding.total, self._span(now)[0])
         return (
             self._finish(bucket.sum, bucket.count, bucket.low, bucket.high)
             if bucket
@@ -150,7 +156,7 @@ class Accumulator:
         ops += [Op(part.at, part.ref, part.text, part) for part in added]
         if series.withdrawn:
             stale = now - self._duration
-            ops += [Op(at, ref, None, None) for at, ref in _taken_back(series) if at <= stale]
+            ops += [Op(at, ref, None, None) for at, ref in taken_back(series) if at <= stale]
         if len(series) + len(added) > MAX_CONTRIBUTIONS:
             ops += self._merge(series, skip=len(expired))
         low = high = None
@@ -195,12 +201,12 @@ class Accumulator:
         low = high = value if self._extremes else None
         bucket = total.buckets[-1] if total is not None and total.buckets else None
         if bucket is None or bucket.start != span[0]:  # not the present period, as it is nearly always
-            bucket = _find(total, span[0])
+            bucket = find(total, span[0])
         if bucket is None:
             if span[1] <= now and span[0] < self._oldest(now):
                 return None
             new = Bucket(span[0], value, 1, low, high)
-            changed = _with(total, new, self._oldest(now))
+            changed = with_bucket(total, new, self._oldest(now))
         else:
             assert total is not None
             if low is not None and bucket.low is not None and bucket.high is not None:
@@ -220,7 +226,7 @@ class Accumulator:
 
     def _subtract(self, total: Total, series: Series, part: Part, gone: Sequence[Part]) -> Total:
         span = self._span(part.at)
-        bucket = _find(total, span[0])
+        bucket = find(total, span[0])
         if bucket is None:
             return total
         low = high = None
@@ -229,11 +235,11 @@ class Accumulator:
             low = min((other.low for other in stay), default=None)
             high = max((other.high for other in stay), default=None)
         new = Bucket(span[0], EXACT.subtract(bucket.sum, part.sum), bucket.count - part.counted, low, high)
-        return _with(total, new, total.buckets[0].start)
+        return with_bucket(total, new, total.buckets[0].start)
 
     def _period_change(self, total: Total | None, now: int, ops: Sequence[Op]) -> Change:
         span = self._span(now)
-        bucket = _find(total, span[0])
+        bucket = find(total, span[0])
         if bucket is None:
             return Change(self._finish_empty(), None, total, ops)
         value = self._finish(bucket.sum, bucket.count, bucket.low, bucket.high)
@@ -242,7 +248,7 @@ class Accumulator:
     def _prune(self, series: Series, now: int) -> list[Op]:
         oldest = self._oldest(now)
         ops = [Op(part.at, part.ref, None, None) for part in series.head(PRUNED_AT_ONCE) if part.at < oldest]
-        ops += [Op(at, ref, None, None) for at, ref in _taken_back(series) if at < oldest]
+        ops += [Op(at, ref, None, None) for at, ref in taken_back(series) if at < oldest]
         if len(series) > MAX_CONTRIBUTIONS and not ops:
             ops += self._merge(series, skip=0)
         return ops
@@ -298,7 +304,7 @@ def _quotient(total: Decimal, count: int) -> Decimal:
         return total / count
 
 
-def _find(total: Total | None, start: int) -> Bucket | None:
+def find(total: Total | None, start: int) -> Bucket | None:
     if total is None:
         return None
     buckets = total.buckets
@@ -316,14 +322,14 @@ def _replaced(total: Total, old: Bucket, new: Bucket) -> Total:
     return Total(tuple(new if bucket is old else bucket for bucket in buckets))
 
 
-def _with(total: Total | None, new: Bucket, oldest: int) -> Total:
+def with_bucket(total: Total | None, new: Bucket, oldest: int) -> Total:
     if total is None:
         return Total((new,))
     kept = [bucket for bucket in total.buckets if bucket.start >= oldest and bucket.start != new.start]
     return Total(tuple(sorted([*kept, new], key=_start)))
 
 
-def _taken_back(series: Series) -> Sequence[tuple[int, str]]:
+def taken_back(series: Series) -> Sequence[tuple[int, str]]:
     """Return what is remembered as withdrawn, in one order however it came into memory: its rows must be the same."""
     return sorted((at, ref) for ref, at in series.withdrawn.items()) if series.withdrawn else ()
 

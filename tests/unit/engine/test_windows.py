@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.clock import to_us
+from hub.engine.accumulators import counting
 from hub.engine.periods import Periods
-from hub.engine.program import Aggregate, Calendar, Lifetime, Retract, Sliding
+from hub.engine.program import Aggregate, Calendar, Lifetime, Retract, Sliding, Tumbling
 from hub.engine.series import Series
-from hub.engine.windows import MAX_CONTRIBUTIONS, Accumulator, Change, Holding
+from hub.engine.windows import MAX_CONTRIBUTIONS, Change, Holding
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -28,7 +29,7 @@ class Kept:
     """Holds what an accumulator says to hold."""
 
     def __init__(self, aggregate):
-        self.accumulator = Accumulator(aggregate)
+        self.accumulator = counting(aggregate)
         self.total, self.series = None, None
 
     @property
@@ -73,6 +74,7 @@ WINDOWS = [
     Calendar("day", "Europe/Nicosia"),
     Calendar("day", "America/New_York", "17:00"),
     Calendar("month", "Europe/Nicosia"),
+    Tumbling(timedelta(hours=7)),
     Lifetime(),
 ]
 
