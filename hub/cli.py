@@ -163,6 +163,17 @@ def check(
     raise typer.Exit(run_check(paths, config, as_json=as_json))
 
 
+@app.command()
+def explain(
+    paths: Annotated[list[Path], typer.Argument(help="Workflow files or folders.")],
+    as_json: Json = False,
+) -> None:
+    """Say in plain English what workflows do, for those who answer for them; with --json one object a line."""
+    from hub.commands.explain import run_explain  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(run_explain(paths, as_json=as_json))
+
+
 @app.command("test")
 def stories(
     paths: Annotated[list[Path], typer.Argument(help="Story files or folders.")],

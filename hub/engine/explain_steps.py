@@ -1,0 +1,168 @@
+"""Steps in plain English: numbered, those under a condition indented, texts for people shown as they are written."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, final
+
+from hub.engine import explain_names as names
+from hub.engine import explain_verbs as verbs
+from hub.engine.explain_conditions import Wording
+from hub.engine.program import Computed, Do, If, Literally, Nested, Rendered, Set, Step, Stop, Value, Wait
+from hub.expr.tree import Literal
+
+MAX_LINES_OF_TEXT: Final = 40
+REFUSED: Final = "If the broker refuses it, the run fails here."
+
+_INDENT: Final = "   "  # what stands under a number
+_INNER: Final = "  "
+_GAP: Final = re.compile(r"\{\{-?\s*([a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*)\s*((?:\|[^{}]*)?)-?\}\}")
+_FALLBACK: Final = re.compile(r"""\|\s*(?:default|d)\(\s*(?:"([^"]*)"|'([^']*)')\s*\)""")
+_AFTER: Final = {
+    "continue": "If that time passes, it goes on.",
+    "stop": "If that time passes, the run ends.",
+    "fail": "If that time passes, the run fails.",
+}
+
+
+@final
+class StepSayings:
+    def __init__(self, wording: Wording) -> None:
+        self._wording = wording
+
+    def steps(self, steps: Sequence[Step], indent: str = "", *, more: bool = False) -> list[str]:
+        """Return the lines; `more`: something follows that a refusal would prevent."""
+        lines: list[str] = []
+        for number, step in enumerate(steps, start=1):
+            first, *others = self._step(step, more=more or number < len(steps))
+            lines.append(f"{indent}{number}. {first}")
+            lines += [f"{indent}{_INDENT}{line}" for line in others]
+        return lines or [f"{indent}Nothing."]
+
+    def _step(self, step: Step, *, more: bool) -> list[str]:
+        match step:
+            case Do():
+                return self._do(step, more=more)
+            case If():
+                return self._if(step, more=more)
+            case Set(id=name, values=values):
+                return [f"Keeps as {name}: {self._pairs(values)}."]
+            case Stop(reason=reason):
+                return [f"Ends the run: {_ended(reason)}"]
+            case Wait():
+                return [self._wait(step)]
+
+    def _do(self, step: Do, *, more: bool) -> list[str]:
+        said, blocks = {}, []
+        for name, value in step.params.items():
+            if isinstance(value, Rendered) and "\n" in value.template.source.strip():
+                blocks += self._text(name, value.template.source)
+            elif name == "data":
+                said.update(self._each(value))
+            else:
+                said[name] = self.value(value)
+        lines = [f"{verbs.sentence(step.verb, said)}{':' if blocks else '.'}", *blocks]
+        if (warning := verbs.warning(step.verb)) is not None:
+            lines.append(warning)
+        if (refused := _refused(step, more=more)) is not None:
+            lines.append(refused)
+        return lines
+
+    def _if(self, step: If, *, more: bool) -> list[str]:
+        """Return a condition and what is done otherwise; a chain of them stays on one level, as `choose` has it."""
+        if isinstance(step.condition.tree, Literal) and step.condition.tree.value is True:
+            return ["Always:", *self.steps(step.then, _INNER, more=more)]
+        lines = [f"If {self._wording.condition(step.condition)}:", *self.steps(step.then, _INNER, more=more)]
+        match step.otherwise:
+            case ():
+                pass
+            case (If() as another,):
+                first, *others = self._if(another, more=more)
+                lines += [f"Otherwise, {first[0].lower()}{first[1:]}", *others]
+            case otherwise:
+                lines += ["Otherwise:", *self.steps(otherwise, _INNER, more=more)]
+        return lines
+
+    def _wait(self, step: Wait) -> str:
+        if step.span is not None:
+            return f"Waits for {names.span(step.span)}."
+        if step.until is not None:
+            return f"Waits until {self._wording.value(step.until)}."
+        limit = f", for at most {names.span(step.timeout)}" if step.timeout is not None else ""
+        after = _AFTER[step.on_timeout]
+        if step.condition is not None:
+            return f"Waits until this holds: {self._wording.condition(step.condition)}{limit}. {after}"
+        if step.event is None:
+            return "Waits for the end of the quiet hours."
+        where = ""
+        if step.where is not None:
+            where = f" where {self._wording.of_the_event().condition(step.where)}"
+        since = (
+            "One that came since the run began counts"
+            if step.from_start
+            else "Only one that comes from now on counts"
+        )
+        return f"Waits for {names.one(step.event)}{where}{limit}. {since}. {after}"
+
+    def value(self, value: Value) -> str:
+        match value:
+            case Literally(value=literal):
+                return names.plain(literal)
+            case Computed(expression=expression):
+                return self._wording.value(expression)
+            case Rendered(template=template):
+                return f"“{self._filled(template.source.strip())}”"
+            case Nested(parts=parts) if isinstance(parts, Mapping):
+                return "{" + self._pairs(parts) + "}"
+            case Nested(parts=parts):
+                return "[" + ", ".join(self.value(part) for part in parts if not isinstance(part, str)) + "]"
+
+    def _pairs(self, values: Mapping[str, Value]) -> str:
+        return ", ".join(f"{name} = {self.value(value)}" for name, value in values.items())
+
+    def _each(self, value: Value) -> dict[str, str]:
+        """Return what an event carries, name by name."""
+        match value:
+            case Nested(parts=parts) if isinstance(parts, Mapping):
+                return {name: self.value(part) for name, part in parts.items()}
+            case Literally(value=Mapping() as given):
+                return {name: names.plain(item) for name, item in given.items()}
+            case _:
+                return {"data": self.value(value)}
+
+    def _text(self, name: str, source: str) -> list[str]:
+        lines = self._filled(source.strip()).split("\n")
+        shown = lines[:MAX_LINES_OF_TEXT]
+        if len(lines) > len(shown):
+            shown.append(f"… and {names.count(len(lines) - len(shown), 'line')} more")
+        return [*([] if name == "text" else [f"{name}:"]), *(f"| {line}".rstrip() for line in shown)]
+
+    def _filled(self, source: str) -> str:
+        """Return text for people with its gaps in words; what is more than a value stays as it is written."""
+        return _GAP.sub(self._gap, source)
+
+    def _gap(self, gap: re.Match[str]) -> str:
+        fallback = _FALLBACK.search(gap[2])
+        instead = (fallback[1] or fallback[2]) if fallback is not None else None
+        said = self._wording.path(gap[1])
+        return f"[{said}, or “{instead}”]" if instead else f"[{said}]"
+
+
+def _refused(step: Do, *, more: bool) -> str | None:
+    """Return what becomes of the run where the step does not come about."""
+    told: list[str] = []
+    if (retry := step.retry) is not None:
+        longer = f", each pause {names.plain(retry.factor)} times the one before" if retry.factor != 1 else ""
+        longest = f", none longer than {names.span(retry.up_to)}" if retry.up_to is not None else ""
+        told.append(
+            f"If the broker refuses it, it is asked for again, {names.times(retry.max)} at most, "
+            f"for the first time after {names.span(retry.delay)}{longer}{longest}."
+        )
+    if step.goes_on:
+        told.append("If it does not come about, the run goes on.")
+    elif step.verb.is_manager and more:
+        told.append("If it is refused for good, the run fails here." if told else REFUSED)
+    return " ".join(told) or None
+
+
+def _ended(reason: str) -> str:
+    return reason if reason.endswith((".", "!", "?")) else f"{reason}."

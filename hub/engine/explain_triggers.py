@@ -1,0 +1,78 @@
+"""What starts a workflow, in plain English; what all its triggers have in common is said once."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from hub.engine import explain_names as names
+from hub.engine.explain_conditions import Wording
+from hub.engine.program import Absent, Becomes, Crosses, OnEvent, Trigger
+from hub.expr import Expression
+
+_FIRST_LOOK: Final = {
+    False: "What is so already when the hub first looks does not count.",
+    True: "What is so already when the hub first looks counts as well.",
+}
+_LATE_EVENTS: Final = {
+    "fire": "Events the hub learns of afterwards, such as after an outage, count as well.",
+    "skip": "Events the hub learns of afterwards, such as after an outage, do not start it.",
+}
+
+
+def starts(triggers: Sequence[Trigger], wording: Wording) -> Iterator[str]:
+    looks = {trigger.on_first for trigger in triggers if isinstance(trigger, Becomes | Crosses)}
+    late = {trigger.on_replay for trigger in triggers if isinstance(trigger, OnEvent | Becomes)}
+    told = [
+        " ".join([_trigger(trigger, wording), *_own(trigger, look=len(looks) > 1, late=len(late) > 1)])
+        for trigger in triggers
+    ]
+    if len(told) == 1:
+        yield f"Starts {told[0]}"
+    else:
+        yield "Starts:"
+        for trigger, sentences in zip(triggers, told, strict=True):
+            yield f"  {trigger.id}: {sentences}"
+    shared = [_FIRST_LOOK[look] for look in looks] if len(looks) == 1 else []
+    shared += [_LATE_EVENTS[word] for word in late] if len(late) == 1 else []
+    if shared:
+        yield f"  {' '.join(shared)}"
+
+
+def _own(trigger: Trigger, *, look: bool, late: bool) -> Iterator[str]:
+    """Yield what is said of a trigger by itself, because the others differ."""
+    if look and isinstance(trigger, Becomes | Crosses):
+        yield _FIRST_LOOK[trigger.on_first]
+    if late and isinstance(trigger, OnEvent | Becomes):
+        yield _LATE_EVENTS[trigger.on_replay]
+
+
+def _trigger(trigger: Trigger, wording: Wording) -> str:
+    match trigger:
+        case OnEvent(event=event, where=where):
+            return f"with every {names.kind(event)}{_where(where, wording)}."
+        case Becomes(condition=condition, hold=hold):
+            held = f", and stays so for {names.span(hold)}" if hold is not None else ""
+            return f"each time {wording.turning(condition)}{held}."
+        case Crosses():
+            return _crosses(trigger, wording)
+        case Absent(event=event, where=where, within=within, after=None):
+            missed = f"{names.kind(event)}{_where(where, wording)}"
+            return f"when no {missed} came for {names.span(within)}; again only after one came."
+        case Absent(event=event, where=where, within=within, after=str() as after, after_where=which):
+            begun = f"{names.one(after)}{_where(which, wording)}"
+            return f"when no {names.kind(event)}{_where(where, wording)} came within {names.span(within)} after {begun}."
+        case Absent():
+            raise AssertionError("`after` is a name or nothing")
+
+
+def _where(condition: Expression | None, wording: Wording) -> str:
+    return "" if condition is None else f" where {wording.of_the_event().condition(condition)}"
+
+
+def _crosses(trigger: Crosses, wording: Wording) -> str:
+    unit = " %" if trigger.field == "margin_level" else ""
+    moves = "falls below" if trigger.side == "below" else "rises above"
+    back = "the limit" if trigger.rearm is None else f"{wording.value(trigger.rearm)}{unit}"
+    return (
+        f"each time the account's {names.field(trigger.field)} {moves} "
+        f"{wording.value(trigger.limit)}{unit}; again only after it came back to {back}."
+    )
