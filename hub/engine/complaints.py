@@ -7,7 +7,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from hub.engine.model import NAMED, TAGGED, TRIGGER_KEYS, AggregateFile, ParamFile, Part, WorkflowFile
+from hub.engine.model import NAMED, TAGGED, ParamFile, WorkflowFile
+from hub.engine.model_aggregates import AggregateFile
+from hub.engine.model_part import Part
+from hub.engine.model_triggers import TRIGGER_KEYS
 from hub.engine.nodes import Document, Mapping
 from hub.engine.problems import Problems, did_you_mean, quoted
 

@@ -15,23 +15,22 @@ from hub.durations import duration
 from hub.engine.complaints import LATER, later_source
 from hub.engine.draft import Draft
 from hub.engine.keys import KeyKind
-from hub.engine.model import (
+from hub.engine.model import LimitFile, ParamFile, QuietFile, RunFile
+from hub.engine.model_aggregates import (
     FUNCTIONS,
+    AggregateFile,
+    CalendarWindow,
+    DaysFile,
+    SlidingWindow,
+    TumblingWindow,
+)
+from hub.engine.model_triggers import (
     AbsentFile,
     AbsentTrigger,
-    AggregateFile,
     BecomesTrigger,
-    CalendarWindow,
     CrossesTrigger,
-    DaysFile,
     EventTrigger,
-    LimitFile,
-    ParamFile,
-    QuietFile,
-    RunFile,
-    SlidingWindow,
     Trigger,
-    TumblingWindow,
 )
 from hub.engine.nodes import Location, Scalar
 from hub.engine.problems import did_you_mean, quoted

@@ -8,7 +8,7 @@ from typing import final
 from hub.engine.draft import Draft
 from hub.engine.draft_rules import event_is_sound
 from hub.engine.draft_values import compile_params, compile_values
-from hub.engine.model import (
+from hub.engine.model_steps import (
     AnyStep,
     ChoiceFile,
     ChooseStep,

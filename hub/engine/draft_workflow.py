@@ -8,18 +8,9 @@ from hub.engine import draft_rules as rules
 from hub.engine.draft import Draft
 from hub.engine.draft_steps import StepDrafter
 from hub.engine.keys import KeyKind
-from hub.engine.model import (
-    AbsentTrigger,
-    AnyStep,
-    AnyTrigger,
-    BecomesTrigger,
-    ChooseStep,
-    CrossesTrigger,
-    DoStep,
-    EventTrigger,
-    IfStep,
-    WorkflowFile,
-)
+from hub.engine.model import WorkflowFile
+from hub.engine.model_steps import AnyStep, ChooseStep, DoStep, IfStep
+from hub.engine.model_triggers import AbsentTrigger, AnyTrigger, BecomesTrigger, CrossesTrigger, EventTrigger
 from hub.engine.money import MoneyRules, pinned_currencies
 from hub.engine.nodes import Document, Location
 from hub.engine.problems import Problems

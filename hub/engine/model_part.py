@@ -1,0 +1,14 @@
+"""What every part of a workflow file has in common."""
+
+from typing import ClassVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+)
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=False)
+
+    later: ClassVar[frozenset[str]] = frozenset()
