@@ -1,29 +1,17 @@
-"""Parameters, aggregates, triggers and limits: what decides whether a workflow starts."""
+"""Parameters, triggers and limits: what decides whether a workflow starts."""
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import time, timedelta
+from datetime import time
 from decimal import Decimal
-from functools import lru_cache
 from typing import Final, Literal, cast
-from zoneinfo import ZoneInfo, available_timezones
 
 from hub.durations import duration
-from hub.engine.complaints import LATER, later_source
 from hub.engine.draft import Draft
+from hub.engine.draft_aggregates import Param
+from hub.engine.draft_names import event_is_sound, is_zone, zones
 from hub.engine.keys import KeyKind
 from hub.engine.model import LimitFile, ParamFile, QuietFile, RunFile
-from hub.engine.model_aggregates import (
-    FUNCTIONS,
-    AggregateFile,
-    CalendarWindow,
-    DaysFile,
-    SlidingWindow,
-    TumblingWindow,
-)
 from hub.engine.model_triggers import (
     AbsentFile,
     AbsentTrigger,
@@ -36,44 +24,21 @@ from hub.engine.nodes import Location, Scalar
 from hub.engine.problems import did_you_mean, quoted
 from hub.engine.program import (
     Absent,
-    Aggregate,
     Becomes,
-    Calendar,
     Crosses,
-    Lifetime,
     Limit,
     OnEvent,
     Quiet,
-    Retract,
-    Sliding,
-    Tumbling,
-    Window,
 )
 from hub.engine.program import Trigger as CompiledTrigger
-from hub.engine.scopes import ACCOUNT, ANY, NUMBER, ROOTS, event_root, is_undeclared, unknown_event
-from hub.errors import ExpressionError
-from hub.expr import FUNCTIONS as WORDS_CALLED
-from hub.expr import Expression, Kind, Scope, Type
-from hub.expr.check import check
-from hub.expr.parse import parse
-from hub.expr.types import NUMERIC
+from hub.engine.scopes import ACCOUNT
+from hub.expr import Expression, Kind, Type
 
 Field = Literal["equity", "floating", "free_margin", "margin_level"]
 Replay = Literal["fire", "skip"]
-Param = Decimal | str | bool | timedelta
 
 _LIKE_A_ZONE: Final = re.compile(r"[A-Za-z_]+/[A-Za-z_/+0-9-]+")
 _FIELDS: Final = ("equity", "floating", "free_margin", "margin_level")
-# Nothing of these happens to an account, so nothing counted per account can start at them.
-_WITHOUT_ACCOUNT: Final = (
-    "connector.",
-    "endpoint.",
-    "delivery.",
-    "notification.",
-    "group.",
-    "symbol.",
-    "lead.",
-)
 
 
 def params(files: Mapping[str, ParamFile]) -> dict[str, Param]:
@@ -92,211 +57,6 @@ def _param(file: ParamFile) -> Param:
 
 def param_types(files: Mapping[str, ParamFile]) -> dict[str, Type]:
     return {name: Type(Kind(file.type), currency=file.currency) for name, file in files.items()}
-
-
-@lru_cache(maxsize=4096)
-def name_problem(name: str) -> str | None:
-    """Return why an aggregate cannot have this name, or None: its name stands alone in expressions."""
-    if name in ROOTS or name in WORDS_CALLED:
-        return f"{quoted(name)} has a meaning of its own in expressions: choose another name"
-    try:
-        check(parse(name), Scope({name: NUMBER}), None)
-    except (ExpressionError, ValueError):
-        return f"{quoted(name)} is a word of the language: choose another name"
-    return None
-
-
-def aggregate(
-    draft: Draft, name: str, file: AggregateFile, given: Mapping[str, Param]
-) -> tuple[Aggregate | None, Type]:
-    """Return the aggregate and its type; the type is known even where the aggregate is not sound."""
-    location: Location = ("aggregates", name)
-    if problem := name_problem(name):
-        draft.key_error(location, problem)
-        return None, ANY
-    function = next(word for word in FUNCTIONS if getattr(file, word) is not None)
-    if not _source_is_sound(draft, location, file):
-        return None, ANY
-    scope = draft.scopes.aggregate(file.source)
-    where = None
-    sound = True
-    if file.where is not None:
-        where = draft.expression((*location, "where"), scope, Kind.BOOL)
-        sound = where is not None
-    value = None
-    if function not in {"count", "distinct_days"}:
-        expects = None if function in _TAKES_OTHERS else Kind.NUMBER
-        value = draft.expression((*location, function), scope, expects)
-        sound = _can_be_kept(draft, (*location, function), function, value) and sound
-    window, retract = _window(draft, location, file.window), _retract(draft, location, file)
-    days = _days(draft, location, file, window) if function == "distinct_days" else None
-    type_ = _type(function, value)
-    if not sound or window is None or (file.retract is not None and retract is None):
-        return None, type_
-    if function == "distinct_days" and days is None:
-        return None, type_
-    made = Aggregate("", name, file.source, function, value, where, window, retract, days)
-    return replace(made, id=identity(made, given, draft.scopes.key)), type_
-
-
-_TAKES_OTHERS: Final = {
-    "last": NUMERIC | {Kind.STRING, Kind.BOOL, Kind.TIME, Kind.DURATION, Kind.ANY},
-    "distinct": NUMERIC | {Kind.STRING, Kind.ANY},
-}
-
-
-def _can_be_kept(draft: Draft, location: Location, function: str, value: Expression | None) -> bool:
-    if value is None:
-        return False
-    takes = _TAKES_OTHERS.get(function)
-    if takes is None or value.type.kind in takes:
-        return True
-    what = "keeps one value" if function == "last" else "tells texts or numbers apart"
-    draft.error(location, f"`{function}` {what}, and this is {value.type}")
-    return False
-
-
-def _days(draft: Draft, location: Location, file: AggregateFile, window: Window | None) -> Calendar | None:
-    """Return what a day is: as the file says, or as the calendar window has it."""
-    match file.distinct_days, window:
-        case (DaysFile(tz=zone, daily_at=daily_at), _):
-            if _zone_is_known(draft, (*location, "distinct_days", "tz"), zone):
-                return Calendar("day", zone, daily_at)
-        case (_, Calendar(zone=zone, daily_at=daily_at)):
-            return Calendar("day", zone, daily_at)
-        case _ if window is not None:
-            draft.error(
-                (*location, "distinct_days"),
-                "only a calendar window has days of its own: write `distinct_days: {tz: Europe/Prague}`",
-            )
-        case _:
-            pass
-    return None
-
-
-def _type(function: str, value: Expression | None) -> Type:
-    if function == "last":
-        found = value.type if value is not None else ANY
-        return replace(found, optional=True, finite=found.numeric)
-    if function == "distinct":
-        return replace(NUMBER, finite=True)
-    kind, currency = (Kind.NUMBER, None) if value is None else (value.type.kind, value.type.currency)
-    found = Type(
-        kind, currency=currency, finite=True
-    )  # what expressions answer is finite, and so is what they add up to
-    # Nothing adds up to nothing, but has no smallest, largest or average.
-    return found.or_missing(function in {"min", "max", "avg"})
-
-
-def identity(made: Aggregate, given: Mapping[str, Param], key: KeyKind) -> str:
-    """Return what two aggregates share only if they are the same: 128 bits of the hash of the definition.
-
-    The values of the parameters it reads belong to it: with another value it would have counted something else.
-    """
-    reads = {path for expression in (made.value, made.where) if expression for path in expression.reads}
-    window: list[str] = [type(made.window).__name__]
-    match made.window:
-        case Calendar(period, zone, daily_at):
-            window += [period, zone, daily_at]
-        case Sliding(span):
-            window.append(str(span // timedelta(milliseconds=1)))
-        case Tumbling(span):
-            window.append(str(span // timedelta(milliseconds=1)))
-        case Lifetime():
-            pass
-    definition = {
-        "key": key.value,
-        "from": made.source,
-        "function": made.function,
-        "value": made.value.text.strip() if made.value else None,
-        "where": made.where.text.strip() if made.where else None,
-        "window": window,
-        "params": {name: str(given[name]) for name in sorted(given) if f"params.{name}" in reads},
-        "retract": [made.retract.event, made.retract.ref] if made.retract else None,
-    }
-    if made.days is not None:
-        definition["days"] = [made.days.zone, made.days.daily_at]
-    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _source_is_sound(draft: Draft, location: Location, file: AggregateFile) -> bool:
-    if later_source(file.source):
-        draft.error((*location, "from"), f"`from: {file.source}` {LATER}")
-        return False
-    return event_is_sound(draft, (*location, "from"), file.source, pattern=False)
-
-
-def event_is_sound(draft: Draft, location: Location, name: str, *, pattern: bool) -> bool:
-    if problem := unknown_event(name):
-        draft.error(location, problem)
-        return False
-    if name.endswith(".*") and not pattern:
-        draft.error(location, f"one type of event is needed here, not the pattern `{name}`")
-        return False
-    if draft.scopes.key is KeyKind.SYMBOL and not _names_symbol(name):
-        draft.error(location, f"`{name}` names no symbol, so nothing kept by symbol hears of it")
-        return False
-    if name.startswith(_WITHOUT_ACCOUNT):
-        draft.warn(location, f"`{name}` belongs to no account, so nothing counted per account comes of it")
-    return True
-
-
-def _names_symbol(name: str) -> bool:
-    return is_undeclared(name) or "symbol" in (event_root(frozenset({name})).fields or {})
-
-
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-@lru_cache(maxsize=1024)
-def is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        return False
-    return True
-
-
-def _zone_is_known(draft: Draft, location: Location, zone: str) -> bool:
-    if is_zone(zone):
-        return True
-    near = did_you_mean(zone, _zones()) or "; write it by name, such as Europe/Nicosia"
-    draft.error(location, f"unknown time zone {quoted(zone)}{near}")
-    return False
-
-
-def _window(
-    draft: Draft,
-    location: Location,
-    file: CalendarWindow | SlidingWindow | TumblingWindow | Literal["lifetime"],
-) -> Window | None:
-    match file:
-        case SlidingWindow(sliding=span):
-            return Sliding(span)
-        case TumblingWindow(tumbling=span):
-            return Tumbling(span)
-        case CalendarWindow(calendar=period, tz=zone, daily_at=daily_at):
-            known = _zone_is_known(draft, (*location, "window", "tz"), zone)
-            return Calendar(period, zone, daily_at) if known else None
-        case _:
-            return Lifetime()
-
-
-def _retract(draft: Draft, location: Location, file: AggregateFile) -> Retract | None:
-    if file.retract is None:
-        return None
-    at: Location = (*location, "retract")
-    if not event_is_sound(draft, (*at, "event"), file.retract.event, pattern=False):
-        return None
-    ref = file.retract.ref.removeprefix("event.")
-    for source in (file.source, file.retract.event):
-        fields = event_root(frozenset({source})).fields or {}
-        if not is_undeclared(source) and ref not in fields:
-            draft.error((*at, "ref"), f"{source} has no field {quoted(ref)}{did_you_mean(ref, fields)}")
-            return None
-    return Retract(file.retract.event, ref)
 
 
 def trigger_ids(draft: Draft, files: list[Trigger]) -> list[str]:
@@ -433,7 +193,7 @@ def quiet(draft: Draft, file: QuietFile | None) -> Quiet | None:
     zone: str | Expression | None = name
     if not is_zone(name):
         if _LIKE_A_ZONE.fullmatch(name):
-            draft.error(location, f"unknown time zone {quoted(name)}{did_you_mean(name, _zones())}")
+            draft.error(location, f"unknown time zone {quoted(name)}{did_you_mean(name, zones())}")
             return None
         zone = draft.expression(location, draft.scopes.scope, Kind.STRING)
     if zone is None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import final
 
 from hub.engine.draft import Draft
-from hub.engine.draft_rules import event_is_sound
+from hub.engine.draft_names import event_is_sound
 from hub.engine.draft_values import compile_params, compile_values
 from hub.engine.model_steps import (
     AnyStep,

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Literal, final
 
+from hub.engine import draft_aggregates as aggregates
 from hub.engine import draft_rules as rules
 from hub.engine.draft import Draft
 from hub.engine.draft_steps import StepDrafter
@@ -87,10 +88,10 @@ class Drafting:
     def _aggregates(self) -> tuple[Aggregate, ...]:
         made: list[Aggregate] = []
         for name, file in self._file.aggregates.items():
-            found, type_ = rules.aggregate(self._draft, name, file, self._params)
+            found, type_ = aggregates.aggregate(self._draft, name, file, self._params)
             if found is not None:
                 made.append(found)
-            if rules.name_problem(name) is None:
+            if aggregates.name_problem(name) is None:
                 self._types[name] = type_
         return tuple(made)
 
