@@ -12,7 +12,7 @@ from hub.clock import ManualClock
 from hub.dispatch.fanout import New
 from hub.dispatch.memory import MemoryDeliveries
 from hub.errors import LeaseLost, StoreRefused, StoreUnavailable
-from hub.scaled.admission import Admission, Sampling, take_all_arrivals
+from hub.scaled.admission import MOST, Admission, Sampling, take_all_arrivals
 from hub.scaled.ears import Ears
 from hub.scaled.hand_over import StoreHandOver
 from hub.scaled.looking import Looking
@@ -78,7 +78,8 @@ class OwnersLog:
         self.looks += 1
         if self.away:
             raise StoreUnavailable("away")
-        taken, self.arrivals = self.arrivals, 0
+        taken = min(limit, self.arrivals)
+        self.arrivals -= taken
         return taken
 
 
@@ -139,11 +140,12 @@ async def test_the_smaller_its_share_the_longer_a_busy_owner_gathers(clock, fact
         assert len(log.admitted) == 2
 
 
-async def test_arrivals_are_taken_until_none_is_left():
+@pytest.mark.parametrize(("waiting", "looks"), [(0, 1), (3, 1), (MOST, 2), (2 * MOST + 1, 3)])
+async def test_arrivals_are_taken_until_those_are_that_were_left_so_far(waiting, looks):
     log = OwnersLog()
-    log.arrivals = 3
+    log.arrivals = waiting
     await take_all_arrivals(log)
-    assert (log.arrivals, log.looks) == (0, 2)
+    assert (log.arrivals, log.looks) == (0, looks)
 
 
 async def test_there_is_a_look_at_once_when_there_is_word_and_every_so_often_without(clock):
