@@ -207,9 +207,10 @@ class EngineLoop:
         for item in items:
             if item.key:
                 self._cache.move_to_end(item.key)
-                state = self._cache[item.key]
-                if state.open_runs:
-                    await self._pin_versions(item.partition, state)
+        for key, partition in {item.key: item.partition for item in items if item.key}.items():
+            state = self._cache[key]
+            if state.open_runs:
+                await self._pin_versions(partition, state)
 
     async def _load_keys(self, wanted: Sequence[tuple[int, str]]) -> None:
         if not wanted:

@@ -23,7 +23,7 @@ from hub.engine.timers import WaitTimer, timer_id
 from hub.events.catalogue import event_type
 from hub.events.facts import make_fact
 from hub.events.records import decode_data, decode_envelope, fields_of
-from hub.expr import Expression
+from hub.expr import Expression, Unknown
 from hub.intents.intent import Intent, State
 from hub.intents.verbs import PublishEvent
 
@@ -167,17 +167,14 @@ class Run:
                 self.heard[name] = msgspec.Raw(event)
         self.position += 1
 
-    def answers(self, step: Wait, body: bytes) -> bool:
-        """Return whether an event is what the run waits for at a step."""
-        envelope = decode_envelope(body)
-        if step.event is None or not matches(step.event, envelope.type):
-            return False
+    def answered_by(self, step: Wait, body: bytes) -> bool | Unknown:
+        """Return whether an event of its type is what the run waits for at a step; unknown where that cannot be told yet."""
         if step.where is None:
             return True
         cause, env = self.begun.cause, self.env()
         env["trigger"] = Began(cause.id, cause.at, cause.value, cause.limit, env["event"])
-        env["event"] = decode_data(envelope)
-        return step.where.test(env) is True
+        env["event"] = decode_data(decode_envelope(body))
+        return step.where.test(env)
 
     def _step_name(self) -> str:
         match self.plan.code[self.position]:
@@ -207,14 +204,22 @@ class Run:
         if step.condition is not None and step.condition.test(self.env()) is True:
             self.passed(step.id, {"ok": True, "timed_out": False})
             return False
-        if step.event is not None and step.from_start:
-            for body in self.early:
-                if self.answers(step, bytes(body)):
-                    self.passed(step.id, {"ok": True, "timed_out": False}, bytes(body))
-                    return False
+        if step.from_start and self._was_answered(step):
+            return False
         return self._pause(
             "event" if step.event is not None else "condition", now + step.timeout // MICROSECOND
         )
+
+    def _was_answered(self, step: Wait) -> bool:
+        """Go past a wait that was answered before it began; an event answers one wait."""
+        for number, early in enumerate(self.early):
+            body = bytes(early)
+            of_type = step.event is not None and matches(step.event, decode_envelope(body).type)
+            if of_type and self.answered_by(step, body) is True:
+                del self.early[number]
+                self.passed(step.id, {"ok": True, "timed_out": False}, body)
+                return True
+        return False
 
     def _wait_for_day(self, quiet: Quiet) -> bool:
         try:

@@ -83,6 +83,7 @@ class ClientRow(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 NOBODY = ClientRow()
+NO_ACCOUNT = AccountRow("", 0)
 
 
 class Bucket(msgspec.Struct, frozen=True, gc=False, array_like=True):

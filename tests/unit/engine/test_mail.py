@@ -20,7 +20,7 @@ from hub.events.catalogue import BY_NAME
 from hub.events.facts import make_fact
 from hub.intents.intent import State, decided_by
 from hub.intents.outcome import Outcome, encode_outcome
-from hub.testing import a_trade_closed, an_account
+from hub.testing import a_trade_closed, a_trade_opened, an_account
 
 LOTS = """
 aggregates:
@@ -199,6 +199,45 @@ async def test_an_action_by_client_is_done_to_the_account_of_the_event_and_the_r
     assert [row.key for row in applied] == ["live-1:7002"]
 
 
+WAITS = """
+when: [{event: trade.closed, where: event.lots > 5}]
+steps:
+  - {id: pause, wait: {%s}}
+  - {id: lock, do: account.disable_trading}
+  - {do: event.publish, with: {type: custom.locked, data: {login: = account.login}}}
+"""
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "event: trade.opened, timeout: 1h",
+        'if: "n > 1", timeout: 1h',
+        "event: kyc.confirmed, timeout: 1h",
+        "for: 1h",
+    ],
+)
+async def test_a_run_by_client_is_about_the_account_it_began_with_whichever_wakes_it(wait):
+    counts = "aggregates: {n: {from: trade.closed, count: true, window: lifetime}}"
+    town = Town()
+    await town.open(a_workflow((counts if "n > 1" in wait else "") + WAITS % wait, key="client"))
+    await town.client("anna", 7001, 7002)
+    await town.closes(7001, "6")
+    await town.restart()
+
+    await town.log.append([a_trade_opened(an_account(login=7002))])
+    await town.closes(7002, "1")
+    await town.clock.advance(timedelta(hours=2))
+    await town.store.fire_timers(town.clock.now_us(), 10)
+    await town.settle()
+
+    (lock,) = town.intents("account.disable_trading")
+    assert lock.account == "live-1:7001"
+    await town.answers()
+    (told,) = town.intents("event.publish")
+    assert b"7001" in told.params
+
+
 async def test_what_was_done_by_client_does_not_take_the_account_back_to_its_old_group():
     town = Town()
     await town.open(
@@ -286,7 +325,7 @@ async def test_why_answers_for_a_client_and_says_how_to_ask():
         ("group", "when: [{becomes: account.balance > 5}]\nsteps: [{do: event.publish, with: {type: custom.x}}]",
          "`account` is not known here: with `key: group` there is one only while an event is looked at, as in `where`"),
         ("all", LOTS.replace("do: event.publish, with: {type: custom.much, data: {lots: = lots}}", "do: account.disable_trading"),
-         "account.disable_trading acts on an account, and `becomes` with `key: all` names none: start at an event, or use `key: account`"),
+         "account.disable_trading acts on an account, and with `key: all` only an event names one: start at events alone, or use `key: account`"),
     ],
 )  # fmt: skip
 def test_what_a_key_cannot_know_is_refused_while_loading(key, text, complaint):

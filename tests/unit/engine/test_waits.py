@@ -11,6 +11,7 @@ from unit.engine.test_loop import LEASE, Engine, compile_version
 from hub.engine.kept import keep, recall
 from hub.engine.loop import EngineLoop
 from hub.engine.memory import MemoryInbox
+from hub.engine.run import Run
 from hub.testing import a_trade_closed, an_account
 
 AFTER = "  - {do: event.publish, with: {type: custom.after, data: {%s}}}"
@@ -180,18 +181,82 @@ def test_the_first_way_that_holds_is_taken_and_no_other(lots, told):
 def test_a_run_that_breaks_when_it_goes_on_fails_alone(monkeypatch):
     desk = Desk(waiting("for: 1h", id="a"), waiting("for: 1h", id="b"))
     desk.tell("trade.closed", lots="2")
-    real = __import__("hub.engine.run", fromlist=["Run"]).Run.carry_on
+    real = Run.carry_on
 
     def carry_on(run):
         if run.plan.workflow.id == "a":
             raise ArithmeticError("boom")
         return real(run)
 
-    monkeypatch.setattr("hub.engine.run.Run.carry_on", carry_on)
+    monkeypatch.setattr(Run, "carry_on", carry_on)
     desk.until(MORNING + HOUR)
 
     assert sorted(desk.runs.values()) == ["done", "failed"]
     assert [trace.reason for trace in desk.traces("failed")] == ["ArithmeticError: boom"]
+
+
+TWICE = """
+when: [{event: trade.closed}]
+steps:
+  - {id: lock, do: account.disable_trading}
+  - {id: one, wait: {event: trade.opened, where: event.lots > 5, timeout: 1h}}
+  - {id: two, wait: {event: trade.opened, where: event.lots > 5, timeout: 1h}}
+  - {do: event.publish, with: {type: custom.after, data: {one: "= default(steps.one.event.lots, 0)", two: "= default(steps.two.event.lots, 0)"}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("came", "told"), [(("6",), '{"one":"6","two":"0"}'), (("6", "7"), '{"one":"6","two":"7"}')]
+)
+def test_an_event_that_came_early_answers_one_wait(came, told):
+    desk = Desk(a_workflow(TWICE))
+    (lock,) = desk.tell("trade.closed")
+    for lots in came:
+        desk.tell("trade.opened", lots=lots)
+    desk.outcome(lock)
+    desk.until(MORNING + timedelta(hours=3))
+
+    assert data_of(desk) == [told]
+
+
+def test_events_that_cannot_answer_a_wait_take_no_room_from_one_that_can():
+    desk = Desk(a_workflow(TWICE))
+    (lock,) = desk.tell("trade.closed")
+    for _ in range(30):
+        desk.tell("trade.opened", lots="1")
+    desk.tell("trade.opened", lots="6")
+    desk.outcome(lock)
+    desk.until(MORNING + timedelta(hours=3))
+
+    assert data_of(desk) == ['{"one":"6","two":"0"}']
+
+
+@pytest.mark.parametrize(
+    ("wait", "broken"),
+    [
+        ("event: trade.opened, where: event.lots > 1, timeout: 1h", "answered_by"),
+        ('if: "account.balance > 5", timeout: 1h', "env"),
+        ("event: kyc.started, timeout: 1h, on_timeout: fail", "fail"),
+    ],
+)
+def test_a_wait_that_cannot_be_looked_at_ends_its_own_run_and_nothing_else(monkeypatch, wait, broken):
+    desk = Desk(waiting(wait, data="a: 1", id="a"), waiting("for: 2h", data="b: 1", id="b"))
+    desk.tell("trade.closed", lots="2")
+    real = getattr(Run, broken)
+
+    def breaks(run, *given):
+        if run.plan.workflow.id == "a":
+            raise ArithmeticError("boom")
+        return real(run, *given)
+
+    monkeypatch.setattr(Run, broken, breaks)
+    desk.tell("trade.opened", lots="2")
+    desk.account(balance="9")
+    desk.until(MORNING + timedelta(hours=3))
+
+    assert data_of(desk) == ['{"b":1}']
+    assert sorted(desk.runs.values()) == ["done", "failed"]
+    assert desk.timers == {}
 
 
 @pytest.mark.parametrize(
