@@ -33,7 +33,8 @@ from hub.dispatch.effects.backend import ManagerBackend
 from hub.dispatch.effects.worker import ActionWorker
 from hub.dispatch.fanout import FanOut
 from hub.dispatch.safe_http import AiohttpTransport
-from hub.engine.load import LoadedSet, load_folder
+from hub.engine.live_files import LiveFiles, Reloading
+from hub.engine.load import LoadedSet
 from hub.engine.loop import EngineLoop
 from hub.engine.rows import Batch
 from hub.errors import HubError, LeaseLost
@@ -82,7 +83,7 @@ class Hub:
     actions: ActionWorker
     directory: Directory
     keys: Keys
-    workflows: LoadedSet
+    files: LiveFiles
     serving: Serving
     first_key: str | None
     committed: list[Callable[[Batch], None]]
@@ -119,7 +120,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         lease = HeldLease(store, clock)
         await lease.take()
         keys, first_key = await load_keys(store.keys, clock)
-        loaded = workflows if workflows is not None else load_folder(existing(settings.workflows))
+        files = LiveFiles(existing(settings.workflows)) if workflows is None else LiveFiles.fixed(workflows)
         symbols = SymbolClasses(settings.symbols)
 
         transport = await stack.enter_async_context(
@@ -157,6 +158,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         committed: list[Callable[[Batch], None]] = [lambda batch: actions.wake() if batch.intents else None]
         engine = EngineLoop(
             store.engine,
+            store.log,
             inbox,
             clock,
             lease.fence,
@@ -166,7 +168,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         )
         # Before the engine hears of it: it may move a limit that follows the balance.
         store.log.listen(lambda rows: tell_of_money(watcher, rows))
-        await engine.activate(loaded.workflows)
+        await engine.activate(files.loaded.workflows, files.loaded.unread)
         watcher.load(await store.engine.levels())
 
         connectors = [connector(source, store.log, clock, watcher, symbols) for source in settings.sources]
@@ -197,7 +199,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             deliveries=store.browser,
             actions=store.browser,
             workflows=WorkflowView(
-                store.engine, store.browser, store.log, engine.programs, watcher, loaded, clock
+                store.engine, store.browser, store.log, engine.programs, watcher, files, clock
             ),
             accounts=AccountView(store.engine, store.browser),
             readiness=Readiness(store.problem, lease.problem),
@@ -219,7 +221,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             actions=actions,
             directory=directory,
             keys=keys,
-            workflows=loaded,
+            files=files,
             serving=serving,
             first_key=first_key,
             committed=committed,
@@ -227,7 +229,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             _stages=(
                 (lease, keys, *sessions),
                 (store.journal, engine, dispatcher, fan_out, actions, *streams, Tidy(store.pruner, clock)),
-                (*connectors, watcher),
+                (*connectors, watcher, Reloading(files, engine.activate, clock)),
             ),
             connectors=connectors,
         )

@@ -43,6 +43,11 @@ def decisions(counters: EngineCounters, backlog: int, now_us: int) -> Iterator[M
     yield GaugeMetricFamily(
         "hub_engine_lag_seconds", "Age of the last input decided, while others wait.", value=lag
     )
+    yield GaugeMetricFamily(
+        "hub_engine_counting",
+        "Rows of the log that new aggregates have still to count.",
+        value=counters.counting,
+    )
     yield batch_sizes("hub_engine_batch_inputs", "Inputs decided in one transaction.", counters.sizes)
     for name, about, value in (
         ("decided", "Inputs decided, since start.", counters.decided),

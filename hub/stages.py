@@ -28,7 +28,7 @@ async def run_until(stopping: asyncio.Event, *loops: Callable[[], Coroutine[Any,
 class Every:
     """Does something every so often, for as long as it is not told to stop."""
 
-    def __init__(self, period: timedelta, do: Callable[[], None], clock: Clock) -> None:
+    def __init__(self, period: timedelta, do: Callable[[], object], clock: Clock) -> None:
         self._period = period
         self._do = do
         self._clock = clock

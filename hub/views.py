@@ -11,7 +11,8 @@ from hub.bus.pages import Page
 from hub.clock import Clock
 from hub.engine import keys
 from hub.engine.levels import Sample
-from hub.engine.load import LoadedSet
+from hub.engine.live_files import LiveFiles
+from hub.engine.problems import Problem
 from hub.engine.program import Absent, Becomes, Crosses, OnEvent, Trigger
 from hub.engine.programs import Programs
 from hub.engine.rows import EngineStore, RunRow
@@ -44,7 +45,7 @@ class WorkflowView:
         log: Teller,
         programs: Programs,
         watcher: Watching,
-        loaded: LoadedSet,
+        files: LiveFiles,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -52,10 +53,11 @@ class WorkflowView:
         self._log = log
         self._programs = programs
         self._watcher = watcher
-        self._loaded = loaded
+        self._files = files
         self._clock = clock
 
-    def workflows(self) -> Sequence[WorkflowInfo]:
+    async def workflows(self) -> Sequence[WorkflowInfo]:
+        live = await self._programs.live()
         return [
             WorkflowInfo(
                 id=workflow.id,
@@ -66,11 +68,14 @@ class WorkflowView:
                 key=workflow.key.value,
                 triggers=tuple(_describe(trigger) for trigger in workflow.triggers),
             )
-            for workflow in self._loaded.workflows
+            for workflow in (self._files.loaded.workflows if live is None else live)
         ]
 
+    def file_problems(self) -> Sequence[Problem]:
+        return self._files.loaded.problems
+
     async def why(self, workflow: str, key: str, *, event: str = "") -> Why | None:
-        if all(known.id != workflow for known in self._loaded.workflows):
+        if all(known.id != workflow for known in await self.workflows()):
             return None
         if problem := keys.problem(key):
             return Why(workflow, key, (), (Reason("unknown", problem),))

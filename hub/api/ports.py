@@ -12,6 +12,7 @@ from hub.bus.pages import BadCursor, Page
 from hub.clock import Clock
 from hub.control.keys import Keys
 from hub.dispatch.outbox import Attempt, Delivery, Endpoints
+from hub.engine.problems import Problem
 from hub.engine.rows import RunRow
 from hub.ingest.directory import Directory
 from hub.ingest.reading import Reading
@@ -101,7 +102,11 @@ class Why(NamedTuple):
 
 
 class WorkflowReader(Protocol):
-    def workflows(self) -> Sequence[WorkflowInfo]: ...
+    async def workflows(self) -> Sequence[WorkflowInfo]:
+        """Return those that are live, in order of id."""
+
+    def file_problems(self) -> Sequence[Problem]:
+        """Return what is wrong with the files; of one with errors, the version stays live that was."""
 
     async def why(self, workflow: str, key: str, *, event: str = "") -> Why | None:
         """Return why it fired or did not; None when there is no such workflow."""

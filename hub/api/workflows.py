@@ -17,8 +17,10 @@ from hub.engine.rows import RunRow
 
 async def list_workflows(request: web.Request) -> web.Response:
     Query(request)
-    found = request.app[DEPS].workflows.workflows()
-    return answer({"items": [workflow._asdict() for workflow in found], "next": None})
+    view = request.app[DEPS].workflows
+    found = await view.workflows()
+    problems = [{"severity": each.severity.value, "text": str(each)} for each in view.file_problems()]
+    return answer({"items": [workflow._asdict() for workflow in found], "problems": problems, "next": None})
 
 
 async def why(request: web.Request) -> web.Response:

@@ -72,10 +72,10 @@ def show_problems(console: Console, workflows: LoadedSet) -> None:
 
 def _greet(hub: Hub) -> None:
     console = Console(highlight=False)
-    show_problems(console, hub.workflows)
-    live = sum(workflow.mode == "live" for workflow in hub.workflows.workflows)
+    show_problems(console, hub.files.loaded)
+    live = sum(workflow.mode == "live" for workflow in hub.files.loaded.workflows)
     console.print(
-        f"{count(len(hub.workflows.workflows), 'workflow')}, {live} live; {count(len(hub.settings.sources), 'source')}",
+        f"{count(len(hub.files.loaded.workflows), 'workflow')}, {live} live; {count(len(hub.settings.sources), 'source')}",
         soft_wrap=True,
     )
     if hub.settings.managers and not hub.settings.arm and not all(m.simulated for m in hub.settings.managers):

@@ -71,11 +71,11 @@ def _role(name: str) -> Role:
 
 def _greet(hub: ScaledHub) -> None:
     console = Console(highlight=False)
-    show_problems(console, hub.workflows)
-    live = sum(workflow.mode == "live" for workflow in hub.workflows.workflows)
+    show_problems(console, hub.files.loaded)
+    live = sum(workflow.mode == "live" for workflow in hub.files.loaded.workflows)
     roles = ", ".join(sorted(hub.roles))
     console.print(
-        f"{count(len(hub.workflows.workflows), 'workflow')}, {live} live; roles: {roles}", soft_wrap=True
+        f"{count(len(hub.files.loaded.workflows), 'workflow')}, {live} live; roles: {roles}", soft_wrap=True
     )
     if hub.first_key:
         console.print(f"admin key: {hub.first_key}  (shown this once: keep it)", soft_wrap=True)

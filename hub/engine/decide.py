@@ -80,6 +80,29 @@ def realign(program: Program, state: KeyState, item: Input) -> Decision:
     return decision
 
 
+def recount(program: Program, state: KeyState, item: Input) -> Decision:
+    """Return what an input adds to aggregates, asking no trigger: for those that are new and count what was."""
+    decision = Decision(item.partition, item.key, item.n, item.at)
+    scene = Scene(program.of(state.kind), state, item, decision)
+    if item.kind == MAIL:
+        mail = decode_mail(item.body)
+        body = bytes(mail.event)
+        scene.account = scene.account_before = mail.account
+        scene.client = scene.client_before = mail.client or NOBODY
+    else:
+        body = item.body
+    envelope = decode_envelope(body)
+    if envelope.account is None:
+        return decision
+    record = decode_data(envelope)
+    scene.look_at(envelope, record, body)
+    plan = scene.program.for_type(envelope.type)
+    if item.kind == EVENT:
+        _fold(scene, plan, envelope, record)
+    _count(scene, plan, envelope, record)
+    return decision
+
+
 def advance(program: Program, state: KeyState, item: Input) -> list[Decision]:
     """Decide an input and apply what was decided; return the decisions, one unless time had passed."""
     made: list[Decision] = []

@@ -173,6 +173,11 @@ class Program:
         self._dependants = {name: Split(readers) for name, readers in self._readers.items()}
         self.no_event = TypePlan((), Split(()), Split(()), ())
 
+    @property
+    def all_kinds(self) -> tuple["Program", ...]:
+        """Return the programs for keys of every kind, its own first."""
+        return (self, *self._others.values())
+
     def of(self, kind: KeyKind) -> "Program":
         """Return the program for keys of a kind."""
         return self if kind is self.kind else self._others[kind]

@@ -1,9 +1,11 @@
 """From files to workflows: everything wrong with a file is reported at once, and a bad file never blocks another."""
 
+import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -13,7 +15,7 @@ from hub.engine.draft_workflow import Drafting
 from hub.engine.model import WorkflowFile
 from hub.engine.nodes import Document
 from hub.engine.problems import Problem, Problems
-from hub.engine.program import Workflow
+from hub.engine.program import Unread, Workflow
 from hub.engine.yaml import MAX_BYTES, read
 from hub.errors import Place
 
@@ -24,18 +26,31 @@ MAX_FILES: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What came of one file; `text` is what was read, for showing the line a problem stands on."""
+    """What came of one file; `text` is what was read, for showing the line a problem stands on.
+
+    `named` is the id a file gives itself, where it can be read though the rest is wrong.
+    """
 
     path: str
     workflow: Workflow | None
     problems: tuple[Problem, ...]
     text: str = ""
+    named: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedSet:
     workflows: tuple[Workflow, ...]
     reports: tuple[LoadReport, ...]
+
+    @property
+    def unread(self) -> tuple[Unread, ...]:
+        """Return the files nothing could be loaded of."""
+        return tuple(
+            Unread(PurePath(report.path).name, report.named)
+            for report in self.reports
+            if report.workflow is None
+        )
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -68,7 +83,9 @@ def load_text(text: str, path: str) -> LoadReport:
     problems = Problems()
     document = read(text, path, problems)
     workflow = _workflow(document, problems) if document is not None else None
-    return LoadReport(path, None if problems.fatal else workflow, tuple(problems), text)
+    loaded = None if problems.fatal else workflow
+    named = document.data().get("id") if document is not None else None
+    return LoadReport(path, loaded, tuple(problems), text, named if isinstance(named, str) else None)
 
 
 def load_folder(paths: Iterable[Path]) -> LoadedSet:
@@ -78,24 +95,34 @@ def load_folder(paths: Iterable[Path]) -> LoadedSet:
 
 def workflow_files(paths: Iterable[Path]) -> Iterator[Path]:
     """Yield the workflow files in a fixed order, each once; stories and hidden files are none."""
-    seen: set[Path] = set()
+    seen: set[object] = set()
     for path in paths:
         for found in _under(path) if path.is_dir() else (path,):
-            resolved = found.resolve()
-            if resolved not in seen and len(seen) < MAX_FILES:
-                seen.add(resolved)
+            same = _identity(found)
+            if same is not None and same not in seen and len(seen) < MAX_FILES:
+                seen.add(same)
                 yield found
 
 
 def _under(folder: Path) -> list[Path]:
-    return sorted(
-        found
-        for found in folder.rglob("*")
-        if found.suffix in SUFFIXES
-        and not found.name.endswith(STORIES)
-        and not any(part.startswith(".") for part in found.relative_to(folder).parts)
-        and found.is_file()
-    )
+    found: list[Path] = []
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]  # where os.walk goes on
+        found += [
+            Path(where, name)
+            for name in names
+            if name.endswith(SUFFIXES) and not name.endswith(STORIES) and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def _identity(path: Path) -> object | None:
+    """Return what two names of one file have in common; None for what is no file, such as a pipe."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path  # whoever reads it says what is wrong
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
 def distinct(reports: Iterable[LoadReport]) -> LoadedSet:
@@ -115,7 +142,8 @@ def _alone(report: LoadReport, by_id: dict[str, list[LoadReport]]) -> LoadReport
         return report
     others = ", ".join(other.path for other in by_id[workflow.id] if other is not report)
     message = f"the id `{workflow.id}` is also that of {others}: give each its own"
-    return LoadReport(report.path, None, (*report.problems, Problem(workflow.place, message)), report.text)
+    problems = (*report.problems, Problem(workflow.place, message))
+    return LoadReport(report.path, None, problems, report.text, workflow.id)
 
 
 def _workflow(document: Document, problems: Problems) -> Workflow | None:

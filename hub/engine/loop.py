@@ -1,7 +1,6 @@
 """The engine's loop: take inputs, decide them in order, commit everything they changed in one transaction."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,16 +9,18 @@ from datetime import timedelta
 import structlog
 
 from hub.bus.lease import Lease
-from hub.bus.log import Input, InputKind
+from hub.bus.log import Input, InputKind, Log
 from hub.clock import Clock
-from hub.engine.decide import advance, realign
-from hub.engine.decision import NOTHING, BatchBuilder, Decision, Trace, Verdict, apply, encode_trace
-from hub.engine.index import Program
-from hub.engine.program import Workflow
+from hub.engine.cache import KeyCache
+from hub.engine.changeover import Changeovers
+from hub.engine.decide import advance
+from hub.engine.decision import NOTHING, BatchBuilder, Decision, Trace, Verdict, encode_trace
+from hub.engine.program import Unread, Workflow
 from hub.engine.programs import Compile, Programs
 from hub.engine.rows import Batch, EngineStore, Inbox, KeyRows, LevelRow, TraceRow
-from hub.engine.state import KeyState, Kind, Manifest
+from hub.engine.state import KeyState, Kind
 from hub.errors import StoreRefused, StoreUnavailable
+from hub.ids import PARTITIONS
 from hub.sizes import Sizes
 
 CONSUMER = "engine"
@@ -46,6 +47,7 @@ class EngineCounters:
     held_back: int = 0
     failed: int = 0
     quarantined: int = 0
+    counting: int = 0  # rows of the log that new aggregates have still to count
     last_at: int = 0  # of the latest input decided, µs: its age is the engine's lag
     sizes: Sizes = field(default_factory=Sizes)  # of the batches, in inputs
 
@@ -59,6 +61,7 @@ class EngineLoop:
     def __init__(
         self,
         store: EngineStore,
+        events: Log,
         inbox: Inbox,
         clock: Clock,
         fence: Fence,
@@ -66,6 +69,7 @@ class EngineLoop:
         *,
         on_levels: Callable[[Sequence[LevelRow]], None] = lambda _: None,
         on_committed: Callable[[Batch], None] = lambda _: None,
+        partitions: Collection[int] = range(PARTITIONS),
         cached_keys: int = CACHED_KEYS,
     ) -> None:
         self._store = store
@@ -74,17 +78,30 @@ class EngineLoop:
         self._fence = fence
         self._on_levels = on_levels
         self._on_committed = on_committed
-        self._cached_keys = cached_keys
-        self._cache: OrderedDict[str, KeyState] = OrderedDict()
+        self._partitions = partitions
+        self._cache = KeyCache(store, cached_keys)
         self._pending: list[Input] = []
         self._positions: list[int] = []
         self._singly = 0  # how many inputs to decide in a transaction of their own
         self.programs = Programs(store, compile_version)
+        self._changeovers = Changeovers(
+            store,
+            events,
+            self.programs,
+            self._cache,
+            self._commit,
+            lambda partition: self._positions[partition],
+        )
         self.counters = EngineCounters()
 
-    async def activate(self, workflows: Sequence[Workflow]) -> bool:
+    async def activate(self, workflows: Sequence[Workflow], unread: Sequence[Unread] = ()) -> bool:
         """Make these the live workflows from the next input of every partition on; False when they already are."""
-        return await self.programs.activate(workflows)
+        return await self.programs.activate(workflows, unread)
+
+    @property
+    def changing(self) -> bool:
+        """Return whether keys are still brought in line with the live workflows, or new aggregates counted."""
+        return bool(self._changeovers)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Decide until told to stop; a store that is away for a while is waited for, a lost lease is not."""
@@ -100,9 +117,20 @@ class EngineLoop:
             finally:
                 timers.cancel()
 
+    async def begin(self) -> None:
+        """Read where the engine stopped, and take up what was under way; nothing where that is known."""
+        if not self._positions:
+            self._positions = await self._store.positions(CONSUMER)
+            await self._changeovers.resume(self._partitions)
+
     async def step(self) -> int:
         """Fire due timers, decide one batch and commit it; return how many inputs it took, waiting for the first."""
         await self._store.fire_timers(self._clock.now_us(), MAX_INPUTS)
+        await self.begin()
+        if self._changeovers:
+            await self._go_on()
+            if not self._pending and not self._inbox.backlog():
+                return 0
         if not self._pending:
             self._pending = await self._inbox.take(MAX_INPUTS)
         if not self._pending:
@@ -123,6 +151,15 @@ class EngineLoop:
         del self._pending[:done]
         return done
 
+    async def _go_on(self) -> None:
+        """Do a little of the going over to other workflows; trouble starts it again from what is on disk."""
+        try:
+            await self._changeovers.go_on()
+            self.counters.counting = self._changeovers.counting
+        except BaseException:
+            self.forget()
+            raise
+
     @property
     def waiting(self) -> int:
         """Return how many inputs were taken and are not decided yet."""
@@ -132,14 +169,12 @@ class EngineLoop:
         """Drop everything held in memory of keys and positions; the store knows better."""
         self._cache.clear()
         self._positions = []
+        self._changeovers.forget()
         self.programs.forget()
 
     async def _decide(self, items: Sequence[Input]) -> int:
-        if not self._positions:
-            self._positions = await self._store.positions(CONSUMER)
         if items[0].kind == InputKind.ACTIVATED:
-            await self._switch(items[0])
-            return 1
+            return await self._switch(items)
         await self._load(items)
         builder = BatchBuilder()
         started = self._clock.monotonic()
@@ -156,8 +191,24 @@ class EngineLoop:
                 break
         await self._commit(builder)
         self.counters.sizes.add(done)
-        self._shrink()
+        self._cache.shrink()
         return done
+
+    async def _switch(self, items: Sequence[Input]) -> int:
+        """Go over to other workflows where the log says so: in one transaction for as many partitions as stand together."""
+        first: dict[int, Input] = {}
+        for item in items:
+            if item.kind != InputKind.ACTIVATED or item.partition in first:
+                break
+            first[item.partition] = item
+        await self._changeovers.switch(
+            [item for item in first.values() if item.n > self._positions[item.partition]]
+        )
+        self.counters.counting = self._changeovers.counting
+        for item in first.values():
+            self._positions[item.partition] = max(item.n, self._positions[item.partition])
+        self.counters.decided += len(first)
+        return len(first)
 
     def _decide_one(self, item: Input, builder: BatchBuilder) -> None:
         self.counters.decided += 1
@@ -166,6 +217,8 @@ class EngineLoop:
             return
         try:
             state = self._cache[item.key]
+            if self._changeovers:
+                self._changeovers.align(item, state, builder)
             for decision in advance(self.programs.of(item.partition), state, item):
                 builder.add(decision)
                 self._count(decision)
@@ -202,22 +255,12 @@ class EngineLoop:
     async def _load(self, items: Sequence[Input]) -> None:
         """Bring the keys of a batch into memory in one call, with the programs and versions they need."""
         await self.programs.ready({item.partition for item in items})
-        missing = {item.key: item.partition for item in items if item.key and item.key not in self._cache}
-        await self._load_keys([(partition, key) for key, partition in missing.items()])
-        for item in items:
-            if item.key:
-                self._cache.move_to_end(item.key)
-        for key, partition in {item.key: item.partition for item in items if item.key}.items():
+        wanted = {item.key: item.partition for item in items if item.key}
+        await self._cache.bring([(partition, key) for key, partition in wanted.items()])
+        for key, partition in wanted.items():
             state = self._cache[key]
             if state.open_runs:
                 await self._pin_versions(partition, state)
-
-    async def _load_keys(self, wanted: Sequence[tuple[int, str]]) -> None:
-        if not wanted:
-            return
-        rows = await self._store.load(wanted)
-        for partition, key in wanted:
-            self._cache[key] = KeyState.from_rows(partition, key, rows.get(key, NO_ROWS))
 
     async def _pin_versions(self, partition: int, state: KeyState) -> None:
         for run in state.open_runs:
@@ -226,54 +269,12 @@ class EngineLoop:
     async def _commit(self, builder: BatchBuilder, partitions: Collection[int] = ()) -> None:
         """Write a batch under the leases of the partitions it moves on, or changes without moving on."""
         batch = builder.build()
-        if batch.positions or batch.levels or batch.states:
+        if batch.positions or batch.levels or batch.states or batch.series:
             await self._store.commit(batch, self._fence(batch.positions or partitions))
         self.counters.batches += 1
         if batch.levels:
             self._on_levels(batch.levels)
         self._on_committed(batch)
-
-    async def _switch(self, item: Input) -> None:
-        """Go over to another set of workflows: walk the partition's keys, then move past the input.
-
-        A crash on the way repeats the walk; a key that is in line already changes nothing.
-        """
-        partition = item.partition
-        if item.n <= self._positions[partition]:
-            return
-        program = await self.programs.load(item.ref)
-        after = ""
-        while keys := await self._store.keys(partition, after, KEYS_AT_ONCE):
-            await self._load_keys([(partition, key) for key in keys if key not in self._cache])
-            builder = BatchBuilder()
-            for key in keys:
-                self._realign(program, self._cache[key], item, builder)
-            await self._commit(builder, (partition,))
-            self._shrink()
-            after = keys[-1]
-        last = BatchBuilder()
-        decision = Decision(partition, "", item.n, item.at)
-        decision.puts[PROGRAM] = Manifest(item.ref)
-        last.add(decision)
-        last.position(partition, item.n)
-        await self._commit(last)
-        self._positions[partition] = item.n
-        self.counters.decided += 1
-        self.programs.switch(partition, program)
-
-    def _realign(self, program: Program, state: KeyState, item: Input, builder: BatchBuilder) -> None:
-        try:
-            decision = realign(program, state, item)
-        except Exception:
-            log.exception("engine.realign_failed", key=state.key)
-            self.counters.failed += 1
-            return
-        apply(state, decision)
-        builder.add(decision)
-
-    def _shrink(self) -> None:
-        while len(self._cache) > self._cached_keys:
-            self._cache.popitem(last=False)
 
     async def _fire_timers(self) -> None:
         """Wake the loop when a timer falls due while no input comes."""

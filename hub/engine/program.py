@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from hub.engine.keys import KeyKind
 from hub.errors import Place
@@ -241,6 +241,13 @@ class Wait:
 
 
 Step = Do | If | Set | Stop | Wait
+
+
+class Unread(NamedTuple):
+    """A workflow file that cannot be loaded now: its name, and the id it gives itself if that much can be read."""
+
+    file: str
+    workflow: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Which workflows decide which partition: manifests, versions, and the programs built of them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import PurePath
 
 import msgspec
 import structlog
@@ -10,7 +11,7 @@ import structlog
 from hub.bus.log import InputKind, NewInput
 from hub.engine.index import Program
 from hub.engine.keys import KeyKind
-from hub.engine.program import Mode, Workflow
+from hub.engine.program import Mode, Unread, Workflow
 from hub.engine.rows import EngineStore
 from hub.engine.state import Kind, Manifest, decode_value
 from hub.errors import HubError, StoreError
@@ -28,6 +29,7 @@ class Listed(msgspec.Struct, frozen=True):
     id: str
     hash: str
     mode: Mode
+    file: str = ""  # its name: which workflow a file held that cannot be read any more
 
 
 class ManifestText(msgspec.Struct, frozen=True):
@@ -47,17 +49,26 @@ class Programs:
         self._workflows: dict[str, Workflow] = {}
         self._programs: dict[str, Program] = {"": Program(())}
         self._current: dict[int, Program] = {}
+        self.stands: dict[
+            int, Manifest
+        ] = {}  # what the store said of each partition, for whoever takes up its work
 
-    async def activate(self, workflows: Sequence[Workflow]) -> bool:
-        """Store the versions and their manifest, and tell every partition; False when just these are live already."""
+    async def activate(self, workflows: Sequence[Workflow], unread: Sequence[Unread] = ()) -> bool:
+        """Store the versions and their manifest, and tell every partition; False when just these are live already.
+
+        What was live of a file that cannot be read now stays live: an error in typing takes no limit away.
+        """
+        active = await self._store.active()
+        was = _decode(active).workflows if active is not None else []
         for workflow in workflows:
             self._workflows[workflow.hash] = workflow
-            await self._store.save_version(workflow.hash, workflow.id, workflow.text)
+            if all(each.hash != workflow.hash for each in was):
+                await self._store.save_version(workflow.hash, workflow.id, workflow.text)
         listed = [
-            Listed(each.id, each.hash, each.mode) for each in sorted(workflows, key=lambda each: each.id)
-        ]
-        manifest = _encode(ManifestText(listed)).decode()
-        if await self._store.active() == manifest:
+            Listed(each.id, each.hash, each.mode, PurePath(each.place.path).name) for each in workflows
+        ] + _kept(was, unread, {each.id for each in workflows})
+        manifest = _encode(ManifestText(sorted(listed, key=lambda each: each.id))).decode()
+        if active == manifest:
             return False
         name = sha256(manifest.encode()).hexdigest()
         await self._store.save_version(name, "", manifest)
@@ -65,28 +76,38 @@ class Programs:
         await self._store.activate(manifest, inputs)
         return True
 
+    async def live(self) -> Sequence[Workflow] | None:
+        """Return the workflows last activated, in order of id; None before anybody has activated any."""
+        active = await self._store.active()
+        if active is None:
+            return None
+        found = [await self._workflow(each) for each in _decode(active).workflows]
+        return [workflow for workflow in found if workflow is not None]
+
     def of(self, partition: int) -> Program:
         return self._current[partition]
 
     def forget(self) -> None:
         self._current.clear()
+        self.stands.clear()
 
-    def switch(self, partition: int, program: Program) -> None:
-        self._current[partition] = program
+    def switch(self, partition: int, program: Program, stands: Manifest) -> None:
+        self._current[partition], self.stands[partition] = program, stands
 
     async def ready(self, partitions: Iterable[int]) -> None:
         """Read which program each partition had when we last stopped."""
         missing = [partition for partition in partitions if partition not in self._current]
         for partition in missing:
             rows = (await self._store.load([(partition, "")])).get("")
-            name = ""
+            stands = Manifest("")
             for kind, _, value in rows.states if rows is not None else ():
                 found = decode_value(kind, value) if kind == Kind.PROGRAM else None
                 if isinstance(found, Manifest):
-                    name = found.hash
+                    stands = found
             # While we read, the loop may have switched the partition: what it says stands.
-            program = await self.load(name)
-            self._current.setdefault(partition, program)
+            program = await self.load(stands.hash)
+            if partition not in self._current:
+                self._current[partition], self.stands[partition] = program, stands
 
     async def load(self, name: str) -> Program:
         """Return the program of a manifest; a version that does not load any more is left out, and said."""
@@ -125,3 +146,10 @@ class Programs:
                 )
                 return None
         return workflow if workflow.mode is listed.mode else replace(workflow, mode=listed.mode)
+
+
+def _kept(was: Iterable[Listed], unread: Sequence[Unread], loaded: Collection[str]) -> list[Listed]:
+    """Return what was live and comes from a file that cannot be read: known by its id, or else by the file's name."""
+    ids = {each.workflow for each in unread if each.workflow is not None}
+    nameless = {each.file for each in unread if each.workflow is None}
+    return [each for each in was if each.id not in loaded and (each.id in ids or each.file in nameless)]

@@ -183,7 +183,12 @@ class Stage:
     def _start(self, positions: list[int] | None = None) -> tuple[EngineLoop, MemoryInbox]:
         inbox = MemoryInbox(self.log, positions or [0] * 64)
         loop = EngineLoop(
-            self.store, inbox, self.clock, lambda _partitions: [LEASE], lambda _text, _id: self._workflow
+            self.store,
+            self.log,
+            inbox,
+            self.clock,
+            lambda _partitions: [LEASE],
+            lambda _text, _id: self._workflow,
         )
         return loop, inbox
 
@@ -193,7 +198,7 @@ class Stage:
     async def _settle(self) -> None:
         """Let the engine decide all there is, answering what it asks of the broker's manager, until nothing is left."""
         for _ in range(MOST_ROUNDS):
-            while self._inbox.backlog() or self._loop.waiting:
+            while self._inbox.backlog() or self._loop.waiting or self._loop.changing:
                 await self._loop.step()
             if not await self._answer():
                 return

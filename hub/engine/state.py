@@ -214,11 +214,18 @@ class OpenRun(msgspec.Struct, frozen=True, omit_defaults=True):
     v: int = 1
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """Which set of workflows decides a partition, by the hash its text is stored under."""
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which set of workflows decides a partition, by the hash its text is stored under, since its input `n` at `at`.
+
+    `after`: its keys up to this one are in line with it, None: all are. `to_come`: the set that is being prepared.
+    """
 
     hash: str
     v: int = 1
+    n: int = 0
+    at: int = 0
+    after: str | None = None
+    to_come: str = ""
 
 
 Value = AccountRow | ClientRow | Total | Edge | Fires | Level | Alarm | Hold | Absence | OpenRun | Manifest

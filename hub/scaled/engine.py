@@ -17,7 +17,7 @@ from hub.clock import Clock
 from hub.config import Settings
 from hub.dispatch.fanout import FanOut
 from hub.dispatch.subscriptions import Subscriptions
-from hub.engine.load import LoadedSet
+from hub.engine.live_files import LiveFiles, Reloading
 from hub.engine.loop import EngineCounters, EngineLoop
 from hub.errors import StoreUnavailable
 from hub.ids import PARTITIONS
@@ -59,7 +59,7 @@ class EngineRole:
     database: Database
     kafka: KafkaSettings
     clock: Clock
-    workflows: LoadedSet
+    files: LiveFiles
     ears: Ears
     beside: Beside | None  # the dispatcher, where it is in this process
     ownership: Ownership | None = None
@@ -84,16 +84,20 @@ class EngineRole:
             watcher = Watcher(log, clock)
             engine = EngineLoop(
                 store,
+                log,
                 inbox,
                 clock,
                 owned.fence,
                 compile_stored,
                 on_levels=watcher.changed,
+                partitions=sorted(owned.partitions()),
             )
             log.listen(lambda rows: tell_of_money(watcher, rows))
+            reloading: list[Service] = []
             # One process says which workflows are live: whoever has the first partition.
             if 0 in owned.partitions():
-                await engine.activate(self.workflows.workflows)
+                await engine.activate(self.files.loaded.workflows, self.files.loaded.unread)
+                reloading.append(Reloading(self.files, engine.activate, clock))
             elif await store.active() is None:
                 raise StoreUnavailable(
                     "nobody has said yet which workflows are live: no event is decided before"
@@ -147,7 +151,7 @@ class EngineRole:
                 (
                     (bell, subscribing, *((direct,) if direct else ())),
                     (engine, fan_out, *streams),
-                    (watcher, kafka, sampled),
+                    (watcher, kafka, sampled, *reloading),
                     (
                         Admission(kafka, log, inbox, clock, owned=len(names)),
                         arrivals,
@@ -169,10 +173,10 @@ class EngineRole:
                 )
 
 
-def add(process: Process, workflows: LoadedSet, beside: Beside | None) -> None:
+def add(process: Process, files: LiveFiles, beside: Beside | None) -> None:
     """Let the process own partitions."""
     role = EngineRole(
-        process.settings, process.database, process.kafka, process.clock, workflows, process.ears, beside
+        process.settings, process.database, process.kafka, process.clock, files, process.ears, beside
     )
     role.ownership = process.work_in_shifts("partition", lambda: NAMES, role.begin)
     pruner = PostgresPruner(process.database, process.clock, retention(process.settings))

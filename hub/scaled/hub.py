@@ -17,7 +17,7 @@ from hub.bus.kafka.samples import KafkaSamples
 from hub.clock import Clock
 from hub.config import Settings
 from hub.dispatch.safe_http import AiohttpTransport
-from hub.engine.load import LoadedSet, load_folder
+from hub.engine.live_files import LiveFiles
 from hub.engine.programs import Programs
 from hub.ingest.directory import Directory
 from hub.ingest.receive import Receiver
@@ -61,7 +61,7 @@ class ScaledHub:
     settings: Settings
     roles: frozenset[Role]
     member: str
-    workflows: LoadedSet
+    files: LiveFiles
     serving: Serving
     first_key: str | None
     _stages: Stages
@@ -85,7 +85,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         # Connections of their own: a renewal that waits for one behind other work costs leases.
         renewing = await stack.enter_async_context(open_database(dsn, connections=2))
         process = Process(settings, database, PostgresLeases(renewing), kafka, clock)
-        loaded = load_folder(existing(settings.workflows))
+        files = LiveFiles(existing(settings.workflows))
         keys, first_key = await load_keys(PostgresKeys(database), clock, make_first=Role.API in roles)
         looking = PostgresLog(database, clock, Nothing())
         told: list[KafkaLog] = []
@@ -111,7 +111,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             )
             beside = await dispatch.add(process, transport, far_log)
         if Role.ENGINE in roles:
-            engine.add(process, loaded, beside)
+            engine.add(process, files, beside)
             refused.add(process)
         if Role.INGEST in roles:
             ingest.add(process, tell, far_watcher, symbols)
@@ -131,7 +131,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             events=browser,
             deliveries=browser,
             actions=browser,
-            workflows=WorkflowView(engine_store, browser, far_log, programs, far_watcher, loaded, clock),
+            workflows=WorkflowView(engine_store, browser, far_log, programs, far_watcher, files, clock),
             accounts=AccountView(engine_store, browser),
             readiness=Readiness(database.problem, process.problem),
             metrics=lambda: metrics.metrics_text(collector),
@@ -145,11 +145,13 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         listener = Listener(dsn, clock, on_notice=process.ears.notice, on_gap=process.ears.gap)
         known_keys = Looking("keys", keys.load, clock)
         process.ears.listen(KEYS, lambda _key: known_keys.now(), known_keys.now)
+        if Role.ENGINE not in roles:  # which looks at the files itself, to make live what they say
+            process.working.append(Every(EVERY, files.look, clock))
         yield ScaledHub(
             settings=settings,
             roles=frozenset(roles),
             member=process.member,
-            workflows=loaded,
+            files=files,
             serving=serving,
             first_key=first_key,
             _stages=Stages(

@@ -34,8 +34,9 @@ from hub.dispatch.memory import MemoryEndpoints
 from hub.dispatch.outbox import Attempt, Delivery
 from hub.dispatch.patterns import matches
 from hub.engine.memory import MemoryLog
+from hub.engine.problems import Problem
 from hub.engine.rows import RunRow
-from hub.errors import StoreUnavailable
+from hub.errors import Place, StoreUnavailable
 from hub.events.facts import Fact
 from hub.events.records import decode_envelope
 from hub.ingest.directory import ClientStore, Directory, PutOutcome, StoredClient
@@ -199,10 +200,14 @@ class Shelves(EventReader, DeliveryReader, ActionReader, WorkflowReader, Account
         return next((item for item in self.intents if item.key == key), None)
 
     @override
-    def workflows(self) -> Sequence[WorkflowInfo]:
+    async def workflows(self) -> Sequence[WorkflowInfo]:
         return [
             WorkflowInfo("bonus", "A bonus", "live", "abc", "workflows/bonus.yaml", "account", ("monthly",))
         ]
+
+    @override
+    def file_problems(self) -> Sequence[Problem]:
+        return [Problem(Place("workflows/typo.yaml", 3, 5), "unknown key `wehn`: did you mean `when`?")]
 
     @override
     async def why(self, workflow: str, key: str, *, event: str = "") -> Why | None:

@@ -33,6 +33,7 @@ class Process:
         self.inbox = self.store.follow(await self.store.engine.positions("engine"))
         self.loop = EngineLoop(
             self.store.engine,
+            self.store.log,
             self.inbox,
             self.clock,
             lambda _partitions: [lease],
@@ -47,7 +48,7 @@ class Process:
     async def settle(self):
         await self.backend.take_in()
         await self.store.engine.fire_timers(self.clock.now_us(), 1000)
-        while self.inbox.backlog() or self.loop.waiting:
+        while self.inbox.backlog() or self.loop.waiting or self.loop.changing:
             await self.loop.step()
 
     async def trade(self, lots, login=7001):

@@ -348,6 +348,7 @@ async def test_a_workflow_says_why(api: ApiBench) -> None:
     _, why, _ = await api.ask("GET", "/v1/workflows/bonus/why?key=live-1:7001")
 
     assert [item["id"] for item in listed["items"]] == ["bonus"]
+    assert "did you mean `when`?" in listed["problems"][0]["text"]
     assert why["decided"] == [
         {"outcome": "fired", "text": "lots > 20", "at": "2026-06-23T09:00:00.000Z", "event": "evt_x"}
     ]

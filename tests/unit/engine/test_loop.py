@@ -55,6 +55,7 @@ class Engine:
         self.inbox = MemoryInbox(self.log, positions)
         self.loop = EngineLoop(
             self.store,
+            self.log,
             self.inbox,
             self.clock,
             lambda _partitions: [LEASE],
@@ -65,9 +66,10 @@ class Engine:
 
     async def restart(self):
         self.start(await self.store.positions("engine"))
+        await self.loop.begin()
 
     async def settle(self):
-        while self.inbox.backlog() or self.loop.waiting:
+        while self.inbox.backlog() or self.loop.waiting or self.loop.changing:
             await self.loop.step()
 
     async def trade(self, lots, **fields):
@@ -279,7 +281,7 @@ async def test_a_mode_set_apart_from_the_file_outlives_a_restart():
 
 async def test_a_small_cache_gives_the_same_answers():
     engine = Engine()
-    engine.loop._cached_keys = 1
+    engine.loop._cache._most = 1
     await engine.loop.activate([a_workflow(BONUS, id="bonus")])
     for lots in ("12", "13"):
         for login in range(1, 6):

@@ -285,7 +285,9 @@ def test_a_key_has_so_many_open_runs_and_no_more():
 class Killed(Engine):
     async def restart(self):
         self.inbox = MemoryInbox(self.log, await self.store.positions("engine"))
-        self.loop = EngineLoop(self.store, self.inbox, self.clock, lambda _: [LEASE], compile_version)
+        self.loop = EngineLoop(
+            self.store, self.log, self.inbox, self.clock, lambda _: [LEASE], compile_version
+        )
 
     async def settle(self):
         await self.loop._store.fire_timers(self.clock.now_us(), 1000)

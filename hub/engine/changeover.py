@@ -1,0 +1,243 @@
+"""A partition goes over to another set of workflows, without standing still.
+
+The set is live from its ACTIVATED input on. A key is brought in line with it (its levels, edges and timers) before its
+next input, and the others on the way, a few at a time: the outcome is the same, because nothing has happened to them
+since. Aggregates the set brings along are counted over the log first, beside the live ones (`recount`), and the set
+is live from a second ACTIVATED input on, which says so.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+import structlog
+from msgspec.structs import replace
+
+from hub.bus.log import Input, InputKind, Log, NewInput
+from hub.engine.cache import KeyCache
+from hub.engine.decide import realign
+from hub.engine.decision import BatchBuilder, Decision, apply
+from hub.engine.index import Program
+from hub.engine.program import OnEvent, Wait
+from hub.engine.programs import Programs
+from hub.engine.recount import Recount
+from hub.engine.rows import EngineStore
+from hub.engine.state import KeyState, Kind, Manifest
+
+KEYS_AT_ONCE = 64
+ROWS_AT_ONCE = 256
+NEAR = 64  # rows: so close to the head the last ones are counted with the input that makes the set live
+MOST_REMEMBERED = 100_000
+PROGRAM = (Kind.PROGRAM.value, "")
+COUNTED = b"counted"
+
+Commit = Callable[[BatchBuilder, Collection[int]], Awaitable[None]]
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Keys up to `after` are in line, and beyond it those that were `met`."""
+
+    item: Input
+    program: Program
+    stands: Manifest
+    after: str
+    met: set[str] = field(default_factory=set)
+
+    def needs(self, key: str) -> bool:
+        return key > self.after and key not in self.met
+
+    def meet(self, key: str) -> None:
+        if len(self.met) >= MOST_REMEMBERED:  # to bring a key in line twice changes nothing
+            self.met.clear()
+        self.met.add(key)
+
+
+@final
+class Changeovers:
+    """Those of every partition an engine has. `failed` counts keys that could not be brought in line."""
+
+    def __init__(
+        self,
+        store: EngineStore,
+        events: Log,
+        programs: Programs,
+        cache: KeyCache,
+        commit: Commit,
+        decided: Callable[[int], int],
+    ) -> None:
+        self._store = store
+        self._log = events
+        self._programs = programs
+        self._cache = cache
+        self._commit = commit
+        self._decided = decided  # the last n of a partition
+        self._walks: dict[int, _Walk] = {}
+        self._counts: dict[int, Recount] = {}
+        self.failed = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._walks or self._counts)
+
+    @property
+    def counting(self) -> int:
+        """Return how many rows of the log are still to be counted before new aggregates are complete."""
+        heads = self._log.heads()
+        return sum(max(heads[count.partition] - count.reached, 0) for count in self._counts.values())
+
+    def forget(self) -> None:
+        self._walks.clear()
+        self._counts.clear()
+
+    async def resume(self, partitions: Collection[int]) -> None:
+        """Take up what was under way when the engine last stopped."""
+        await self._programs.ready(partitions)
+        for partition in partitions:
+            stands = self._programs.stands[partition]
+            if stands.after is not None:
+                self._walks[partition] = _Walk(
+                    _activated(partition, stands), self._programs.of(partition), stands, stands.after
+                )
+            if stands.to_come:
+                program = await self._programs.load(stands.to_come)
+                self._begin_count(partition, stands.to_come, program, self._programs.of(partition))
+
+    async def switch(self, items: Sequence[Input]) -> None:
+        """Decide ACTIVATED inputs, one of a partition each: make a set live, or have its new aggregates counted first."""
+        partitions = [item.partition for item in items]
+        for partition in partitions:
+            while partition in self._walks:
+                await self._walk_on(self._walks[partition])
+        await self._programs.ready(partitions)
+        builder, turned = BatchBuilder(), list[tuple[Input, Program, Manifest]]()
+        for item in items:
+            program, stands = await self._turned(item)
+            _put(builder, item.partition, item.n, item.at, stands)
+            builder.position(item.partition, item.n)
+            turned.append((item, program, stands))
+        await self._commit(builder, ())
+        for item, program, stands in turned:
+            self._programs.switch(item.partition, program, stands)
+            if stands.after is not None:
+                self._walks[item.partition] = _Walk(item, program, stands, stands.after)
+
+    async def _turned(self, item: Input) -> tuple[Program, Manifest]:
+        """Return what decides the partition after an input, and how it stands then."""
+        partition = item.partition
+        before, stands = self._programs.of(partition), self._programs.stands[partition]
+        if item.body == COUNTED:
+            if stands.to_come != item.ref:
+                return before, stands  # another set was activated meanwhile
+            await self._finish_count(partition, item)
+        else:
+            self._counts.pop(partition, None)
+        program = await self._programs.load(item.ref)
+        if item.body != COUNTED and item.n > 1 and fresh(program, before):
+            self._begin_count(partition, item.ref, program, before)
+            return before, replace(stands, to_come=item.ref)
+        # Nothing came before the first input, so there is no key to bring in line.
+        walks = item.n > 1 and standing(program) != standing(before)
+        return program, Manifest(item.ref, n=item.n, at=item.at, after="" if walks else None)
+
+    def align(self, item: Input, state: KeyState, builder: BatchBuilder) -> None:
+        """Bring a key in line before it hears of its next input."""
+        walk = self._walks.get(item.partition)
+        if walk is not None and walk.needs(item.key):
+            walk.meet(item.key)
+            self._realign(walk, state, builder)
+
+    async def go_on(self) -> None:
+        """Do a little of what is under way."""
+        for walk in list(self._walks.values())[:1]:
+            await self._walk_on(walk)
+        for count in list(self._counts.values())[:1]:
+            await self._count_on(count)
+
+    async def _walk_on(self, walk: _Walk) -> None:
+        partition = walk.item.partition
+        keys = await self._store.keys(partition, walk.after, KEYS_AT_ONCE)
+        await self._cache.bring([(partition, key) for key in keys if walk.needs(key)])
+        builder = BatchBuilder()
+        for key in keys:
+            if walk.needs(key):
+                self._realign(walk, self._cache[key], builder)
+        walk.after = keys[-1] if keys else walk.after
+        stands = walk.stands = replace(walk.stands, after=walk.after if keys else None)
+        _put(builder, partition, walk.item.n, walk.item.at, stands)
+        await self._commit(builder, (partition,))
+        self._cache.shrink()
+        self._programs.switch(partition, walk.program, stands)
+        if not keys:
+            del self._walks[partition]
+
+    def _realign(self, walk: _Walk, state: KeyState, builder: BatchBuilder) -> None:
+        try:
+            decision = realign(walk.program, state, walk.item)
+        except Exception:
+            log.exception("engine.realign_failed", key=state.key)
+            self.failed += 1
+            return
+        apply(state, decision)
+        builder.add(decision)
+
+    def _begin_count(self, partition: int, name: str, program: Program, before: Program) -> None:
+        names = fresh(program, before)
+        self._counts[partition] = Recount(partition, name, program, names)
+        log.debug("workflows.counting", partition=partition, aggregates=len(names))
+
+    async def _count_on(self, count: Recount) -> None:
+        partition = count.partition
+        decided = self._decided(partition)
+        rows = await self._log.read(partition, count.reached, ROWS_AT_ONCE)
+        await self._write(count, [row for row in rows if row.n <= decided])
+        if not count.asked and count.reached >= decided - NEAR:
+            # Told once: the set becomes live where the log says so, and nowhere else.
+            unique = f"counted:{partition}:{count.name}:{decided}"
+            told = NewInput(partition, InputKind.ACTIVATED, "", count.name, COUNTED, unique)
+            await self._log.append([], inputs=[told])
+            count.asked = True
+
+    async def _finish_count(self, partition: int, item: Input) -> None:
+        count = self._counts.pop(partition)
+        last = 0
+        while last < item.n - 1:
+            rows = await self._log.read(partition, count.reached, ROWS_AT_ONCE)
+            await self._write(count, [row for row in rows if row.n < item.n])
+            last = rows[-1].n if rows else item.n
+        self._cache.drop(partition)
+
+    async def _write(self, count: Recount, rows: Sequence[Input]) -> None:
+        """Store what rows add to aggregates nobody reads yet, so that it may be done little by little."""
+        builder = BatchBuilder()
+        for decision in count.take(rows):
+            builder.add(decision)
+        await self._commit(builder, (count.partition,))
+
+
+def _put(builder: BatchBuilder, partition: int, n: int, at: int, stands: Manifest) -> None:
+    decision = Decision(partition, "", n, at)
+    decision.puts[PROGRAM] = stands
+    builder.add(decision)
+
+
+def fresh(program: Program, before: Program) -> frozenset[str]:
+    """Return the aggregates of a set of workflows that another one does not keep."""
+    return frozenset(
+        name for each in program.all_kinds for name in each.feeds if name not in before.of(each.kind).feeds
+    )
+
+
+def standing(program: Program) -> frozenset[str]:
+    """Return the versions that keep something for a key between its inputs: for others no key has to be brought in line."""
+    return frozenset(
+        plan.workflow.hash + plan.workflow.mode
+        for each in program.all_kinds
+        for plan in each.plans.values()
+        if not all(isinstance(trigger, OnEvent) for trigger in plan.workflow.triggers)
+        or any(isinstance(step, Wait) and step.condition is not None for step in plan.code)
+    )
+
+
+def _activated(partition: int, stands: Manifest) -> Input:
+    return Input(partition, stands.n, stands.at, InputKind.ACTIVATED, "", stands.hash, None, b"")

@@ -1,0 +1,119 @@
+"""The workflow files of a running hub: one that changes is loaded again, by itself, and the others are left alone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple, final
+
+import structlog
+
+from hub.clock import Clock
+from hub.engine.load import LoadedSet, LoadReport, distinct, load_file, workflow_files
+from hub.engine.program import Unread, Workflow
+from hub.errors import StoreError
+from hub.stages import run_until
+
+LOOK_EVERY = timedelta(seconds=1)
+
+log = structlog.get_logger(__name__)
+
+
+class _Stamp(NamedTuple):
+    """What tells that a file is another than before, without reading it."""
+
+    changed: int
+    size: int
+    inode: int
+
+
+@final
+class LiveFiles:
+    """Folders and files of workflows, and what came of each when it was last read."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = tuple(paths)
+        self._stamps: dict[Path, _Stamp | None] = {}
+        self._reports: dict[Path, LoadReport] = {}
+        self.loaded = LoadedSet((), ())
+        self.look()
+
+    @classmethod
+    def fixed(cls, loaded: LoadedSet) -> "LiveFiles":
+        """Return a set that was loaded elsewhere and never changes."""
+        files = cls(())
+        files.loaded = loaded
+        return files
+
+    def look(self) -> Sequence[LoadReport]:
+        """Read what is new or was changed, forget what is gone; return what came of the files that were read.
+
+        While one of the folders itself is not there nothing is gone: a disk that is away takes no limit with it.
+        """
+        if not self._paths or not all(path.exists() for path in self._paths):
+            return ()
+        found = {path: _stamp(path) for path in workflow_files(self._paths)}
+        changed = [path for path, stamp in found.items() if self._stamps.get(path) != stamp or stamp is None]
+        if not changed and found.keys() == self._stamps.keys():
+            return ()
+        # A stamp is older than what is read after it: a file that changes meanwhile is read again.
+        self._stamps = found
+        read = [load_file(path) for path in changed]
+        known = {**self._reports, **dict(zip(changed, read, strict=True))}
+        self._reports = {path: known[path] for path in found}
+        self.loaded = distinct(self._reports.values())
+        paths = {report.path for report in read}
+        return [report for report in self.loaded.reports if report.path in paths]
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return _Stamp(found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@final
+class Reloading:
+    """Makes live what the files say, whenever they say something else."""
+
+    def __init__(
+        self,
+        files: LiveFiles,
+        activate: Callable[[Sequence[Workflow], Sequence[Unread]], Awaitable[bool]],
+        clock: Clock,
+        *,
+        every: timedelta = LOOK_EVERY,
+    ) -> None:
+        self._files = files
+        self._activate = activate
+        self._clock = clock
+        self._every = every
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        await run_until(stopping, self._keep_looking)
+
+    async def _keep_looking(self) -> None:
+        told = self._files.loaded
+        while True:
+            await self._clock.sleep(self._every)
+            for report in await asyncio.to_thread(self._files.look):  # many files take a while
+                _say(report)
+            loaded = self._files.loaded
+            if loaded is told:
+                continue
+            try:
+                if await self._activate(loaded.workflows, loaded.unread):
+                    log.info("workflows.activated", workflows=len(loaded.workflows))
+                told = loaded
+            except StoreError as problem:  # what was live stays so, and is asked for again
+                log.warning("workflows.not_activated", reason=str(problem))
+
+
+def _say(report: LoadReport) -> None:
+    if report.workflow is not None:
+        log.info("workflow.read", file=report.path, workflow=report.workflow.id)
+    else:
+        first = report.problems[0] if report.problems else None
+        log.warning("workflow.not_read", file=report.path, problems=len(report.problems), first=str(first))

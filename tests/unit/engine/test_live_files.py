@@ -1,0 +1,177 @@
+"""Workflow files of a running hub: a changed one is read again, a bad one takes nothing away."""
+
+import asyncio
+import os
+from datetime import timedelta
+
+import pytest
+from unit.engine.test_loop import Engine
+
+from hub.engine.live_files import LiveFiles, Reloading
+from hub.errors import StoreUnavailable
+
+RULE = """schema: 1
+id: {id}
+title: a rule
+mode: live
+when: [{{event: trade.closed, where: event.lots > {lots}}}]
+steps: [{{do: event.publish, with: {{type: custom.x}}}}]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("one", "two", "three"):
+        write(tmp_path, name)
+    return tmp_path
+
+
+def write(folder, name, lots=1, text=RULE):
+    """Write a file as editors do; what stamps are made of moves on even within one tick of the clock."""
+    path = folder / f"{name}.yaml"
+    before = path.stat().st_mtime_ns if path.exists() else 0
+    path.write_text(text.format(id=name, lots=lots))
+    os.utime(path, ns=(before + 10**9, before + 10**9))
+
+
+def ids(files):
+    return [workflow.id for workflow in files.loaded.workflows]
+
+
+def test_only_the_file_that_changed_is_read_again(folder):
+    files = LiveFiles([folder])
+    before = {each.id: each for each in files.loaded.workflows}
+
+    write(folder, "two", lots=5)
+    read = files.look()
+
+    assert [report.workflow.id for report in read] == ["two"]
+    after = {each.id: each for each in files.loaded.workflows}
+    assert after["one"] is before["one"]
+    assert after["two"].hash != before["two"].hash
+    assert files.look() == ()
+
+
+def test_files_come_and_go(folder):
+    files = LiveFiles([folder])
+    write(folder, "four")
+    (folder / "one.yaml").unlink()
+
+    files.look()
+
+    assert ids(files) == ["four", "three", "two"]
+
+
+def test_a_file_with_an_error_is_named_with_the_id_it_gives_itself(folder):
+    files = LiveFiles([folder])
+    write(folder, "two", text=RULE.replace("where", "wher"))
+    (folder / "one.yaml").write_text("id: [")
+
+    files.look()
+
+    assert ids(files) == ["three"]
+    assert set(files.loaded.unread) == {("two.yaml", "two"), ("one.yaml", None)}
+
+
+def test_a_file_that_takes_another_ones_id_is_refused_and_both_are_named(folder):
+    files = LiveFiles([folder])
+    (folder / "copy.yaml").write_text(RULE.format(id="one", lots=3))
+
+    files.look()
+
+    assert ids(files) == ["three", "two"]
+    assert set(files.loaded.unread) == {("copy.yaml", "one"), ("one.yaml", "one")}
+
+
+def test_while_the_folder_is_away_nothing_is_gone(folder):
+    files = LiveFiles([folder])
+    folder.rename(folder.with_name("elsewhere"))
+
+    assert files.look() == ()
+
+    assert ids(files) == ["one", "three", "two"]
+
+
+class Running:
+    """A hub's engine that hears of its files."""
+
+    def __init__(self, folder):
+        self.engine = Engine()
+        self.files = LiveFiles([folder])
+        self.refusals = 0
+        self.service = Reloading(self.files, self.activate, self.engine.clock)
+
+    async def activate(self, workflows, unread):
+        if self.refusals:
+            self.refusals -= 1
+            raise StoreUnavailable("the disk is full")
+        return await self.engine.loop.activate(workflows, unread)
+
+    async def begin(self):
+        await self.activate(self.files.loaded.workflows, self.files.loaded.unread)
+        await self.engine.settle()
+
+    async def look(self):
+        """Let the service look once more, and decide what comes of it."""
+        stopping = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.service.run(stopping))
+            for _ in range(3):
+                await asyncio.to_thread(lambda: None)
+                await self.engine.clock.advance(timedelta(seconds=1))
+                await asyncio.to_thread(lambda: None)
+            stopping.set()
+        await self.engine.settle()
+
+    async def fired(self, lots):
+        before = len(self.engine.store.intents)
+        await self.engine.trade(str(lots))
+        await self.engine.settle()
+        return sorted(each.workflow for each in list(self.engine.store.intents.values())[before:])
+
+
+async def test_what_a_file_says_is_live_a_moment_later(folder):
+    hub = Running(folder)
+    await hub.begin()
+    assert await hub.fired(3) == ["one", "three", "two"]
+
+    write(folder, "two", lots=5)
+    await hub.look()
+
+    assert await hub.fired(3) == ["one", "three"]
+
+
+async def test_a_typing_error_leaves_the_version_live_that_was(folder):
+    hub = Running(folder)
+    await hub.begin()
+
+    write(folder, "two", text="schema: 1\nid: two\nwhen: [")
+    write(folder, "three", lots=9)
+    await hub.look()
+
+    assert await hub.fired(3) == ["one", "two"]
+
+
+async def test_a_hub_that_starts_over_a_typing_error_keeps_what_was_live(folder):
+    hub = Running(folder)
+    await hub.begin()
+    write(folder, "two", text="schema: 1\nid: two\nwhen: [")
+
+    again = LiveFiles([folder])
+    await hub.engine.restart()
+    await hub.engine.loop.activate(again.loaded.workflows, again.loaded.unread)
+    await hub.engine.settle()
+
+    assert await hub.fired(3) == ["one", "three", "two"]
+
+
+async def test_a_store_that_is_away_is_asked_again(folder):
+    hub = Running(folder)
+    await hub.begin()
+    write(folder, "two", lots=5)
+    hub.refusals = 1
+
+    await hub.look()
+
+    assert hub.refusals == 0
+    assert await hub.fired(3) == ["one", "three"]
