@@ -178,6 +178,11 @@ class Program:
         """Return the programs for keys of every kind, its own first."""
         return (self, *self._others.values())
 
+    @property
+    def hashes(self) -> frozenset[str]:
+        """Return the versions of its own workflows."""
+        return frozenset(workflow.hash for workflow in self.workflows.values())
+
     def of(self, kind: KeyKind) -> "Program":
         """Return the program for keys of a kind."""
         return self if kind is self.kind else self._others[kind]

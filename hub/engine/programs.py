@@ -49,9 +49,9 @@ class Programs:
         self._workflows: dict[str, Workflow] = {}
         self._programs: dict[str, Program] = {"": Program(())}
         self._current: dict[int, Program] = {}
-        self.stands: dict[
-            int, Manifest
-        ] = {}  # what the store said of each partition, for whoever takes up its work
+        # What the store said of each partition, for whoever takes up its work.
+        self.stands: dict[int, Manifest] = {}
+        self._activated: frozenset[str] = frozenset()
 
     async def activate(self, workflows: Sequence[Workflow], unread: Sequence[Unread] = ()) -> bool:
         """Store the versions and their manifest, and tell every partition; False when just these are live already.
@@ -60,6 +60,7 @@ class Programs:
         """
         active = await self._store.active()
         was = _decode(active).workflows if active is not None else []
+        self._activated = frozenset(workflow.hash for workflow in workflows)
         for workflow in workflows:
             self._workflows[workflow.hash] = workflow
             if all(each.hash != workflow.hash for each in was):
@@ -121,8 +122,18 @@ class Programs:
             )
         workflows = [await self._workflow(each) for each in _decode(text).workflows]
         program = Program(workflow for workflow in workflows if workflow is not None)
+        self._drop_unused()
         self._programs[name] = program
         return program
+
+    def _drop_unused(self) -> None:
+        """Forget programs no partition has or is about to have; files may be edited all day."""
+        used = {"", *(name for each in self.stands.values() for name in (each.hash, each.to_come))}
+        self._programs = {name: self._programs[name] for name in self._programs if name in used}
+        needed = set(self._activated).union(
+            *(each.hashes for program in self._programs.values() for each in program.all_kinds)
+        )
+        self._workflows = {name: each for name, each in self._workflows.items() if name in needed}
 
     async def pin(self, partition: int, kind: KeyKind, version: str, workflow: str) -> None:
         """Have the version a run began with at hand."""

@@ -179,6 +179,15 @@ async def test_an_unchanged_aggregate_is_not_counted_again(engine):
         assert engine.loop.counters.counting == 0
 
 
+async def test_sets_nobody_has_any_more_are_forgotten(engine):
+    for lots in range(20, 40):
+        await engine.loop.activate([a_workflow(BONUS.replace("> 20", f"> {lots}"), id="bonus")])
+        await engine.settle()
+
+    assert len(engine.loop.programs._programs) <= 3
+    assert len(engine.loop.programs._workflows) <= 2
+
+
 async def test_a_file_that_cannot_be_read_takes_nothing_away(engine):
     await activated(engine, a_workflow(BONUS, id="bonus"), a_workflow(ALERT, id="alert"))
     await engine.settle()
