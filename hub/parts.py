@@ -25,7 +25,7 @@ from hub.dispatch.effects.backend import ManagerBackend
 from hub.dispatch.effects.machine import Timing
 from hub.dispatch.effects.worker import ActionWorker
 from hub.dispatch.outbox import Intents
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.program import Workflow
 from hub.errors import ConfigError, HubError
 from hub.events.catalogue import BY_NAME

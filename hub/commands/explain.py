@@ -19,7 +19,8 @@ def run_explain(paths: list[Path], *, as_json: bool) -> int:
     if missing:
         raise ConfigError(f"there is no {', '.join(missing)}: name workflow files or folders")
     report = check(paths)
-    explanations = [explain(workflow) for workflow in report.workflows]
+    made = [blueprint.workflow for blueprint in report.blueprints]
+    explanations = [explain(workflow) for workflow in (*report.workflows, *made)]
     if as_json:
         for explanation in explanations:
             print(json.dumps(explanation.data()))

@@ -5,7 +5,7 @@ from typing import Any
 
 from hub.api.app import ROUTES
 from hub.api.openapi import openapi
-from hub.engine.model import workflow_schema
+from hub.engine.model_blueprint import file_schema
 from hub.errors import ConfigError
 from hub.events.schema import event_schema
 
@@ -20,7 +20,7 @@ def _schema(what: str) -> dict[str, Any]:
         case "event":
             return event_schema()
         case "workflow":
-            return workflow_schema()
+            return file_schema()
         case "openapi":
             return openapi(ROUTES)
         case _:

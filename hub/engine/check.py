@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hub.engine.load import LoadReport, load_folder
+from hub.engine.blueprints import Blueprint
+from hub.engine.load import load_folder
+from hub.engine.load_text import LoadReport
 from hub.engine.problems import Problem, Severity
 from hub.engine.program import Do, If, Set, Step, Stop, Wait, Workflow
 from hub.errors import Place
@@ -20,6 +22,7 @@ class CheckReport:
 
     files: int
     workflows: tuple[Workflow, ...]
+    blueprints: tuple[Blueprint, ...]
     problems: tuple[Problem, ...]
     sources: Mapping[str, str]
 
@@ -46,6 +49,7 @@ class CheckReport:
             "ok": self.ok,
             "files": self.files,
             "workflows": [workflow.id for workflow in self.workflows],
+            "blueprints": [blueprint.name for blueprint in self.blueprints],
             "errors": self.errors,
             "warnings": self.warnings,
             "problems": [
@@ -91,6 +95,7 @@ def check(paths: Iterable[Path], *, backends_verbs: frozenset[str] | None = None
     return CheckReport(
         files=len(loaded.reports),
         workflows=loaded.workflows,
+        blueprints=loaded.blueprints,
         problems=tuple(sorted(problems, key=lambda p: (p.place.path, p.place.line, p.place.column))),
         sources=_sources(loaded.reports, {problem.place.path for problem in problems}),
     )

@@ -24,19 +24,22 @@ _TRIGGER_TAGS: Final = frozenset(f"({key})" for key in TRIGGER_KEYS)
 _LATER_SOURCES: Final = frozenset({"positions", "accounts"})
 
 
-def complain(document: Document, error: ValidationError, problems: Problems) -> None:
+def complain(
+    document: Document, error: ValidationError, problems: Problems, whole: type[Part] = WorkflowFile
+) -> None:
+    """Say what is wrong with a file; `whole` is what the file should be."""
     for detail in error.errors(include_url=False):
-        _one(document, detail, problems)
+        _one(document, detail, problems, whole)
 
 
-def _one(document: Document, detail: ErrorDetails, problems: Problems) -> None:
+def _one(document: Document, detail: ErrorDetails, problems: Problems, whole: type[Part]) -> None:
     location = _without_tags(detail["loc"])
     kind = detail["type"]
     if kind == "extra_forbidden":
         key = str(location[-1])
-        problems.error(document.key_place(location), _unknown_key(key, detail["loc"]))
+        problems.error(document.key_place(location), _unknown_key(key, detail["loc"], whole))
     elif kind == "missing":
-        problems.error(document.place(location), f"`{detail['loc'][-1]}` is missing{_needed(detail)}")
+        problems.error(document.place(location), f"`{detail['loc'][-1]}` is missing{_needed(detail, whole)}")
     elif kind in {"union_tag_not_found", "union_tag_invalid"}:
         _no_discriminator(document, location, problems)
     elif location and location[-1] == "[key]":
@@ -60,9 +63,11 @@ def _label(location: tuple[str | int, ...]) -> str:
     return f"`{words[-1]}`" if words else "the file"
 
 
-def model_at(location: tuple[str | int, ...]) -> type[Part]:
+def model_at(location: tuple[str | int, ...], whole: type[Part] = WorkflowFile) -> type[Part]:
     """Return the model of the mapping that holds the last part of the location."""
     parents = location[:-1]
+    if not parents:
+        return whole
     if parents[:1] == ("params",):
         return ParamFile
     named = parents[2:] if parents[:1] == ("aggregates",) else parents
@@ -76,8 +81,8 @@ def keys_of(model: type[Part]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _unknown_key(key: str, location: tuple[str | int, ...]) -> str:
-    model = model_at(location)
+def _unknown_key(key: str, location: tuple[str | int, ...], whole: type[Part]) -> str:
+    model = model_at(location, whole)
     known = keys_of(model)
     if key in model.later:
         return f"`{key}` {LATER}"
@@ -114,8 +119,8 @@ def _models(keys: tuple[str, ...]) -> list[type[Part]]:
     return [TAGGED[f"({key})"] for key in keys]
 
 
-def _needed(detail: ErrorDetails) -> str:
-    model = model_at(detail["loc"])
+def _needed(detail: ErrorDetails, whole: type[Part]) -> str:
+    model = model_at(detail["loc"], whole)
     name = detail["loc"][-1]
     field = next((f for key, f in model.model_fields.items() if (f.alias or key) == name), None)
     return f": {field.description}" if field is not None and field.description else ""

@@ -9,7 +9,8 @@ from typing import NamedTuple, final
 import structlog
 
 from hub.clock import Clock
-from hub.engine.load import LoadedSet, LoadReport, distinct, load_file, workflow_files
+from hub.engine.load import LoadedSet, load_file, together, workflow_files
+from hub.engine.load_text import LoadReport
 from hub.engine.program import Unread, Workflow
 from hub.errors import StoreError
 from hub.stages import run_until
@@ -61,7 +62,7 @@ class LiveFiles:
         read = [load_file(path) for path in changed]
         known = {**self._reports, **dict(zip(changed, read, strict=True))}
         self._reports = {path: known[path] for path in found}
-        self.loaded = distinct(self._reports.values())
+        self.loaded = together(self._reports.values())
         paths = {report.path for report in read}
         return [report for report in self.loaded.reports if report.path in paths]
 
@@ -114,6 +115,8 @@ class Reloading:
 def _say(report: LoadReport) -> None:
     if report.workflow is not None:
         log.info("workflow.read", file=report.path, workflow=report.workflow.id)
+    elif report.blueprint is not None:
+        log.info("blueprint.read", file=report.path, blueprint=report.blueprint.name)
     else:
         first = report.problems[0] if report.problems else None
         log.warning("workflow.not_read", file=report.path, problems=len(report.problems), first=str(first))

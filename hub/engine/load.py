@@ -6,36 +6,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, Final
+from typing import Final
 
-from pydantic import ValidationError
-
-from hub.engine.complaints import complain
-from hub.engine.draft_workflow import Drafting
-from hub.engine.model import WorkflowFile
-from hub.engine.nodes import Document
-from hub.engine.problems import Problem, Problems
+from hub.engine.blueprints import Blueprint
+from hub.engine.load_text import LoadReport, load_text
+from hub.engine.problems import Problem
 from hub.engine.program import Unread, Workflow
-from hub.engine.yaml import MAX_BYTES, read
+from hub.engine.uses import with_blueprints
+from hub.engine.yaml import MAX_BYTES
 from hub.errors import Place
 
 SUFFIXES: Final = (".yaml", ".yml")
 STORIES: Final = (".test.yaml", ".test.yml")
 MAX_FILES: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class LoadReport:
-    """What came of one file; `text` is what was read, for showing the line a problem stands on.
-
-    `named` is the id a file gives itself, where it can be read though the rest is wrong.
-    """
-
-    path: str
-    workflow: Workflow | None
-    problems: tuple[Problem, ...]
-    text: str = ""
-    named: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +32,12 @@ class LoadedSet:
         return tuple(
             Unread(PurePath(report.path).name, report.named)
             for report in self.reports
-            if report.workflow is None
+            if report.workflow is None and report.blueprint is None
         )
+
+    @property
+    def blueprints(self) -> tuple[Blueprint, ...]:
+        return tuple(report.blueprint for report in self.reports if report.blueprint is not None)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -78,19 +65,15 @@ def _refused(path: str, message: str) -> LoadReport:
     return LoadReport(path, None, (Problem(Place(path, 1, 1), message),))
 
 
-def load_text(text: str, path: str) -> LoadReport:
-    """Load the text of one file."""
-    problems = Problems()
-    document = read(text, path, problems)
-    workflow = _workflow(document, problems) if document is not None else None
-    loaded = None if problems.fatal else workflow
-    named = document.data().get("id") if document is not None else None
-    return LoadReport(path, loaded, tuple(problems), text, named if isinstance(named, str) else None)
-
-
 def load_folder(paths: Iterable[Path]) -> LoadedSet:
     """Load every workflow in the folders and files given; two files with one id are both refused."""
-    return distinct([load_file(path) for path in workflow_files(paths)])
+    return together([load_file(path) for path in workflow_files(paths)])
+
+
+def together(reports: Iterable[LoadReport]) -> LoadedSet:
+    """Make workflows of what uses blueprints, and refuse those that share an id."""
+    reports = list(reports)
+    return distinct(with_blueprints(reports, [each.blueprint for each in reports if each.blueprint]))
 
 
 def workflow_files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -144,38 +127,3 @@ def _alone(report: LoadReport, by_id: dict[str, list[LoadReport]]) -> LoadReport
     message = f"the id `{workflow.id}` is also that of {others}: give each its own"
     problems = (*report.problems, Problem(workflow.place, message))
     return LoadReport(report.path, None, problems, report.text, workflow.id)
-
-
-def _workflow(document: Document, problems: Problems) -> Workflow | None:
-    file = _validated(document, problems)
-    return Drafting(document, file, problems).workflow() if file is not None else None
-
-
-def _validated(document: Document, problems: Problems) -> WorkflowFile | None:
-    data = document.data()
-    try:
-        return WorkflowFile.model_validate(data)
-    except ValidationError as error:
-        complain(document, error, problems)
-        unknown = [
-            detail["loc"] for detail in error.errors(include_url=False) if detail["type"] == "extra_forbidden"
-        ]
-        if not unknown:
-            return None
-    # Without the unknown keys the rest may be sound enough to be looked at as well.
-    for location in unknown:
-        _remove(data, location)
-    try:
-        return WorkflowFile.model_validate(data)
-    except ValidationError:
-        return None
-
-
-def _remove(data: Any, location: tuple[str | int, ...]) -> None:
-    for part in location[:-1]:
-        if isinstance(data, list) and isinstance(part, int):
-            data = data[part]
-        elif isinstance(data, dict) and part in data:
-            data = data[part]  # what is not there is the tag of a model
-    if isinstance(data, dict):
-        data.pop(location[-1], None)

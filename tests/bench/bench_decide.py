@@ -15,7 +15,7 @@ from hub.clock import to_us
 from hub.engine.decide import advance, decide
 from hub.engine.decision import BatchBuilder
 from hub.engine.index import Program
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.program import Workflow
 from hub.engine.state import KeyState
 from hub.events.base import AccountRef

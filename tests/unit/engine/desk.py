@@ -11,7 +11,7 @@ from hub.engine.crossing import Observed
 from hub.engine.decide import OBSERVED, advance, realign
 from hub.engine.decision import Decision, Trace, apply, decode_trace, to_batch
 from hub.engine.index import Program
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.program import Workflow
 from hub.engine.rows import LevelRow, TimerRow
 from hub.engine.state import KeyState

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.program import Calendar, Tumbling
 from tests.unit.engine.desk import MORNING, Desk, a_workflow
 

@@ -3,7 +3,7 @@
 from unit.engine.desk import a_workflow
 
 from hub.engine.explain import explain
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 
 EVERYTHING = """\
 schema: 1

@@ -12,7 +12,7 @@ from hub.bus.lease import Lease
 from hub.bus.log import InputKind, NewInput
 from hub.clock import ManualClock
 from hub.engine.decision import Verdict, decode_trace
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.loop import EngineLoop
 from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
 from hub.engine.program import Mode

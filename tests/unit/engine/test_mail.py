@@ -12,7 +12,7 @@ from unit.engine.test_loop import Engine
 
 from hub.bus.log import InputKind, NewInput
 from hub.engine.keys import KeyKind, kind_of, partition_of, problem
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.why import why
 from hub.events.account import ClientChanged
 from hub.events.base import AccountRef

@@ -32,12 +32,13 @@ from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSe
 from hub.dispatch.schedule import WAITS
 from hub.dispatch.signing import generate_secret, parse_secret, signature_header
 from hub.durations import duration
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.memory import MemoryLog
 from hub.engine.model import WorkflowFile
 from hub.engine.state import AccountRow, ClientRow
 from hub.engine.story import run_story
 from hub.engine.storybook import read_stories
+from hub.engine.uses import with_blueprints
 from hub.events.catalogue import BY_NAME, event_type
 from hub.events.records import Wire
 from hub.ids import from_id
@@ -300,8 +301,10 @@ def _fits(model: type[BaseModel], needed: Mapping[str, Any], field: str, value: 
 async def test_an_example_in_yaml_loads(block, tmp_path):
     kind = yaml.safe_load(block.text)
     if "schema" in kind:
-        report = load_text(block.text, str(block))
-        assert report.workflow is not None
+        beside = [load_text(other.text, str(other)) for other in blocks(DOCS / block.page, "yaml")]
+        known = [each.blueprint for each in beside if each.blueprint is not None]
+        (report,) = with_blueprints([load_text(block.text, str(block))], known)
+        assert report.workflow is not None or report.blueprint is not None
         assert not report.problems
     elif "workflow" in kind:
         book = read_stories(block.text, str(block))

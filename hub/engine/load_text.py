@@ -1,0 +1,126 @@
+"""From the text of one file to a workflow, a blueprint, or the use of one: everything wrong with it is reported at once."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from hub.engine.blueprints import Blueprint, Use, content_of, required_of, text_of
+from hub.engine.complaints import complain
+from hub.engine.draft_workflow import Drafting
+from hub.engine.model import WorkflowFile
+from hub.engine.model_blueprint import BlueprintHead, UseFile
+from hub.engine.nodes import Document
+from hub.engine.problems import Problem, Problems
+from hub.engine.program import Workflow
+from hub.engine.yaml import read
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What came of one file; `text` is what was read, for showing the line a problem stands on.
+
+    `named` is the id a file gives itself, where it can be read though the rest is wrong.
+    """
+
+    path: str
+    workflow: Workflow | None
+    problems: tuple[Problem, ...]
+    text: str = ""
+    named: str | None = None
+    blueprint: Blueprint | None = None
+    use: Use | None = None
+
+
+def load_text(text: str, path: str) -> LoadReport:
+    """Load the text of one file."""
+    problems = Problems()
+    document = read(text, path, problems)
+    if document is None:
+        return LoadReport(path, None, tuple(problems), text)
+    data = document.data()
+    given = data.get("id")
+    named = given if isinstance(given, str) else None
+    if "use" in data:
+        use = _use(document, problems)
+        return LoadReport(path, None, tuple(problems), text, named, use=None if problems.fatal else use)
+    if "blueprint" in data:
+        blueprint = _blueprint(document, problems)
+        return LoadReport(path, None, tuple(problems), text, blueprint=None if problems.fatal else blueprint)
+    workflow = _workflow(document, data, problems)
+    return LoadReport(path, None if problems.fatal else workflow, tuple(problems), text, named)
+
+
+def _workflow(document: Document, data: dict[str, Any], problems: Problems) -> Workflow | None:
+    file = _validated(document, data, problems)
+    return Drafting(document, file, problems).workflow() if file is not None else None
+
+
+def _blueprint(document: Document, problems: Problems) -> Blueprint | None:
+    """Check a blueprint as the workflow it makes with its own values."""
+    data = document.data()
+    head = {key: data[key] for key in BlueprintHead.model_fields if key in data}
+    for key in ("id", "mode"):
+        if key in data:
+            problems.error(
+                document.key_place((key,)), f"`{key}` is for those who use a blueprint to say: remove it"
+            )
+    try:
+        named = BlueprintHead.model_validate(head)
+    except ValidationError as error:
+        complain(document, error, problems, BlueprintHead)
+        return None
+    content = content_of(data)
+    workflow = _workflow(document, content, problems)
+    file = _validated(document, content, Problems()) if workflow is not None else None
+    if workflow is None or file is None:
+        return None
+    return Blueprint(
+        name=named.blueprint,
+        version=named.version,
+        title=file.title,
+        params=file.params,
+        required=required_of(data),
+        content=content,
+        workflow=replace(workflow, text=text_of(content)),
+        place=document.root.place,
+    )
+
+
+def _use(document: Document, problems: Problems) -> Use | None:
+    try:
+        file = UseFile.model_validate(document.data())
+    except ValidationError as error:
+        complain(document, error, problems, UseFile)
+        return None
+    places = {name: document.place(("params", name)) for name in file.params}
+    return Use(file, document.place(("use",)), places)
+
+
+def _validated(document: Document, data: dict[str, Any], problems: Problems) -> WorkflowFile | None:
+    try:
+        return WorkflowFile.model_validate(data)
+    except ValidationError as error:
+        complain(document, error, problems)
+        unknown = [
+            detail["loc"] for detail in error.errors(include_url=False) if detail["type"] == "extra_forbidden"
+        ]
+        if not unknown:
+            return None
+    # Without the unknown keys the rest may be sound enough to be looked at as well.
+    for location in unknown:
+        _remove(data, location)
+    try:
+        return WorkflowFile.model_validate(data)
+    except ValidationError:
+        return None
+
+
+def _remove(data: Any, location: tuple[str | int, ...]) -> None:
+    for part in location[:-1]:
+        if isinstance(data, list) and isinstance(part, int):
+            data = data[part]
+        elif isinstance(data, dict) and part in data:
+            data = data[part]  # what is not there is the tag of a model
+    if isinstance(data, dict):
+        data.pop(location[-1], None)
