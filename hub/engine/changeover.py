@@ -22,12 +22,13 @@ from hub.engine.program import OnEvent, Wait
 from hub.engine.programs import Programs
 from hub.engine.recount import Recount
 from hub.engine.rows import EngineStore
-from hub.engine.state import KeyState, Kind, Manifest
+from hub.engine.state import Behind, KeyState, Kind, Manifest
 
 KEYS_AT_ONCE = 64
 ROWS_AT_ONCE = 256
 NEAR = 64  # rows: so close to the head the last ones are counted with the input that makes the set live
 MOST_REMEMBERED = 100_000
+MOST_WALKS = 8  # of a partition; so many changes in a row are waited for
 PROGRAM = (Kind.PROGRAM.value, "")
 COUNTED = b"counted"
 
@@ -37,13 +38,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Walk:
-    """Keys up to `after` are in line, and beyond it those that were `met`."""
+    """Keys up to `after` are in line with a set, and beyond it those that were `met`."""
 
     item: Input
     program: Program
-    stands: Manifest
     after: str
     met: set[str] = field(default_factory=set)
+
+    @property
+    def behind(self) -> Behind:
+        return Behind(self.item.ref, self.item.n, self.item.at, self.after)
 
     def needs(self, key: str) -> bool:
         return key > self.after and key not in self.met
@@ -73,7 +77,7 @@ class Changeovers:
         self._cache = cache
         self._commit = commit
         self._decided = decided  # the last n of a partition
-        self._walks: dict[int, _Walk] = {}
+        self._walks: dict[int, list[_Walk]] = {}  # of the sets a partition went over to, oldest first
         self._counts: dict[int, Recount] = {}
         self.failed = 0
 
@@ -95,10 +99,11 @@ class Changeovers:
         await self._programs.ready(partitions)
         for partition in partitions:
             stands = self._programs.stands[partition]
+            unfinished = [*stands.behind]
             if stands.after is not None:
-                self._walks[partition] = _Walk(
-                    _activated(partition, stands), self._programs.of(partition), stands, stands.after
-                )
+                unfinished.append(Behind(stands.hash, stands.n, stands.at, stands.after))
+            if unfinished:
+                self._walks[partition] = [await self._taken_up(partition, each) for each in unfinished]
             if stands.to_come:
                 program = await self._programs.load(stands.to_come)
                 self._begin_count(partition, stands.to_come, program, self._programs.of(partition))
@@ -107,8 +112,8 @@ class Changeovers:
         """Decide ACTIVATED inputs, one of a partition each: make a set live, or have its new aggregates counted first."""
         partitions = [item.partition for item in items]
         for partition in partitions:
-            while partition in self._walks:
-                await self._walk_on(self._walks[partition])
+            while len(self._walks.get(partition, ())) >= MOST_WALKS:
+                await self._walk_on(partition)
         await self._programs.ready(partitions)
         builder, turned = BatchBuilder(), list[tuple[Input, Program, Manifest]]()
         for item in items:
@@ -119,8 +124,8 @@ class Changeovers:
         await self._commit(builder, ())
         for item, program, stands in turned:
             self._programs.switch(item.partition, program, stands)
-            if stands.after is not None:
-                self._walks[item.partition] = _Walk(item, program, stands, stands.after)
+            if stands.after is not None and stands.n == item.n:
+                self._walks.setdefault(item.partition, []).append(_Walk(item, program, stands.after))
 
     async def _turned(self, item: Input) -> tuple[Program, Manifest]:
         """Return what decides the partition after an input, and how it stands then."""
@@ -138,38 +143,56 @@ class Changeovers:
             return before, replace(stands, to_come=item.ref)
         # Nothing came before the first input, so there is no key to bring in line.
         walks = item.n > 1 and standing(program) != standing(before)
-        return program, Manifest(item.ref, n=item.n, at=item.at, after="" if walks else None)
+        behind = tuple(walk.behind for walk in self._walks.get(partition, ()))
+        after = "" if walks else None
+        return program, Manifest(item.ref, n=item.n, at=item.at, after=after, behind=behind)
 
     def align(self, item: Input, state: KeyState, builder: BatchBuilder) -> None:
         """Bring a key in line before it hears of its next input."""
-        walk = self._walks.get(item.partition)
-        if walk is not None and walk.needs(item.key):
-            walk.meet(item.key)
-            self._realign(walk, state, builder)
+        for walk in self._walks.get(item.partition, ()):
+            if walk.needs(item.key):
+                walk.meet(item.key)
+                self._realign(walk, state, builder)
 
     async def go_on(self) -> None:
         """Do a little of what is under way."""
-        for walk in list(self._walks.values())[:1]:
-            await self._walk_on(walk)
+        for partition in list(self._walks)[:1]:
+            await self._walk_on(partition)
         for count in list(self._counts.values())[:1]:
             await self._count_on(count)
 
-    async def _walk_on(self, walk: _Walk) -> None:
-        partition = walk.item.partition
+    async def _walk_on(self, partition: int) -> None:
+        walks = self._walks[partition]
+        walk = walks[0]
         keys = await self._store.keys(partition, walk.after, KEYS_AT_ONCE)
         await self._cache.bring([(partition, key) for key in keys if walk.needs(key)])
         builder = BatchBuilder()
         for key in keys:
             if walk.needs(key):
                 self._realign(walk, self._cache[key], builder)
-        walk.after = keys[-1] if keys else walk.after
-        stands = walk.stands = replace(walk.stands, after=walk.after if keys else None)
+        if keys:
+            walk.after = keys[-1]
+        else:
+            walks.pop(0)
+        stands = self._stands_now(partition)
         _put(builder, partition, walk.item.n, walk.item.at, stands)
         await self._commit(builder, (partition,))
         self._cache.shrink()
-        self._programs.switch(partition, walk.program, stands)
-        if not keys:
+        self._programs.switch(partition, self._programs.of(partition), stands)
+        if not walks:
             del self._walks[partition]
+
+    def _stands_now(self, partition: int) -> Manifest:
+        """Return how a partition stands, with what its walks have still to do."""
+        stands = self._programs.stands[partition]
+        left = [walk.behind for walk in self._walks[partition]]
+        own = [each for each in left if each.n == stands.n]
+        behind = tuple(each for each in left if each.n != stands.n)
+        return replace(stands, after=own[0].after if own else None, behind=behind)
+
+    async def _taken_up(self, partition: int, behind: Behind) -> _Walk:
+        item = Input(partition, behind.n, behind.at, InputKind.ACTIVATED, "", behind.hash, None, b"")
+        return _Walk(item, await self._programs.load(behind.hash), behind.after)
 
     def _realign(self, walk: _Walk, state: KeyState, builder: BatchBuilder) -> None:
         try:
@@ -237,7 +260,3 @@ def standing(program: Program) -> frozenset[str]:
         if not all(isinstance(trigger, OnEvent) for trigger in plan.workflow.triggers)
         or any(isinstance(step, Wait) and step.condition is not None for step in plan.code)
     )
-
-
-def _activated(partition: int, stands: Manifest) -> Input:
-    return Input(partition, stands.n, stands.at, InputKind.ACTIVATED, "", stands.hash, None, b"")

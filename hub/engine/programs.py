@@ -128,7 +128,9 @@ class Programs:
 
     def _drop_unused(self) -> None:
         """Forget programs no partition has or is about to have; files may be edited all day."""
-        used = {"", *(name for each in self.stands.values() for name in (each.hash, each.to_come))}
+        used = {""}
+        for stands in self.stands.values():
+            used |= {stands.hash, stands.to_come, *(each.hash for each in stands.behind)}
         self._programs = {name: self._programs[name] for name in self._programs if name in used}
         needed = set(self._activated).union(
             *(each.hashes for program in self._programs.values() for each in program.all_kinds)

@@ -24,7 +24,7 @@ from hub.events.records import decode_data, decode_envelope
 from hub.events.trade import TradeClosed
 from hub.ids import partition_of
 
-TARGET = 60_000.0
+TARGET = 100_000.0
 ACCOUNTS = 10_000
 FIRES = 0.01
 _BATCH = 256

@@ -19,17 +19,18 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parents[2] / "deploy" / "bare"))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench import decide, end_to_end, ingest, latency, scaled, watcher
+from bench import decide, end_to_end, engine, ingest, latency, scaled, watcher
 from bench.figures import Figure, Skipped, print_table, write_json
 
 Measured = list[Figure | Skipped]
-PARTS = ("watcher", "decide", "ingest", "end-to-end", "latency", "scaled")
+PARTS = ("watcher", "decide", "engine", "ingest", "end-to-end", "latency", "scaled")
 
 
 def measure(part: str, folder: Path, repeats: int, *, quick: bool) -> Measured:
     work: dict[str, Callable[[], Measured]] = {
         "watcher": lambda: [*watcher.measure(repeats, quick=quick)],
         "decide": lambda: [*decide.measure(repeats, quick=quick)],
+        "engine": lambda: [*engine.measure(repeats, quick=quick)],
         "ingest": lambda: [*_loop(ingest.measure(folder, repeats, quick=quick))],
         "end-to-end": lambda: [*_loop(end_to_end.measure(folder, repeats, quick=quick))],
         "latency": lambda: [*_loop(latency.measure(folder, quick=quick))],

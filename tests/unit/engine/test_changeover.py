@@ -103,6 +103,20 @@ async def test_of_two_changes_in_a_row_each_key_takes_part_in_both(engine):
     assert {(each.threshold, each.generation) for each in engine.store.level_rows.values()} == {("60", 2)}
 
 
+async def test_changes_in_a_row_wait_for_no_walk(engine):
+    """Every change is made with a key as it would have been made at once, and deciding goes on in between."""
+    for lots in range(50, 62):
+        await engine.loop.activate([a_workflow(ALERT.replace("50", str(lots)), id="alert")])
+        while engine.inbox.backlog() or engine.loop.waiting:
+            await engine.loop.step()
+    assert engine.loop.changing
+    await engine.restart()
+
+    await engine.settle()
+
+    assert {(each.threshold, each.generation) for each in engine.store.level_rows.values()} == {("61", 12)}
+
+
 async def test_a_new_aggregate_counts_what_was_and_the_old_version_decides_till_then(engine):
     await activated(engine, a_workflow(VOLUME.replace("volume > 30", "volume > 1000"), id="old"))
     await engine.settle()
