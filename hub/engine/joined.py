@@ -8,7 +8,7 @@ from hub.expr import Expression
 from hub.expr.generate import Doubt, Roots, generate_doubt, needs_environment
 from hub.expr.tree import Node
 
-MAX_JOINED: Final = 256  # of one function: compiling takes a tenth of a millisecond for each
+MAX_JOINED: Final = 1024  # of one function: compiling takes a tenth of a millisecond for each
 
 
 class Part(NamedTuple):

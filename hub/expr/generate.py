@@ -5,6 +5,7 @@ the careful evaluator decides. Each read is guarded where it happens, so short c
 """
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, cast, final
@@ -50,6 +51,7 @@ class Sought(NamedTuple):
 
 
 Roots = Mapping[str, Fixed | Sought]
+OFTEN: Final = 3  # conditions: to take a value in hand for them costs about as much as reading it three times
 
 _OPERATORS: Final[Mapping[str, ast.cmpop]] = {
     "==": ast.Eq(),
@@ -86,13 +88,33 @@ def generate_doubt(conditions: Sequence[tuple[Node, Roots]]) -> Doubt:
     Each brings the roots it finds elsewhere than in the environment, so that the same name may stand for something
     else in the next. What the fast code cannot answer raises here as well.
     """
-    writer = _Writer()
+    read_often = _read_often(conditions)
+    writer = _Writer(read_often)
     doubts = [writer.doubt(tree, roots) for tree, roots in conditions]
     nobody = ast.Constant(value=False)
     body = ast.BoolOp(op=ast.Or(), values=[*doubts, nobody]) if doubts else nobody
-    made = ast.Expression(body=ast.Lambda(args=_arguments("env", "seek"), body=body))
+    asked: ast.expr = body
+    if (
+        read_often
+    ):  # a lambda has no lines to take something in hand first: one inside it gets it as arguments
+        writer.read_from({})
+        inner = ast.Lambda(args=_arguments(*writer.in_hand.values()), body=body)
+        asked = ast.Call(func=inner, args=[writer.access(path) for path in read_often], keywords=[])
+    made = ast.Expression(body=ast.Lambda(args=_arguments("env", "seek"), body=asked))
     code = compile(ast.fix_missing_locations(made), "<conditions>", "eval")
     return cast(Doubt, eval(code, {"__builtins__": {}, **writer.bound}))  # noqa: S307 - as above
+
+
+def _read_often(conditions: Sequence[tuple[Node, Roots]]) -> list[Path]:
+    """Return the paths of the environment that several conditions read, each once."""
+    seen: dict[tuple[str, ...], Path] = {}
+    counts: Counter[tuple[str, ...]] = Counter()
+    for tree, roots in conditions:
+        for names, path in {path.names: path for path in paths(tree)}.items():
+            if path.hops and names[0] not in roots and not _is_by_name(path):
+                counts[names] += 1
+                seen.setdefault(names, path)
+    return [seen[names] for names, count in counts.items() if count >= OFTEN]
 
 
 def needs_environment(tree: Node, roots: Roots) -> bool:
@@ -133,7 +155,8 @@ def _is(left: ast.expr, right: bool | None) -> ast.expr:
 
 @final
 class _Writer:
-    def __init__(self) -> None:
+    def __init__(self, read_often: Sequence[Path] = ()) -> None:
+        self.in_hand = {path.names: f"h{number}" for number, path in enumerate(read_often)}
         self.bound: dict[str, object] = {}
         self._names: dict[int, str] = {}
         self._temporaries = 0
@@ -150,7 +173,12 @@ class _Writer:
             asked: ast.expr = ast.BoolOp(op=ast.And(), values=[self.value(part) for part in parts])
         else:
             asked = self.value(tree)
+        if tree.type.kind is Kind.BOOL:  # it answers True or False, or raises
+            return asked
         return ast.Compare(left=asked, ops=[ast.IsNot()], comparators=[ast.Constant(value=False)])
+
+    def read_from(self, roots: Roots) -> None:
+        self._roots = roots
 
     def _seeks(self, node: Node) -> bool:
         return any(isinstance(self._roots.get(path.names[0]), Sought) for path in paths(node))
@@ -259,6 +287,12 @@ class _Writer:
         return ast.IfExp(test=there, body=_name(name), orelse=self._call(refuse))
 
     def _access(self, path: Path) -> ast.expr:
+        if path.names in self.in_hand and path.names[0] not in self._roots:
+            return _name(self.in_hand[path.names])
+        return self.access(path)
+
+    def access(self, path: Path) -> ast.expr:
+        """Return the code that reads a path step by step."""
         root, *fields = path.names
         value = self._root(root)
         for field, hop in zip(fields, path.hops, strict=True):

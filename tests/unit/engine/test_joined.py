@@ -1,5 +1,7 @@
 """Asking many conditions at once finds exactly those that asking one by one would find."""
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from unit.engine.desk import Desk, a_workflow
 
 STEPS = "steps: [{do: event.publish, with: {type: custom.told, data: {rule: 1}}}]"
@@ -42,3 +44,45 @@ def test_a_condition_that_asks_whether_an_aggregate_is_there_is_asked_beside_the
     desk.account(type="real")
 
     assert [intent.workflow for intent in desk.tell("trade.closed", lots="2")] == ["has"]
+
+
+def test_what_many_conditions_read_may_be_missing_for_all_of_them():
+    many = [a_workflow(asking(f"account.leverage > {number}"), id=f"many-{number}") for number in range(5)]
+    desk = Desk(*many, a_workflow(asking("not has(account.leverage)"), id="none"))
+    desk.account(type="real")
+
+    assert [intent.workflow for intent in desk.tell("trade.closed", lots="2")] == ["none"]
+
+    desk.account(leverage=3)
+    assert {intent.workflow for intent in desk.tell("trade.closed", lots="2")} == {
+        "many-0",
+        "many-1",
+        "many-2",
+    }
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), st.integers(0, 9)),
+        min_size=1,
+        max_size=12,
+    ),
+    st.sampled_from(["and", "or"]),
+    st.decimals("0.01", "9", places=2),
+    st.one_of(st.none(), st.integers(0, 9)),
+)
+def test_many_conditions_over_the_same_values_answer_as_one_by_one(conditions, word, lots, leverage):
+    texts = [
+        f"event.lots {sign} {number} {word} account.leverage {sign} {9 - number}"
+        for sign, number in conditions
+    ]
+    rules = [a_workflow(asking(text), id=f"rule-{number}") for number, text in enumerate(texts)]
+    told = {"lots": str(lots)}
+
+    def fired(*workflows):
+        desk = Desk(*workflows)
+        desk.account(type="real", **({} if leverage is None else {"leverage": leverage}))
+        return {intent.workflow for intent in desk.tell("trade.closed", **told)}
+
+    assert fired(*rules) == set().union(*(fired(rule) for rule in rules))
