@@ -16,7 +16,16 @@ from hub.bus.log import InputKind, Mark, NewInput
 from hub.clock import ManualClock, to_us
 from hub.control.keys import ApiKey, Scope
 from hub.dispatch.outbox import DeliveryState
-from hub.engine.rows import LevelRow, RunRow, SeriesRow, StateRow, TimerRow, TraceRow
+from hub.engine.rows import (
+    ApprovalMove,
+    ApprovalRow,
+    LevelRow,
+    RunRow,
+    SeriesRow,
+    StateRow,
+    TimerRow,
+    TraceRow,
+)
 from hub.ids import PARTITIONS
 from hub.ingest.directory import StoredClient
 from hub.intents.intent import State
@@ -45,7 +54,34 @@ LONG_AGO = [a_trade_closed(an_account(login=7000 + n % 5), deal=500 + n) for n i
 TRADES = [a_trade_closed(an_account(login=7000 + n % 23), deal=1_000 + n) for n in range(150)]
 POSTED = [an_event("custom.kyc", an_account(), dedupe_key=f"posted-{n}", answer=f"{n}") for n in range(9)]
 OTHERS = [an_account_state("vip"), an_account_state("std"), a_deposit()]
-API_KEY = ApiKey("key_1", b"h" * 32, "crm", (Scope.READ, Scope.EVENTS_WRITE), ("live-1",), NOW, NOW + 5, None)
+API_KEY = ApiKey(
+    "key_1",
+    b"h" * 32,
+    "crm",
+    (Scope.READ, Scope.EVENTS_WRITE),
+    ("live-1",),
+    NOW,
+    NOW + 5,
+    None,
+    ("money.approve",),
+)
+APPROVAL = ApprovalRow(
+    0,
+    "apr_1",
+    KEY,
+    "payouts",
+    "r1",
+    "ok",
+    "Pay",
+    KEY,
+    "money.approve",
+    "open",
+    NOW,
+    NOW + 9,
+    "h",
+    b"\x01{}",
+    b"{}",
+)
 
 
 async def live_in(folder: Path) -> None:
@@ -82,6 +118,8 @@ async def _write_everything(hub: SqliteBackend) -> None:
             an_intent("i2", state=State.SENDING, account="mt:4:99"),
             an_intent("i3", account="", verb="event.publish"),
         ],
+        approvals=[APPROVAL, APPROVAL._replace(id="apr_2")],
+        approval_moves=[ApprovalMove("apr_2", "approved", b"votes")],
         traces=[TraceRow(0, 5, str(n), "bonus", KEY, now, "fired", b"{}") for n in range(4)],
         mail=[NewInput(3, InputKind.MAIL, "client=1", f"evt_{n}", b"mail") for n in range(2)],
         facts=[a_trade_closed(an_account(login=9001), deal=555)],
@@ -131,6 +169,7 @@ async def said_by(hub: StoreBackend) -> dict[str, Any]:
         },
         "levels": await hub.engine.levels(),
         "runs": [await hub.engine.run(f"r{n}") for n in range(3)],
+        "approvals": [await hub.store.approvals.approval(name) for name in ("apr_1", "apr_2")],
         "open runs": await hub.engine.open_runs(0),
         "traces": sorted(await hub.engine.traces(workflow="bonus", key=KEY, limit=10)),
         "workflows": [await hub.engine.active(), await hub.engine.version("v1")],

@@ -23,6 +23,7 @@ class InputKind(IntEnum):
     MAIL = 4  # from another key's partition
     COMMAND = 5  # a person or the hub's own watcher asks for something
     ACTIVATED = 6  # another set of workflows is live from here on
+    APPROVAL = 7  # a person decides: ref is the approval, body the ballot
 
 
 class Lane(IntEnum):

@@ -26,12 +26,17 @@ class Scope(StrEnum):
     SAMPLES_WRITE = "samples:write"
     ENDPOINTS_MANAGE = "endpoints:manage"
     CLIENTS_WRITE = "clients:write"
+    APPROVALS_READ = "approvals:read"
+    APPROVALS_DECIDE = "approvals:decide"  # with the permission each approval asks for
     READ = "read"  # everything that can be looked at: events, clients, accounts, runs, deliveries, actions
     ADMIN = "admin"  # everything, keys included
 
 
 class ApiKey(NamedTuple):
-    """A key as it is stored. `servers` empty means any; times are µs; `name` is who it is for, and is unique."""
+    """A key as it is stored. `servers` empty means any; times are µs; `name` is who it is for, and is unique.
+
+    `permissions` are what it may approve, such as money.approve.
+    """
 
     id: str
     hash: bytes
@@ -41,6 +46,7 @@ class ApiKey(NamedTuple):
     created_at: int
     expires_at: int | None = None
     last_used: int | None = None
+    permissions: tuple[str, ...] = ()
 
 
 class KeyStore(Protocol):
@@ -65,19 +71,23 @@ class NameTaken(ConfigError):
 class Principal:
     """Who asks: the name of a key and what it may do."""
 
-    __slots__ = ("_expires_at", "_scopes", "expires", "id", "name", "servers", "source")
+    __slots__ = ("_expires_at", "_permissions", "_scopes", "expires", "id", "name", "servers", "source")
 
     def __init__(self, key: ApiKey) -> None:
         self.id = key.id
         self.name = key.name
         self.source = f"api:{key.name}"
         self.servers = frozenset(key.servers) if key.servers else None
-        self._scopes = _implied(key.scopes)
+        self._scopes = _implied(key)
+        self._permissions = frozenset(key.permissions)
         self._expires_at = key.expires_at
         self.expires = key.expires_at is not None
 
     def may(self, scope: Scope) -> bool:
         return scope in self._scopes
+
+    def may_approve(self, permission: str) -> bool:
+        return Scope.ADMIN in self._scopes or permission in self._permissions
 
     def has_expired(self, now_us: int) -> bool:
         return self._expires_at is not None and now_us >= self._expires_at
@@ -109,6 +119,7 @@ class Keys:
         *,
         servers: Sequence[str] = (),
         expires_at: int | None = None,
+        permissions: Iterable[str] = (),
     ) -> tuple[str, ApiKey]:
         """Return the new key's secret, the only time it is seen, and what is stored of it; raises NameTaken."""
         async with self._changing:
@@ -124,6 +135,7 @@ class Keys:
                 servers=tuple(servers),
                 created_at=self._clock.now_us(),
                 expires_at=expires_at,
+                permissions=tuple(sorted(set(permissions))),
             )
             await self._store.add(key)
             self._keys[key.id] = key
@@ -185,11 +197,15 @@ class Keys:
             await self.remember_use()
 
 
-def _implied(scopes: Iterable[Scope]) -> frozenset[Scope]:
-    """Return the scopes with everything they include."""
-    given = set(scopes)
+def _implied(key: ApiKey) -> frozenset[Scope]:
+    """Return a key's scopes with everything they include."""
+    given = set(key.scopes)
     if Scope.ADMIN in given:
         return frozenset(Scope)
     if Scope.READ in given:
-        given.add(Scope.EVENTS_READ)
+        given |= {Scope.EVENTS_READ, Scope.APPROVALS_READ}
+    if key.permissions:
+        given.add(Scope.APPROVALS_DECIDE)
+    if Scope.APPROVALS_DECIDE in given:  # nobody decides what he cannot look at
+        given.add(Scope.APPROVALS_READ)
     return frozenset(given)

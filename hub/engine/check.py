@@ -9,7 +9,7 @@ from hub.engine.blueprints import Blueprint
 from hub.engine.load import load_folder
 from hub.engine.load_text import LoadReport
 from hub.engine.problems import Problem, Severity
-from hub.engine.program import Do, If, Set, Step, Stop, Wait, Workflow
+from hub.engine.program import Approve, Do, If, Set, Step, Stop, Wait, Workflow
 from hub.errors import Place
 
 WIDEST: Final = 160
@@ -124,7 +124,7 @@ def steps_of(steps: Iterable[Step]) -> Iterator[Do]:
             case If(then=then, otherwise=otherwise):
                 yield from steps_of(then)
                 yield from steps_of(otherwise)
-            case Set() | Stop() | Wait():
+            case Set() | Stop() | Wait() | Approve():
                 pass
 
 

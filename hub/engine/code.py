@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hub.engine.program import Do, If, Set, Step, Stop, Wait, Workflow
+from hub.engine.program import Approve, Do, If, Set, Step, Stop, Wait, Workflow
 from hub.expr import Expression
 
 
@@ -28,7 +28,7 @@ class Jump:
     target: int
 
 
-Instruction = Act | Branch | Jump | Set | Stop | Wait
+Instruction = Act | Branch | Jump | Set | Stop | Wait | Approve
 
 
 class Code(NamedTuple):
@@ -58,7 +58,7 @@ def flatten(steps: Sequence[Step], start: int = 0) -> list[Instruction]:
         match step:
             case Do():
                 code.append(Act(step))
-            case Set() | Stop() | Wait():
+            case Set() | Stop() | Wait() | Approve():
                 code.append(step)
             case If():
                 then = flatten(step.then, here + 1)

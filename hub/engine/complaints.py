@@ -17,7 +17,7 @@ from hub.engine.problems import Problems, did_you_mean, quoted
 LATER: Final = "is part of the format but not of this version yet"
 _DISCRIMINATING: Final = {
     "when": ("a trigger", TRIGGER_KEYS),
-    "steps": ("a step", ("do", "if", "choose", "wait", "set", "stop")),
+    "steps": ("a step", ("do", "if", "choose", "wait", "approve", "set", "stop")),
     "window": ("a window", ("calendar", "sliding", "tumbling")),
 }
 _TRIGGER_TAGS: Final = frozenset(f"({key})" for key in TRIGGER_KEYS)
@@ -168,6 +168,7 @@ _FORMS: Final = {
     r"^[a-z][a-z0-9_-]{0,63}$": "write small letters, digits, - and _, beginning with a letter",
     r"^[a-z][a-z0-9_]{0,63}$": "write small letters, digits and _, beginning with a letter",
     r"^[A-Z0-9]{3,8}$": "write a currency code such as USD",
+    r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$": "write words with points between them, such as money.approve",
     r"^event\.[a-z][a-z0-9_]*$": "write a field of the event, such as event.deal",
     r"^([01][0-9]|2[0-3]):[0-5][0-9]$": 'write a time of day such as "17:00"',
     r"^[^\x00-\x1f\x7f]+$": "write one line, without control characters",

@@ -26,7 +26,7 @@ from hub.engine.series import ZERO
 from hub.engine.split import Hits
 from hub.engine.state import ACCOUNT, CLIENT, NOBODY, AccountRow, Alarm, ClientRow, KeyState, Kind
 from hub.engine.triggers import becomes, fire_in_time, on_event
-from hub.engine.waits import hear, look, time_is_up
+from hub.engine.waits import decided, hear, look, time_is_up
 from hub.events.facts import us_of
 from hub.events.records import Envelope, decode_data, decode_envelope
 from hub.expr import Expression
@@ -36,6 +36,7 @@ CROSSINGS = frozenset({"equity.crossed", "margin.crossed"})
 OBSERVED = "level.observed"
 EVENT, OUTCOME = int(InputKind.EVENT), int(InputKind.OUTCOME)
 MAIL, COMMAND = int(InputKind.MAIL), int(InputKind.COMMAND)
+APPROVAL = int(InputKind.APPROVAL)
 BY_ORDER = attrgetter("order")
 
 
@@ -69,6 +70,8 @@ def _decide(program: Program, state: KeyState, item: Input, broken: Mapping[str,
         conclude(Scene(program, state, item, decision))
     elif item.kind == COMMAND and item.ref == OBSERVED:
         observed(Scene(program, state, item, decision, broken))
+    elif item.kind == APPROVAL:
+        decided(Scene(program, state, item, decision, broken))
     # A timer has done its work by being a moment; other commands are not the engine's.
     return decision
 

@@ -7,7 +7,18 @@ from typing import Any
 import msgspec
 
 from hub.bus.log import NewInput
-from hub.engine.rows import Batch, LevelRow, RunRow, SeriesRow, StateRow, TimerKey, TimerRow, TraceRow
+from hub.engine.rows import (
+    ApprovalMove,
+    ApprovalRow,
+    Batch,
+    LevelRow,
+    RunRow,
+    SeriesRow,
+    StateRow,
+    TimerKey,
+    TimerRow,
+    TraceRow,
+)
 from hub.engine.series import Series
 from hub.engine.state import ACCOUNT, CLIENT, AccountRow, KeyState, Kind, OpenRun, Slot, Value, encode_value
 from hub.engine.windows import Change
@@ -40,6 +51,8 @@ class Writes:
     """The rows a decision adds beside the state. Most add none, so they share one that stays empty."""
 
     __slots__ = (
+        "approval_moves",
+        "approvals",
         "cancelled",
         "facts",
         "intents",
@@ -56,6 +69,8 @@ class Writes:
         self.cancelled: list[TimerKey] = []
         self.levels: list[LevelRow] = []
         self.runs: list[RunRow] = []
+        self.approvals: list[ApprovalRow] = []
+        self.approval_moves: list[ApprovalMove] = []
         self.intents: list[Intent] = []
         self.facts: list[Fact] = []
         self.mail: list[NewInput] = []
@@ -195,6 +210,7 @@ class BatchBuilder:
         self._timers: dict[TimerKey, TimerRow | None] = {}
         self._levels: dict[tuple[int, str], LevelRow] = {}
         self._runs: dict[tuple[int, str], RunRow] = {}
+        self._approval_moves: dict[str, ApprovalMove] = {}
         self._batch = Batch()
 
     def position(self, partition: int, n: int) -> None:
@@ -228,7 +244,10 @@ class BatchBuilder:
             self._levels[(partition, level.level_id)] = level
         for run in writes.runs:
             self._runs[(partition, run.id)] = run
+        for move in writes.approval_moves:
+            self._approval_moves[move.id] = move
         batch = self._batch
+        batch.approvals += writes.approvals
         batch.intents += writes.intents
         batch.facts += writes.facts
         batch.mail += writes.mail
@@ -246,6 +265,7 @@ class BatchBuilder:
         batch.cancelled = [where for where, timer in self._timers.items() if timer is None]
         batch.levels = list(self._levels.values())
         batch.runs = list(self._runs.values())
+        batch.approval_moves = list(self._approval_moves.values())
         return batch
 
 

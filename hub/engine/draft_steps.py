@@ -6,8 +6,10 @@ from decimal import Decimal
 from typing import final
 
 from hub.engine.draft import Draft
+from hub.engine.draft_approve import approve
 from hub.engine.draft_names import event_is_sound
 from hub.engine.draft_values import compile_params, compile_values
+from hub.engine.model_approve import ApproveStep
 from hub.engine.model_steps import (
     AnyStep,
     ChoiceFile,
@@ -21,7 +23,7 @@ from hub.engine.model_steps import (
 from hub.engine.money import MoneyRules
 from hub.engine.nodes import Location, Mapping
 from hub.engine.problems import did_you_mean, quoted
-from hub.engine.program import Do, If, Literally, Retry, Set, Step, Stop, Value, Wait
+from hub.engine.program import Approve, Do, If, Literally, Retry, Set, Step, Stop, Value, Wait
 from hub.engine.scopes import unknown_event
 from hub.events.catalogue import BY_NAME, is_custom
 from hub.expr import Kind, Scope, compile_expression
@@ -46,6 +48,7 @@ class StepDrafter:
         self._ids: dict[str, None] = {}
         self._sets: set[str] = set()
         self._handles = False
+        self._asks = False  # a person, before the steps from here on
         self._done: list[str] = []
         self._scope: Scope | None = None
 
@@ -79,6 +82,8 @@ class StepDrafter:
                 return Stop(position, file.stop)
             case WaitStep():
                 return self._wait(at, file, position)
+            case ApproveStep():
+                return self._approve(at, file)
 
     def _known(self) -> Scope:
         if self._scope is None:
@@ -191,6 +196,13 @@ class StepDrafter:
             wait.on_timeout,
         )
 
+    def _approve(self, at: Location, file: ApproveStep) -> Approve | None:
+        self._claim(at, file.id)
+        made = approve(self._draft, at, file, self._known())
+        self._asks = True
+        self._is_done(file.id)
+        return made
+
     def _is_done(self, name: str | None) -> None:
         if name is not None:
             self._done.append(name)
@@ -212,11 +224,13 @@ class StepDrafter:
     def _with_verb(
         self, at: Location, name: str | None, verb: Verb, params: dict[str, object], position: str
     ) -> Do | None:
-        if verb.approval:
-            self._draft.error(
-                (*at, "do"),
-                f"{verb.name} always needs a person's approval, and `approve` is not of this version yet",
+        if verb.approval and (self._handles or not self._asks):
+            where = (
+                "and there is none for what a failed run does"
+                if self._handles
+                else "add an `approve` step before it"
             )
+            self._draft.error((*at, "do"), f"{verb.name} always needs a person's approval: {where}")
         if verb.is_manager and not self._draft.scopes.names_account:
             self._draft.error(
                 (*at, "do"),

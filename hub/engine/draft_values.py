@@ -83,6 +83,13 @@ def compile_values(
     return found if len(found) == len(made) else None
 
 
+def compile_value(
+    draft: Draft, location: Location, given: object, scope: Scope, *, human: bool = False
+) -> Value | None:
+    """Return one value; everything wrong with it is noted."""
+    return _Values(draft, scope).value(location, given, human=human)
+
+
 def _fits(draft: Draft, at: Location, verb: Verb, name: str, value: Value) -> bool:
     try:
         _adapter(verb.params, name).validate_python(_known_part(value))

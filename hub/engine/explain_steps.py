@@ -7,7 +7,20 @@ from typing import Final, final
 from hub.engine import explain_names as names
 from hub.engine import explain_verbs as verbs
 from hub.engine.explain_conditions import Wording
-from hub.engine.program import Computed, Do, If, Literally, Nested, Rendered, Set, Step, Stop, Value, Wait
+from hub.engine.program import (
+    Approve,
+    Computed,
+    Do,
+    If,
+    Literally,
+    Nested,
+    Rendered,
+    Set,
+    Step,
+    Stop,
+    Value,
+    Wait,
+)
 from hub.expr.tree import Literal
 
 MAX_LINES_OF_TEXT: Final = 40
@@ -50,6 +63,8 @@ class StepSayings:
                 return [f"Ends the run: {_ended(reason)}"]
             case Wait():
                 return [self._wait(step)]
+            case Approve():
+                return self._approve(step)
 
     def _do(self, step: Do, *, more: bool) -> list[str]:
         said, blocks = {}, []
@@ -102,6 +117,25 @@ class StepSayings:
             else "Only one that comes from now on counts"
         )
         return f"Waits for {names.one(step.event)}{where}{limit}. {since}. {after}"
+
+    def _approve(self, step: Approve) -> list[str]:
+        people = "a person" if step.quorum == 1 else f"{step.quorum} different people"
+        but = [self.value(name) for name in step.not_by]
+        others = f", but not by {' or '.join(but)}" if but else ""
+        lines = [
+            f"Waits to be approved by {people} with the permission {step.permission}{others}.",
+            f"They see what would be done from here on, and {_listed(step.show)}."
+            if step.show
+            else "They see what would be done from here on.",
+        ]
+        if step.text is not None:
+            lines.append(f"They are asked: {self.value(step.text)}")
+        silence = "it counts as rejected" if step.on_timeout == "reject" else "the run fails"
+        lines.append(
+            f"One who declines is enough. If it is not decided within {names.span(step.within)}, {silence}. "
+            "What was approved is what is done, with the values of that moment."
+        )
+        return lines
 
     def value(self, value: Value) -> str:
         match value:
@@ -162,6 +196,11 @@ def _refused(step: Do, *, more: bool) -> str | None:
     elif step.verb.is_manager and more:
         told.append("If it is refused for good, the run fails here." if told else REFUSED)
     return " ".join(told) or None
+
+
+def _listed(words: Sequence[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _ended(reason: str) -> str:

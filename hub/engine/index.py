@@ -13,6 +13,7 @@ from hub.engine.keys import KeyKind
 from hub.engine.program import (
     Absent,
     Aggregate,
+    Approve,
     Becomes,
     Crosses,
     Mode,
@@ -84,6 +85,11 @@ class Plan:
     handler: int | None
     feeds: tuple[tuple[str, Feed], ...]
     triggers: Mapping[str, "Candidate"]
+
+    asks: bool = field(init=False)  # a person, somewhere on its way
+
+    def __post_init__(self) -> None:
+        self.asks = any(isinstance(step, Approve) for step in self.code)
 
     @property
     def shadow(self) -> bool:

@@ -12,6 +12,7 @@ from hub.bus.lease import Lease
 from hub.bus.log import Appended, Input, InputKind, Lane, Log, Mark, NewInput
 from hub.clock import Clock
 from hub.engine.rows import (
+    ApprovalRow,
     Batch,
     EngineStore,
     Inbox,
@@ -198,6 +199,7 @@ class MemoryEngineStore(EngineStore):
         self.epoch = 1
         self.intents: dict[str, Intent] = {}
         self.runs: dict[str, RunRow] = {}
+        self.approvals: dict[str, ApprovalRow] = {}
         self.trace_rows: dict[tuple[int, int, str], TraceRow] = {}
         self.level_rows: dict[str, LevelRow] = {}
         self.timers: dict[tuple[int, str], TimerRow] = {}  # by (due, id)
@@ -243,6 +245,10 @@ class MemoryEngineStore(EngineStore):
                 self.level_rows[level.level_id] = level
         for run in batch.runs:
             self.runs[run.id] = run
+        for approval in batch.approvals:
+            self.approvals.setdefault(approval.id, approval)
+        for move in batch.approval_moves:
+            self.approvals[move.id] = self.approvals[move.id]._replace(state=move.state, votes=move.votes)
         for intent in batch.intents:
             self.intents.setdefault(intent.key, intent)
         for trace in batch.traces:

@@ -33,6 +33,7 @@ from hub.engine.model_aggregates import (
     SlidingWindow,
     TumblingWindow,
 )
+from hub.engine.model_approve import ApproveFile, ApproveStep
 from hub.engine.model_part import Part
 from hub.engine.model_steps import (
     ChoiceFile,
@@ -198,6 +199,7 @@ TAGGED: Final[dict[str, type[Part]]] = {
     "(set)": SetStep,
     "(stop)": StopStep,
     "(wait)": WaitStep,
+    "(approve)": ApproveStep,
     "(lifetime)": Part,
     "(true)": Part,
 }
@@ -207,6 +209,7 @@ NAMED: Final[dict[str, type[Part]]] = {
     "crosses": CrossesFile,
     "choose": ChoiceFile,
     "wait": WaitFile,
+    "approve": ApproveFile,
     "retry": RetryFile,
     "quiet_hours": QuietFile,
     "absent": AbsentFile,

@@ -20,9 +20,10 @@ from hub.engine.fields import (
     Line,
     VerbName,
 )
+from hub.engine.model_approve import ApproveStep
 from hub.engine.model_part import Part
 
-_LATER_STEPS: Final = frozenset({"for_each", "parallel", "approve", "timeout", "verify", "guard", "undo"})
+_LATER_STEPS: Final = frozenset({"for_each", "parallel", "timeout", "verify", "guard", "undo"})
 Params = dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], Any]
 
 
@@ -184,7 +185,7 @@ class WaitStep(Part):
     wait: WaitFile
 
 
-_STEP_KEYS: Final = ("choose", "set", "stop", "wait", "if", "do")
+_STEP_KEYS: Final = ("choose", "set", "stop", "wait", "approve", "if", "do")
 
 
 def _kind_of_step(value: object) -> str | None:
@@ -199,7 +200,8 @@ Step = Annotated[
     | Annotated[ChooseStep, Tag("(choose)")]
     | Annotated[SetStep, Tag("(set)")]
     | Annotated[StopStep, Tag("(stop)")]
-    | Annotated[WaitStep, Tag("(wait)")],
+    | Annotated[WaitStep, Tag("(wait)")]
+    | Annotated[ApproveStep, Tag("(approve)")],
     Discriminator(_kind_of_step),
 ]
-AnyStep = DoStep | IfStep | ChooseStep | SetStep | StopStep | WaitStep
+AnyStep = DoStep | IfStep | ChooseStep | SetStep | StopStep | WaitStep | ApproveStep

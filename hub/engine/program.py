@@ -240,7 +240,22 @@ class Wait:
     quiet: Quiet | None = None
 
 
-Step = Do | If | Set | Stop | Wait
+@dataclass(frozen=True, slots=True)
+class Approve:
+    """Waits `within` a time for as many people as `quorum` to approve what follows, none of them one of `not_by`."""
+
+    path: str
+    id: str
+    permission: str
+    quorum: int
+    not_by: tuple[Value, ...]
+    show: tuple[str, ...]
+    within: timedelta
+    on_timeout: Literal["reject", "fail"]
+    text: Value | None
+
+
+Step = Do | If | Set | Stop | Wait | Approve
 
 
 class Unread(NamedTuple):

@@ -78,6 +78,37 @@ class RunRow(NamedTuple):
     body: bytes
 
 
+class ApprovalRow(NamedTuple):
+    """A question to people, as it was asked: `shown` is JSON, what they are shown and `hash` was made of; b"" in a list.
+
+    `state` is open, approved, declined, expired or withdrawn; `votes` JSON, who said what. Those two change.
+    """
+
+    partition: int
+    id: str
+    key: str
+    workflow: str
+    run: str
+    step: str
+    title: str
+    account: str
+    permission: str
+    state: str
+    at: int
+    due: int
+    hash: str
+    shown: bytes
+    votes: bytes
+
+
+class ApprovalMove(NamedTuple):
+    """What changed of a question that was asked before."""
+
+    id: str
+    state: str
+    votes: bytes
+
+
 class TraceRow(NamedTuple):
     """Why: one decision that fired, armed, was held back or failed. `id` is unique within its input."""
 
@@ -102,6 +133,8 @@ class Batch:
     cancelled: list[TimerKey] = field(default_factory=list)
     levels: list[LevelRow] = field(default_factory=list)
     runs: list[RunRow] = field(default_factory=list)
+    approvals: list[ApprovalRow] = field(default_factory=list)  # those asked now
+    approval_moves: list[ApprovalMove] = field(default_factory=list)  # written behind them
     intents: list[Intent] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)  # events a workflow or an outcome publishes
     traces: list[TraceRow] = field(default_factory=list)

@@ -9,16 +9,18 @@ import msgspec
 from pydantic import ValidationError
 
 from hub.clock import MICROSECOND, iso, to_us
+from hub.engine.approvals import ASSUMED, open_approval, withdraw
+from hub.engine.asking import ask
 from hub.engine.code import Act, Branch, Instruction, Jump
 from hub.engine.decision import Verdict, encode_trace
 from hub.engine.index import PRIORITY, Plan, matches, quoted
 from hub.engine.kept import keep_all, recall_all
-from hub.engine.program import Quiet, Retry, Set, Stop, Wait
+from hub.engine.program import Approve, Quiet, Retry, Set, Stop, Wait
 from hub.engine.quiet import NoClock, quiet_until
 from hub.engine.rows import RunRow, TimerRow
 from hub.engine.scene import PUBLISHER, Env, Scene
 from hub.engine.state import Cause, Kind, OpenRun, Waiting
-from hub.engine.steps import NothingToDo, StepFailed, encoded, parameters, resolve
+from hub.engine.steps import NOTHING_FIXED, NothingToDo, StepFailed, encoded, parameters, resolve
 from hub.engine.timers import WaitTimer, timer_id
 from hub.events.catalogue import event_type
 from hub.events.facts import make_fact
@@ -70,6 +72,7 @@ class Run:
         self.kept = {name: recall_all(values) for name, values in begun.kept.items()}
         self.heard = dict(begun.heard)
         self.early = list(begun.early)
+        self.approved = dict(begun.approved)
         self.tried = begun.tried
         self.error = begun.error
         self.intents: list[str] = []
@@ -146,6 +149,9 @@ class Run:
             case Wait():
                 if self._wait(step):
                     return Verdict.FIRED, ""
+            case Approve():
+                if self._approve(step):
+                    return Verdict.FIRED, ""
         return None
 
     def env(self) -> Env:
@@ -180,10 +186,22 @@ class Run:
         match self.plan.code[self.position]:
             case Act(do=do):
                 return f"{do.path} ({do.verb.name})"
-            case Branch(path=path) | Set(path=path) | Stop(path=path) | Wait(path=path):
+            case Branch(path=path) | Set(path=path) | Stop(path=path) | Wait(path=path) | Approve(path=path):
                 return path
             case Jump():
                 return str(self.position)
+
+    def _approve(self, step: Approve) -> bool:
+        """Ask people and wait for them; in shadow they are assumed to approve."""
+        if self.plan.shadow:
+            self.passed(step.id, dict(ASSUMED))
+            return False
+        scene, run = self.scene, msgspec.structs.replace(self.begun, position=self.position)
+        due = scene.item.at + step.within // MICROSECOND
+        digits = scene.account.digits
+        asked = ask(step, self.plan, run, self.env(), due=due, digits=digits, approved=self.approved)
+        open_approval(scene, self.plan, run, step, asked, due)
+        return self._pause("approval", due)
 
     def _branch(self, branch: Branch) -> None:
         truth = branch.condition.test(self.env())
@@ -255,13 +273,15 @@ class Run:
         self._row(
             "running",
             f"waits for {self._awaited()}, until {iso(due)}"
-            if what in {"event", "condition"}
+            if what in {"event", "condition", "approval"}
             else f"waits until {iso(due)}",
         )
         return True
 
     def _awaited(self) -> str:
         step = self.plan.code[self.position]
+        if isinstance(step, Approve):
+            return f"an approval ({step.permission})"
         assert isinstance(step, Wait)
         return step.event or (step.condition.text if step.condition is not None else "")
 
@@ -270,7 +290,10 @@ class Run:
         scene, plan = self.scene, self.plan
         act = plan.code[self.position]
         assert isinstance(act, Act)
-        params = parameters(act.do, self.env(), scene.account.digits)
+        if act.do.verb.approval and not plan.shadow and path not in self.approved:
+            raise StepFailed("it always needs a person's approval, and nobody has approved it")
+        fixed = recall_all(self.approved[path]) if path in self.approved else NOTHING_FIXED
+        params = parameters(act.do, self.env(), scene.account.digits, fixed)
         if is_manager and not scene.account_key:
             raise StepFailed("the workflow began without an account, and this acts on one")
         body = encoded(params)
@@ -343,6 +366,7 @@ class Run:
             kept={name: keep_all(values) for name, values in self.kept.items()},
             heard=self.heard,
             early=self.early,
+            approved=self.approved,
             tried=self.tried,
             error=self.error,
             **{"waiting": "", "wait": None, **changes},
@@ -350,6 +374,8 @@ class Run:
         self.scene.decision.put_run(begun.id, begun)
 
     def end(self, state: str, reason: str) -> None:
+        if self.plan.asks:
+            withdraw(self.scene, self.begun.id)
         if (Kind.RUN.value, self.begun.id) in self.scene.state.values:
             self.scene.decision.put_run(self.begun.id, None)
         self._row(state, reason)

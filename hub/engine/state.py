@@ -29,6 +29,7 @@ class Kind(IntEnum):
     PROGRAM = 9
     HOLD = 10
     ABSENCE = 11
+    APPROVAL = 19
 
 
 # Rows hold JSON's values and never each other, so no cycle can run through them: `gc=False` spares the collector
@@ -179,7 +180,7 @@ NO_EVENT = msgspec.Raw(b"null")
 class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a run waits for beside an outcome: a moment, an event or a condition; its timer ends it at `due`."""
 
-    what: str  # time, event, condition, retry
+    what: str  # time, event, condition, retry, approval
     due: int
     timer: str
 
@@ -211,6 +212,40 @@ class OpenRun(msgspec.Struct, frozen=True, omit_defaults=True):
         None  # the step that failed and its message, once what happens then is under way
     )
     early: list[msgspec.Raw] = []  # events that came before the wait they may answer
+    # By people: the values of later steps' parameters, which are used as they were approved.
+    approved: dict[str, dict[str, tuple[str, str]]] = {}
+    v: int = 1
+
+
+class Vote(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What one person said: `by` is the key's id, `name` the key's name; `refused` says why it does not count."""
+
+    ballot: str
+    by: str
+    name: str
+    decision: str
+    at: int
+    comment: str = ""
+    refused: str = ""
+
+
+class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An open question to people, of a run's step. What they were shown stands in the table, under `hash`.
+
+    `fixed` are the values of later steps' parameters, by step and name: they are what is approved, and what is done.
+    """
+
+    run: str
+    workflow: str
+    step: str
+    permission: str
+    quorum: int
+    due: int
+    hash: str
+    barred: list[str]
+    fixed: dict[str, dict[str, tuple[str, str]]]
+    votes: list[Vote] = []
+    refused: list[Vote] = []
     v: int = 1
 
 
@@ -239,7 +274,20 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     behind: tuple[Behind, ...] = ()
 
 
-Value = AccountRow | ClientRow | Total | Edge | Fires | Level | Alarm | Hold | Absence | OpenRun | Manifest
+Value = (
+    AccountRow
+    | ClientRow
+    | Total
+    | Edge
+    | Fires
+    | Level
+    | Alarm
+    | Hold
+    | Absence
+    | Approval
+    | OpenRun
+    | Manifest
+)
 Slot = tuple[int, str]
 
 ACCOUNT: Slot = (Kind.ACCOUNT.value, "")  # plain numbers: an enum hashes more slowly
@@ -257,6 +305,7 @@ _decoders: dict[int, msgspec.json.Decoder[Any]] = {
     Kind.PROGRAM: msgspec.json.Decoder(Manifest),
     Kind.HOLD: msgspec.json.Decoder(Hold),
     Kind.ABSENCE: msgspec.json.Decoder(Absence),
+    Kind.APPROVAL: msgspec.json.Decoder(Approval),
 }
 encode_value = msgspec.json.Encoder(decimal_format="string").encode
 

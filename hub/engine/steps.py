@@ -17,6 +17,7 @@ from hub.text import TextError, one_line
 MAX_PARAMS_BYTES = 64 * 1024
 DEFAULT_DIGITS = 2
 MANY_LINES = frozenset({"text"})
+NOTHING_FIXED: Mapping[str, Any] = {}
 
 
 class StepFailed(HubError):
@@ -35,9 +36,14 @@ class NothingToDo(HubError):
         self.reason = reason
 
 
-def parameters(do: Do, env: Env, digits: int | None) -> Params:
-    """Return the step's parameters, checked. Raises StepFailed, or NothingToDo for an amount that is not above 0."""
-    values = {name: resolve(value, env, name) for name, value in do.params.items()}
+def parameters(do: Do, env: Env, digits: int | None, fixed: Mapping[str, Any] = NOTHING_FIXED) -> Params:
+    """Return the step's parameters, checked. Raises StepFailed, or NothingToDo for an amount that is not above 0.
+
+    `fixed` values stand as they are: those that people approved.
+    """
+    values = {
+        name: fixed[name] if name in fixed else resolve(value, env, name) for name, value in do.params.items()
+    }
     if do.verb.risk is Risk.MONEY and "amount" in values:
         values["amount"] = _amount(values["amount"], DEFAULT_DIGITS if digits is None else digits, do.verb)
     model = do.verb.params

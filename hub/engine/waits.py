@@ -7,15 +7,17 @@ from datetime import timedelta
 import msgspec
 
 from hub.clock import from_us, iso
+from hub.engine import approvals
+from hub.engine.ballots import decode_ballot, refusal, rules_of
 from hub.engine.decision import Trace, Verdict
 from hub.engine.index import Plan, matches
 from hub.engine.keys import KeyKind
-from hub.engine.program import Wait
+from hub.engine.program import Approve, Wait
 from hub.engine.rows import TimerKey
 from hub.engine.run import Run
 from hub.engine.scene import NO_EVENT as NOTHING
 from hub.engine.scene import Broken, Scene
-from hub.engine.state import NO_ACCOUNT, NO_EVENT, NOBODY, Kind, OpenRun, Waiting
+from hub.engine.state import NO_ACCOUNT, NO_EVENT, NOBODY, Approval, Kind, OpenRun, Waiting
 from hub.engine.triggers import spoken
 from hub.events.records import decode_data, decode_envelope
 
@@ -73,14 +75,81 @@ def look(scene: Scene) -> None:
                 _pass(scene, run, plan, carried, ok=True, reason=step.condition.explain(env))
 
 
+def decided(scene: Scene) -> None:
+    """Take in what a person said: the run goes on once enough have approved, or one has declined."""
+    ballot = decode_ballot(scene.item.body)
+    approval = approvals.find(scene, ballot.approval)
+    run = scene.state.values.get((Kind.RUN.value, approval.run)) if approval is not None else None
+    plan = _plan(scene, run) if isinstance(run, OpenRun) else None
+    if approval is None or not isinstance(run, OpenRun):
+        approvals.refuse(
+            scene, ballot, None, "it is not open: it was decided, it expired, or its run is over"
+        )
+    elif plan is None:
+        gone = f"version {run.version} of the workflow cannot be loaded any more"
+        approvals.refuse(scene, ballot, approval, gone)
+    elif not _is_broken(scene, run, plan):
+        with _blaming(run):
+            problem = refusal(ballot, rules_of(approval), scene.item.at)
+            if problem is not None:
+                approvals.refuse(scene, ballot, approval, problem)
+                return
+            approval, state = approvals.vote(scene, ballot.approval, approval, ballot)
+            carried = _carried(scene, run, plan)
+            reason = approvals.spoken(approval, state)
+            if state == "open":
+                _keep(scene, run, plan, Verdict.FIRED, reason, carried)
+            else:
+                _answer(scene, run, plan, carried, ballot.approval, approval, state, reason)
+
+
+def _answer(
+    scene: Scene,
+    run: OpenRun,
+    plan: Plan,
+    carried: Run,
+    name: str,
+    approval: Approval,
+    state: str,
+    reason: str,
+) -> None:
+    """Carry a run on with what people decided."""
+    step = plan.code[run.position]
+    assert isinstance(step, Approve)
+    approvals.tell(carried.scene, name, approval, state, run.depth)
+    if state == "approved":
+        carried.approved |= approval.fixed
+    carried.passed(step.id, approvals.result(approval, state, scene.item.at))
+    _carry_on(scene, run, plan, carried, reason)
+
+
+def _expire(scene: Scene, run: OpenRun, plan: Plan, carried: Run, late: timedelta) -> None:
+    step = plan.code[run.position]
+    assert isinstance(step, Approve)
+    name = approvals.approval_id(run.id, step.path)
+    approval = approvals.find(scene, name)
+    assert approval is not None
+    approvals.close(scene, name, approval, "expired")
+    reason = approvals.spoken(approval, "expired") + (f"; late_by {spoken(late)}" if late >= SECOND else "")
+    if step.on_timeout == "reject":
+        _answer(scene, run, plan, carried, name, approval, "expired", reason)
+    else:
+        approvals.tell(carried.scene, name, approval, "expired", run.depth)
+        _cancel(scene, run)
+        _keep(scene, run, plan, *carried.fail(reason), carried)
+
+
 def _end_wait(scene: Scene, run: OpenRun, plan: Plan, wait: Waiting) -> None:
     carried = _carried(scene, run, plan)
     if wait.what == "retry":
         _carry_on(scene, run, plan, carried, f"asked for again, {run.tried} times so far")
         return
     step = plan.code[run.position]
-    assert isinstance(step, Wait)
     late = from_us(scene.item.at) - from_us(wait.due)
+    if isinstance(step, Approve):
+        _expire(scene, run, plan, carried, late)
+        return
+    assert isinstance(step, Wait)
     reason = f"waited until {iso(wait.due)}" + (f", late_by {spoken(late)}" if late >= SECOND else "")
     if wait.what == "time":
         _pass(scene, run, plan, carried, ok=True, reason=reason)
@@ -166,6 +235,7 @@ def _give_up(scene: Scene, run: OpenRun) -> None:
     """Leave a run where it is, whose version cannot be loaded, without asking again for ever."""
     scene.decision.put_run(run.id, msgspec.structs.replace(run, wait=None))
     _cancel(scene, run)
+    approvals.withdraw(scene, run.id)
     reason = f"its wait is over, and version {run.version} of the workflow cannot be loaded any more"
     part = f"{run.id}/{run.position}/lost"
     scene.decision.trace(run.workflow, part, Verdict.FAILED, Trace(run.cause.id, reason, None, run.id))

@@ -96,6 +96,11 @@ TABLES = (
         "level_id",
     ),
     _same("run", "id, partition, key, workflow, version, state, at, body", "id"),
+    _same(
+        "approval",
+        "id, partition, key, workflow, run, step, title, account, permission, state, at, due, hash, shown, votes",
+        "id",
+    ),
     Table(
         "trace",
         "partition, n, id, workflow, key, at, outcome, body",
@@ -129,7 +134,7 @@ TABLES = (
     ),
     _same("client", "id, version, body, created_at, updated_at", "id"),
     _same("client_account", "account, client", "account"),
-    _same("api_key", "id, hash, name, scopes, servers, created_at, expires_at, last_used", "id"),
+    _same("api_key", "id, hash, name, scopes, servers, created_at, expires_at, last_used, permissions", "id"),
     _same("meta", "name, value", "name", only="name = 'active'"),
 )
 

@@ -7,7 +7,7 @@ from hub.control.keys import ApiKey, Scope
 from hub.dispatch.outbox import Endpoint
 
 ENDPOINT: Final = "id, url, events, secret, state, description, created_at, schedule, reason"
-API_KEY: Final = "id, hash, name, scopes, servers, created_at, expires_at, last_used"
+API_KEY: Final = "id, hash, name, scopes, servers, created_at, expires_at, last_used, permissions"
 
 
 def endpoint_row(e: Endpoint) -> tuple[Any, ...]:
@@ -31,10 +31,22 @@ def endpoint_of(*row: Any) -> Endpoint:
 
 
 def key_row(key: ApiKey) -> tuple[Any, ...]:
-    return (*key[:3], json.dumps(key.scopes), json.dumps(key.servers), *key[5:])
+    return (
+        *key[:3],
+        json.dumps(key.scopes),
+        json.dumps(key.servers),
+        *key[5:8],
+        json.dumps(key.permissions),
+    )
 
 
 def key_of(*row: Any) -> ApiKey:
     return ApiKey._make(
-        (*row[:3], tuple(map(Scope, json.loads(row[3]))), tuple(json.loads(row[4])), *row[5:])
+        (
+            *row[:3],
+            tuple(map(Scope, json.loads(row[3]))),
+            tuple(json.loads(row[4])),
+            *row[5:8],
+            tuple(json.loads(row[8])),
+        )
     )

@@ -8,6 +8,7 @@ from typing import Protocol
 from hub.bus.follower import Follower
 from hub.bus.lease import Lease, Owned
 from hub.clock import Clock
+from hub.store.postgres.approvals import PostgresApprovals
 from hub.store.postgres.browse import PostgresBrowser
 from hub.store.postgres.clients import PostgresClients
 from hub.store.postgres.database import Database, open_database
@@ -39,6 +40,7 @@ class PostgresStore:
     intents: PostgresIntents
     leases: PostgresLeases
     keys: PostgresKeys
+    approvals: PostgresApprovals
     clients: PostgresClients
     browser: PostgresBrowser
     pruner: PostgresPruner
@@ -78,6 +80,7 @@ async def open_postgres(
             intents=intents,
             leases=PostgresLeases(database, lease_clock),
             keys=PostgresKeys(database),
+            approvals=PostgresApprovals(database),
             clients=PostgresClients(database),
             browser=PostgresBrowser(database),
             pruner=PostgresPruner(database, clock, retention),

@@ -10,7 +10,17 @@ from conformance.backends import SqliteBackend, rows_of
 from hub.bus.log import Input, InputKind, NewInput
 from hub.clock import to_us
 from hub.engine.keys import partition_of
-from hub.engine.rows import Batch, LevelRow, RunRow, SeriesRow, StateRow, TimerRow, TraceRow
+from hub.engine.rows import (
+    ApprovalMove,
+    ApprovalRow,
+    Batch,
+    LevelRow,
+    RunRow,
+    SeriesRow,
+    StateRow,
+    TimerRow,
+    TraceRow,
+)
 from hub.errors import LeaseLost, StoreUnavailable
 from hub.ids import PARTITIONS
 from hub.testing import MORNING, a_trade_closed, an_account, an_input, an_intent
@@ -29,6 +39,26 @@ def a_trace(n: int, *, at: int = NOW, name: str = "0", workflow: str = "bonus") 
 
 def a_level(name: str, *, generation: int = 1, state: str = "new") -> LevelRow:
     return LevelRow(0, name, KEY, "equity", "below", "900", "950", generation, state)
+
+
+def an_approval(name: str) -> ApprovalRow:
+    return ApprovalRow(
+        0,
+        name,
+        KEY,
+        "bonus",
+        "r1",
+        "ok",
+        "Bonus",
+        KEY,
+        "money.approve",
+        "open",
+        NOW,
+        NOW + 9,
+        "hash",
+        b"{}",
+        b"{}",
+    )
 
 
 def a_run(name: str, state: str = "running", *, partition: int = 0, at: int = NOW) -> RunRow:
@@ -151,6 +181,8 @@ def everything() -> Batch:
         timers=[a_timer("t1")],
         levels=[a_level("l1")],
         runs=[a_run("r1")],
+        approvals=[an_approval("a1")],
+        approval_moves=[ApprovalMove("a1", "approved", b"{}")],
         intents=[an_intent("i1")],
         facts=[fact],
         traces=[a_trace(5)],
@@ -211,6 +243,7 @@ TABLES = (
     "level",
     "timer",
     "run",
+    "approval",
     "trace",
     "intent",
     "input",

@@ -11,10 +11,13 @@ from hub.store.postgres.intents import write_intents
 TIMER = "partition, due, id, key, kind, body"
 LEVEL = "partition, level_id, key, field, side, threshold, rearm, generation, state"
 RUN = "partition, id, key, workflow, version, state, at, body"
+APPROVAL = (
+    "partition, id, key, workflow, run, step, title, account, permission, state, at, due, hash, shown, votes"
+)
 TRACE = "partition, n, id, workflow, key, at, outcome, body"
 _TYPES = {
     "partition": "smallint", "kind": "smallint", "n": "bigint", "at": "bigint", "due": "bigint", "value": "bytea",
-    "body": "bytea", "generation": "bigint",
+    "body": "bytea", "generation": "bigint", "shown": "bytea", "votes": "bytea",
 }  # fmt: skip
 
 
@@ -48,6 +51,11 @@ _LEVELS = _insert(
 _RUNS = _insert("run", RUN, "(id) DO UPDATE SET state = excluded.state, body = excluded.body")
 _TIMERS = _insert("timer", TIMER, "DO NOTHING", kind="text")
 _TRACES = _insert("trace", TRACE, "DO NOTHING")
+_APPROVALS = _insert("approval", APPROVAL, "DO NOTHING")
+_APPROVAL_MOVES = (
+    f"UPDATE approval SET state = told.state, votes = told.votes FROM {_unnest('id, state, votes')} "
+    "WHERE approval.id = told.id"
+)
 _NO_STATES = _delete("state", "partition, key, kind, name")
 _NO_SERIES = _delete("series", "partition, key, name, at, ref")
 _NO_LEVELS = _delete("level", "level_id")
@@ -69,6 +77,8 @@ async def write_batch(connection: Connection, batch: Batch) -> None:
     await _do(connection, _NO_TIMERS, batch.cancelled)
     await _do(connection, _TIMERS, batch.timers)
     await _do(connection, _RUNS, _last(batch.runs, lambda row: row.id))
+    await _do(connection, _APPROVALS, batch.approvals)
+    await _do(connection, _APPROVAL_MOVES, _last(batch.approval_moves, lambda move: move.id))
     await _do(connection, _TRACES, batch.traces)
     await write_intents(connection, batch.intents)
 

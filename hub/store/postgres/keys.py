@@ -31,7 +31,7 @@ class PostgresKeys(KeyStore):
 
         async def work(connection: Connection) -> None:
             await connection.execute(
-                f"INSERT INTO api_key ({API_KEY}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+                f"INSERT INTO api_key ({API_KEY}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
                 *row,
             )
             if await connection.fetchval("SELECT id FROM api_key WHERE name = $1", key.name) != key.id:

@@ -13,6 +13,7 @@ from hub.engine.rows import Batch, EngineStore, KeyRows, LevelRow, RunRow, Timer
 from hub.ids import PARTITIONS
 from hub.intents.intent import Intent
 from hub.store.sqlite.append import Written
+from hub.store.sqlite.approvals import write_approvals
 from hub.store.sqlite.journal import Journal
 from hub.store.sqlite.lease import check_lease
 from hub.store.sqlite.log import SqliteLog
@@ -83,6 +84,7 @@ class SqliteEngineStore(EngineStore):
             self._journal.write(connection, batch)
             _write_levels_and_timers(connection, batch)
             _write_runs(connection, batch)
+            write_approvals(connection, batch)
             told = batch.facts or batch.mail
             return self._log.write(connection, [(batch.facts, batch.mail)]) if told else None
 

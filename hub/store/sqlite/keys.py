@@ -31,7 +31,7 @@ class SqliteKeys(KeyStore):
         row = key_row(key)
 
         def work(connection: apsw.Connection) -> None:
-            connection.execute(f"INSERT INTO api_key ({API_KEY}) VALUES (?,?,?,?,?,?,?,?)", row)
+            connection.execute(f"INSERT INTO api_key ({API_KEY}) VALUES (?,?,?,?,?,?,?,?,?)", row)
 
         await self._writer.submit(work)
 

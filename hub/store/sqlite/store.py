@@ -12,6 +12,7 @@ from hub.bus.follower import Follower
 from hub.clock import Clock
 from hub.errors import StoreUnavailable
 from hub.store.retention import Retention
+from hub.store.sqlite.approvals import SqliteApprovals
 from hub.store.sqlite.browse import SqliteBrowser
 from hub.store.sqlite.clients import SqliteClients
 from hub.store.sqlite.database import FILE, Folder, open_writer
@@ -41,6 +42,7 @@ class SqliteStore:
     intents: SqliteIntents
     leases: SqliteLeases
     keys: SqliteKeys
+    approvals: SqliteApprovals
     clients: SqliteClients
     browser: SqliteBrowser
     pruner: Pruner
@@ -103,6 +105,7 @@ async def open_sqlite(
                 intents=intents,
                 leases=SqliteLeases(writer, clock),
                 keys=SqliteKeys(writer, reader),
+                approvals=SqliteApprovals(reader),
                 clients=SqliteClients(writer, reader, log),
                 browser=SqliteBrowser(reader),
                 places=SqlitePlaces(writer, reader),

@@ -48,7 +48,28 @@ async def test_admin_may_everything_and_read_reads_events(desk: Desk) -> None:
     assert boss is not None
     assert eye is not None
     assert all(boss.may(scope) for scope in Scope)
-    assert [scope for scope in Scope if eye.may(scope)] == [Scope.EVENTS_READ, Scope.READ]
+    assert [scope for scope in Scope if eye.may(scope)] == [
+        Scope.EVENTS_READ,
+        Scope.APPROVALS_READ,
+        Scope.READ,
+    ]
+
+
+async def test_who_may_approve_something_may_look_at_it_and_decide_it_and_nothing_else(desk: Desk) -> None:
+    secret, _ = await desk.keys.create("dora", [], permissions=["money.approve"])
+    admin, _ = await desk.keys.create("admin", [Scope.ADMIN])
+    reader, _ = await desk.keys.create("reader", [Scope.READ, Scope.APPROVALS_DECIDE])
+
+    dora, boss, eye = (desk.keys.authenticate(key) for key in (secret, admin, reader))
+
+    assert dora is not None
+    assert boss is not None
+    assert eye is not None
+    assert [scope for scope in Scope if dora.may(scope)] == [Scope.APPROVALS_READ, Scope.APPROVALS_DECIDE]
+    assert dora.may_approve("money.approve")
+    assert not dora.may_approve("mail.approve")
+    assert boss.may_approve("anything.at_all")
+    assert not eye.may_approve("money.approve")
 
 
 async def test_nothing_that_is_stored_is_the_key(desk: Desk) -> None:

@@ -570,7 +570,7 @@ REFUSALS = [
     ),
     (
         ("do: credit.grant", "do: balance.correct"),
-        "12:9: error: balance.correct always needs a person's approval, and `approve` is not of this version yet",
+        "12:9: error: balance.correct always needs a person's approval: add an `approve` step before it",
     ),
     (
         (PUBLISH, "do: event.publish\n    with: {type: trade.closed}"),

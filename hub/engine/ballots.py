@@ -1,0 +1,91 @@
+"""What a person says to a question: read, and judged whether it counts."""
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from hub.clock import iso
+from hub.engine.state import Approval, Vote
+from hub.errors import RecordMalformed
+
+MAX_BALLOT_BYTES: Final = 16 * 1024
+MAX_COMMENT: Final = 500
+
+
+class Ballot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`by` is the id of the key and `name` its name; `permission` is the one the key was found to have."""
+
+    id: str
+    approval: str
+    workflow: str
+    run: str
+    decision: Literal["approve", "decline"]
+    by: str
+    name: str
+    permission: str
+    hash: str = ""
+    comment: str = ""
+
+
+class Rules(NamedTuple):
+    """What has to hold for a ballot to count, of a question that is open."""
+
+    permission: str
+    due: int
+    hash: str
+    barred: Sequence[str]
+    votes: Sequence[Vote]
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Ballot).decode
+
+
+def encode_ballot(ballot: Ballot) -> bytes:
+    return _encode(ballot)
+
+
+def decode_ballot(body: bytes) -> Ballot:
+    if len(body) > MAX_BALLOT_BYTES:
+        raise RecordMalformed(f"a ballot of {len(body)} bytes: at most {MAX_BALLOT_BYTES} are read")
+    try:
+        return _decode(body)
+    except msgspec.DecodeError as problem:
+        raise RecordMalformed(f"not a ballot: {problem}") from problem
+
+
+def rules_of(approval: Approval) -> Rules:
+    return Rules(approval.permission, approval.due, approval.hash, approval.barred, approval.votes)
+
+
+def refusal(ballot: Ballot, rules: Rules, at: int) -> str | None:
+    """Return why a ballot does not count, or None: asked at the edge, so that a person hears it, and where it is decided."""
+    if at >= rules.due:
+        return f"too late: it expired at {iso(rules.due)}"
+    if ballot.permission != rules.permission:
+        return f"it takes {rules.permission}"
+    # To decline one need not have looked; what is approved is exactly what was looked at.
+    if ballot.hash != rules.hash and (ballot.hash or ballot.decision == "approve"):
+        return f"the hash is another: what is asked is {rules.hash}, look at it again"
+    if is_barred(ballot, rules.barred):
+        return f"four eyes: {ballot.name} may not decide this"
+    if has_voted(ballot, rules.votes):
+        return f"{ballot.name} has approved already: it takes somebody else"
+    return None
+
+
+def is_barred(ballot: Ballot, barred: Sequence[str]) -> bool:
+    names = {_plain(ballot.by), _plain(ballot.name)}
+    return any(_plain(name) in names for name in barred)
+
+
+def has_voted(ballot: Ballot, votes: Sequence[Vote]) -> bool:
+    """Return whether this person has; one who declines after having approved is heard, for that stops everything."""
+    if ballot.decision == "decline":
+        return False
+    return any(vote.by == ballot.by or _plain(vote.name) == _plain(ballot.name) for vote in votes)
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()
