@@ -21,6 +21,7 @@ from hub import garbage, metrics
 from hub.api.app import make_api
 from hub.api.ports import LOCAL_HOSTS, ApiDeps
 from hub.api.server import Serving
+from hub.approval_desk import ApprovalDesk
 from hub.bus.follower import Follower
 from hub.bus.lease import Lease
 from hub.clock import Clock
@@ -178,12 +179,14 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             inboxes.append(store.follow(await store.places.reached("stream")))
             streams.append(event_stream(settings.stream, inboxes[-1], store.places, clock))
 
+        approvals = ApprovalDesk(store.approvals, store.log, clock)
         collector = HubCollector(
             (
                 lambda: metrics.embedded_log(store),
                 lambda: metrics.decisions(engine.counters, inbox.backlog(), clock.now_us()),
                 lambda: metrics.deliveries(dispatcher.counters()),
                 lambda: metrics.action_moves(actions.counts),
+                approvals.metrics,
             )
         )
         directory = Directory(store.clients, clock)
@@ -202,6 +205,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 store.engine, store.browser, store.log, engine.programs, watcher, files, clock
             ),
             accounts=AccountView(store.engine, store.browser),
+            approvals=approvals,
             readiness=Readiness(store.problem, lease.problem),
             metrics=lambda: metrics.metrics_text(collector),
             docs=Path(hub.web.__path__[0]) / "docs",
@@ -228,7 +232,16 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             _inboxes=inboxes,
             _stages=(
                 (lease, keys, *sessions),
-                (store.journal, engine, dispatcher, fan_out, actions, *streams, Tidy(store.pruner, clock)),
+                (
+                    store.journal,
+                    engine,
+                    dispatcher,
+                    fan_out,
+                    actions,
+                    *streams,
+                    Tidy(store.pruner, clock),
+                    approvals,
+                ),
                 (*connectors, watcher, Reloading(files, engine.activate, clock)),
             ),
             connectors=connectors,

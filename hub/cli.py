@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from hub import __version__
+from hub.cli_approvals import approvals
+from hub.cli_options import LOCAL, Config, Data, Json, Key, Url
 from hub.errors import HubError
 
 app = typer.Typer(
@@ -24,6 +26,7 @@ arrivals = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(keys, name="keys")
+app.add_typer(approvals, name="approvals")
 app.add_typer(endpoints, name="endpoints")
 app.add_typer(arrivals, name="arrivals")
 blueprints = typer.Typer(
@@ -31,18 +34,10 @@ blueprints = typer.Typer(
 )
 app.add_typer(blueprints, name="blueprints")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for another program.")]
-Config = Annotated[Path | None, typer.Option("--config", "-c", help="hub.yaml; flags win over it.")]
-Data = Annotated[Path | None, typer.Option("--data", "-d", help="The data folder; made on first start.")]
-Url = Annotated[str, typer.Option("--url", envvar="HUB_URL", help="Where the hub listens.")]
-Key = Annotated[
-    str, typer.Option("--key", envvar="HUB_KEY", help="An API key (better in the environment: HUB_KEY).")
-]
 Folders = Annotated[
     list[Path], typer.Option("--workflows", "-w", help="Where the blueprints are; repeatable.")
 ]
 HERE = [Path("workflows")]
-LOCAL = "http://127.0.0.1:8800"
 
 
 def _version(wanted: bool) -> None:
@@ -303,7 +298,13 @@ def blueprints_upgrade(
 @keys.command("create")
 def keys_create(
     name: str,
-    scope: Annotated[list[str], typer.Option("--scope", help="Such as events:write; repeatable.")],
+    scope: Annotated[
+        list[str] | None, typer.Option("--scope", help="Such as events:write; repeatable.")
+    ] = None,
+    may: Annotated[
+        list[str] | None,
+        typer.Option("--may", help="What it may approve, such as money.approve; repeatable."),
+    ] = None,
     url: Url = LOCAL,
     api_key: Key = "",
     as_json: Json = False,
@@ -311,7 +312,7 @@ def keys_create(
     """Make a key and print it, this once."""
     from hub.commands.client import create_key  # noqa: PLC0415 (start-up time)
 
-    raise typer.Exit(create_key(url, api_key, name, scope, as_json=as_json))
+    raise typer.Exit(create_key(url, api_key, name, scope or [], may or [], as_json=as_json))
 
 
 @keys.command("list")

@@ -5,6 +5,7 @@ from aiohttp import web
 from hub.api import (
     accounts,
     actions,
+    approvals,
     clients,
     deliveries,
     docs,
@@ -32,6 +33,7 @@ ROUTES: tuple[Route, ...] = (
     *workflows.ROUTES,
     *accounts.ROUTES,
     *actions.ROUTES,
+    *approvals.ROUTES,
     *key_routes.ROUTES,
     *health.ROUTES,
     *docs.ROUTES,

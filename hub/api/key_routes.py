@@ -1,29 +1,44 @@
 """API keys: who may do what."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from hub.api.bodies import answer, read_model
 from hub.api.problems import Problem, not_found
 from hub.api.queries import Query
 from hub.api.routing import DEPS, PRINCIPAL, Route
 from hub.clock import iso
-from hub.control.keys import ApiKey, NameTaken, Scope
+from hub.control.keys import PERMISSION, ApiKey, NameTaken, Scope
 from hub.events.base import Moment, ServerName
 from hub.events.facts import us_of
 
+Permission = Annotated[str, StringConstraints(strict=True, max_length=64, pattern=PERMISSION)]
+
 
 class NewKey(BaseModel):
-    """`name` says who it is for and is the source of the events posted with it; `servers` empty means any."""
+    """`name` says who it is for and is the source of the events posted with it; `servers` empty means any.
+
+    `permissions` are what it may approve, such as money.approve; a key has scopes, permissions or both.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=len(Scope))]
+    scopes: Annotated[tuple[Scope, ...], Field(max_length=len(Scope))] = ()
+    permissions: Annotated[tuple[Permission, ...], Field(max_length=64)] = ()
     servers: Annotated[tuple[ServerName, ...], Field(max_length=64)] = ()
     expires_at: Moment | None = None
+
+    @model_validator(mode="after")
+    def _is_for_something(self) -> Self:
+        if not self.scopes and not self.permissions:
+            raise PydanticCustomError(
+                "hub", "a key needs `scopes` or `permissions`: without them it may nothing"
+            )
+        return self
 
 
 def key_json(key: ApiKey) -> dict[str, Any]:
@@ -31,6 +46,7 @@ def key_json(key: ApiKey) -> dict[str, Any]:
         "id": key.id,
         "name": key.name,
         "scopes": [scope.value for scope in key.scopes],
+        "permissions": key.permissions,
         "servers": key.servers,
         "created_at": iso(key.created_at),
         "expires_at": iso(key.expires_at) if key.expires_at is not None else None,
@@ -46,7 +62,11 @@ async def create_key(request: web.Request) -> web.Response:
         raise Problem(422, "invalid", "expires_at lies in the past")
     try:
         secret, key = await app.keys.create(
-            wanted.name, wanted.scopes, servers=wanted.servers, expires_at=expires_at
+            wanted.name,
+            wanted.scopes,
+            servers=wanted.servers,
+            expires_at=expires_at,
+            permissions=wanted.permissions,
         )
     except NameTaken as error:
         raise Problem(409, "name-taken", str(error)) from None

@@ -29,6 +29,7 @@ _ABOUT = {
     "endpoint": "The id of an endpoint.",
     "state": "Only those in this state.",
     "workflow": "The id of a workflow.",
+    "permission": "What it takes to decide, such as money.approve.",
 }
 
 

@@ -12,8 +12,9 @@ from hub.bus.pages import BadCursor, Page
 from hub.clock import Clock
 from hub.control.keys import Keys
 from hub.dispatch.outbox import Attempt, Delivery, Endpoints
+from hub.engine.ballots import Ballot
 from hub.engine.problems import Problem
-from hub.engine.rows import RunRow
+from hub.engine.rows import ApprovalRow, RunRow
 from hub.ingest.directory import Directory
 from hub.ingest.reading import Reading
 from hub.ingest.receive import Receiver
@@ -132,6 +133,28 @@ class AccountReader(Protocol):
         """Return what is known of an account ("server:login")."""
 
 
+class Approvals(Protocol):
+    async def approvals(
+        self,
+        *,
+        after: str,
+        limit: int,
+        state: str = "",
+        workflow: str = "",
+        account: str = "",
+        permission: str = "",
+    ) -> Page[ApprovalRow]:
+        """Return what people are or were asked, the newest first, without what they are shown. Raises BadCursor."""
+
+    async def approval(self, name: str) -> ApprovalRow | None: ...
+
+    async def decide(self, asked: ApprovalRow, ballot: Ballot) -> ApprovalRow:
+        """Store a ballot; return the question once the ballot was looked at, or after a while as it stands then.
+
+        Raises StoreUnavailable when the ballot may not be stored.
+        """
+
+
 class Readiness(Protocol):
     async def problems(self) -> Sequence[str]:
         """Return why the hub cannot do its work now: store not writable, leases not held; empty when it can."""
@@ -168,6 +191,7 @@ class ApiDeps:
     actions: ActionReader
     workflows: WorkflowReader
     accounts: AccountReader
+    approvals: Approvals
     readiness: Readiness
     metrics: Callable[[], bytes]
     docs: Path | None = None

@@ -21,8 +21,11 @@ from hub.ingest.files import Progress as Posted
 T = TypeVar("T")
 
 
-def create_key(url: str, api_key: str, name: str, scopes: list[str], *, as_json: bool) -> int:
-    made = _wait(RemoteHub(url, api_key).ask("POST", "/v1/keys", body={"name": name, "scopes": scopes}))
+def create_key(
+    url: str, api_key: str, name: str, scopes: list[str], permissions: list[str], *, as_json: bool
+) -> int:
+    body = {"name": name, "scopes": scopes} | ({"permissions": permissions} if permissions else {})
+    made = wait(RemoteHub(url, api_key).ask("POST", "/v1/keys", body=body))
     if as_json:
         print(json.dumps(made))
     else:
@@ -31,19 +34,19 @@ def create_key(url: str, api_key: str, name: str, scopes: list[str], *, as_json:
 
 
 def list_keys(url: str, api_key: str, *, as_json: bool) -> int:
-    found = _wait(RemoteHub(url, api_key).ask("GET", "/v1/keys"))["items"]
-    _show(found, ("id", "name", "scopes", "created_at", "last_used"), as_json=as_json)
+    found = wait(RemoteHub(url, api_key).ask("GET", "/v1/keys"))["items"]
+    _show(found, ("id", "name", "scopes", "permissions", "created_at", "last_used"), as_json=as_json)
     return 0
 
 
 def revoke_key(url: str, api_key: str, key_id: str) -> int:
-    _wait(RemoteHub(url, api_key).ask("DELETE", f"/v1/keys/{quote(key_id, safe='')}"))
+    wait(RemoteHub(url, api_key).ask("DELETE", f"/v1/keys/{quote(key_id, safe='')}"))
     print(f"{key_id} no longer works")
     return 0
 
 
 def create_endpoint(url: str, api_key: str, target: str, events: list[str], *, as_json: bool) -> int:
-    made = _wait(RemoteHub(url, api_key).ask("POST", "/v1/endpoints", body={"url": target, "events": events}))
+    made = wait(RemoteHub(url, api_key).ask("POST", "/v1/endpoints", body={"url": target, "events": events}))
     if as_json:
         print(json.dumps(made))
     else:
@@ -54,20 +57,20 @@ def create_endpoint(url: str, api_key: str, target: str, events: list[str], *, a
 
 
 def list_endpoints(url: str, api_key: str, *, as_json: bool) -> int:
-    found = _wait(RemoteHub(url, api_key).ask("GET", "/v1/endpoints"))["items"]
+    found = wait(RemoteHub(url, api_key).ask("GET", "/v1/endpoints"))["items"]
     _show(found, ("id", "url", "events", "state", "reason"), as_json=as_json)
     return 0
 
 
 def delete_endpoint(url: str, api_key: str, endpoint_id: str) -> int:
-    _wait(RemoteHub(url, api_key).ask("DELETE", f"/v1/endpoints/{quote(endpoint_id, safe='')}"))
+    wait(RemoteHub(url, api_key).ask("DELETE", f"/v1/endpoints/{quote(endpoint_id, safe='')}"))
     print(f"{endpoint_id} is gone, and what waited for it")
     return 0
 
 
 def ask_why(url: str, api_key: str, workflow: str, key: str, event: str, *, as_json: bool) -> int:
     query = {"key": key} | ({"event": event} if event else {})
-    said = _wait(
+    said = wait(
         RemoteHub(url, api_key).ask("GET", f"/v1/workflows/{quote(workflow, safe='')}/why", query=query)
     )
     if as_json:
@@ -107,9 +110,7 @@ def ingest_file(file: Path, url: str, api_key: str, start: int, *, as_json: bool
             said = f"line {posted.line}: {posted.accepted} accepted, {posted.duplicates} known, {posted.rejected} refused"
             bar.update(task, completed=posted.bytes_done, description=said)
 
-        posted = _wait(
-            FileClient(url, api_key, SystemClock()).post(file, first_line=start, on_progress=moved)
-        )
+        posted = wait(FileClient(url, api_key, SystemClock()).post(file, first_line=start, on_progress=moved))
     _report(posted, as_json=as_json)
     return 1 if posted.rejected else 0
 
@@ -154,7 +155,7 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _wait(work: Awaitable[T]) -> T:
+def wait(work: Awaitable[T]) -> T:
     async def run() -> T:
         return await work
 

@@ -16,6 +16,7 @@ from hub.clock import Clock
 from hub.errors import ConfigError, StoreUnavailable
 
 PREFIX: Final = "hub_"
+PERMISSION: Final = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$"  # such as money.approve
 _LENGTH = len(PREFIX) + 64
 _REMEMBER_USE_EVERY = timedelta(minutes=1)
 

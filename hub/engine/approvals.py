@@ -7,7 +7,7 @@ import msgspec
 
 from hub.clock import from_us, iso
 from hub.engine.asking import APPROVED, Asked
-from hub.engine.ballots import Ballot
+from hub.engine.ballots import Ballot, Said
 from hub.engine.decision import Trace, Verdict
 from hub.engine.index import Plan, quoted
 from hub.engine.program import Approve
@@ -184,7 +184,7 @@ def _move(scene: Scene, name: str, approval: Approval, state: str) -> None:
 
 
 def _said(approval: Approval) -> bytes:
-    return _encode({"votes": approval.votes, "refused": approval.refused})
+    return _encode(Said(approval.votes, approval.refused))
 
 
 def _slot(name: str) -> Slot:

@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from hub.clock import iso
+from hub.engine.rows import ApprovalRow
 from hub.engine.state import Approval, Vote
 from hub.errors import RecordMalformed
 
@@ -38,8 +39,21 @@ class Rules(NamedTuple):
     votes: Sequence[Vote]
 
 
+class Said(msgspec.Struct, frozen=True):
+    """Who said what to a question, as it is stored beside it."""
+
+    votes: list[Vote] = []
+    refused: list[Vote] = []
+
+
+class _Question(msgspec.Struct, frozen=True):
+    not_by: list[str] = []
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Ballot).decode
+_decode_said = msgspec.json.Decoder(Said).decode
+_decode_question = msgspec.json.Decoder(_Question).decode
 
 
 def encode_ballot(ballot: Ballot) -> bytes:
@@ -57,6 +71,16 @@ def decode_ballot(body: bytes) -> Ballot:
 
 def rules_of(approval: Approval) -> Rules:
     return Rules(approval.permission, approval.due, approval.hash, approval.barred, approval.votes)
+
+
+def rules_of_row(row: ApprovalRow) -> Rules:
+    """Return the same, of what is stored for people to look at."""
+    barred = _decode_question(row.shown).not_by
+    return Rules(row.permission, row.due, row.hash, barred, said_of(row).votes)
+
+
+def said_of(row: ApprovalRow) -> Said:
+    return _decode_said(row.votes)
 
 
 def refusal(ballot: Ballot, rules: Rules, at: int) -> str | None:

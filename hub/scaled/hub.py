@@ -12,6 +12,7 @@ from hub import garbage, metrics
 from hub.api.app import MONITORING, ROUTES, make_api
 from hub.api.ports import LOCAL_HOSTS, ApiDeps
 from hub.api.server import Serving
+from hub.approval_desk import ApprovalDesk
 from hub.bus.kafka.producer import KafkaLog
 from hub.bus.kafka.samples import KafkaSamples
 from hub.clock import Clock
@@ -31,6 +32,7 @@ from hub.scaled.owned import Nothing, only_looking
 from hub.scaled.process import Process
 from hub.scaled.telling import FarLog, FarWatcher
 from hub.stages import Every, Stages
+from hub.store.postgres.approvals import PostgresApprovals
 from hub.store.postgres.browse import PostgresBrowser
 from hub.store.postgres.clients import PostgresClients
 from hub.store.postgres.database import open_database
@@ -119,6 +121,10 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         engine_store = PostgresEngineStore(database, looking, Nothing(), clock)
         programs = Programs(engine_store, compile_stored)
         browser = PostgresBrowser(database)
+        approvals = ApprovalDesk(PostgresApprovals(database), looking, clock)
+        if Role.API in roles:
+            process.metrics.append(approvals.metrics)
+            process.working.append(approvals)
         collector = HubCollector(process.metrics)
         deps = ApiDeps(
             clock=clock,
@@ -133,6 +139,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             actions=browser,
             workflows=WorkflowView(engine_store, browser, far_log, programs, far_watcher, files, clock),
             accounts=AccountView(engine_store, browser),
+            approvals=approvals,
             readiness=Readiness(database.problem, process.problem),
             metrics=lambda: metrics.metrics_text(collector),
             docs=Path(hub.web.__path__[0]) / "docs",

@@ -1,7 +1,7 @@
 """The whole HTTP interface over real sockets, with everything behind it in memory."""
 
 import base64
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from hub.api.ports import (
     AccountView,
     ActionReader,
     ApiDeps,
+    Approvals,
     BadCursor,
     DeliveryReader,
     EventReader,
@@ -33,9 +34,10 @@ from hub.control.keys import ApiKey, Keys, KeyStore, Scope
 from hub.dispatch.memory import MemoryEndpoints
 from hub.dispatch.outbox import Attempt, Delivery
 from hub.dispatch.patterns import matches
+from hub.engine.ballots import Ballot
 from hub.engine.memory import MemoryLog
 from hub.engine.problems import Problem
-from hub.engine.rows import RunRow
+from hub.engine.rows import ApprovalRow, RunRow
 from hub.errors import Place, StoreUnavailable
 from hub.events.facts import Fact
 from hub.events.records import decode_envelope
@@ -139,7 +141,7 @@ class SwitchableLog:
 
 
 @dataclass
-class Shelves(EventReader, DeliveryReader, ActionReader, WorkflowReader, AccountReader, Readiness):
+class Shelves(EventReader, DeliveryReader, ActionReader, WorkflowReader, AccountReader, Approvals, Readiness):
     """Everything the routes only read."""
 
     log: MemoryLog
@@ -147,6 +149,9 @@ class Shelves(EventReader, DeliveryReader, ActionReader, WorkflowReader, Account
     tried: list[Attempt] = field(default_factory=list)
     intents: list[Intent] = field(default_factory=list)
     kept_runs: list[RunRow] = field(default_factory=list)
+    asked: dict[str, ApprovalRow] = field(default_factory=dict)
+    ballots: list[Ballot] = field(default_factory=list)
+    decided: Callable[[ApprovalRow, Ballot], ApprovalRow] = lambda row, _ballot: row
     views: dict[str, AccountView] = field(default_factory=dict)
     trouble: list[str] = field(default_factory=list)
 
@@ -232,6 +237,36 @@ class Shelves(EventReader, DeliveryReader, ActionReader, WorkflowReader, Account
         return page([run for run in found if state in {"", run.state}], after, limit)
 
     @override
+    async def approvals(
+        self,
+        *,
+        after: str,
+        limit: int,
+        state: str = "",
+        workflow: str = "",
+        account: str = "",
+        permission: str = "",
+    ) -> Page[ApprovalRow]:
+        found = [
+            row for row in self.asked.values() if state in {"", row.state} and account in {"", row.account}
+        ]
+        found = [
+            row for row in found if workflow in {"", row.workflow} and permission in {"", row.permission}
+        ]
+        return page([row._replace(shown=b"") for row in found], after, limit)
+
+    @override
+    async def approval(self, name: str) -> ApprovalRow | None:
+        return self.asked.get(name)
+
+    @override
+    async def decide(self, asked: ApprovalRow, ballot: Ballot) -> ApprovalRow:
+        """Keep the ballot; what comes of it is `decided`'s to say, in the place of the engine."""
+        self.ballots.append(ballot)
+        self.asked[asked.id] = self.decided(self.asked[asked.id], ballot)
+        return self.asked[asked.id]
+
+    @override
     async def account(self, key: str) -> AccountView | None:
         return self.views.get(key)
 
@@ -313,6 +348,7 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
             actions=shelves,
             workflows=shelves,
             accounts=shelves,
+            approvals=shelves,
             readiness=shelves,
             metrics=lambda: b"hub_up 1\n",
             docs=docs,

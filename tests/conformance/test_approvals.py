@@ -1,14 +1,22 @@
 """What every store promises of questions to people: written with the decision, never asked twice, found page by page."""
 
+import asyncio
 from datetime import timedelta
 
+import msgspec
 import pytest
-from conformance.backends import StoreBackend
+from conformance.backends import PostgresBackend, StoreBackend, rows_of
 
+from hub.approval_desk import ApprovalDesk
+from hub.bus.log import InputKind
 from hub.bus.pages import BadCursor
-from hub.clock import to_us
+from hub.clock import SystemClock, to_us
+from hub.engine.ballots import Ballot, Said, decode_ballot
 from hub.engine.rows import ApprovalMove, ApprovalRow, Batch, TimerRow
+from hub.engine.state import Vote
 from hub.errors import LeaseLost
+from hub.scaled.owned import Nothing
+from hub.store.postgres.log import PostgresLog
 from hub.testing import MORNING
 
 KEY = "live-1:7001"
@@ -138,3 +146,41 @@ async def test_many_open_questions_survive_a_restart_and_their_time_comes(store:
         fired += more
 
     assert fired == 1_000
+
+
+async def test_a_process_that_owns_nothing_leaves_a_ballot_for_the_owner(postgres: PostgresBackend) -> None:
+    """The API's process has no partitions: its ballot is taken in by who has, and waited for a moment."""
+    await postgres.decide(approvals=[a_question("a")])
+    far = PostgresLog(postgres.store.database, postgres.clock, Nothing())
+    clock = SystemClock()
+    desk = ApprovalDesk(postgres.store.approvals, far, clock)
+    ballot = Ballot("b1", "a", "payouts", "run-a", "approve", "key_1", "dora", "money.approve", "ab" * 32)
+
+    async def owner() -> None:
+        while not await postgres.store.log.take_arrivals(10):
+            await asyncio.sleep(0.01)
+        (row,) = await rows_of(postgres.log, 0)
+        assert (row.kind, row.key, row.ref) == (InputKind.APPROVAL, KEY, "a")
+        assert decode_ballot(row.body) == ballot
+        said = Said([Vote("b1", "key_1", "dora", "approve", NOW)], [])
+        await postgres.decide(approval_moves=[ApprovalMove("a", "approved", msgspec.json.encode(said))])
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(owner())
+        decided = await desk.decide(a_question("a"), ballot)
+
+    assert decided.state == "approved"
+
+
+async def test_an_answer_is_not_waited_for_for_ever(store: StoreBackend) -> None:
+    await store.decide(approvals=[a_question("a")])
+    desk = ApprovalDesk(store.store.approvals, store.log, store.clock)
+    ballot = Ballot("b1", "a", "payouts", "run-a", "approve", "key_1", "dora", "money.approve", "ab" * 32)
+
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(desk.decide(a_question("a"), ballot))
+        while not asking.done():
+            await store.clock.advance(timedelta(milliseconds=200))
+            await asyncio.sleep(0.01)
+
+    assert asking.result().state == "open"

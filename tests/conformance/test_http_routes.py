@@ -48,7 +48,11 @@ CLOSED = [route for route in ROUTES if route.scope is not None]
 @pytest.mark.parametrize("route", CLOSED, ids=lambda route: f"{route.method} {route.path}")
 async def test_a_closed_route_answers_nobody_without_its_scope(api: ApiBench, route: Route) -> None:
     assert route.scope is not None
-    includes = {Scope.ADMIN, route.scope} | ({Scope.READ} if route.scope is Scope.EVENTS_READ else set())
+    includes = {Scope.ADMIN, route.scope}
+    if route.scope in {Scope.EVENTS_READ, Scope.APPROVALS_READ}:
+        includes |= {Scope.READ}
+    if route.scope is Scope.APPROVALS_READ:
+        includes |= {Scope.APPROVALS_DECIDE}
 
     status, _, headers = await api.ask(route.method, example(route), scope=None)
     assert (status, headers["WWW-Authenticate"]) == (401, 'Bearer realm="hub"')
@@ -418,6 +422,16 @@ async def test_a_key_works_until_it_is_revoked(api: ApiBench) -> None:
     assert (await api.ask("DELETE", f"/v1/keys/{created['id']}"))[0] == 404
 
 
+async def test_a_key_says_what_it_may_approve(api: ApiBench) -> None:
+    body = {"name": "dora", "permissions": ["money.approve"]}
+    status, created, _ = await send(api, "POST", "/v1/keys", body)
+    header = {"X-API-Key": created["key"]}
+
+    assert (status, created["permissions"], created["scopes"]) == (201, ["money.approve"], [])
+    assert (await api.ask("GET", "/v1/approvals", scope=None, headers=header))[0] == 200
+    assert (await api.ask("GET", "/v1/clients", scope=None, headers=header))[0] == 403
+
+
 async def test_keys_are_listed_without_their_secrets(api: ApiBench) -> None:
     _, listed, _ = await api.ask("GET", "/v1/keys")
 
@@ -430,6 +444,9 @@ async def test_keys_are_listed_without_their_secrets(api: ApiBench) -> None:
     [
         ({"name": "admin", "scopes": ["read"]}, 409),
         ({"name": "x", "scopes": []}, 422),
+        ({"name": "x"}, 422),
+        ({"name": "x", "permissions": ["Money"]}, 422),
+        ({"name": "x", "permissions": ["money"]}, 422),
         ({"name": "x", "scopes": ["everything"]}, 422),
         ({"name": "x y", "scopes": ["read"]}, 422),
         ({"name": "x", "scopes": ["read"], "expires_at": "2020-01-01T00:00:00Z"}, 422),
