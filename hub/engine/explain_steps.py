@@ -30,6 +30,14 @@ _INDENT: Final = "   "  # what stands under a number
 _INNER: Final = "  "
 _GAP: Final = re.compile(r"\{\{-?\s*([a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*)\s*((?:\|[^{}]*)?)-?\}\}")
 _FALLBACK: Final = re.compile(r"""\|\s*(?:default|d)\(\s*(?:"([^"]*)"|'([^']*)')\s*\)""")
+_SHOWN: Final = {
+    "event": "the event",
+    "account": "the account",
+    "client": "the client",
+    "trigger": "what started it",
+    "params": "its values",
+    "steps": "what came of earlier steps",
+}
 _AFTER: Final = {
     "continue": "If that time passes, it goes on.",
     "stop": "If that time passes, the run ends.",
@@ -120,13 +128,12 @@ class StepSayings:
 
     def _approve(self, step: Approve) -> list[str]:
         people = "a person" if step.quorum == 1 else f"{step.quorum} different people"
-        but = [self.value(name) for name in step.not_by]
-        others = f", but not by {' or '.join(but)}" if but else ""
+        barred = " or ".join(self.value(name) for name in step.not_by)
+        but = f", but not by {barred}" if barred else ""
+        seen = f", and {_listed([_SHOWN.get(name, name) for name in step.show])}" if step.show else ""
         lines = [
-            f"Waits to be approved by {people} with the permission {step.permission}{others}.",
-            f"They see what would be done from here on, and {_listed(step.show)}."
-            if step.show
-            else "They see what would be done from here on.",
+            f"Waits to be approved by {people} with the permission {step.permission}{but}.",
+            f"They see what would be done from here on{seen}.",
         ]
         if step.text is not None:
             lines.append(f"They are asked: {self.value(step.text)}")

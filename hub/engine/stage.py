@@ -20,7 +20,8 @@ from hub.engine.loop import EngineLoop
 from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
 from hub.engine.program import Workflow
 from hub.engine.rows import LevelRow
-from hub.engine.storybook import Given, StoryAccount, StoryEvent, StorySample, extras
+from hub.engine.story_approvals import ballot_of
+from hub.engine.storybook import Given, StoryAccount, StoryEvent, StorySample, StoryStep, extras
 from hub.engine.why import MOST_TRACES, why
 from hub.errors import HubError
 from hub.events.account import AccountChanged, ClientChanged
@@ -138,6 +139,15 @@ class Stage:
             if not first and not found:
                 return
             await self._settle()
+
+    async def decides(self, step: StoryStep) -> None:
+        """Have a person approve or decline what was asked."""
+        self._next_number += 1
+        told = ballot_of(step, self.store.approvals.values(), self._next_number)
+        if isinstance(told, str):
+            raise StageError(told)
+        await self.log.append((), inputs=(told,))
+        await self._settle()
 
     async def restart(self) -> None:
         """Start another engine on the same log and store, as after a crash: all it had in memory is gone."""

@@ -16,6 +16,7 @@ from hub.engine.load import load_file
 from hub.engine.problems import Problem
 from hub.engine.program import Mode, Workflow
 from hub.engine.stage import Stage, StageError
+from hub.engine.story_approvals import compare
 from hub.engine.storybook import (
     Expected,
     Story,
@@ -151,6 +152,12 @@ async def _play(stage: Stage, step: StoryStep) -> str | None:
         await stage.sampled(step.sample)
     elif step.restart is not None:
         await stage.restart()
+    elif step.approve is not None or step.decline is not None:
+        await stage.decides(step)
+    if step.expect_approval is not None:
+        problem = compare(step.expect_approval.model_dump(), stage.store.approvals.values(), _same)
+        if problem is not None:
+            return problem
     if step.expect is not None:
         return _compare(step.expect, stage.unseen(), await stage.reasons())
     if step.expect_none is not None:

@@ -105,21 +105,40 @@ class Expected(BaseModel):
     state: str | None = None
 
 
+class ExpectedApproval(BaseModel):
+    """A question to people: `step`, `state` (open), and of what they are shown whatever is named."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    step: str
+
+
 class StoryStep(Strict):
-    """What happens at a time, and what it is expected to lead to; without `at`, right after the step before."""
+    """What happens at a time, and what it is expected to lead to; without `at`, right after the step before.
+
+    `approve` and `decline` name the step people were asked at, and `by` who decides.
+    """
 
     at: Moment | None = None
     event: StoryEvent | None = None
     sample: StorySample | None = None
     restart: str | bool | None = None
+    approve: str | None = None
+    decline: str | None = None
+    by: str | None = None
+    comment: str = ""
     expect: list[Expected] | None = None
     expect_none: Literal[True] | None = None
+    expect_approval: ExpectedApproval | None = None
     why: str | None = None
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> "StoryStep":
-        if sum(part is not None for part in (self.event, self.sample, self.restart)) > 1:
-            raise ValueError("one thing happens in a step: event, sample or restart")
+        happens = (self.event, self.sample, self.restart, self.approve, self.decline)
+        if sum(part is not None for part in happens) > 1:
+            raise ValueError("one thing happens in a step: event, sample, restart, approve or decline")
+        if (self.by is not None) != (self.approve is not None or self.decline is not None):
+            raise ValueError("`by` says who decides, beside approve or decline")
         if self.expect is not None and self.expect_none is not None:
             raise ValueError("a step expects intents or none, not both")
         if self.why is not None and self.expect_none is None:

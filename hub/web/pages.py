@@ -31,7 +31,7 @@ carried out: [Manager actions](/docs/actions). This page is generated from the l
 
 The column *offered* says what carries a verb out in this version: `managers` and `mail` are sections of `hub.yaml`. A verb that nothing
 offers can be written: `hub check --config hub.yaml` warns of it where it is a manager action, and when a step asks for it,
-it is refused. A verb that needs a person's approval cannot be used in a workflow yet.
+it is refused. A verb that always needs a person's approval stands behind an [`approve`](/docs/approvals) step.
 """
 
 
@@ -72,7 +72,7 @@ def _parameters(params: type[Params]) -> str:
 
 def _offered(verb: Verb) -> str:
     if verb.approval:
-        return "not yet: needs approval"
+        return "needs approval"
     if verb.name == _PUBLISH:
         return "always"
     if verb.name == _MAIL:

@@ -20,6 +20,8 @@ from hub.engine.program import Mode
 from hub.engine.rows import KeyRows
 from hub.engine.run import Run
 from hub.engine.state import Approval, KeyState, Kind
+from hub.engine.story import run_story
+from hub.engine.storybook import read_stories
 from hub.intents.intent import Intent
 
 HOUR = timedelta(hours=1)
@@ -573,7 +575,7 @@ def test_it_is_said_in_plain_english():
     lines = "\n".join(explain(a_payout('within: 24h, quorum: 2, not_by: ["= event.requested_by"]')).lines)
 
     assert "Waits to be approved by 2 different people with the permission money.approve, but not by" in lines
-    assert "They see what would be done from here on, and event and account." in lines
+    assert "They see what would be done from here on, and the event and the account." in lines
     assert "If it is not decided within 1 day, it counts as rejected." in lines
 
 
@@ -617,3 +619,54 @@ def test_a_verb_that_always_needs_approval_is_refused_where_nobody_is_asked_befo
     assert any("none for what a failed run does" in str(each) for each in handling.problems)
     assert (alone.workflow, handling.workflow) == (None, None)
     assert asked.workflow is not None
+
+
+# --- stories
+
+STORY = """
+workflow: rule
+tests:
+  - name: told
+    given: {account: {login: 7001}}
+    story:
+      - {at: 2026-03-02T10:00Z, event: {type: withdrawal.requested, request: w1, amount: 5000, requested_by: carl}}
+      - %s
+"""
+
+
+async def told(step: str) -> str:
+    book = read_stories(STORY % step, "rule.test.yaml")
+    assert book.file is not None, [str(problem) for problem in book.problems]
+    result = await run_story(a_payout(), book.file.tests[0], book.places[0])
+    return "\n".join(result.failures)
+
+
+PAID = "expect: [{action: balance.withdraw, amount: 5000}, {action: event.publish}]"
+
+
+@pytest.mark.parametrize(
+    ("step", "failure"),
+    [
+        (f"{{approve: sign_off, by: dora, {PAID}}}", ""),
+        ("{decline: sign_off, by: dora, expect: [{action: event.publish, data: {decision: declined}}]}", ""),
+        ("{approve: sign_off, by: carl, expect_none: true, why: four eyes}", ""),
+        ("{expect_approval: {step: sign_off, login: 7001, quorum: 1}, expect_none: true}", ""),
+        ("{approve: sign_of, by: dora, expect_none: true}", "nobody was asked at step sign_of"),
+        ("{approve: sign_off, by: dora, expect_none: true}", "expected no intent"),
+        (
+            "{expect_approval: {step: sign_off, quorum: 2}, expect_none: true}",
+            "but what is asked differs:\n  quorum: expected 2, got 1",
+        ),
+        ("{expect_approval: {step: sign_off, state: approved}}", "state: expected approved, got open"),
+    ],
+)
+async def test_a_story_has_people_decide_and_says_what_they_are_asked(step, failure):
+    said = await told(step)
+
+    assert failure in said
+    assert bool(said) == bool(failure), said
+
+
+@pytest.mark.parametrize("step", ["{approve: sign_off}", "{by: dora}", "{approve: a, decline: b, by: dora}"])
+def test_a_story_that_does_not_say_who_decides_is_refused(step):
+    assert read_stories(STORY % step, "rule.test.yaml").file is None

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.engine.check import steps_of
 from hub.engine.load import load_file, load_folder, load_text
 from hub.engine.program import (
     Becomes,
@@ -819,7 +820,7 @@ def test_every_shipped_workflow_loads_without_a_problem(path):
 
 def test_shipped_workflows_that_touch_accounts_or_money_only_watch():
     for workflow in load_folder([WORKFLOWS]).workflows:
-        acts = any(isinstance(step, Do) and step.verb.is_manager for step in workflow.steps)
+        acts = any(step.verb.is_manager for step in steps_of(workflow.steps))
         assert workflow.mode is (Mode.SHADOW if acts else Mode.LIVE), workflow.id
 
 

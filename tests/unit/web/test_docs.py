@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from typer.core import TyperGroup
 
 from hub.api.app import ROUTES
+from hub.api.approvals import Decision
 from hub.api.docs import render
 from hub.api.endpoints import NewEndpoint
 from hub.api.key_routes import NewKey
@@ -211,7 +212,7 @@ def test_events_and_verbs_named_in_the_text_exist(path):
     for name in re.findall(r"`([a-z_]+\.(?:[a-z_]+|\*))`", path.read_text(encoding="utf-8")):
         family, _, rest = name.partition(".")
         if family in FAMILIES and name not in fields:
-            known = rest == "*" or name in VERBS or event_type(name) is not None
+            known = rest in {"*", "approve"} or name in VERBS or event_type(name) is not None
             assert known, name
 
 
@@ -355,6 +356,8 @@ async def test_an_example_in_json_is_what_the_code_reads(block):
             Client.model_validate(told)
         case {"url": _}:
             NewEndpoint.model_validate(told)
+        case {"decision": _}:
+            Decision.model_validate(told)
         case {"scopes": _}:
             NewKey.model_validate(told)
         case _:
