@@ -5,6 +5,7 @@ whatever has changed in the meantime.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -14,10 +15,10 @@ from hub.clock import iso
 from hub.engine.code import Act, Branch, Instruction, Jump
 from hub.engine.index import Plan
 from hub.engine.kept import Kept, keep_all, recall_all
-from hub.engine.program import Approve, Do, Literally, Set, Stop
+from hub.engine.program import Approve, Do, Set, Stop
 from hub.engine.scene import Env
 from hub.engine.state import OpenRun
-from hub.engine.steps import NothingToDo, StepFailed, encoded, parameters, resolve
+from hub.engine.steps import NothingToDo, StepFailed, booked, encoded, parameters, resolve
 from hub.events.records import CustomRecord
 from hub.expr import UNKNOWN, Expression
 from hub.intents.verbs import Risk
@@ -68,10 +69,8 @@ def ask(
     fixed: dict[str, dict[str, Kept]] = {}
     actions: list[_Action] = []
     for do in following(plan.code, run.position, assumed, {*steps, step.id}):
-        values, later = _values(do, assumed, recall_all(approved.get(do.path, {})))
-        fixed[do.path] = keep_all(
-            {name: value for name, value in values.items() if not isinstance(do.params[name], Literally)}
-        )
+        values, later = _values(do, assumed, digits, recall_all(approved.get(do.path, {})))
+        fixed[do.path] = keep_all(values)
         actions.append(_action(do, assumed, digits, values, later))
     question = {
         "workflow": plan.workflow.id,
@@ -136,7 +135,9 @@ def _is_settled(condition: Expression, steps: Collection[str]) -> bool:
     return True
 
 
-def _values(do: Do, env: Env, approved: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _values(
+    do: Do, env: Env, digits: int | None, approved: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
     """Return the values that are known now, and the names of those that are not."""
     found: dict[str, Any] = {}
     later: list[str] = []
@@ -148,6 +149,9 @@ def _values(do: Do, env: Env, approved: Mapping[str, Any]) -> tuple[dict[str, An
             found[name] = resolve(value, env, name)
         except StepFailed:
             later.append(name)
+    if do.verb.risk is Risk.MONEY and "amount" in found:
+        with suppress(StepFailed, NothingToDo):  # is said with the action, and again when it is to be done
+            found["amount"] = booked(found["amount"], digits, do.verb)
     return found, later
 
 

@@ -9,7 +9,7 @@ import msgspec
 from pydantic import ValidationError
 
 from hub.clock import MICROSECOND, iso, to_us
-from hub.engine.approvals import ASSUMED, open_approval, withdraw
+from hub.engine.approvals import ASSUMED, approval_id, open_approval, withdraw
 from hub.engine.asking import ask
 from hub.engine.code import Act, Branch, Instruction, Jump
 from hub.engine.decision import Verdict, encode_trace
@@ -151,7 +151,10 @@ class Run:
                     return Verdict.FIRED, ""
             case Approve():
                 if self._approve(step):
-                    return Verdict.FIRED, ""
+                    return (
+                        Verdict.FIRED,
+                        f"{approval_id(self.begun.id, step.path)} asks for {step.permission}",
+                    )
         return None
 
     def env(self) -> Env:

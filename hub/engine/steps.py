@@ -45,7 +45,11 @@ def parameters(do: Do, env: Env, digits: int | None, fixed: Mapping[str, Any] = 
         name: fixed[name] if name in fixed else resolve(value, env, name) for name, value in do.params.items()
     }
     if do.verb.risk is Risk.MONEY and "amount" in values:
-        values["amount"] = _amount(values["amount"], DEFAULT_DIGITS if digits is None else digits, do.verb)
+        values["amount"] = booked(values["amount"], digits, do.verb)
+        if "amount" in fixed and values["amount"] != fixed["amount"]:
+            raise StepFailed(
+                f"amount: {fixed['amount']} was approved, and {values['amount']} is what can be booked"
+            )
     model = do.verb.params
     for name in _integers(model) & values.keys():
         values[name] = _integer(values[name])
@@ -87,8 +91,9 @@ def resolve(value: Value, env: Env, name: str) -> Any:
             return [resolve(part, env, f"{name}[{index}]") for index, part in enumerate(parts)]
 
 
-def _amount(value: Any, digits: int, verb: Verb) -> Decimal:
+def booked(value: Any, digits: int | None, verb: Verb) -> Decimal:
     """Return money as it is booked: rounded half up to the digits of the account's currency."""
+    digits = DEFAULT_DIGITS if digits is None else digits
     if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
         raise StepFailed(f"amount: {value!r} is not a number")
     try:

@@ -1,5 +1,6 @@
 """A payment that waits for two people, over a killed hub, decided at a terminal and over HTTP."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -14,6 +15,8 @@ import aiohttp
 import pytest
 from processes.client import HubClient
 from processes.harness import HUB, HubProcess
+from processes.scaled import Fleet
+from processes.services import Kafka, Postgres
 
 PAYOUT = """\
 schema: 1
@@ -66,6 +69,26 @@ async def a_person(hub: HubProcess, name: str) -> str:
     return str(made["key"])
 
 
+def a_request() -> dict[str, Any]:
+    return {
+        "type": "withdrawal.requested",
+        "timestamp": datetime.now(UTC).isoformat(),
+        "account": {"server": "live-1", "login": 7001},
+        "data": {"request": "w1", "amount": "5000", "requested_by": "carl"},
+        "dedupe_key": "w1",
+    }
+
+
+async def the_only_one(hub: HubProcess) -> dict[str, Any]:
+    """Return what is asked, once it is."""
+    deadline = time.monotonic() + 30
+    while not (found := await open_ones(hub)):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    (asked,) = found
+    return asked
+
+
 async def open_ones(hub: HubProcess) -> list[dict[str, Any]]:
     return list((await ask(hub, "GET", "/v1/approvals"))["items"])
 
@@ -73,19 +96,9 @@ async def open_ones(hub: HubProcess) -> list[dict[str, Any]]:
 @pytest.mark.scenario
 async def test_two_people_approve_over_a_killed_hub(hub: HubProcess) -> None:
     dora, emil, carl = [await a_person(hub, name) for name in ("dora", "emil", "carl")]
-    request = {
-        "type": "withdrawal.requested",
-        "timestamp": datetime.now(UTC).isoformat(),
-        "account": {"server": "live-1", "login": 7001},
-        "data": {"request": "w1", "amount": "5000", "requested_by": "carl"},
-        "dedupe_key": "w1",
-    }
     async with HubClient(hub) as client:
-        await client.post_until_acknowledged([request])
-    deadline = time.monotonic() + 20
-    while not (found := await open_ones(hub)):
-        assert time.monotonic() < deadline
-    (asked,) = found
+        await client.post_until_acknowledged([a_request()])
+    asked = await the_only_one(hub)
 
     code, out, _ = terminal(hub, dora, "show", asked["id"])
     assert code == 0
@@ -104,6 +117,9 @@ async def test_two_people_approve_over_a_killed_hub(hub: HubProcess) -> None:
     await hub.kill()
     await hub.start()
 
+    async with HubClient(hub) as client:
+        while "hub_approvals_open 1.0" not in await client.text("/metrics"):
+            await asyncio.sleep(0.05)
     code, out, _ = terminal(hub, emil, "list", "--json")
     assert [row["votes"][0]["name"] for row in json.loads(out)] == ["dora"]
     assert "has approved already" in terminal(hub, dora, "approve", asked["id"], "--yes")[2]
@@ -119,3 +135,41 @@ async def test_two_people_approve_over_a_killed_hub(hub: HubProcess) -> None:
     assert await open_ones(hub) == []
     code, out, _ = terminal(hub, emil, "list", "--state", "any")
     assert "dora: approve, emil: approve" in out
+
+
+@pytest.mark.scenario
+async def test_what_is_decided_at_one_process_is_done_by_the_one_that_owns_it(
+    tmp_path: Path, postgres_server: Postgres, kafka_server: Kafka
+) -> None:
+    (tmp_path / "payout.yaml").write_text(PAYOUT, encoding="utf-8")
+    prefix = f"test-approvals-{time.monotonic_ns()}"
+    rules = [tmp_path / "payout.yaml"]
+    async with Fleet(tmp_path / "fleet", postgres_server, kafka_server, prefix, workflows=rules) as fleet:
+        door = await fleet.start("door", "api")
+        await fleet.start("engine-1", "engine")
+        async with HubClient(door) as client:
+            await client.post_until_acknowledged([a_request()])
+        asked = await the_only_one(door)
+        dora, emil = [await a_person(door, name) for name in ("dora", "emil")]
+        assert await says(door, dora, asked) in {200, 202}
+
+        await fleet.kill("engine-1")
+        assert await says(door, emil, asked) == 202  # on disk, for whoever owns it next
+        await fleet.start("engine-2", "engine")
+
+        deadline = time.monotonic() + 60
+        while await open_ones(door):
+            assert time.monotonic() < deadline, fleet.tails()
+            await asyncio.sleep(0.05)
+        decided = await ask(door, "GET", f"/v1/approvals/{asked['id']}")
+        assert decided["state"] == "approved"
+        assert [vote["name"] for vote in decided["votes"]] == ["dora", "emil"]
+
+
+async def says(hub: HubProcess, key: str, asked: dict[str, Any]) -> int:
+    body = {"decision": "approve", "hash": asked["hash"]}
+    async with (
+        aiohttp.ClientSession(headers={"X-API-Key": key}) as session,
+        session.post(f"{hub.url}/v1/approvals/{asked['id']}/decision", json=body) as response,
+    ):
+        return response.status

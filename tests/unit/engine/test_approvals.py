@@ -12,7 +12,7 @@ from unit.engine.desk import MORNING, Desk, a_workflow
 from hub.bus.log import InputKind
 from hub.clock import to_us
 from hub.engine.approvals import approval_id
-from hub.engine.ballots import Ballot, encode_ballot
+from hub.engine.ballots import Ballot, Rules, encode_ballot, refusal
 from hub.engine.decision import to_batch
 from hub.engine.explain import explain
 from hub.engine.load import load_text
@@ -277,6 +277,14 @@ def test_a_ballot_at_the_very_end_is_too_late():
     assert town.asked.state == "expired"
 
 
+def test_the_edge_judges_time_by_itself():
+    ballot = Ballot("b", "apr", "rule", "run", "approve", "key_1", "dora", "money.approve", "hash")
+    rules = Rules("money.approve", 100, "hash", ["carl"], [])
+
+    assert refusal(ballot, rules, 99) is None
+    assert refusal(ballot, rules, 100) is not None
+
+
 def test_a_second_decision_changes_nothing():
     town = Town(a_payout())
     town.request()
@@ -311,6 +319,35 @@ steps:
 
     assert msgspec.json.decode(move.params) == {"group": "CY", "expect_group": "real/std"}
     assert town.shown["actions"][0]["params"] == msgspec.json.decode(move.params)
+
+
+def test_an_amount_that_can_no_longer_be_booked_as_approved_is_not_booked():
+    town = Town(a_payout())
+    town.request(amount="5000.555")
+    assert town.shown["actions"][0]["params"]["amount"] == "5000.56"
+    town.account(digits=0)
+
+    assert town.says("dora") == []
+
+    assert "5000.56 was approved, and 5001 is what can be booked" in town.traces("failed")[0].reason
+
+
+def test_an_amount_of_nothing_is_shown_as_that_and_does_nothing():
+    town = Town(a_payout(), login=7001)
+    town.request(amount="0.001")
+    assert "the amount is 0.00, not above 0" in town.shown["actions"][0]["problem"]
+
+    assert town.says("dora") == []
+
+    assert "the amount is 0.00, not above 0" in town.traces("held_back")[0].reason
+
+
+def test_the_reasons_name_the_question():
+    town = Town(a_payout())
+
+    town.request()
+
+    assert f"{town.asked.id} asks for money.approve" in town.traces("fired")[0].reason
 
 
 def test_what_is_known_only_later_is_shown_as_that():
