@@ -5,14 +5,14 @@ from typing import Any, Final
 
 import msgspec
 
-from hub.clock import from_us, iso
-from hub.engine.asking import APPROVED, Asked
+from hub.clock import MICROSECOND, from_us, iso
+from hub.engine.asking import APPROVED, ask
 from hub.engine.ballots import Ballot, Said
 from hub.engine.decision import Trace, Verdict
 from hub.engine.index import Plan, quoted
 from hub.engine.program import Approve
 from hub.engine.rows import ApprovalMove, ApprovalRow
-from hub.engine.scene import PUBLISHER, Scene
+from hub.engine.scene import PUBLISHER, Env, Scene
 from hub.engine.state import Approval, Kind, OpenRun, Slot, Vote
 from hub.events.catalogue import event_type
 from hub.events.facts import make_fact
@@ -36,8 +36,10 @@ def find(scene: Scene, name: str) -> Approval | None:
     return found if isinstance(found, Approval) else None
 
 
-def open_approval(scene: Scene, plan: Plan, run: OpenRun, step: Approve, asked: Asked, due: int) -> None:
-    """Ask people, with the decision that brought the run here."""
+def open_approval(scene: Scene, plan: Plan, run: OpenRun, step: Approve, env: Env) -> int:
+    """Ask people, with the decision that brought the run here; return until when."""
+    due = scene.item.at + step.within // MICROSECOND
+    asked = ask(step, plan, run, env, due=due, digits=scene.account.digits)
     name = approval_id(run.id, step.path)
     approval = Approval(
         run.id,
@@ -70,6 +72,7 @@ def open_approval(scene: Scene, plan: Plan, run: OpenRun, step: Approve, asked: 
             _said(approval),
         )
     )
+    return due
 
 
 def vote(scene: Scene, name: str, approval: Approval, ballot: Ballot) -> tuple[Approval, str]:

@@ -28,7 +28,6 @@ MOST_OF_ONE: Final = 16 * 1024  # of one root, such as the event
 LONGEST_NAME: Final = 256
 APPROVED: Final = {"approved": True, "rejected": False, "decision": "approved"}
 _SETTLED: Final = frozenset({"event", "params", "trigger"})  # what a waiting run finds as it was
-Fixed = Mapping[str, Mapping[str, Kept]]
 
 
 class Asked(NamedTuple):
@@ -58,9 +57,7 @@ def binds(do: Do) -> bool:
     return do.verb.risk is not Risk.NOTIFY
 
 
-def ask(
-    step: Approve, plan: Plan, run: OpenRun, env: Env, *, due: int, digits: int | None, approved: Fixed
-) -> Asked:
+def ask(step: Approve, plan: Plan, run: OpenRun, env: Env, *, due: int, digits: int | None) -> Asked:
     """Return the question a run comes to. Raises StepFailed where it cannot be asked: never a guess."""
     barred = list(_barred(step, env))
     steps = env["steps"]
@@ -69,7 +66,7 @@ def ask(
     fixed: dict[str, dict[str, Kept]] = {}
     actions: list[_Action] = []
     for do in following(plan.code, run.position, assumed, {*steps, step.id}):
-        values, later = _values(do, assumed, digits, recall_all(approved.get(do.path, {})))
+        values, later = _values(do, assumed, digits, recall_all(run.approved.get(do.path, {})))
         fixed[do.path] = keep_all(values)
         actions.append(_action(do, assumed, digits, values, later))
     question = {

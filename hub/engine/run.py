@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from hub.clock import MICROSECOND, iso, to_us
 from hub.engine.approvals import ASSUMED, approval_id, open_approval, withdraw
-from hub.engine.asking import ask
 from hub.engine.code import Act, Branch, Instruction, Jump
 from hub.engine.decision import Verdict, encode_trace
 from hub.engine.index import PRIORITY, Plan, matches, quoted
@@ -199,12 +198,8 @@ class Run:
         if self.plan.shadow:
             self.passed(step.id, dict(ASSUMED))
             return False
-        scene, run = self.scene, msgspec.structs.replace(self.begun, position=self.position)
-        due = scene.item.at + step.within // MICROSECOND
-        digits = scene.account.digits
-        asked = ask(step, self.plan, run, self.env(), due=due, digits=digits, approved=self.approved)
-        open_approval(scene, self.plan, run, step, asked, due)
-        return self._pause("approval", due)
+        run = msgspec.structs.replace(self.begun, position=self.position, approved=self.approved)
+        return self._pause("approval", open_approval(self.scene, self.plan, run, step, self.env()))
 
     def _branch(self, branch: Branch) -> None:
         truth = branch.condition.test(self.env())

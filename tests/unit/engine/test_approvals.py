@@ -487,6 +487,28 @@ def test_of_what_is_too_large_to_show_only_that_is_said():
     assert town.shown["shown"]["account"]["login"] == 7001
 
 
+def test_people_may_be_asked_what_to_do_about_a_failure():
+    town = Town(
+        a_workflow("""
+when: [{event: withdrawal.requested}]
+steps: [{id: move, do: account.set_group, with: {group: vip}}]
+on_error:
+  - {id: mend, approve: {permission: accounts.approve, within: 24h, text: "{{ error.message }}"}}
+  - {id: lock, do: account.disable_trading}
+""")
+    )
+    (move,) = town.request()
+    town.outcome(move, "rejected", reason="no such group")
+    assert "no such group" in town.shown["text"]
+    assert set(town.runs.values()) == {"running"}
+
+    (lock,) = town.says("dora")
+    town.outcome(lock)
+
+    assert lock.verb == "account.disable_trading"
+    assert set(town.runs.values()) == {"failed"}
+
+
 # --- over restarts and edits
 
 
@@ -664,17 +686,17 @@ STORY = """
 workflow: rule
 tests:
   - name: told
-    given: {account: {login: 7001}}
+    given: {account: {login: 7001, group: std}, client: {id: c-1}}
     story:
       - {at: 2026-03-02T10:00Z, event: {type: withdrawal.requested, request: w1, amount: 5000, requested_by: carl}}
       - %s
 """
 
 
-async def told(step: str) -> str:
+async def told(step: str, **header: Any) -> str:
     book = read_stories(STORY % step, "rule.test.yaml")
     assert book.file is not None, [str(problem) for problem in book.problems]
-    result = await run_story(a_payout(), book.file.tests[0], book.places[0])
+    result = await run_story(a_payout(**header), book.file.tests[0], book.places[0])
     return "\n".join(result.failures)
 
 
@@ -707,3 +729,10 @@ async def test_a_story_has_people_decide_and_says_what_they_are_asked(step, fail
 @pytest.mark.parametrize("step", ["{approve: sign_off}", "{by: dora}", "{approve: a, decline: b, by: dora}"])
 def test_a_story_that_does_not_say_who_decides_is_refused(step):
     assert read_stories(STORY % step, "rule.test.yaml").file is None
+
+
+@pytest.mark.parametrize("key", ["client", "group", "all"])
+async def test_by_another_key_the_account_of_the_request_is_the_one_that_is_paid(key):
+    expected = "{action: balance.withdraw, login: 7001, amount: 5000}, {action: event.publish, login: 7001}"
+
+    assert await told(f"{{approve: sign_off, by: dora, expect: [{expected}]}}", key=key) == ""
