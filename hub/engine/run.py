@@ -14,7 +14,7 @@ from hub.engine.code import Act, Branch, Instruction, Jump
 from hub.engine.decision import Verdict, encode_trace
 from hub.engine.index import PRIORITY, Plan, matches, quoted
 from hub.engine.kept import keep_all, recall_all
-from hub.engine.program import Approve, Quiet, Retry, Set, Stop, Wait
+from hub.engine.program import Approve, Mode, Quiet, Retry, Set, Stop, Wait
 from hub.engine.quiet import NoClock, quiet_until
 from hub.engine.rows import RunRow, TimerRow
 from hub.engine.scene import PUBLISHER, Env, Scene
@@ -66,6 +66,7 @@ class Run:
         self.scene = scene
         self.plan = plan
         self.begun = begun
+        self.shadow = begun.mode != Mode.LIVE
         self.position = begun.position
         self.results: Results = {name: dict(result) for name, result in begun.results.items()}
         self.kept = {name: recall_all(values) for name, values in begun.kept.items()}
@@ -195,7 +196,7 @@ class Run:
 
     def _approve(self, step: Approve) -> bool:
         """Ask people and wait for them; in shadow they are assumed to approve."""
-        if self.plan.shadow:
+        if self.shadow:
             self.passed(step.id, dict(ASSUMED))
             return False
         run = msgspec.structs.replace(self.begun, position=self.position, approved=self.approved)
@@ -288,7 +289,7 @@ class Run:
         scene, plan = self.scene, self.plan
         act = plan.code[self.position]
         assert isinstance(act, Act)
-        if act.do.verb.approval and not plan.shadow and path not in self.approved:
+        if act.do.verb.approval and not self.shadow and path not in self.approved:
             raise StepFailed("it always needs a person's approval, and nobody has approved it")
         fixed = recall_all(self.approved[path]) if path in self.approved else NOTHING_FIXED
         params = parameters(act.do, self.env(), scene.account.digits, fixed)
@@ -297,7 +298,7 @@ class Run:
         body = encoded(params)
         # Asked for again after a refusal it is another intent: the first one is over.
         key = f"{self.begun.id}/{quoted(path)}" + (f"#{self.tried + 1}" if self.tried else "")
-        shadow = plan.shadow
+        shadow = self.shadow
         published = isinstance(params, PublishEvent) and not shadow
         if isinstance(params, PublishEvent):
             self._publish(params, key, send=not shadow)
@@ -380,8 +381,7 @@ class Run:
 
     def _row(self, state: str, reason: str) -> None:
         begun, scene = self.begun, self.scene
-        mode = self.plan.workflow.mode.value
-        body = encode_trace(RunBody(begun.cause, begun.caused_by, mode, self.results, reason))
+        body = encode_trace(RunBody(begun.cause, begun.caused_by, begun.mode, self.results, reason))
         scene.decision.writing().runs.append(
             RunRow(
                 scene.state.partition,

@@ -49,6 +49,7 @@ def begin(scene: Scene, plan: Plan, run_id: str, cause: Cause, reason: str) -> N
         event=msgspec.Raw(scene.body) if scene.body is not None else NO_EVENT,
         account=scene.account if by_mail else None,
         client=scene.client if by_mail and scene.client is not NOBODY else None,
+        mode=workflow.mode.value,
     )
     run = Run(scene, plan, begun)
     verdict, problem = run.carry_on()

@@ -211,6 +211,7 @@ class OpenRun(msgspec.Struct, frozen=True, omit_defaults=True):
     error: dict[str, str] | None = (
         None  # the step that failed and its message, once what happens then is under way
     )
+    mode: str = "live"  # it began in, whatever the file says by now
     early: list[msgspec.Raw] = []  # events that came before the wait they may answer
     # By people: the values of later steps' parameters, which are used as they were approved.
     approved: dict[str, dict[str, tuple[str, str]]] = {}

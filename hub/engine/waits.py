@@ -251,5 +251,5 @@ def _cancel(scene: Scene, run: OpenRun) -> None:
 def _keep(scene: Scene, run: OpenRun, plan: Plan, verdict: Verdict, reason: str, carried: Run) -> None:
     event = scene.envelope.id if scene.envelope is not None else None
     part = f"{run.id.removeprefix(plan.prefix)}/{run.position}/{verdict.value}"
-    trace = Trace(run.cause.id, reason, event, run.id, carried.intents, plan.workflow.mode.value)
+    trace = Trace(run.cause.id, reason, event, run.id, carried.intents, run.mode)
     scene.decision.trace(run.workflow, part, verdict, trace)

@@ -12,6 +12,7 @@ from hub.engine.kept import keep, recall
 from hub.engine.loop import EngineLoop
 from hub.engine.memory import MemoryInbox
 from hub.engine.run import Run
+from hub.intents.intent import State
 from hub.testing import a_trade_closed, an_account
 
 AFTER = "  - {do: event.publish, with: {type: custom.after, data: {%s}}}"
@@ -309,6 +310,25 @@ async def test_a_run_keeps_the_version_it_began_with_while_it_waits():
     told = [row.body for row in engine.log.ranked(0, 999) if b"custom.after" in row.body]
     assert len(told) == 1
     assert b'"version":1' in told[0]
+
+
+@pytest.mark.parametrize(("began", "edited"), [("shadow", "live"), ("live", "shadow")])
+async def test_a_run_stays_in_the_mode_it_began_in_while_its_file_is_edited(began, edited):
+    engine = Killed()
+    lock = waiting("for: 1h", data="version: 1", id="rule", mode=began)
+    await engine.loop.activate([lock])
+    await engine.settle()
+    await engine.trade("2")
+    await engine.settle()
+    await engine.loop.activate([waiting("for: 1h", data="version: 2", id="rule", mode=edited)])
+    await engine.settle()
+    await engine.restart()
+    await engine.clock.advance(HOUR)
+    await engine.settle()
+
+    (intent,) = engine.store.intents.values()
+    assert (intent.state is State.SHADOW) is (began == "shadow")
+    assert any(b"custom.after" in row.body for row in engine.log.ranked(0, 999)) is (began == "live")
 
 
 KEPT = """
