@@ -13,7 +13,7 @@ from hub.engine import keys
 from hub.engine.levels import Sample
 from hub.engine.live_files import LiveFiles
 from hub.engine.problems import Problem
-from hub.engine.program import Absent, Becomes, Crosses, OnEvent, Trigger
+from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Trigger, Workflow
 from hub.engine.programs import Programs
 from hub.engine.rows import EngineStore, RunRow
 from hub.engine.state import Kind
@@ -66,7 +66,7 @@ class WorkflowView:
                 version=workflow.hash,
                 file=workflow.place.path,
                 key=workflow.key.value,
-                triggers=tuple(_describe(trigger) for trigger in workflow.triggers),
+                triggers=_started_by(workflow),
             )
             for workflow in (self._files.loaded.workflows if live is None else live)
         ]
@@ -124,6 +124,13 @@ class WorkflowView:
         return await self._browser.runs(after=after, limit=limit, workflow=workflow, key=key, state=state)
 
 
+def _started_by(workflow: Workflow) -> tuple[str, ...]:
+    grant = workflow.grant
+    if grant is not None:
+        return (f"grant {grant.id}: {grant.verb.name} {grant.amount.text} while {grant.condition.text}",)
+    return tuple(_describe(trigger) for trigger in workflow.triggers)
+
+
 def _describe(trigger: Trigger) -> str:
     match trigger:
         case OnEvent():
@@ -135,6 +142,8 @@ def _describe(trigger: Trigger) -> str:
         case Absent():
             since = f" after {trigger.after}" if trigger.after else ""
             return f"{trigger.id}: no {trigger.event} within {spoken(trigger.within)}{since}"
+        case PeriodEnd(calendar=calendar):
+            return f"{trigger.id}: end of each {calendar.period} in {calendar.zone}"
         case Crosses():
             return f"{trigger.id}: {trigger.field} {trigger.side} {trigger.limit.text}"
 

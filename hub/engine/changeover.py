@@ -147,6 +147,10 @@ class Changeovers:
         after = "" if walks else None
         return program, Manifest(item.ref, n=item.n, at=item.at, after=after, behind=behind)
 
+    def under_way(self, partition: int) -> list[Program]:
+        """Return the sets keys of a partition may still have to be brought in line with."""
+        return [walk.program for walk in self._walks.get(partition, ())]
+
     def align(self, item: Input, state: KeyState, builder: BatchBuilder) -> None:
         """Bring a key in line before it hears of its next input."""
         for walk in self._walks.get(item.partition, ()):
@@ -166,6 +170,9 @@ class Changeovers:
         walk = walks[0]
         keys = await self._store.keys(partition, walk.after, KEYS_AT_ONCE)
         await self._cache.bring([(partition, key) for key in keys if walk.needs(key)])
+        for key in keys:
+            if walk.needs(key) and self._cache[key].ledgers:
+                await self._programs.pin_ledgers(walk.program, self._cache[key])
         builder = BatchBuilder()
         for key in keys:
             if walk.needs(key):
@@ -258,5 +265,6 @@ def standing(program: Program) -> frozenset[str]:
         for each in program.all_kinds
         for plan in each.plans.values()
         if not all(isinstance(trigger, OnEvent) for trigger in plan.workflow.triggers)
+        or plan.workflow.grant is not None
         or any(isinstance(step, Wait) and step.condition is not None for step in plan.code)
     )

@@ -113,6 +113,16 @@ def _not_offered(workflow: Workflow, offered: frozenset[str]) -> Iterator[Proble
                 f"no configured backend offers {step.verb.name}: the step would be refused",
                 Severity.WARNING,
             )
+    grant = workflow.grant
+    if grant is None:
+        return
+    for verb in (grant.verb,) if grant.take_back.mode == "none" else (grant.verb, grant.back):
+        if verb.name not in offered:
+            yield Problem(
+                grant.place or workflow.place,
+                f"no configured backend offers {verb.name}: the booking would be refused",
+                Severity.WARNING,
+            )
 
 
 def steps_of(steps: Iterable[Step]) -> Iterator[Do]:

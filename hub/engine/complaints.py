@@ -18,7 +18,7 @@ LATER: Final = "is part of the format but not of this version yet"
 _DISCRIMINATING: Final = {
     "when": ("a trigger", TRIGGER_KEYS),
     "steps": ("a step", ("do", "if", "choose", "wait", "approve", "set", "stop")),
-    "window": ("a window", ("calendar", "sliding", "tumbling")),
+    "window": ("a window", ("calendar", "sliding", "tumbling", "since")),
 }
 _TRIGGER_TAGS: Final = frozenset(f"({key})" for key in TRIGGER_KEYS)
 _LATER_SOURCES: Final = frozenset({"positions", "accounts"})
@@ -101,7 +101,7 @@ def _no_discriminator(document: Document, location: tuple[str | int, ...], probl
     node = document.node(location)
     if not isinstance(node, Mapping):
         if list_key == "window":
-            message = "a window is `{calendar: month, tz: Europe/Nicosia}`, `{sliding: 7d}`, `{tumbling: 1h}` or `lifetime`"
+            message = "a window is `{calendar: month, tz: Europe/Nicosia}`, `{sliding: 7d}`, `{tumbling: 1h}`, `{since: period_end}` or `lifetime`"
         else:
             message = f"{what} is a mapping with one of the keys {', '.join(keys)}"
         problems.error(document.place(location), message)

@@ -7,10 +7,10 @@ from operator import attrgetter
 from typing import Any
 
 from hub.bus.log import Input, InputKind
-from hub.engine import absence
+from hub.engine import absence, grants, period_ends
 from hub.engine.accumulators import Contribution
 from hub.engine.crossing import crossed, observed, rebuild
-from hub.engine.decision import Decision, apply
+from hub.engine.decision import NOTHING, Decision, apply
 from hub.engine.fold import fold_account, fold_client
 from hub.engine.holds import held_long_enough
 from hub.engine.index import CREATED, NOTHING_BOUND, Candidate, Feed, Program, TypePlan
@@ -18,7 +18,7 @@ from hub.engine.joined import is_up
 from hub.engine.keys import KeyKind
 from hub.engine.levels import refresh
 from hub.engine.mail import decode_mail, send
-from hub.engine.program import Absent, Becomes, Crosses, OnEvent
+from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd
 from hub.engine.rows import TimerKey
 from hub.engine.runs import conclude
 from hub.engine.scene import NO_EVENT, NONE_BROKEN, Broken, Env, Scene
@@ -109,12 +109,21 @@ def recount(program: Program, state: KeyState, item: Input) -> Decision:
 def advance(program: Program, state: KeyState, item: Input) -> list[Decision]:
     """Decide an input and apply what was decided; return the decisions, one unless time had passed."""
     made: list[Decision] = []
+    changed: tuple[str, ...] = ()
     while True:
         decision = decide(program, state, item)
         apply(state, decision)
         made.append(decision)
+        if decision.writes is not NOTHING:
+            changed += decision.writes.changed
         if not decision.again:
-            return made
+            break
+    if changed and state.ledgers:
+        booked = grants.settle(program, state, item, frozenset(changed))
+        if booked is not None:
+            apply(state, booked)
+            made.append(booked)
+    return made
 
 
 def _event(scene: Scene) -> None:
@@ -131,10 +140,14 @@ def _event(scene: Scene) -> None:
         crossed(scene, record)
     if scene.program.absents:
         _note_absences(scene, plan, first=scene.state.account is None)
+    if scene.program.period_ends and scene.state.account is None:
+        _await_ends(scene)
     _ask(scene, plan, (*dirty, *counted) if counted else dirty)
     if scene.state.open_runs:
         hear(scene)
         look(scene)
+    if scene.program.granting:
+        grants.hear(scene, envelope.type, record, (*dirty, *counted))
     if scene.program.mailed:
         send(scene, envelope, record, dirty)
 
@@ -156,6 +169,8 @@ def _mail(scene: Scene) -> None:
     counted = _count(scene, plan, envelope, record)
     if scene.program.absents:
         _note_absences(scene, plan, first=not scene.state.values)
+    if scene.program.period_ends and not scene.state.values:
+        _await_ends(scene)
     _ask(scene, plan, (*dirty, *counted))
     if scene.state.open_runs:
         hear(scene)
@@ -170,6 +185,12 @@ def _note_absences(scene: Scene, plan: TypePlan, *, first: bool) -> None:
         for candidate in scene.program.absents:
             assert isinstance(candidate.trigger, Absent)
             absence.begin_first(scene, candidate, candidate.trigger)
+
+
+def _await_ends(scene: Scene) -> None:
+    for candidate in scene.program.period_ends:
+        assert isinstance(candidate.trigger, PeriodEnd)
+        period_ends.begin_first(scene, candidate, candidate.trigger)
 
 
 @lru_cache(maxsize=1024)
@@ -282,7 +303,9 @@ def _elapse(scene: Scene) -> None:
             dirty.append(name)
     scene.event = NO_EVENT
     _ask(scene, scene.program.no_event, tuple(dirty))
-    for candidate, cause, number, reason in (*held_long_enough(scene), *absence.in_vain(scene)):
+    in_time = (*held_long_enough(scene), *absence.in_vain(scene), *period_ends.over(scene))
+    grants.elapse(scene, dirty)
+    for candidate, cause, number, reason in in_time:
         fire_in_time(scene, candidate, number, cause, reason)
     time_is_up(scene)
     look(scene)

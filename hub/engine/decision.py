@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from hub.bus.log import NewInput
+from hub.engine.ledger import Ledger
 from hub.engine.rows import (
     ApprovalMove,
     ApprovalRow,
@@ -32,6 +33,7 @@ class Verdict(StrEnum):
     FIRED = "fired"
     ARMED = "armed"  # the condition let go: it can fire again
     HELD_BACK = "held_back"
+    BOOKED = "booked"  # a grant asked for a difference, or learned what became of it
     FAILED = "failed"
     DONE = "done"  # a run that had waited came to its end
 
@@ -54,8 +56,10 @@ class Writes:
         "approval_moves",
         "approvals",
         "cancelled",
+        "changed",
         "facts",
         "intents",
+        "ledgers_changed",
         "levels",
         "mail",
         "runs",
@@ -75,6 +79,8 @@ class Writes:
         self.facts: list[Fact] = []
         self.mail: list[NewInput] = []
         self.traces: list[TraceRow] = []
+        self.ledgers_changed = False  # as below, of ledgers
+        self.changed: tuple[str, ...] = ()  # what grants may depend on, where the key has any
         self.runs_changed = False  # an open run was put, or taken away
 
 
@@ -115,6 +121,11 @@ class Decision:
         """Keep a run as it stands now; None when it is over."""
         self.puts[(Kind.RUN.value, run_id)] = run
         self.writing().runs_changed = True
+
+    def put_ledger(self, name: str, ledger: Ledger | None) -> None:
+        """Keep a grant's ledger as it stands now; None when nothing was ever booked in it."""
+        self.puts[(Kind.GRANT.value, name)] = ledger
+        self.writing().ledgers_changed = True
 
     @property
     def timers(self) -> Sequence[TimerRow]:
@@ -196,6 +207,8 @@ def apply(state: KeyState, decision: Decision) -> None:
         return
     if writes.runs_changed:
         state.note_runs()
+    if writes.ledgers_changed:
+        state.note_ledgers()
     # Neither an alarm nor a wait changes without its timer.
     if writes.timers or writes.cancelled or writes.runs_changed:
         state.set_alarm()

@@ -53,7 +53,7 @@ class Distinct:
     def add(self, holding: Holding, at: int, ref: str, value: Decimal | str, now: int) -> Change | None:
         """Return the change a contribution makes; None when no window it belongs to is kept any more."""
         series, frame = contributions(holding), self._frame
-        oldest = frame.oldest(now)
+        oldest = frame.oldest(now, holding.since)
         at = frame.happened(at, now)
         if ref in series.withdrawn or at < oldest:
             return None
@@ -76,7 +76,7 @@ class Distinct:
 
     def withdraw(self, holding: Holding, at: int, ref: str, now: int) -> Change:
         """Return the change of taking a contribution back. One not known yet is remembered, and ignored when it comes."""
-        series, oldest = contributions(holding), self._frame.oldest(now)
+        series, oldest = contributions(holding), self._frame.oldest(now, holding.since)
         found = series.of_ref(ref)
         if found:
             return self._change(holding, now, found, None)
@@ -86,7 +86,7 @@ class Distinct:
 
     def expire(self, holding: Holding, now: int) -> Change:
         """Return the change the passing of time alone makes."""
-        gone = stale(contributions(holding), self._frame.oldest(now))
+        gone = stale(contributions(holding), self._frame.oldest(now, holding.since))
         change = self._change(holding, now, gone, None)
         return Change(change.value, change.expiry, None, change.ops)  # periods that are over count nowhere
 
@@ -137,7 +137,7 @@ class Distinct:
     ) -> Total | None:
         """Return the periods' counts with what goes and comes; None when they stay."""
         series, total = contributions(holding), holding.total
-        oldest = self._frame.oldest(now)
+        oldest = self._frame.oldest(now, holding.since)
         span_of = self._frame.span
         touched = {(span_of(part.at), part.word) for part in gone if part.word is not None}
         here = (span_of(added.at), added.word) if added is not None and added.word is not None else None

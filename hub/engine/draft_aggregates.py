@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from hub.engine.complaints import LATER, later_source
 from hub.engine.draft import Draft
+from hub.engine.draft_grants import since_end
 from hub.engine.draft_names import event_is_sound, zone_is_known
 from hub.engine.keys import KeyKind
 from hub.engine.model_aggregates import (
@@ -18,6 +19,7 @@ from hub.engine.model_aggregates import (
     AggregateFile,
     CalendarWindow,
     DaysFile,
+    SinceWindow,
     SlidingWindow,
     TumblingWindow,
 )
@@ -28,6 +30,7 @@ from hub.engine.program import (
     Calendar,
     Lifetime,
     Retract,
+    SinceEnd,
     Sliding,
     Tumbling,
     Window,
@@ -77,7 +80,7 @@ def aggregate(
         expects = None if function in _TAKES_OTHERS else Kind.NUMBER
         value = draft.expression((*location, function), scope, expects)
         sound = _can_be_kept(draft, (*location, function), function, value) and sound
-    window, retract = _window(draft, location, file.window), _retract(draft, location, file)
+    window, retract = _window(draft, location, file.window, function), _retract(draft, location, file)
     days = _days(draft, location, file, window) if function == "distinct_days" else None
     type_ = _type(function, value)
     if not sound or window is None or (file.retract is not None and retract is None):
@@ -151,6 +154,8 @@ def identity(made: Aggregate, given: Mapping[str, Param], key: KeyKind) -> str:
             window.append(str(span // timedelta(milliseconds=1)))
         case Tumbling(span):
             window.append(str(span // timedelta(milliseconds=1)))
+        case SinceEnd(Calendar(period, zone, daily_at)):
+            window += [period, zone, daily_at]
         case Lifetime():
             pass
     definition = {
@@ -178,9 +183,12 @@ def _source_is_sound(draft: Draft, location: Location, file: AggregateFile) -> b
 def _window(
     draft: Draft,
     location: Location,
-    file: CalendarWindow | SlidingWindow | TumblingWindow | Literal["lifetime"],
+    file: CalendarWindow | SlidingWindow | TumblingWindow | SinceWindow | Literal["lifetime"],
+    function: str,
 ) -> Window | None:
     match file:
+        case SinceWindow():
+            return since_end(draft, location, function)
         case SlidingWindow(sliding=span):
             return Sliding(span)
         case TumblingWindow(tumbling=span):

@@ -9,9 +9,11 @@ from typing import Final, Literal, cast
 from hub.durations import duration
 from hub.engine.draft import Draft
 from hub.engine.draft_aggregates import Param
+from hub.engine.draft_grants import period_end
 from hub.engine.draft_names import event_is_sound, is_zone, zones
 from hub.engine.keys import KeyKind
 from hub.engine.model import LimitFile, ParamFile, QuietFile, RunFile
+from hub.engine.model_grants import PeriodEndTrigger
 from hub.engine.model_triggers import (
     AbsentFile,
     AbsentTrigger,
@@ -65,7 +67,9 @@ def trigger_ids(draft: Draft, files: list[Trigger]) -> list[str]:
     for position, file in enumerate(files):
         if file.id is None and len(files) > 1:
             draft.error(("when", position), "with several triggers each needs an `id`, such as `id: warning`")
-        kind = type(file).__name__.removesuffix("Trigger").lower()
+        kind = "period_end"
+        if not isinstance(file, PeriodEndTrigger):
+            kind = type(file).__name__.removesuffix("Trigger").lower()
         name = file.id or kind
         if file.id is not None and name in found:
             draft.error(
@@ -100,6 +104,8 @@ def trigger(
             return Becomes(name, condition, file.hold, file.on_first, file.on_replay or on_replay)
         case CrossesTrigger():
             return _crosses(draft, location, name, file)
+        case PeriodEndTrigger():
+            return period_end(draft, location, name, file)
         case AbsentTrigger():
             return _absent(draft, (*location, "absent"), name, file.absent)
 

@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from typing import Literal, final
 
 from hub.engine import draft_aggregates as aggregates
+from hub.engine import draft_grants as grants
 from hub.engine import draft_rules as rules
 from hub.engine.draft import Draft
 from hub.engine.draft_steps import StepDrafter
 from hub.engine.keys import KeyKind
 from hub.engine.model import WorkflowFile
+from hub.engine.model_grants import PeriodEndTrigger
 from hub.engine.model_steps import AnyStep, ChooseStep, DoStep, IfStep
 from hub.engine.model_triggers import AbsentTrigger, AnyTrigger, BecomesTrigger, CrossesTrigger, EventTrigger
 from hub.engine.money import MoneyRules, pinned_currencies
@@ -35,7 +37,9 @@ class Drafting:
             rules.param_types(file.params),
             self._types,
             KeyKind(file.key),
-            by_events=all(isinstance(trigger, EventTrigger) for trigger in file.when),
+            by_events=bool(file.when) and all(isinstance(trigger, EventTrigger) for trigger in file.when),
+            calendars=grants.calendars(file),
+            by_periods=_by_periods(file.when),
         )
         self._draft = Draft(document, problems, scopes)
 
@@ -46,9 +50,10 @@ class Drafting:
             draft.expression(("scope",), draft.scopes.scope, Kind.BOOL) if file.scope is not None else None
         )
         triggers = self._triggers()
+        currencies = None if scope is None and file.scope is not None else pinned_currencies(scope)
         money = MoneyRules(
             draft,
-            None if scope is None and file.scope is not None else pinned_currencies(scope),
+            currencies,
             limited=file.limit is not None,
             base=_in_base_currency(aggregates),
         )
@@ -58,10 +63,14 @@ class Drafting:
             money,
             frozenset(name for trigger in file.when for name in _events(trigger)),
             crossed=any(isinstance(trigger, CrossesTrigger) for trigger in file.when),
-            certain=not any(isinstance(trigger, BecomesTrigger | AbsentTrigger) for trigger in file.when),
+            certain=not any(
+                isinstance(trigger, BecomesTrigger | AbsentTrigger | PeriodEndTrigger)
+                for trigger in file.when
+            ),
         )
         steps = drafter.steps(("steps",), file.steps)
         on_error = drafter.handler(("on_error",), file.on_error)
+        grant = grants.grant(draft, file.grant, aggregates, currencies)
         self._warn_about_unread()
         return Workflow(
             id=file.id,
@@ -83,6 +92,7 @@ class Drafting:
             hash=hashlib.sha256(self._document.source.encode()).hexdigest(),
             text=self._document.source,
             place=self._document.root.place,
+            grant=grant,
         )
 
     def _aggregates(self) -> tuple[Aggregate, ...]:
@@ -116,13 +126,19 @@ class Drafting:
                     self._problems.warn(self._document.key_place(location), f"nothing reads `{path}`")
 
 
+def _by_periods(triggers: Iterable[AnyTrigger]) -> bool | None:
+    """Return whether all start at the end of a period; None where none does."""
+    found = {isinstance(trigger, PeriodEndTrigger) for trigger in triggers}
+    return None if True not in found else len(found) == 1
+
+
 def _events(trigger: AnyTrigger) -> tuple[str, ...]:
     match trigger:
         case EventTrigger(event=event):
             return (event,) if unknown_event(event) is None else ("custom.*",)
         case CrossesTrigger(crosses=crosses):
             return ("margin.crossed",) if "margin_level" in crosses.value else ("equity.crossed",)
-        case BecomesTrigger() | AbsentTrigger():
+        case BecomesTrigger() | AbsentTrigger() | PeriodEndTrigger():
             return ()
 
 

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from hub.engine import explain_names as names
 from hub.engine.explain_conditions import Wording
+from hub.engine.explain_grants import clock, promise
 from hub.engine.explain_names import Param
 from hub.engine.explain_steps import StepSayings
 from hub.engine.explain_triggers import starts
@@ -25,7 +26,9 @@ from hub.engine.program import (
     Limit,
     Mode,
     OnEvent,
+    PeriodEnd,
     Quiet,
+    SinceEnd,
     Sliding,
     Step,
     Tumbling,
@@ -116,6 +119,10 @@ class _Explaining:
         yield self._scope()
         yield from self._with()
         yield from self._counts()
+        if workflow.grant is not None:
+            yield from promise(workflow.grant, workflow.mode, self._wording)
+            yield from self._events()
+            return
         yield from starts(workflow.triggers, self._wording)
         if workflow.itself:
             yield "  Its own effects may start it again."
@@ -156,8 +163,8 @@ class _Explaining:
         where = f" where {near.condition(aggregate.where)}" if aggregate.where is not None else ""
         said = f"the number of {aggregate.source} events{where}"
         if aggregate.function == "distinct_days":
-            clock = f", by the clock of {_clock(aggregate.days)}" if aggregate.days is not None else ""
-            said = f"the number of days with {names.one(aggregate.source)}{where}{clock}"
+            by = f", by the clock of {clock(aggregate.days)}" if aggregate.days is not None else ""
+            said = f"the number of days with {names.one(aggregate.source)}{where}{by}"
         elif aggregate.value is not None:
             value = near.summand(aggregate.value)
             said = f"{_SUMMED[aggregate.function]} {value}, over every {aggregate.source}{where}"
@@ -212,14 +219,11 @@ def _window(window: Window) -> str:
         case Tumbling(duration=length):
             return f"since the current span of {names.span(length)} began"
         case Calendar(period=period):
-            return f"since the {period} began by the clock of {_clock(window)}"
+            return f"since the {period} began by the clock of {clock(window)}"
+        case SinceEnd(calendar=calendar):
+            return f"since the end of the {calendar.period} by the clock of {clock(calendar)}"
         case Lifetime():
             return "since the hub began to count"
-
-
-def _clock(days: Calendar) -> str:
-    begins = "" if days.daily_at == "00:00" else f", whose days begin at {days.daily_at}"
-    return f"{days.zone}{begins}"
 
 
 def _events_of(workflow: Workflow) -> Iterator[str]:
@@ -234,7 +238,7 @@ def _events_of(workflow: Workflow) -> Iterator[str]:
             case Absent(event=event, after=after):
                 yield event
                 yield from (after,) if after is not None else ()
-            case Becomes() | Crosses():
+            case Becomes() | Crosses() | PeriodEnd():
                 pass
     yield from _awaited((*workflow.steps, *workflow.on_error))
 

@@ -5,12 +5,18 @@ from typing import Final
 
 from hub.engine import explain_names as names
 from hub.engine.explain_conditions import Wording
-from hub.engine.program import Absent, Becomes, Crosses, OnEvent, Trigger
+from hub.engine.explain_grants import ending
+from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Trigger
 from hub.expr import Expression
 
 _FIRST_LOOK: Final = {
     False: "What is so already when the hub first looks does not count.",
     True: "What is so already when the hub first looks counts as well.",
+}
+_MISSED: Final = {
+    "last": "Of those it missed while the hub was down, the last one counts.",
+    "all": "Those it missed while the hub was down count as well.",
+    "none": "Those it missed while the hub was down do not count.",
 }
 _LATE_EVENTS: Final = {
     "fire": "Events the hub learns of afterwards, such as after an outage, count as well.",
@@ -54,6 +60,9 @@ def _trigger(trigger: Trigger, wording: Wording) -> str:
             return f"each time {wording.turning(condition)}{held}."
         case Crosses():
             return _crosses(trigger, wording)
+        case PeriodEnd(calendar=calendar, delay=delay, catch_up=catch_up):
+            after = f"{names.span(delay)} after" if delay else "at"
+            return f"{after} {ending(calendar)}. {_MISSED[catch_up]}"
         case Absent(event=event, where=where, within=within, after=None):
             missed = f"{names.kind(event)}{_where(where, wording)}"
             return f"when no {missed} came for {names.span(within)}; again only after one came."

@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import Final
 
 from hub.engine.periods import Periods, Span, periods
-from hub.engine.program import Calendar, Sliding, Tumbling, Window
+from hub.engine.program import Calendar, SinceEnd, Sliding, Tumbling, Window
 from hub.engine.series import WITHDRAWN, Moment, Op, Part, Series
 from hub.engine.windows import LIFETIME, MAX_CONTRIBUTIONS, PRUNED_AT_ONCE, Holding, taken_back
 
@@ -21,7 +21,10 @@ class Frame:
 
     def __init__(self, window: Window) -> None:
         self._duration = window.duration // timedelta(microseconds=1) if isinstance(window, Sliding) else 0
-        self._periods: Periods | None = periods(window) if isinstance(window, Calendar | Tumbling) else None
+        calendar = window.calendar if isinstance(window, SinceEnd) else window
+        self._periods: Periods | None = (
+            periods(calendar) if isinstance(calendar, Calendar | Tumbling) else None
+        )
         self.slides = isinstance(window, Sliding)
 
     def span(self, at: int) -> Span:
@@ -30,11 +33,15 @@ class Frame:
             return at - self._duration + 1, at + 1
         return LIFETIME if self._periods is None else self._periods.span(at)
 
-    def oldest(self, now: int) -> int:
-        """Return the start of what is kept: of a sliding window itself, of periods the one before the present one."""
+    def oldest(self, now: int, since: int) -> int:
+        """Return the start of what is kept: of a sliding window itself, of periods the one before the present one.
+
+        Or of the one that holds `since`: somebody still looks at what happened from there on.
+        """
         if self.slides or self._periods is None:
             return self.span(now)[0]
-        return self._periods.before(self._periods.span(now))[0]
+        oldest = self._periods.before(self._periods.span(now))[0]
+        return oldest if since >= oldest else self._periods.span(since)[0]
 
     def happened(self, at: int, now: int) -> int:
         """Return when a contribution counts: under a sliding window nothing happens after it was told."""

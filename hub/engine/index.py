@@ -18,6 +18,8 @@ from hub.engine.program import (
     Crosses,
     Mode,
     OnEvent,
+    PeriodEnd,
+    Sliding,
     Trigger,
     Wait,
     Workflow,
@@ -59,6 +61,9 @@ class Feed:
     params: Mapping[str, object]
     ref: str | None
     watched: bool = False
+    granted: bool = (
+        False  # a grant reads it: what it was in a period is kept as long as the grant is followed
+    )
 
 
 class Binding(NamedTuple):
@@ -85,6 +90,7 @@ class Plan:
     handler: int | None
     feeds: tuple[tuple[str, Feed], ...]
     triggers: Mapping[str, "Candidate"]
+    granted_on: frozenset[str] = frozenset()  # what a grant's worth depends on, as changes are named
 
     asks: bool = field(init=False)  # a person, somewhere on its way
 
@@ -165,6 +171,8 @@ class Program:
         self.becomes: list[Candidate] = []
         self.crosses: list[Candidate] = []
         self.absents: list[Candidate] = []
+        self.period_ends: list[Candidate] = []
+        self.granting: list[Plan] = []
         ranked = sorted(self.workflows.values(), key=lambda each: (PRIORITY[each.priority], each.id))
         for workflow in ranked:
             if workflow.mode is not Mode.OFF:
@@ -239,6 +247,10 @@ class Program:
         """Keep a version that is not live (any more) for the runs that began with it."""
         self._versions.setdefault(workflow.hash, self._plan(workflow, dict(self.feeds)))
 
+    def follows(self, plan: Plan) -> bool:
+        """Return whether everything a grant of some version is worked out from is still kept for grants."""
+        return all(feed.granted and self.feeds.get(feed.name) is feed for _, feed in plan.feeds)
+
     # Building
 
     def _add(self, workflow: Workflow) -> None:
@@ -254,9 +266,17 @@ class Program:
                     self.crosses.append(candidate)
                 case Absent():
                     self.absents.append(candidate)
+                case PeriodEnd():
+                    self.period_ends.append(candidate)
             if isinstance(candidate.trigger, Becomes | Crosses):
                 for _, feed in candidate.feeds:
                     feed.watched = True
+        if workflow.grant is not None:
+            self.granting.append(plan)
+            for _, feed in plan.feeds:
+                feed.granted = True
+                # What slides changes by itself; what has periods is looked at when they end.
+                feed.watched = feed.watched or isinstance(feed.aggregate.window, Sliding)
         for step in plan.code:
             if isinstance(step, Wait) and step.condition is not None:
                 for name, feed in plan.feeds:
@@ -272,6 +292,7 @@ class Program:
             *code_of(workflow),
             tuple(feeds.items()),
             triggers,
+            _granted_on(workflow, feeds),
         )
         base = len(self.plans) * 1000
         for position, trigger in enumerate(workflow.triggers):
@@ -391,7 +412,17 @@ def _reads(trigger: Trigger, scope: Expression | None) -> frozenset[str]:
             expressions += [trigger.limit, trigger.rearm]
         case Absent():
             expressions += [trigger.where, trigger.after_where]
+        case PeriodEnd():
+            pass
     return frozenset[str]().union(*(each.reads for each in expressions if each is not None))
+
+
+def _granted_on(workflow: Workflow, feeds: Mapping[str, Feed]) -> frozenset[str]:
+    if workflow.grant is None:
+        return frozenset()
+    asked = (*workflow.grant.expressions, *((workflow.scope,) if workflow.scope is not None else ()))
+    paths = {path for expression in asked for path in expression.reads}
+    return frozenset(feeds[path].name if path in feeds else ".".join(path.split(".")[:2]) for path in paths)
 
 
 def _condition(trigger: Trigger) -> Expression | None:
@@ -400,7 +431,7 @@ def _condition(trigger: Trigger) -> Expression | None:
             return trigger.where
         case Becomes():
             return trigger.condition
-        case Crosses() | Absent():
+        case Crosses() | Absent() | PeriodEnd():
             return None
 
 
@@ -419,4 +450,6 @@ def conditions(workflow: Workflow) -> Iterator[Expression]:
                 found += [trigger.limit, trigger.rearm]
             case Absent():
                 found += [trigger.where, trigger.after_where]
+            case PeriodEnd():
+                pass
     yield from (expression for expression in found if expression is not None)

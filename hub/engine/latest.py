@@ -47,7 +47,7 @@ class Latest:
     def add(self, holding: Holding, at: int, ref: str, value: Value, now: int) -> Change | None:
         """Return the change a contribution makes; None when no window it belongs to is kept any more."""
         series, frame = contributions(holding), self._frame
-        oldest = frame.oldest(now)
+        oldest = frame.oldest(now, holding.since)
         at = frame.happened(at, now)
         if ref in series.withdrawn or at < oldest:
             return None
@@ -67,7 +67,7 @@ class Latest:
 
     def withdraw(self, holding: Holding, at: int, ref: str, now: int) -> Change:
         """Return the change of taking a contribution back. One not known yet is remembered, and ignored when it comes."""
-        series, oldest = contributions(holding), self._frame.oldest(now)
+        series, oldest = contributions(holding), self._frame.oldest(now, holding.since)
         found = series.of_ref(ref)
         if found:
             return self._change(series, now, found, None)
@@ -79,7 +79,7 @@ class Latest:
     def expire(self, holding: Holding, now: int) -> Change:
         """Return the change the passing of time alone makes."""
         series = contributions(holding)
-        return self._change(series, now, stale(series, self._frame.oldest(now)), None)
+        return self._change(series, now, stale(series, self._frame.oldest(now, holding.since)), None)
 
     def _change(self, series: Series, now: int, gone: list[Part], added: Part | None) -> Change:
         span = self._frame.span(now)

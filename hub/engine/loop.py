@@ -261,10 +261,13 @@ class EngineLoop:
             state = self._cache[key]
             if state.open_runs:
                 await self._pin_versions(partition, state)
+            if state.ledgers:
+                for program in (self.programs.of(partition), *self._changeovers.under_way(partition)):
+                    await self.programs.pin_ledgers(program, state)
 
     async def _pin_versions(self, partition: int, state: KeyState) -> None:
         for run in state.open_runs:
-            await self.programs.pin(partition, state.kind, run.version, run.workflow)
+            await self.programs.pin(self.programs.of(partition), state.kind, run.version, run.workflow)
 
     async def _commit(self, builder: BatchBuilder, partitions: Collection[int] = ()) -> None:
         """Write a batch under the leases of the partitions it moves on, or changes without moving on."""

@@ -30,10 +30,12 @@ from hub.engine.model_aggregates import (
     CalendarWindow,
     DaysFile,
     RetractFile,
+    SinceWindow,
     SlidingWindow,
     TumblingWindow,
 )
 from hub.engine.model_approve import ApproveFile, ApproveStep
+from hub.engine.model_grants import BookFile, GrantFile, PeriodEndFile, PeriodEndTrigger, TakeBackFile
 from hub.engine.model_part import Part
 from hub.engine.model_steps import (
     ChoiceFile,
@@ -151,7 +153,7 @@ class WorkflowFile(Part):
 
     model_config = ConfigDict(title="Workflow")
 
-    later: ClassVar[frozenset[str]] = frozenset({"grant", "anchors", "trip", "catch_up", "undo", "sample"})
+    later: ClassVar[frozenset[str]] = frozenset({"anchors", "trip", "catch_up", "undo", "sample"})
 
     version: Literal[1] = Field(alias="schema", description="The version of the file format: 1.")
     id: Slug = Field(description="Its name for ever: runs and payments are counted under it.")
@@ -172,15 +174,39 @@ class WorkflowFile(Part):
         description="What edges, limits, aggregates and runs are kept per: account, client, group, symbol or all.",
     )
     aggregates: dict[Identifier, AggregateFile] = Field({}, description="Running values, per key.")
-    when: Annotated[list[Trigger], Field(min_length=1, max_length=64)] = Field(description="What starts it.")
+    grant: GrantFile | None = Field(
+        None,
+        description="A promise that is booked by difference; without it `when` and `steps` say what is done.",
+    )
+    when: Annotated[list[Trigger], Field(min_length=1, max_length=64)] = Field([], description="What starts it.")
     limit: LimitFile | None = Field(None, description="How often it may run. Money needs one.")
     run: RunFile | None = Field(None, description="How many of its runs may be open for one key.")
     quiet_hours: QuietFile | None = Field(None, description="When it runs later, or not at all.")
     itself: bool = Field(False, alias="self", description="Whether its own effects may start it again.")
-    steps: Annotated[list[Step], Field(min_length=1, max_length=256)] = Field(description="What it does.")
+    steps: Annotated[list[Step], Field(min_length=1, max_length=256)] = Field([], description="What it does.")
     on_error: Annotated[list[Step], Field(max_length=64)] = Field(
         [], description="What it does when a run fails: `error.step` and `error.message` say where and why."
     )
+
+    @model_validator(mode="after")
+    def _runs_or_promises(self) -> Self:
+        if self.grant is None:
+            for name in ("when", "steps"):
+                if not getattr(self, name):
+                    raise PydanticCustomError(
+                        "hub",
+                        "`{name}` is missing or empty: {about} A workflow has `when` and `steps`, or a `grant`",
+                        {"name": name, "about": str(type(self).model_fields[name].description)},
+                    )
+            return self
+        for name in ("when", "steps", "on_error", "limit", "run", "quiet_hours", "self"):
+            if self.itself if name == "self" else getattr(self, name):
+                raise PydanticCustomError(
+                    "hub",
+                    "`{name}` belongs to a workflow that starts runs, and a `grant` is booked without one: remove it",
+                    {"name": name},
+                )
+        return self
 
 
 # The parts as the locations of validation errors name them.
@@ -188,11 +214,13 @@ TAGGED: Final[dict[str, type[Part]]] = {
     "(calendar)": CalendarWindow,
     "(sliding)": SlidingWindow,
     "(tumbling)": TumblingWindow,
+    "(since)": SinceWindow,
     "(days)": DaysFile,
     "(event)": EventTrigger,
     "(becomes)": BecomesTrigger,
     "(crosses)": CrossesTrigger,
     "(absent)": AbsentTrigger,
+    "(period_end)": PeriodEndTrigger,
     "(do)": DoStep,
     "(if)": IfStep,
     "(choose)": ChooseStep,
@@ -214,6 +242,10 @@ NAMED: Final[dict[str, type[Part]]] = {
     "quiet_hours": QuietFile,
     "absent": AbsentFile,
     "run": RunFile,
+    "period_end": PeriodEndFile,
+    "grant": GrantFile,
+    "book": BookFile,
+    "take_back": TakeBackFile,
 }
 
 

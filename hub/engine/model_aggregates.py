@@ -30,7 +30,7 @@ class RetractFile(Part):
 
 
 class CalendarWindow(Part):
-    later: ClassVar[frozenset[str]] = frozenset({"since", "until"})
+    later: ClassVar[frozenset[str]] = frozenset({"until"})
 
     calendar: Literal["day", "week", "month", "quarter", "year"] = Field(
         description="The period, from local midnight to local midnight."
@@ -40,6 +40,12 @@ class CalendarWindow(Part):
     )
     daily_at: Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = Field(
         "00:00", description='When a day begins, such as "17:00".'
+    )
+
+
+class SinceWindow(Part):
+    since: Literal["period_end"] = Field(
+        description="What came since the period ended: that of the grant, or of the trigger `period_end`."
     )
 
 
@@ -53,7 +59,9 @@ class TumblingWindow(Part):
 
 def _kind_of_window(value: object) -> str | None:
     if isinstance(value, dict):
-        return next((f"({key})" for key in ("sliding", "tumbling", "calendar") if key in value), None)
+        return next(
+            (f"({key})" for key in ("sliding", "tumbling", "calendar", "since") if key in value), None
+        )
     return "(lifetime)" if isinstance(value, str) else None
 
 
@@ -61,6 +69,7 @@ Window = Annotated[
     Annotated[CalendarWindow, Tag("(calendar)")]
     | Annotated[SlidingWindow, Tag("(sliding)")]
     | Annotated[TumblingWindow, Tag("(tumbling)")]
+    | Annotated[SinceWindow, Tag("(since)")]
     | Annotated[Literal["lifetime"], Tag("(lifetime)")],
     Discriminator(_kind_of_window),
 ]

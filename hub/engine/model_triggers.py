@@ -16,10 +16,11 @@ from hub.engine.fields import (
     Expr,
     TriggerId,
 )
+from hub.engine.model_grants import PeriodEndTrigger
 from hub.engine.model_part import Part
 
 Replay = Literal["fire", "skip"]
-_LATER_TRIGGERS: Final = frozenset({"schedule", "period_end", "manual", "for", "gap", "catch_up", "webhook"})
+_LATER_TRIGGERS: Final = frozenset({"schedule", "manual", "for", "gap", "catch_up", "webhook"})
 
 
 class EventTrigger(Part):
@@ -112,7 +113,7 @@ class AbsentTrigger(Part):
     absent: AbsentFile
 
 
-TRIGGER_KEYS: Final = ("event", "becomes", "crosses", "absent")
+TRIGGER_KEYS: Final = ("event", "becomes", "crosses", "absent", "period_end")
 
 
 def _kind_of_trigger(value: object) -> str | None:
@@ -125,9 +126,10 @@ Trigger = Annotated[
     Annotated[EventTrigger, Tag("(event)")]
     | Annotated[BecomesTrigger, Tag("(becomes)")]
     | Annotated[CrossesTrigger, Tag("(crosses)")]
-    | Annotated[AbsentTrigger, Tag("(absent)")],
+    | Annotated[AbsentTrigger, Tag("(absent)")]
+    | Annotated[PeriodEndTrigger, Tag("(period_end)")],
     Discriminator(_kind_of_trigger),
 ]
 
 
-AnyTrigger = EventTrigger | BecomesTrigger | CrossesTrigger | AbsentTrigger
+AnyTrigger = EventTrigger | BecomesTrigger | CrossesTrigger | AbsentTrigger | PeriodEndTrigger

@@ -50,7 +50,14 @@ class Lifetime:
     pass
 
 
-Window = Calendar | Sliding | Tumbling | Lifetime
+@dataclass(frozen=True, slots=True)
+class SinceEnd:
+    """Since a period of the calendar ended: for the present one, since it began."""
+
+    calendar: Calendar
+
+
+Window = Calendar | Sliding | Tumbling | Lifetime | SinceEnd
 Function = Literal["sum", "count", "min", "max", "avg", "last", "distinct", "distinct_days"]
 
 
@@ -120,7 +127,17 @@ class Absent:
     after_where: Expression | None
 
 
-Trigger = OnEvent | Becomes | Crosses | Absent
+@dataclass(frozen=True, slots=True)
+class PeriodEnd:
+    """Fires `delay` after the end of each period; `catch_up` says which of those missed."""
+
+    id: str
+    calendar: Calendar
+    delay: timedelta
+    catch_up: Literal["last", "all", "none"]
+
+
+Trigger = OnEvent | Becomes | Crosses | Absent | PeriodEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +283,40 @@ class Unread(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class TakeBack:
+    """`deposit` where it is in proportion to what a withdrawal takes of it; `waits` where the cap is too low."""
+
+    mode: Literal["full", "proportional", "none"]
+    deposit: Expression | None
+    cap: Expression | None
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A promise per key and period of `calendar` (None: one for ever), booked by difference and watched for a time."""
+
+    id: str
+    verb: Verb
+    back: Verb
+    amount: Expression
+    condition: Expression
+    calendar: Calendar | None
+    at_end: bool  # booked when the period is over, or else once the condition holds
+    delay: timedelta
+    watch: timedelta
+    take_back: TakeBack
+    comment: Value | None
+    place: Place | None = None
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """Return what decides how much is owed and taken."""
+        found = (self.amount, self.condition, self.take_back.cap, self.take_back.deposit)
+        return tuple(each for each in found if each is not None)
+
+
+@dataclass(frozen=True, slots=True)
 class Workflow:
     """`hash` is sha256 of the file's text: a run is pinned to it."""
 
@@ -288,3 +339,4 @@ class Workflow:
     hash: str
     text: str
     place: Place
+    grant: Grant | None = None

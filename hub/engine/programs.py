@@ -11,9 +11,10 @@ import structlog
 from hub.bus.log import InputKind, NewInput
 from hub.engine.index import Program
 from hub.engine.keys import KeyKind
+from hub.engine.ledgers import workflow_of
 from hub.engine.program import Mode, Unread, Workflow
 from hub.engine.rows import EngineStore
-from hub.engine.state import Kind, Manifest, decode_value
+from hub.engine.state import KeyState, Kind, Manifest, decode_value
 from hub.errors import HubError, StoreError
 from hub.ids import PARTITIONS
 
@@ -137,13 +138,18 @@ class Programs:
         )
         self._workflows = {name: each for name, each in self._workflows.items() if name in needed}
 
-    async def pin(self, partition: int, kind: KeyKind, version: str, workflow: str) -> None:
-        """Have the version a run began with at hand."""
-        program = self._current[partition].of(kind)
+    async def pin(self, program: Program, kind: KeyKind, version: str, workflow: str) -> None:
+        """Have the version a run or a ledger began with at hand."""
+        program = program.of(kind)
         if program.version(version, workflow) is None:
             found = await self._workflow(Listed(workflow, version, Mode.LIVE))
             if found is not None:
                 program.pin(found)
+
+    async def pin_ledgers(self, program: Program, state: KeyState) -> None:
+        """Have at hand the versions the ledgers of a key were booked by."""
+        for name, ledger in state.ledgers:
+            await self.pin(program, state.kind, ledger.version, workflow_of(name))
 
     async def _workflow(self, listed: Listed) -> Workflow | None:
         workflow = self._workflows.get(listed.hash)

@@ -1,9 +1,12 @@
 """Runs begin where a trigger fires, and go on where what became of an action is known."""
 
+from typing import Any
+
 import msgspec
 
 from hub.bus.log import InputKind
 from hub.clock import from_us
+from hub.engine import grants
 from hub.engine.code import Act
 from hub.engine.decision import Trace, Verdict
 from hub.engine.index import Plan, quoted
@@ -73,8 +76,9 @@ def conclude(scene: Scene) -> None:
     run = _waiting(scene, outcome.intent)
     if run is not None and run.account is not None:  # as it was when the run began: this key knows no later
         scene.account, scene.client = run.account, scene.state.client or run.client or NOBODY
+    booking = grants.learn(scene, outcome, state) if run is None and scene.state.ledgers else {}
     if state in ACTION_EVENTS:
-        _tell(scene, outcome, state, run)
+        _tell(scene, outcome, state, run, booking)
     if run is None or state is State.UNKNOWN:
         return
     plan = scene.program.version(run.version, run.workflow)
@@ -123,13 +127,13 @@ def _waiting(scene: Scene, intent: str) -> OpenRun | None:
     return run if isinstance(run, OpenRun) and run.waiting == intent else None
 
 
-def _tell(scene: Scene, outcome: Outcome, state: State, run: OpenRun | None) -> None:
+def _tell(scene: Scene, outcome: Outcome, state: State, run: OpenRun | None, booking: dict[str, Any]) -> None:
     kind = event_type(ACTION_EVENTS[state])
     assert kind is not None
     data = ActionMoved(
         action=outcome.intent[:LONGEST_NAME],
         verb=outcome.verb,
-        params=msgspec.json.decode(run.params) if run is not None else {},
+        params=msgspec.json.decode(run.params) if run is not None else booking,
         before=outcome.before,
         after=outcome.after,
         ticket=outcome.ticket,

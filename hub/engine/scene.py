@@ -6,13 +6,15 @@ from functools import lru_cache
 from typing import Any
 
 from hub.bus.log import Input
-from hub.clock import from_us
+from hub.clock import from_us, to_us
 from hub.engine.decision import Decision
 from hub.engine.index import NOTHING_BOUND, Candidate, Feed, Plan, Program
+from hub.engine.periods import periods
+from hub.engine.program import Calendar, PeriodEnd, SinceEnd
 from hub.engine.rows import TimerKey, TimerRow
-from hub.engine.state import NOBODY, AccountRow, Alarm, Cause, KeyState, Total
+from hub.engine.state import NEVER, NOBODY, AccountRow, Alarm, Cause, KeyState, Total
 from hub.engine.timers import WindowTimer, timer_id
-from hub.engine.windows import Change, Holding, Worth
+from hub.engine.windows import Accumulator, Change, Holding, Worth
 from hub.errors import HubError
 from hub.events.base import AccountRef
 from hub.events.records import CustomRecord, Envelope
@@ -133,7 +135,10 @@ class Scene:
 
     def holding(self, feed: Feed) -> Holding:
         total = self.state.values.get(feed.slot)
-        return Holding(total if type(total) is Total else None, self.state.series.get(feed.name))
+        kept = total if type(total) is Total else None
+        if feed.granted:
+            return Holding(kept, self.state.series.get(feed.name), self.state.since)
+        return Holding(kept, self.state.series.get(feed.name))
 
     def changed(self, feed: Feed, change: Change) -> None:
         """Take in what this input changes in an aggregate."""
@@ -213,9 +218,40 @@ class Scene:
             "steps": results,
             "now": self.now,
         }
+        period = cause.period
+        if period is None:
+            for name, feed in plan.feeds:
+                env[name] = self.value(feed)
+            return env
+        env["period"] = period
+        ended = plan.triggers.get(cause.id)
+        calendar = (
+            ended.trigger.calendar if ended is not None and isinstance(ended.trigger, PeriodEnd) else None
+        )
         for name, feed in plan.feeds:
-            env[name] = self.value(feed)
+            env[name] = self.value_in(feed, calendar, to_us(period.start), to_us(period.end))
         return env
+
+    def value_in(self, feed: Feed, calendar: Calendar | None, start: int, end: int) -> Worth:
+        """Return what an aggregate was worth when a period of its calendar ended, or is by now; any other, as it is.
+
+        It is missing where the period lies so far back that nobody has kept it.
+        """
+        window, now = feed.aggregate.window, self.item.at
+        if isinstance(window, SinceEnd) and window.calendar == calendar:
+            holding = self.holding(feed)
+            assert isinstance(feed.accumulator, Accumulator)
+            return feed.accumulator.since(holding, end) if self._is_kept(feed, calendar, start) else None
+        if window != calendar or calendar is None or end > now:
+            return self.value(feed)
+        if not self._is_kept(feed, calendar, start):
+            return None
+        return feed.accumulator.value(self.holding(feed), end - 1)
+
+    def _is_kept(self, feed: Feed, calendar: Calendar, start: int) -> bool:
+        held = self.state.since if feed.granted else NEVER
+        spans = periods(calendar)
+        return start >= min(held, spans.before(spans.span(self.item.at))[0])
 
     def watch_expiry(self, feed: Feed, expiry: int | None) -> None:
         """Have one timer wait for an aggregate's next expiry, in the place of the one it has."""

@@ -1,7 +1,7 @@
 """What names mean in each place of a workflow file, derived from the models of events, accounts and clients."""
 
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from hub.engine.keys import KeyKind
 from hub.engine.problems import did_you_mean
+from hub.engine.program import Calendar
 from hub.engine.state import AccountRow, ClientRow
 from hub.events.base import Data
 from hub.events.catalogue import BY_NAME, event_type
@@ -38,9 +39,10 @@ _OF_NO_UNIT: Final = frozenset(
 _SAMPLED_KINDS: Final = {"margin_level": PERCENT}
 
 _USE_CROSSES: Final = "use a `crosses` trigger, which fires when it passes a limit"
-LATER_ROOTS: Final = frozenset({"position", "symbol", "group", "period", "secrets"})
+LATER_ROOTS: Final = frozenset({"position", "symbol", "group", "secrets"})
 ROOTS: Final = (
-    frozenset({"event", "account", "client", "params", "trigger", "steps", "now", "error"}) | LATER_ROOTS
+    frozenset({"event", "account", "client", "params", "trigger", "steps", "now", "error", "period"})
+    | LATER_ROOTS
 )
 
 
@@ -86,6 +88,7 @@ _TRIGGER: Final = Type(
     Kind.OBJECT, fields={"id": STRING, "value": NUMBER.or_missing(), "limit": NUMBER.or_missing(), "at": TIME}
 )
 _ERROR: Final = Type(Kind.OBJECT, fields={"step": STRING, "message": STRING})
+PERIOD: Final = Type(Kind.OBJECT, fields={"label": STRING, "start": TIME, "end": TIME})
 _ENVELOPE: Final = {"id": STRING, "type": STRING, "timestamp": TIME}
 
 
@@ -165,6 +168,8 @@ class Scopes:
     aggregates: Mapping[str, Type]
     key: KeyKind = KeyKind.ACCOUNT
     by_events: bool = False
+    calendars: Sequence[Calendar] = ()  # whose periods the workflow speaks of
+    by_periods: bool | None = None  # whether it starts at the end of periods alone; None: never at one
 
     @property
     def names_account(self) -> bool:
@@ -222,6 +227,12 @@ class Scopes:
             hint_for_sampled="a limit is made of values that events tell, such as account.balance",
         )
 
+    def grant(self, *, of_period: bool) -> Scope:
+        """Return what a grant is made of: it is worked out anew with every event that changes something in here."""
+        known = {**self._standing, **self.aggregates}
+        hint = "a grant is made of values that events tell, such as account.balance"
+        return Scope({**known, "period": PERIOD} if of_period else known, hint_for_sampled=hint)
+
     def awaited(self, event: str, events: frozenset[str], done: tuple[str, ...], *, certain: bool) -> Scope:
         """`event` is the one that comes, `trigger.event` the one of `events` the run began with."""
         roots = self.steps(events, done, crossed=False, certain=certain).roots
@@ -253,6 +264,8 @@ class Scopes:
         }
         if events:
             roots["event"] = event_root(events).or_missing(not certain)
+        if self.by_periods is not None:
+            roots["period"] = PERIOD.or_missing(not self.by_periods)
         if failed:
             roots["error"] = _ERROR
         hint = "use trigger.value" if crossed else "use a `crosses` trigger, which brings trigger.value"
@@ -263,6 +276,8 @@ _BELONGS: Final = {
     "event": "`event` is not known here: only `where`, aggregates and the steps of an event's workflow know it",
     "trigger": "`trigger` is not known here: only steps know what started them",
     "error": "`error` is not known here: only the steps of `on_error` know what failed",
+    "period": "`period` is not known here: only a grant by a calendar, and the steps of a workflow that starts at "
+    "`period_end`, know one",
     "steps": "`steps` is not known here: only later steps know what came of earlier ones",
     "now": "`now` is not known here: the value would have to change without an event",
 }

@@ -50,6 +50,7 @@ USUAL: Mapping[str, Any] = {
     "lots_before": "1",
     "lots_after": "2",
 }
+USUAL_ACCOUNT: Mapping[str, Any] = {"currency": "USD", "digits": 2}
 NUMBERS = ("deal", "position", "ticket", "order")
 FIRST_NUMBER = 9_000_000
 
@@ -83,6 +84,7 @@ class Stage:
     async def _introduce(self, account: StoryAccount) -> None:
         fields = extras(account)
         if fields:
+            fields = {**USUAL_ACCOUNT, **fields}
             changed = {name: {"after": value} for name, value in _flat(fields).items()}
             await self._append("account.updated", AccountChanged, {"changed": changed}, account)
         client = self._given.client

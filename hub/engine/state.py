@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 from hub.engine.keys import KeyKind, kind_of
+from hub.engine.ledger import AGES, Ledger, PeriodEnds, PeriodFacts
 from hub.engine.rows import KeyRows
 from hub.engine.series import Series
 
@@ -29,6 +31,8 @@ class Kind(IntEnum):
     PROGRAM = 9
     HOLD = 10
     ABSENCE = 11
+    GRANT = 13
+    PERIOD = 14
     APPROVAL = 19
 
 
@@ -172,6 +176,7 @@ class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
     at: datetime
     value: Decimal | None = None
     limit: Decimal | None = None
+    period: PeriodFacts | None = None  # that ended
 
 
 NO_EVENT = msgspec.Raw(b"null")
@@ -288,6 +293,8 @@ Value = (
     | Approval
     | OpenRun
     | Manifest
+    | Ledger
+    | PeriodEnds
 )
 Slot = tuple[int, str]
 
@@ -306,6 +313,8 @@ _decoders: dict[int, msgspec.json.Decoder[Any]] = {
     Kind.PROGRAM: msgspec.json.Decoder(Manifest),
     Kind.HOLD: msgspec.json.Decoder(Hold),
     Kind.ABSENCE: msgspec.json.Decoder(Absence),
+    Kind.GRANT: msgspec.json.Decoder(Ledger),
+    Kind.PERIOD: msgspec.json.Decoder(PeriodEnds),
     Kind.APPROVAL: msgspec.json.Decoder(Approval),
 }
 encode_value = msgspec.json.Encoder(decimal_format="string").encode
@@ -326,11 +335,13 @@ class KeyState:
         "client",
         "key",
         "kind",
+        "ledgers",
         "login",
         "open_runs",
         "partition",
         "series",
         "server",
+        "since",
         "values",
     )
 
@@ -347,6 +358,8 @@ class KeyState:
         self.client: ClientRow | None = None
         self.series: dict[str, Series] = {}
         self.open_runs: tuple[OpenRun, ...] = ()  # stand among the values too
+        self.ledgers: tuple[tuple[str, Ledger], ...] = ()  # those not closed, by name; among the values too
+        self.since = NEVER  # when the first of their periods began: aggregates keep what happened since
         self.alarm_due = NEVER  # the earliest of alarms, holds and waits: nothing runs out before it
 
     @classmethod
@@ -362,6 +375,7 @@ class KeyState:
             series.load(at, ref, text)
         state.note_rows()
         state.note_runs()
+        state.note_ledgers()
         state.set_alarm()
         return state
 
@@ -377,7 +391,15 @@ class KeyState:
         due = [value.due for value in self.values.values() if isinstance(value, Alarm | Hold)]
         due += [each.due for each in self.values.values() if isinstance(each, Absence) and each.timer]
         due += [run.wait.due for run in self.open_runs if run.wait is not None]
+        due += [
+            each.due for each in self.values.values() if isinstance(each, Ledger | PeriodEnds) and each.timer
+        ]
         self.alarm_due = min(due, default=NEVER)
 
     def note_runs(self) -> None:
         self.open_runs = tuple(value for value in self.values.values() if isinstance(value, OpenRun))
+
+    def note_ledgers(self) -> None:
+        found = [(name, value) for name, value in self.of_kind(Kind.GRANT) if isinstance(value, Ledger)]
+        self.ledgers = tuple(sorted((each for each in found if each[1].stage != "closed"), key=itemgetter(0)))
+        self.since = min((each.start for _, each in self.ledgers if each.end != AGES), default=NEVER)

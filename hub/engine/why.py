@@ -9,11 +9,13 @@ from hub.bus.log import Input, InputKind
 from hub.clock import iso
 from hub.engine import absence
 from hub.engine.decision import Decision, decode_trace
+from hub.engine.grant_standing import stands
 from hub.engine.holds import pending
 from hub.engine.index import Candidate, Program, matches
 from hub.engine.keys import FORMS, KeyKind, partition_of
 from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Sample, beyond, level_id
-from hub.engine.program import Absent, Becomes, Crosses, Limit, OnEvent
+from hub.engine.period_ends import standing as period_stands
+from hub.engine.program import Absent, Becomes, Crosses, Limit, OnEvent, PeriodEnd
 from hub.engine.rows import EngineStore, KeyRows
 from hub.engine.scene import NO_EVENT, Scene
 from hub.engine.state import NOBODY, Fires, KeyState, Kind, Level
@@ -135,6 +137,12 @@ def standing(
         if account is not None and account.account is not None:
             scene.account = account.account
             scene.client = scene.state.client or account.client or NOBODY
+    grant = plan.workflow.grant
+    if grant is not None:
+        name = f"grant {grant.id}"
+        if not state.values:
+            return [Standing(name, False, f"nothing was ever heard of {state.key}")]
+        return [Standing(name, holds, reason) for holds, reason in stands(scene, plan, grant)]
     return [_standing(scene, candidate, kind, sample) for candidate in plan.triggers.values()]
 
 
@@ -165,6 +173,8 @@ def _standing(scene: Scene, candidate: Candidate, kind: str | None, sample: Samp
             reason += f"; fires at {iso(hold.due)}, if it holds till then"
     elif isinstance(trigger, Absent):
         holds, reason = None, absence.standing(scene, candidate, trigger)
+    elif isinstance(trigger, PeriodEnd):
+        holds, reason = None, period_stands(scene, candidate, trigger)
     else:
         holds, reason = _level_stands(scene, candidate, trigger, sample)
     limit = candidate.plan.workflow.limit

@@ -11,7 +11,7 @@ from decimal import Decimal, localcontext
 import msgspec
 
 from hub.engine.periods import Periods, Span, periods
-from hub.engine.program import Aggregate, Calendar, Sliding, Tumbling
+from hub.engine.program import Aggregate, Calendar, SinceEnd, Sliding, Tumbling
 from hub.engine.series import EXACT, WITHDRAWN, ZERO, Op, Part, Series, merged, single
 from hub.engine.state import Bucket, Total
 
@@ -28,10 +28,11 @@ Worth = Decimal | int | str | datetime | timedelta | None
 
 
 class Holding(msgspec.Struct, frozen=True, gc=False):
-    """What is stored of one aggregate for one key."""
+    """What is stored of one aggregate for one key; what happened from `since` on somebody still looks at."""
 
     total: Total | None
     series: Series | None
+    since: int = 2**62
 
 
 class Change(msgspec.Struct, gc=False):
@@ -54,7 +55,10 @@ class Accumulator:
         self._extremes = aggregate.function in {"min", "max"}
         self._keeps_refs = aggregate.retract is not None
         self._duration = window.duration // timedelta(microseconds=1) if isinstance(window, Sliding) else None
-        self._periods: Periods | None = periods(window) if isinstance(window, Calendar | Tumbling) else None
+        calendar = window.calendar if isinstance(window, SinceEnd) else window
+        self._periods: Periods | None = (
+            periods(calendar) if isinstance(calendar, Calendar | Tumbling) else None
+        )
 
     def taken(self, value: object) -> Decimal | None:
         """Return what an event contributes that is no decimal already."""
@@ -75,6 +79,17 @@ class Accumulator:
             if bucket
             else self._finish_empty()
         )
+
+    def since(self, holding: Holding, start: int) -> Worth:
+        """Return what all periods from one on are worth together."""
+        total = holding.total
+        found = [bucket for bucket in total.buckets if bucket.start >= start] if total is not None else []
+        sums = ZERO
+        for bucket in found:
+            sums = _plus(sums, bucket.sum)
+        low = min((bucket.low for bucket in found if bucket.low is not None), default=None)
+        high = max((bucket.high for bucket in found if bucket.high is not None), default=None)
+        return self._finish(sums, sum(bucket.count for bucket in found), low, high)
 
     def add(self, holding: Holding, at: int, ref: str, value: Decimal, now: int) -> Change | None:
         """Return the change a contribution makes; None when no window it belongs to is kept any more."""
@@ -188,9 +203,12 @@ class Accumulator:
     def _span(self, at: int) -> Span:
         return LIFETIME if self._periods is None else self._periods.span(at)
 
-    def _oldest(self, now: int) -> int:
-        """Return the start of the previous period: what lies before it, nobody can read any more."""
-        return LIFETIME[0] if self._periods is None else self._periods.before(self._periods.span(now))[0]
+    def _oldest(self, holding: Holding, now: int) -> int:
+        """Return the start of the previous period, or of an earlier one somebody looks at: before it, nobody does."""
+        if self._periods is None:
+            return LIFETIME[0]
+        oldest = self._periods.before(self._periods.span(now))[0]
+        return oldest if holding.since >= oldest else self._periods.span(holding.since)[0]
 
     def _add_to_period(self, holding: Holding, at: int, ref: str, value: Decimal, now: int) -> Change | None:
         total, series = holding.total, holding.series
@@ -203,10 +221,10 @@ class Accumulator:
         if bucket is None or bucket.start != span[0]:  # not the present period, as it is nearly always
             bucket = find(total, span[0])
         if bucket is None:
-            if span[1] <= now and span[0] < self._oldest(now):
+            if span[1] <= now and span[0] < self._oldest(holding, now):
                 return None
             new = Bucket(span[0], value, 1, low, high)
-            changed = with_bucket(total, new, self._oldest(now))
+            changed = with_bucket(total, new, self._oldest(holding, now))
         else:
             assert total is not None
             if low is not None and bucket.low is not None and bucket.high is not None:
@@ -218,7 +236,7 @@ class Accumulator:
             part = single(at, series.free_ref(at, ref) if series is not None else ref, value)
             ops = [Op(part.at, part.ref, part.text, part)]
             if series is not None:
-                ops += self._prune(series, now)
+                ops += self._prune(series, self._oldest(holding, now))
         if not span[0] <= now < span[1]:
             return self._period_change(changed, now, ops)
         present = new.sum if self._function == "sum" else self._finish(new.sum, new.count, low, high)
@@ -245,8 +263,7 @@ class Accumulator:
         value = self._finish(bucket.sum, bucket.count, bucket.low, bucket.high)
         return Change(value, span[1] if self._periods is not None else None, total, ops)
 
-    def _prune(self, series: Series, now: int) -> list[Op]:
-        oldest = self._oldest(now)
+    def _prune(self, series: Series, oldest: int) -> list[Op]:
         ops = [Op(part.at, part.ref, None, None) for part in series.head(PRUNED_AT_ONCE) if part.at < oldest]
         ops += [Op(at, ref, None, None) for at, ref in taken_back(series) if at < oldest]
         if len(series) > MAX_CONTRIBUTIONS and not ops:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from unit.engine.desk import a_workflow
+from unit.engine.explained_grants import DEPOSIT_BONUS, MONTHLY_VOLUME_BONUS
 
 from hub.commands.explain import run_explain
 from hub.engine.check import check
@@ -184,10 +185,12 @@ sign_off (nobody if not known).
 """
 GOLDEN = {
     "deposit-approval": DEPOSIT_APPROVAL,
+    "deposit-bonus": DEPOSIT_BONUS,
     "deposit-notice": DEPOSIT_NOTICE,
     "equity-alert": EQUITY_ALERT,
     "loss-alert": LOSS_ALERT,
     "margin-alert": MARGIN_ALERT,
+    "monthly-volume-bonus": MONTHLY_VOLUME_BONUS,
     "vip-promotion": VIP_PROMOTION,
     "volume-bonus-instant": VOLUME_BONUS_INSTANT,
     "withdrawal-approval": WITHDRAWAL_APPROVAL,

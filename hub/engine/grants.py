@@ -1,0 +1,371 @@
+"""Grants: a promise per key and period, kept by booking the difference to what is booked already, one at a time."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, Final
+
+from msgspec.structs import replace
+from pydantic import ValidationError
+
+from hub.bus.log import Input, InputKind
+from hub.clock import MICROSECOND
+from hub.engine.calendars import span_of
+from hub.engine.decision import Decision, Verdict
+from hub.engine.index import PRIORITY, Plan, Program
+from hub.engine.ledger import AGES, NONE, Ledger
+from hub.engine.ledgers import (
+    MARK,
+    begin_first,
+    begin_next,
+    booking_time,
+    close,
+    entry_of,
+    is_closing,
+    is_new,
+    keep,
+    ledger_of,
+    mark,
+    plan_of,
+    put,
+    run_id,
+    said_until,
+    show,
+    timed,
+    watched,
+    workflow_of,
+)
+from hub.engine.program import Grant, Value
+from hub.engine.promise import env_for, owed, plain, taking
+from hub.engine.proportion import both, share_left
+from hub.engine.scene import NONE_BROKEN, Broken, Env, Scene
+from hub.engine.state import KeyState
+from hub.engine.steps import StepFailed, encoded, resolve
+from hub.intents.intent import Intent, State
+from hub.intents.outcome import Outcome
+from hub.intents.verbs import Params
+
+MOST_ENTRIES: Final = 1000  # of one ledger: more than that is a promise that feeds itself
+# The platform tells of a booking a little after it said yes: till then what is there looks too little.
+TOLD_WITHIN: Final = 600_000_000
+WITHDRAWN: Final = "balance.withdrawn"
+
+
+def hear(scene: Scene, type_name: str, record: Any, changed: Iterable[str]) -> None:
+    """Take in an event: it may be the key's first, change what is owed, or take a part of what was given."""
+    if scene.state.account is None:
+        begin_first(scene)
+    if not scene.state.ledgers:
+        return
+    writes = scene.decision.writing()
+    writes.changed = (*writes.changed, *changed)
+    if type_name == WITHDRAWN:
+        for name, ledger in scene.state.ledgers:
+            _withdrawn(scene, name, ledger, record.amount)
+
+
+def elapse(scene: Scene, changed: Iterable[str]) -> None:
+    """Book the periods that are over, end the watches that are; what windows have let go is looked at as well."""
+    now = scene.item.at
+    if scene.state.ledgers:
+        writes = scene.decision.writing()
+        writes.changed = (*writes.changed, *changed)
+    for name, ledger in scene.state.ledgers:
+        if not ledger.timer or ledger.due > now:
+            continue
+        live = scene.program.plans.get(workflow_of(name))
+        if ledger.stage == "watched":
+            if ledger.closes <= now:
+                close(scene, name, ledger, "the watch is over")
+            else:
+                put(scene, name, timed(scene, name, ledger, ledger.closes))
+                mark(scene, name)
+        elif live is None or live.workflow.grant is None:
+            put(scene, name, timed(scene, name, ledger, 0))
+        else:
+            _period_over(scene, name, ledger, live, live.workflow.grant)
+
+
+def settle(program: Program, state: KeyState, item: Input, changed: frozenset[str]) -> Decision | None:
+    """Return what is booked because of what an input has changed, once all of that is applied; None for nothing."""
+    broken = NONE_BROKEN
+    while True:
+        decision = Decision(item.partition, state.key, item.n, item.at)
+        scene = Scene(program, state, item, decision, broken)
+        try:
+            for name, ledger in state.ledgers:
+                _follow(scene, name, ledger, changed)
+        except Broken as problem:
+            broken = {**broken, problem.part: problem.reason}
+        else:
+            return decision if decision.puts else None
+
+
+def learn(scene: Scene, outcome: Outcome, state: State) -> dict[str, Any]:
+    """Take in what became of a booking; return what it asked for, to tell of it."""
+    entry = entry_of(outcome.intent)
+    if entry is None or entry.key != scene.state.key:
+        return {}
+    ledger = ledger_of(scene, entry.name)
+    if ledger is None or ledger.asked is None or ledger.entries != entry.number:
+        return {}  # another one, or known already
+    asked, name = ledger.asked, entry.name
+    what = f"{outcome.verb} {plain(abs(asked))}"
+    because = f": {outcome.reason}" if outcome.reason else ""
+    if state is State.APPLIED:
+        ledger = replace(
+            ledger,
+            booked=ledger.booked + asked,
+            asked=None,
+            doubt="",
+            held="",
+            refused=None,
+            applied_at=scene.item.at,
+        )
+        verdict, reason = Verdict.BOOKED, f"{what} was applied: {plain(ledger.booked)} is booked"
+    elif state is State.REJECTED:
+        target = ledger.booked - ledger.short + asked
+        ledger = replace(ledger, asked=None, doubt="", held="refused", refused=target)
+        verdict = Verdict.FAILED
+        reason = f"{what} was refused{because}; it is asked for again when something else than {plain(target)} is owed"
+    elif state in {State.UNKNOWN, State.PARKED}:
+        ledger = replace(ledger, doubt=state.value)
+        verdict = Verdict.HELD_BACK if state is State.UNKNOWN else Verdict.FAILED
+        reason = f"{what} is {state.value}{because}; nothing more is booked until that is settled"
+    else:
+        return {}
+    put(scene, name, ledger)
+    keep(scene, name, ledger, verdict, reason)
+    if is_closing(ledger) and ledger.asked is None:
+        close(scene, name, ledger, "the watch is over")
+    else:
+        show(scene, name, ledger, "running", reason)
+        mark(scene, name)
+    return {"amount": plain(abs(asked))}
+
+
+def realign(scene: Scene) -> None:
+    """Bring ledgers in line with another set of workflows: what was promised keeps its text, what was not goes over."""
+    for name, ledger in scene.state.ledgers:
+        live = scene.program.plans.get(workflow_of(name))
+        grant = live.workflow.grant if live is not None else None
+        if grant is not None and grant.id != name.split("/")[1]:
+            grant = None
+        if is_closing(ledger):
+            continue
+        if live is None or grant is None:
+            close(scene, name, ledger, "the workflow is live no more")
+        elif is_new(ledger):
+            _go_over(scene, name, ledger, live, grant)
+        else:
+            plan = plan_of(scene, name, ledger)
+            if plan is None or not scene.program.follows(plan):
+                close(scene, name, ledger, "what it is worked out from was edited")
+            elif ledger.held == "shadow" and not live.shadow:
+                put(scene, name, timed(scene, name, replace(ledger, held=""), scene.item.at + 1))
+    begin_first(scene)
+
+
+def _period_over(scene: Scene, name: str, ledger: Ledger, live: Plan, grant: Grant) -> None:
+    """Go on from a period to its watch, by the text that is live now unless something was promised by another."""
+    now = scene.item.at
+    if is_new(ledger):
+        ledger = replace(ledger, version=live.workflow.hash, shadow=live.shadow)
+    plan = plan_of(scene, name, ledger)
+    told_by = plan.workflow.grant if plan is not None and plan.workflow.grant is not None else grant
+    put(scene, name, watched(scene, name, ledger, now + told_by.watch // MICROSECOND))
+    mark(scene, name)
+    begin_next(scene, live, grant, ledger)
+
+
+def _go_over(scene: Scene, name: str, ledger: Ledger, live: Plan, grant: Grant) -> None:
+    same = grant.calendar is None if ledger.end == AGES else grant.calendar is not None
+    if not same or span_of(grant.calendar, max(ledger.start, 0)) != (ledger.start, ledger.end):
+        close(scene, name, ledger, "the period was edited")
+        return
+    due = booking_time(grant, ledger)
+    ledger = replace(ledger, version=live.workflow.hash, held="")
+    put(scene, name, timed(scene, name, ledger, max(due, scene.item.at + 1) if due else 0))
+
+
+def _follow(scene: Scene, name: str, ledger: Ledger, changed: frozenset[str]) -> None:
+    plan = plan_of(scene, name, ledger)
+    if plan is None or plan.workflow.grant is None or is_closing(ledger):
+        return
+    if f"{MARK}{name}" not in changed and plan.granted_on.isdisjoint(changed):
+        return
+    grant = plan.workflow.grant
+    if grant.at_end and ledger.stage == "open":
+        return  # nothing is booked before its period is over
+    broken = scene.broken.get(name)
+    if broken is not None:
+        _hold(scene, name, ledger, "broken", broken)
+        return
+    try:
+        _keep_promise(scene, name, ledger, plan, grant)
+    except Exception as problem:
+        raise Broken(name, f"{type(problem).__name__}: {problem}") from problem
+
+
+def _keep_promise(scene: Scene, name: str, ledger: Ledger, plan: Plan, grant: Grant) -> None:
+    """Ask for the difference between what is owed and what is booked, unless something speaks against it."""
+    if is_busy(ledger):
+        return
+    env = env_for(scene, plan, ledger)
+    found = owed(scene, plan, ledger, env)
+    target = found.target
+    if target is None:
+        if is_new(ledger) and found.code in {"scope", "while"}:
+            return  # a plain no
+        _hold(scene, name, ledger, found.code, found.reason)
+        return
+    short = ledger.short
+    if short and target > ledger.booked - short:  # what was too much is owed now: nobody is paid it twice
+        short = max(NONE, ledger.booked - target)
+    difference = target - (ledger.booked - short)
+    if not difference:
+        if short != ledger.short or ledger.held or ledger.refused is not None:
+            put(scene, name, replace(ledger, short=short, held="", refused=None))
+        return
+    if ledger.refused == target:
+        return
+    live = scene.program.plans.get(workflow_of(name))
+    if live is None:
+        return
+    shadow = live.shadow if is_new(ledger) else ledger.shadow
+    if live.shadow and not shadow:
+        what = "given" if difference > 0 else "taken back"
+        _hold(
+            scene,
+            name,
+            ledger,
+            "shadow",
+            f"{plain(abs(difference))} would be {what}: the workflow is in shadow",
+        )
+        return
+    if ledger.entries >= MOST_ENTRIES:
+        _hold(
+            scene,
+            name,
+            ledger,
+            "many",
+            f"{MOST_ENTRIES} bookings already: the limit, a person has to look at it",
+        )
+        return
+    ledger = replace(ledger, short=short, shadow=shadow)
+    if difference < 0:
+        _take_back(scene, name, ledger, plan, grant, -difference, env, found.reason)
+    else:
+        _ask(scene, name, ledger, plan, grant, difference, env, found.reason)
+
+
+def is_busy(ledger: Ledger) -> bool:
+    """Return whether a booking is under way: whatever is owed by then is worked out when that is known."""
+    return ledger.asked is not None
+
+
+def _take_back(
+    scene: Scene, name: str, ledger: Ledger, plan: Plan, grant: Grant, wanted: Decimal, env: Env, why: str
+) -> None:
+    found = taking(scene, plan, wanted, env)
+    if found.code:
+        _hold(scene, name, ledger, found.code, found.reason)
+        return
+    if found.short:
+        told = ledger.applied_at + TOLD_WITHIN
+        if scene.item.at < told and ledger.applied_at:
+            waits = timed(scene, name, ledger, min(told, ledger.due) if ledger.due else told)
+            _hold(scene, name, waits, "told", f"{found.reason} yet: what was booked last may not be told of")
+            return
+        ledger = replace(ledger, short=ledger.short + found.short, held="short")
+        put(scene, name, ledger)
+        keep(scene, name, ledger, Verdict.HELD_BACK, f"{why}; {found.reason}")
+    if found.amount:
+        _ask(scene, name, ledger, plan, grant, -found.amount, env, why)
+
+
+def _ask(
+    scene: Scene, name: str, ledger: Ledger, plan: Plan, grant: Grant, amount: Decimal, env: Env, why: str
+) -> None:
+    """Write the intent of one booking, with its number, and the ledger that waits for what becomes of it."""
+    verb = grant.verb if amount > 0 else grant.back
+    try:
+        body = encoded(_params(verb.params, abs(amount), grant.comment, env))
+    except StepFailed as problem:
+        _hold(scene, name, ledger, "params", problem.reason)
+        return
+    number, run, item = ledger.entries + 1, run_id(scene, name), scene.item
+    key = f"{run}/{number}"
+    scene.decision.writing().intents.append(
+        Intent(
+            key=key,
+            partition=scene.state.partition,
+            account=scene.account_key,
+            verb=verb.name,
+            params=body,
+            workflow=plan.workflow.id,
+            run=run,
+            step=grant.id,
+            caused_by=item.ref
+            if item.kind == InputKind.EVENT
+            else f"{InputKind(item.kind).name.lower()}:{item.ref}",
+            state=State.SHADOW if ledger.shadow else State.READY,
+            at=item.at,
+            due=item.at,
+            priority=PRIORITY[plan.workflow.priority],
+        )
+    )
+    target = ledger.booked - ledger.short + amount
+    version = plan.workflow.hash
+    new = replace(ledger, entries=number, version=version, refused=None, held="")
+    if ledger.stage == "open" and ledger.end == AGES:  # a lifetime's watch begins here
+        new = watched(scene, name, new, item.at + grant.watch // MICROSECOND)
+    new = replace(new, booked=ledger.booked + amount) if ledger.shadow else replace(new, asked=amount)
+    put(scene, name, new)
+    reason = f"{verb.name} {plain(abs(amount))} for {plain(target)} owed in all, {plain(ledger.booked)} booked: {why}"
+    keep(scene, name, new, Verdict.BOOKED, reason, key)
+    show(scene, name, new, "running", f"{reason}; {said_until(new)}")
+
+
+def _params(model: type[Params], amount: Decimal, comment: Value | None, env: Env) -> Params:
+    values: dict[str, Any] = {"amount": amount}
+    if comment is not None:
+        values["comment"] = resolve(comment, env, "comment")
+    try:
+        return model.model_validate(values)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False, include_input=False)[0]
+        raise StepFailed(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from problem
+
+
+def _hold(scene: Scene, name: str, ledger: Ledger, code: str, reason: str) -> None:
+    """Keep why nothing is booked, once for each reason."""
+    if ledger.held == code:
+        if ledger_of(scene, name) != ledger:
+            put(scene, name, ledger)
+        return
+    ledger = replace(ledger, held=code)
+    put(scene, name, ledger)
+    verdict = Verdict.FAILED if code in {"broken", "params", "many"} else Verdict.HELD_BACK
+    keep(scene, name, ledger, verdict, reason)
+
+
+def _withdrawn(scene: Scene, name: str, ledger: Ledger, amount: Decimal) -> None:
+    """Let a withdrawal take its part of what was given."""
+    plan = plan_of(scene, name, ledger)
+    grant = plan.workflow.grant if plan is not None else None
+    deposit = grant.take_back.deposit if grant is not None else None
+    if plan is None or deposit is None or not ledger.entries or is_closing(ledger):
+        return
+    env = env_for(scene, plan, ledger)
+    env["account"] = scene.account_before
+    paid, balance = deposit.evaluate(env), scene.account_before.balance
+    if not isinstance(paid, Decimal) or balance is None:
+        missing = deposit.explain(env) if balance is not None else "account.balance is missing"
+        reason = (
+            f"{plain(amount)} was withdrawn, and nobody can tell what part of the deposit that is: {missing}"
+        )
+        keep(scene, name, ledger, Verdict.FAILED, reason)
+        return
+    left = share_left(paid, balance, amount)
+    put(scene, name, replace(ledger, share=both(ledger.share, left)))
+    mark(scene, name)

@@ -1,0 +1,236 @@
+"""How ledgers are named, begun, timed and closed."""
+
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from msgspec.structs import replace
+
+from hub.clock import MICROSECOND, iso
+from hub.engine.calendars import facts_of, label_of, span_of
+from hub.engine.decision import Trace, Verdict, encode_trace
+from hub.engine.index import Plan, quoted
+from hub.engine.ledger import AGES, Ledger
+from hub.engine.periods import periods
+from hub.engine.program import Grant
+from hub.engine.promise import plain
+from hub.engine.rows import RunRow, TimerKey, TimerRow
+from hub.engine.run import RunBody
+from hub.engine.scene import Scene
+from hub.engine.state import Cause, Kind
+from hub.engine.timers import TriggerTimer, timer_id
+
+MOST_BEHIND = 60  # periods a ledger is begun for at most, when the hub was down for long
+MARK = "grant:"  # a ledger among what has changed
+
+
+class Entry(NamedTuple):
+    """The parts of a booking's identity."""
+
+    name: str
+    key: str
+    number: int
+
+
+def name_of(workflow: str, grant: Grant, start: int) -> str:
+    return f"{workflow}/{grant.id}/{label_of(grant.calendar, start)}"
+
+
+def workflow_of(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def label_in(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def run_id(scene: Scene, name: str) -> str:
+    """Return what all bookings of a ledger have in common, as a run's identity names workflow and key."""
+    workflow, grant, label = name.split("/")
+    return "/".join([quoted(workflow), quoted(scene.state.key), quoted(grant), quoted(label)])
+
+
+def entry_of(intent: str) -> Entry | None:
+    """Return which booking an intent is; None where it cannot be any."""
+    parts = [unquote(part) for part in intent.split("/")]
+    if len(parts) != 5 or not (parts[4].isascii() and parts[4].isdecimal()) or len(parts[4]) > 9:
+        return None
+    workflow, key, grant, label, number = parts
+    return Entry(f"{workflow}/{grant}/{label}", key, int(number))
+
+
+def ledger_of(scene: Scene, name: str) -> Ledger | None:
+    slot = (Kind.GRANT.value, name)
+    found = scene.decision.puts[slot] if slot in scene.decision.puts else scene.state.values.get(slot)
+    return found if isinstance(found, Ledger) else None
+
+
+def plan_of(scene: Scene, name: str, ledger: Ledger) -> Plan | None:
+    """Return the plan a ledger goes by: the live one until something was booked, then the one it was booked by."""
+    live = scene.program.plans.get(workflow_of(name))
+    if live is not None and is_new(ledger):
+        return live
+    plan = scene.program.version(ledger.version, workflow_of(name))
+    return plan if plan is not None and plan.workflow.grant is not None else None
+
+
+def is_new(ledger: Ledger) -> bool:
+    """Return whether nothing was promised by any text yet."""
+    return ledger.stage == "open" and not ledger.entries
+
+
+def begin_first(scene: Scene) -> None:
+    """Begin a ledger for the present period of every grant that has none."""
+    for plan in scene.program.granting:
+        grant = plan.workflow.grant
+        assert grant is not None
+        begin(scene, plan, grant, span_of(grant.calendar, scene.item.at))
+
+
+def begin(scene: Scene, plan: Plan, grant: Grant, span: tuple[int, int]) -> None:
+    """Begin the ledger of a period; one that was there already stays, whatever became of it."""
+    name = name_of(plan.workflow.id, grant, span[0])
+    if ledger_of(scene, name) is not None:
+        return
+    new = Ledger(*span, version=plan.workflow.hash)
+    put(scene, name, timed(scene, name, new, booking_time(grant, new)))
+    mark(scene, name)
+
+
+def begin_next(scene: Scene, plan: Plan, grant: Grant, ledger: Ledger) -> None:
+    """Begin the ledger of the period after one; of those that ended while the hub was down, the latest."""
+    if grant.calendar is None or ledger.end == AGES:
+        return
+    spans, now = periods(grant.calendar), scene.item.at
+    following = spans.span(ledger.end)
+    first = spans.span(max(now - grant.delay // MICROSECOND, following[0]))
+    for _ in range(MOST_BEHIND):
+        if first[0] <= following[0]:
+            break
+        first = spans.before(first)
+    if first[0] > following[0]:
+        left_out = f"{label_of(grant.calendar, following[0])} to {label_of(grant.calendar, first[0] - 1)}"
+        trace = Trace(
+            f"grant {grant.id}", f"{left_out} ended while the hub was down: nothing is booked for them"
+        )
+        scene.decision.trace(plan.workflow.id, f"{grant.id}/{left_out}/missed", Verdict.HELD_BACK, trace)
+    begin(scene, plan, grant, first)
+
+
+def booking_time(grant: Grant, ledger: Ledger) -> int:
+    """Return when a ledger's period is over and booked, 0 for a lifetime."""
+    return 0 if ledger.end == AGES else ledger.end + grant.delay // MICROSECOND
+
+
+def timed(scene: Scene, name: str, ledger: Ledger, due: int) -> Ledger:
+    """Return the ledger with one timer, at `due`, in the place of the one it has; 0 for none."""
+    if ledger.timer:
+        scene.decision.writing().cancelled.append(TimerKey(scene.state.partition, ledger.due, ledger.timer))
+    if not due:
+        return replace(ledger, due=0, timer="")
+    key, partition = scene.state.key, scene.state.partition
+    timer = timer_id(key, f"{name}${ledger.entries}", due)
+    body = TriggerTimer(name, due, "grant").encoded()
+    scene.decision.writing().timers.append(TimerRow(partition, due, timer, key, "grant", body))
+    return replace(ledger, due=due, timer=timer)
+
+
+def watched(scene: Scene, name: str, ledger: Ledger, closes: int) -> Ledger:
+    """Return the ledger as it is followed from now on until a moment; it is looked at once at least."""
+    return timed(
+        scene,
+        name,
+        replace(ledger, stage="watched", closes=closes),
+        max(closes, scene.item.at + 1),
+    )
+
+
+def close(scene: Scene, name: str, ledger: Ledger, reason: str) -> None:
+    """End a ledger; while a booking is under way it waits for what becomes of it, and does nothing more."""
+    ledger = timed(scene, name, ledger, 0)
+    if ledger.asked is not None:
+        put(
+            scene,
+            name,
+            replace(ledger, stage="watched", closes=min(ledger.closes or scene.item.at, scene.item.at)),
+        )
+        return
+    if not ledger.entries:
+        put(scene, name, None)
+        return
+    ended = Ledger(
+        ledger.start,
+        ledger.end,
+        ledger.version,
+        "closed",
+        closes=scene.item.at,
+        shadow=ledger.shadow,
+        booked=ledger.booked,
+        entries=ledger.entries,
+        short=ledger.short,
+        held=ledger.held,
+    )
+    put(scene, name, ended)
+    left = f"; {plain(ledger.short)} was not there to be taken back" if ledger.short else ""
+    keep(scene, name, ended, Verdict.DONE, f"{reason}: {plain(ledger.booked)} stays booked{left}")
+    show(scene, name, ended, "done", reason)
+
+
+def is_closing(ledger: Ledger) -> bool:
+    """Return whether it only waits for what becomes of its last booking."""
+    return ledger.stage == "watched" and not ledger.timer
+
+
+def put(scene: Scene, name: str, ledger: Ledger | None) -> None:
+    scene.decision.put_ledger(name, ledger)
+
+
+def mark(scene: Scene, name: str) -> None:
+    """Have a ledger looked at once this input is applied."""
+    writes = scene.decision.writing()
+    writes.changed = (*writes.changed, MARK + name)
+
+
+def keep(
+    scene: Scene, name: str, ledger: Ledger, verdict: Verdict, reason: str, intent: str | None = None
+) -> None:
+    """Keep why a ledger did what it did."""
+    workflow, grant, label = name.split("/")
+    event = scene.envelope.id if scene.envelope is not None else None
+    mode = "shadow" if ledger.shadow else "live"
+    trace = Trace(
+        f"grant {grant}", f"{reason} ({label})", event, run_id(scene, name), [intent] if intent else [], mode
+    )
+    scene.decision.trace(workflow, f"{grant}/{label}/{ledger.entries}/{verdict.value}", verdict, trace)
+
+
+def show(scene: Scene, name: str, ledger: Ledger, state: str, reason: str) -> None:
+    """Keep a ledger as it stands for whoever looks at runs."""
+    workflow, grant, _ = name.split("/")
+    plan = plan_of(scene, name, ledger)
+    made = plan.workflow.grant if plan is not None else None
+    period = facts_of(made.calendar, ledger.start, ledger.end) if made is not None else None
+    standing: dict[str, Any] = {"booked": plain(ledger.booked), "entries": ledger.entries}
+    if ledger.asked is not None:
+        standing["asked"] = plain(ledger.asked)
+    body = RunBody(
+        Cause(grant, scene.now, period=period),
+        scene.item.ref,
+        "shadow" if ledger.shadow else "live",
+        {grant: standing},
+        reason,
+    )
+    row = RunRow(
+        scene.state.partition,
+        run_id(scene, name),
+        scene.state.key,
+        workflow,
+        ledger.version,
+        state,
+        scene.item.at,
+        encode_trace(body),
+    )
+    scene.decision.writing().runs.append(row)
+
+
+def said_until(ledger: Ledger) -> str:
+    return f"watched until {iso(ledger.closes)}" if ledger.closes else "not booked yet"
