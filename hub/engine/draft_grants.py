@@ -29,10 +29,11 @@ from hub.expr import Expression, Kind, Scope
 from hub.intents.verbs import VERBS, Verb
 
 _GIVES: Final = ("credit.grant", "bonus.grant", "balance.deposit")
+# What a grant changes by being booked: an amount made of it would grow with each booking.
 _CHANGES: Final = {
-    "credit.grant": "account.credit",
-    "bonus.grant": "account.credit",
-    "balance.deposit": "account.balance",
+    "credit.grant": ("account.credit", ("credit.granted", "credit.removed")),
+    "bonus.grant": ("account.credit", ("bonus.granted", "bonus.removed")),
+    "balance.deposit": ("account.balance", ("balance.deposited", "balance.withdrawn")),
 }
 _SHORTEST: Final = {
     "day": timedelta(hours=23),
@@ -111,7 +112,8 @@ def grant(
     by_name = {each.name: each for each in aggregates}
     for key, expression in (("amount", amount), ("while", condition)):
         _windows_fit(draft, (*GRANT, key), expression, by_name, calendar)
-    _feeds_not_itself(draft, verb, amount)
+    _feeds_not_itself(draft, verb, amount, by_name)
+    _is_followed(draft, file)
     _currency(draft, amount, pinned)
     delay, watch = file.book.delay or NO_TIME, file.watch or NO_TIME
     if calendar is not None:
@@ -185,13 +187,28 @@ def _windows_fit(
         draft.error(location, "`since: period_end` needs a period: use an aggregate with a calendar window")
 
 
-def _feeds_not_itself(draft: Draft, verb: Verb, amount: Expression) -> None:
-    changes = _CHANGES[verb.name]
-    if changes in amount.reads:
+def _feeds_not_itself(draft: Draft, verb: Verb, amount: Expression, aggregates: dict[str, Aggregate]) -> None:
+    field, events = _CHANGES[verb.name]
+    if field in amount.reads:
         draft.error(
             (*GRANT, "amount"),
-            f"{verb.name} changes {changes}: an amount made of it would grow with each booking",
+            f"{verb.name} changes {field}: an amount made of it would grow with each booking",
         )
+    for name in sorted(amount.reads & aggregates.keys()):
+        source = aggregates[name].source
+        if source not in events:
+            continue
+        if aggregates[name].where is None:
+            draft.error(
+                (*GRANT, "amount"),
+                f"{verb.name} leads to {events[0]}, and `{name}` counts {source}: the amount would grow with each booking. "
+                "Give the aggregate a `where` that leaves the grant itself out",
+            )
+        else:
+            draft.warn(
+                (*GRANT, "amount"),
+                f"{verb.name} leads to {events[0]}, and `{name}` counts {source}: see that its `where` leaves the grant out",
+            )
 
 
 def _currency(draft: Draft, amount: Expression, pinned: frozenset[object] | None) -> None:
@@ -203,6 +220,14 @@ def _currency(draft: Draft, amount: Expression, pinned: frozenset[object] | None
         f"the amount is in {currency}: accounts in another currency are held back, for there is no rate. "
         f'`{CURRENCY} == "{currency}"` in `scope` leaves them out',
     )
+
+
+def _is_followed(draft: Draft, file: GrantFile) -> None:
+    if file.watch is None and file.take_back.mode != "none" and file.book.at == "period_end":
+        draft.warn(
+            (*GRANT, "take_back"),
+            "without `watch` nobody looks any more once it is booked: nothing is taken back",
+        )
 
 
 def _spans_fit(draft: Draft, calendar: Calendar, delay: timedelta, watch: timedelta) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from hub.bus.log import Input, InputKind
-from hub.clock import MICROSECOND
+from hub.clock import MICROSECOND, SECOND_US
 from hub.engine.calendars import span_of
 from hub.engine.decision import Decision, Verdict
 from hub.engine.index import PRIORITY, Plan, Program
@@ -81,6 +81,9 @@ def elapse(scene: Scene, changed: Iterable[str]) -> None:
                 mark(scene, name)
         elif live is None or live.workflow.grant is None:
             put(scene, name, timed(scene, name, ledger, 0))
+        elif now < ledger.end:  # it waited for something else
+            put(scene, name, timed(scene, name, ledger, ledger.end))
+            mark(scene, name)
         else:
             _period_over(scene, name, ledger, live, live.workflow.grant)
 
@@ -322,8 +325,16 @@ def _ask(
     new = replace(new, booked=ledger.booked + amount) if ledger.shadow else replace(new, asked=amount)
     put(scene, name, new)
     reason = f"{verb.name} {plain(abs(amount))} for {plain(target)} owed in all, {plain(ledger.booked)} booked: {why}"
+    reason += _late(scene, ledger, grant)
     keep(scene, name, new, Verdict.BOOKED, reason, key)
     show(scene, name, new, "running", f"{reason}; {said_until(new)}")
+
+
+def _late(scene: Scene, ledger: Ledger, grant: Grant) -> str:
+    """Return by how much a period is booked later than it should have been, if it is booked now."""
+    late = (scene.item.at - booking_time(grant, ledger)) // SECOND_US
+    now = grant.at_end and ledger.closes == scene.item.at + grant.watch // MICROSECOND
+    return f"; late_by {late}s" if now and late >= 1 else ""
 
 
 def _params(model: type[Params], amount: Decimal, comment: Value | None, env: Env) -> Params:

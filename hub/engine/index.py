@@ -32,6 +32,7 @@ from hub.expr.generate import Fixed, Sought
 MAX_TYPES_REMEMBERED = 4096
 MAX_CHANGES_REMEMBERED = 128  # of one type
 PRIORITY = {"critical": 0, "normal": 1, "bulk": 2}
+BOOKED_BY = frozenset({"account.currency", "account.digits"})  # how any amount becomes money of the account
 CREATED = "account.login"  # changes once: when an account is first heard of
 ANYTHING = "now"  # a condition that reads the clock may turn with any input
 
@@ -421,7 +422,7 @@ def _granted_on(workflow: Workflow, feeds: Mapping[str, Feed]) -> frozenset[str]
     if workflow.grant is None:
         return frozenset()
     asked = (*workflow.grant.expressions, *((workflow.scope,) if workflow.scope is not None else ()))
-    paths = {path for expression in asked for path in expression.reads}
+    paths = {path for expression in asked for path in expression.reads} | BOOKED_BY
     return frozenset(feeds[path].name if path in feeds else ".".join(path.split(".")[:2]) for path in paths)
 
 

@@ -171,6 +171,8 @@ def close(scene: Scene, name: str, ledger: Ledger, reason: str) -> None:
     )
     put(scene, name, ended)
     left = f"; {plain(ledger.short)} was not there to be taken back" if ledger.short else ""
+    if ledger.held and ledger.held != "short":
+        left += f"; what was held back last ({ledger.held}) is settled no more"
     keep(scene, name, ended, Verdict.DONE, f"{reason}: {plain(ledger.booked)} stays booked{left}")
     show(scene, name, ended, "done", reason)
 

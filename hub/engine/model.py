@@ -178,7 +178,9 @@ class WorkflowFile(Part):
         None,
         description="A promise that is booked by difference; without it `when` and `steps` say what is done.",
     )
-    when: Annotated[list[Trigger], Field(min_length=1, max_length=64)] = Field([], description="What starts it.")
+    when: Annotated[list[Trigger], Field(min_length=1, max_length=64)] = Field(
+        [], description="What starts it."
+    )
     limit: LimitFile | None = Field(None, description="How often it may run. Money needs one.")
     run: RunFile | None = Field(None, description="How many of its runs may be open for one key.")
     quiet_hours: QuietFile | None = Field(None, description="When it runs later, or not at all.")
