@@ -389,11 +389,9 @@ class KeyState:
 
     def set_alarm(self) -> None:
         due = [value.due for value in self.values.values() if isinstance(value, Alarm | Hold)]
-        due += [each.due for each in self.values.values() if isinstance(each, Absence) and each.timer]
+        timed = Absence | Ledger | PeriodEnds
+        due += [each.due for each in self.values.values() if isinstance(each, timed) and each.timer]
         due += [run.wait.due for run in self.open_runs if run.wait is not None]
-        due += [
-            each.due for each in self.values.values() if isinstance(each, Ledger | PeriodEnds) and each.timer
-        ]
         self.alarm_due = min(due, default=NEVER)
 
     def note_runs(self) -> None:

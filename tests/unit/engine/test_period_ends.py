@@ -41,7 +41,11 @@ def daily(zone="Europe/Nicosia", catch_up="last", **header):
 
 
 def told(desk):
-    return [msgspec.json.decode(fact.envelope.data) for fact in desk.facts]
+    return [
+        msgspec.json.decode(fact.envelope.data)
+        for fact in desk.facts
+        if fact.envelope.type.startswith("custom.")
+    ]
 
 
 def labels(desk):
@@ -76,6 +80,34 @@ def test_the_run_sees_the_period_that_is_over_and_what_came_since():
     ]
     assert list(desk.runs) == ["rule/live-1:7001/period_end/2026-03"]
     assert [trace.reason for trace in desk.traces("fired")] == ["2026-03 ended at 2026-03-31T21:00:00.000Z"]
+
+
+def test_a_run_that_waits_still_knows_its_period_after_a_restart():
+    text = REPORT.replace("steps:", "steps:\n  - wait: {for: 2d}\n  - {do: account.disable_trading}")
+    desk = Desk(a_workflow(text))
+    desk.tell("trade.closed", deal=1, lots="12")
+    desk.until(END + 7 * HOUR)
+    desk.tell("trade.closed", deal=2, lots="5")
+    restarted(desk)
+    (lock,) = desk.until(END + 3 * DAY)
+    restarted(desk)
+    desk.outcome(lock)
+
+    assert [(data["label"], data["lots"], data["later"]) for data in told(desk)] == [("2026-03", "12", "5")]
+
+
+def test_a_period_nobody_keeps_any_more_is_unknown_and_not_nothing():
+    desk = Desk(
+        a_workflow(
+            REPORT.replace("lots: = lots, later: = later", 'lots: "= default(lots, -1)"').replace(
+                "steps:", "steps:\n  - wait: {for: 80d}"
+            )
+        )
+    )
+    desk.tell("trade.closed", deal=1, lots="12")
+    desk.until(END + 90 * DAY)
+
+    assert next((data["label"], data["lots"]) for data in told(desk)) == ("2026-03", "-1")
 
 
 @pytest.mark.parametrize(
