@@ -91,6 +91,7 @@ class WorkflowView:
             now_us=self._clock.now_us(),
             event=row,
             sample=self._last_sample(key),
+            pin=self._programs.pin_ledgers,
         )
         return Why(
             workflow,

@@ -148,8 +148,10 @@ class Programs:
 
     async def pin_ledgers(self, program: Program, state: KeyState) -> None:
         """Have at hand the versions the ledgers of a key were booked by."""
+        own = program.of(state.kind)
         for name, ledger in state.ledgers:
-            await self.pin(program, state.kind, ledger.version, workflow_of(name))
+            if own.version(ledger.version, workflow_of(name)) is None:
+                await self.pin(program, state.kind, ledger.version, workflow_of(name))
 
     async def _workflow(self, listed: Listed) -> Workflow | None:
         workflow = self._workflows.get(listed.hash)

@@ -1,6 +1,6 @@
 """Why a workflow did or did not act for a key: the decisions that were kept, and how each trigger stands now."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -75,10 +75,11 @@ async def why(
     event: Input | None = None,
     at: int | None = None,
     sample: Sample | None = None,
+    pin: Callable[[Program, KeyState], Awaitable[None]] | None = None,
 ) -> Answer:
     """Answer for a workflow and a key: for one event of the log, for what was decided up to a time, or for now.
 
-    What was decided is read from the traces. A plain no leaves none: it is explained with the event against the
+    `pin` has the versions at hand that promises were made by. What was decided is read from the traces. A plain no leaves none: it is explained with the event against the
     state as it is now.
     """
     until = None if at is None else at + 1
@@ -99,6 +100,8 @@ async def why(
                 )
             )
     state = await _load(store, key)
+    if pin is not None and state.ledgers:
+        await pin(program, state)
     heard = state.account is not None or state.by_mail
     account = await _load(store, event.key) if heard and event is not None and event.key != key else None
     stands = standing(program, workflow, state, now_us, event, sample, account)

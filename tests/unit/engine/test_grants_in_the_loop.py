@@ -13,6 +13,8 @@ from hub.bus.log import InputKind, NewInput
 from hub.clock import to_us
 from hub.engine.rows import KeyRows
 from hub.engine.state import KeyState, Kind
+from hub.engine.why import why
+from hub.ids import partition_of
 from hub.intents.outcome import Outcome, encode_outcome
 from hub.testing import a_trade_closed, an_account, an_event
 
@@ -86,6 +88,17 @@ async def test_what_was_booked_is_followed_by_the_text_it_was_booked_by_after_an
     await engine.settle()
     await engine.restart()
     await engine.deal("1", END - DAY)
+    programs = engine.loop.programs
+    partition = partition_of("live-1", 7001)
+    answer = await why(
+        engine.store,
+        programs.of(partition),
+        "rule",
+        "live-1:7001",
+        now_us=engine.clock.now_us(),
+        pin=programs.pin_ledgers,
+    )
+    assert "52.00 is owed; 50.00 is booked; 2.00 being given is under way" in answer.standing[0].reason
     await engine.answer()
     await engine.deal("30")
     await engine.restart()
@@ -97,6 +110,31 @@ async def test_what_was_booked_is_followed_by_the_text_it_was_booked_by_after_an
         ("credit.grant", "270.00", "2026-04/1"),
     ]
     assert (await engine.ledgers())["rule/bonus/2026-03"].stage == "closed"
+
+
+async def test_a_workflow_that_is_taken_away_ends_its_watches_though_nothing_happens_to_the_account():
+    engine = Crashing()
+    await engine.open(bonus())
+    await engine.deal("25")
+    await engine.until(BOOKED)
+    await engine.answer()
+    await engine.loop.activate([])
+    await engine.settle()
+
+    (march,) = (await engine.ledgers()).values()
+    assert (march.stage, march.booked) == ("closed", 50)
+    assert engine.store.timers == {}
+
+
+async def test_new_aggregates_are_counted_over_the_month_before_they_are_paid_for():
+    engine = Crashing()
+    await engine.open(bonus())
+    await engine.deal("25")
+    await engine.loop.activate([bonus(("sum: event.lots", "sum: event.lots * 2"))])
+    await engine.settle()
+    await engine.until(BOOKED)
+
+    assert engine.amounts() == [("credit.grant", "100.00", "2026-03/1")]
 
 
 async def test_a_ledger_is_a_run_that_can_be_looked_at():
