@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from hub.engine import absence, grants, period_ends
+from hub.engine import absence, grant_edits, period_ends
 from hub.engine.decision import Trace, Verdict
 from hub.engine.holds import realign_holds
 from hub.engine.index import Candidate, Program
@@ -90,7 +90,7 @@ def rebuild(scene: Scene) -> None:
     absence.realign(scene)
     period_ends.realign(scene)
     if scene.program.granting or scene.state.ledgers:
-        grants.realign(scene)
+        grant_edits.realign(scene)
     for feed in scene.program.feeds.values():
         holding = scene.holding(feed)
         if (

@@ -121,8 +121,26 @@ def grant(
     back = VERBS[verb.reversed_by or ""]
     place = draft.document.place((*GRANT, "action"))
     at_end = file.book.at == "period_end"
+    on_first = file.book.on_first
+    if on_first and calendar is not None:
+        draft.error(
+            (*GRANT, "book", "on_first"),
+            f"`on_first` is for promises without a period: the {calendar.period} in which the workflow goes live counts whole",
+        )
     return Grant(
-        file.id, verb, back, amount, condition, calendar, at_end, delay, watch, take_back, comment, place
+        id=file.id,
+        verb=verb,
+        back=back,
+        amount=amount,
+        condition=condition,
+        calendar=calendar,
+        at_end=at_end,
+        on_first=on_first,
+        delay=delay,
+        watch=watch,
+        take_back=take_back,
+        comment=comment,
+        place=place,
     )
 
 

@@ -14,6 +14,10 @@ _HEADS: Final = {
     Mode.SHADOW: "It would promise, if it were live",
     Mode.LIVE: "It promises",
 }
+FIRST: Final = {
+    False: " Where it held before the workflow went live, nothing is booked.",
+    True: " Where it held before the workflow went live, that counts as well.",
+}
 _SHORT: Final = {
     False: "where less is there, that is taken and the rest is reported and given up",
     True: "where less is there, nothing is taken until all of it is",
@@ -49,7 +53,8 @@ def ending(calendar: Calendar) -> str:
 
 def _booked(grant: Grant) -> str:
     if not grant.at_end or grant.calendar is None:
-        return "It is booked as soon as that holds."
+        first = "" if grant.calendar is not None else FIRST[grant.on_first]
+        return f"It is booked as soon as that holds.{first}"
     if not grant.delay:
         return f"It is booked when the {grant.calendar.period} is over."
     return f"It is booked {names.span(grant.delay)} after the {grant.calendar.period} is over."

@@ -8,7 +8,7 @@ from hub.clock import iso
 from hub.engine.calendars import span_of
 from hub.engine.index import Plan
 from hub.engine.ledger import NONE, Ledger
-from hub.engine.ledgers import booking_time, label_in, name_of, plan_of, workflow_of
+from hub.engine.ledgers import BEFORE, booking_time, label_in, name_of, plan_of, workflow_of
 from hub.engine.program import Grant
 from hub.engine.promise import env_for, owed, plain
 from hub.engine.scene import Env, Scene
@@ -25,17 +25,23 @@ def stands(scene: Scene, plan: Plan, grant: Grant) -> Iterator[tuple[bool | None
     """Yield for every period that is followed whether it is owed, with the reason and what is booked; then the latest closed."""
     mine = f"{plan.workflow.id}/{grant.id}/"
     open_ones = [(name, ledger) for name, ledger in scene.state.ledgers if name.startswith(mine)]
-    if not open_ones:
-        span = span_of(grant.calendar, scene.item.at)
-        open_ones = [(name_of(plan.workflow.id, grant, span[0]), Ledger(*span, version=plan.workflow.hash))]
-    for name, ledger in sorted(open_ones, key=lambda each: each[1].start):
-        yield _stands(scene, name, ledger)
     closed = [
         (name, ledger)
         for name, ledger in scene.state.of_kind(Kind.GRANT)
         if name.startswith(mine) and isinstance(ledger, Ledger) and ledger.stage == "closed"
     ]
+    if not open_ones and not closed:
+        span = span_of(grant.calendar, scene.item.at)
+        open_ones = [(name_of(plan.workflow.id, grant, span[0]), Ledger(*span, version=plan.workflow.hash))]
+    for name, ledger in sorted(open_ones, key=lambda each: each[1].start):
+        yield _stands(scene, name, ledger)
     for name, ledger in sorted(closed, key=lambda each: -each[1].closes)[:MOST_CLOSED]:
+        if ledger.held == BEFORE:
+            yield (
+                False,
+                f"{label_in(name)}: it was so before the promise began at {iso(ledger.closes)}, and nothing is booked for that",
+            )
+            continue
         left = f", {plain(ledger.short)} of it could not be taken back" if ledger.short else ""
         yield (
             False,

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from hub.bus.log import Input, InputKind
 from hub.clock import MICROSECOND, SECOND_US
-from hub.engine.calendars import span_of
 from hub.engine.decision import Decision, Verdict
 from hub.engine.index import PRIORITY, Plan, Program
 from hub.engine.ledger import AGES, NONE, Ledger
@@ -31,6 +30,7 @@ from hub.engine.ledgers import (
     said_until,
     show,
     timed,
+    turn_down,
     watched,
     workflow_of,
 )
@@ -40,6 +40,8 @@ from hub.engine.proportion import both, share_left
 from hub.engine.scene import NONE_BROKEN, Broken, Env, Scene
 from hub.engine.state import KeyState
 from hub.engine.steps import StepFailed, encoded, resolve
+from hub.events.facts import us_of
+from hub.events.records import decode_envelope
 from hub.intents.intent import Intent, State
 from hub.intents.outcome import Outcome
 from hub.intents.verbs import Params
@@ -82,7 +84,7 @@ def elapse(scene: Scene, changed: Iterable[str]) -> None:
         elif live is None or live.workflow.grant is None:
             put(scene, name, timed(scene, name, ledger, 0))
         elif now < ledger.end:  # it waited for something else
-            put(scene, name, timed(scene, name, ledger, ledger.end))
+            put(scene, name, timed(scene, name, ledger, ledger.end if ledger.end != AGES else 0))
             mark(scene, name)
         else:
             _period_over(scene, name, ledger, live, live.workflow.grant)
@@ -146,28 +148,6 @@ def learn(scene: Scene, outcome: Outcome, state: State) -> dict[str, Any]:
     return {"amount": plain(abs(asked))}
 
 
-def realign(scene: Scene) -> None:
-    """Bring ledgers in line with another set of workflows: what was promised keeps its text, what was not goes over."""
-    for name, ledger in scene.state.ledgers:
-        live = scene.program.plans.get(workflow_of(name))
-        grant = live.workflow.grant if live is not None else None
-        if grant is not None and grant.id != name.split("/")[1]:
-            grant = None
-        if is_closing(ledger):
-            continue
-        if live is None or grant is None:
-            close(scene, name, ledger, "the workflow is live no more")
-        elif is_new(ledger):
-            _go_over(scene, name, ledger, live, grant)
-        else:
-            plan = plan_of(scene, name, ledger)
-            if plan is None or not scene.program.follows(plan):
-                close(scene, name, ledger, "what it is worked out from was edited")
-            elif ledger.held == "shadow" and not live.shadow:
-                put(scene, name, timed(scene, name, replace(ledger, held=""), scene.item.at + 1))
-    begin_first(scene)
-
-
 def _period_over(scene: Scene, name: str, ledger: Ledger, live: Plan, grant: Grant) -> None:
     """Go on from a period to its watch, by the text that is live now unless something was promised by another."""
     now = scene.item.at
@@ -178,16 +158,6 @@ def _period_over(scene: Scene, name: str, ledger: Ledger, live: Plan, grant: Gra
     put(scene, name, watched(scene, name, ledger, now + told_by.watch // MICROSECOND))
     mark(scene, name)
     begin_next(scene, live, grant, ledger)
-
-
-def _go_over(scene: Scene, name: str, ledger: Ledger, live: Plan, grant: Grant) -> None:
-    same = grant.calendar is None if ledger.end == AGES else grant.calendar is not None
-    if not same or span_of(grant.calendar, max(ledger.start, 0)) != (ledger.start, ledger.end):
-        close(scene, name, ledger, "the period was edited")
-        return
-    due = booking_time(grant, ledger)
-    ledger = replace(ledger, version=live.workflow.hash, held="")
-    put(scene, name, timed(scene, name, ledger, max(due, scene.item.at + 1) if due else 0))
 
 
 def _follow(scene: Scene, name: str, ledger: Ledger, changed: frozenset[str]) -> None:
@@ -231,6 +201,10 @@ def _keep_promise(scene: Scene, name: str, ledger: Ledger, plan: Plan, grant: Gr
         return
     if ledger.refused == target:
         return
+    if is_new(ledger) and ledger.end == AGES and not grant.on_first and _is_history(scene.item, ledger.begun):
+        turn_down(scene, name, ledger)
+        keep(scene, name, ledger, Verdict.HELD_BACK, f"{found.reason}, which was so before the promise began")
+        return
     live = scene.program.plans.get(workflow_of(name))
     if live is None:
         return
@@ -259,6 +233,14 @@ def _keep_promise(scene: Scene, name: str, ledger: Ledger, plan: Plan, grant: Gr
         _take_back(scene, name, ledger, plan, grant, -difference, env, found.reason)
     else:
         _ask(scene, name, ledger, plan, grant, difference, env, found.reason)
+
+
+def _is_history(item: Input, begun: int) -> bool:
+    """Return whether an input is an event the hub was told afterwards, from before a promise began."""
+    if item.kind != InputKind.EVENT:
+        return False
+    envelope = decode_envelope(item.body)
+    return envelope.flags.replayed and us_of(envelope.timestamp) < begun
 
 
 def is_busy(ledger: Ledger) -> bool:

@@ -53,5 +53,6 @@ class Ledger(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     short: Decimal = NONE  # what should have been taken back, was not there, and is not asked for again
     share: Decimal = WHOLE  # what withdrawals have left of the promise, where it is taken back in proportion
     applied_at: int = 0
+    begun: int = 0  # a lifetime's: what happened before it is not promised anything for
     held: str = ""  # why nothing is booked, by a word, so that the same is not said with every event
     v: int = 1

@@ -20,6 +20,7 @@ from hub.engine.state import Cause, Kind
 from hub.engine.timers import TriggerTimer, timer_id
 
 MOST_BEHIND = 60  # periods a ledger is begun for at most, when the hub was down for long
+BEFORE = "before"  # why a ledger was closed before anything was booked
 MARK = "grant:"  # a ledger among what has changed
 
 
@@ -91,9 +92,16 @@ def begin(scene: Scene, plan: Plan, grant: Grant, span: tuple[int, int]) -> None
     name = name_of(plan.workflow.id, grant, span[0])
     if ledger_of(scene, name) is not None:
         return
-    new = Ledger(*span, version=plan.workflow.hash)
+    new = Ledger(*span, version=plan.workflow.hash, begun=scene.item.at if span[1] == AGES else 0)
     put(scene, name, timed(scene, name, new, booking_time(grant, new)))
     mark(scene, name)
+
+
+def turn_down(scene: Scene, name: str, ledger: Ledger) -> None:
+    """Close a promise for ever that would be owed for what was so before it began; it is remembered as such."""
+    none = Ledger(ledger.start, ledger.end, ledger.version, "closed", closes=scene.item.at, held=BEFORE)
+    timed(scene, name, ledger, 0)
+    put(scene, name, none)
 
 
 def begin_next(scene: Scene, plan: Plan, grant: Grant, ledger: Ledger) -> None:

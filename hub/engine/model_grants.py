@@ -44,11 +44,17 @@ class BookFile(Part):
     delay: Duration | None = Field(
         None, description="How long after the period's end, such as 6h: late trades are counted till then."
     )
+    on_first: bool = Field(
+        False,
+        description="Whether it is booked where it holds already at the first look, or because of history.",
+    )
 
     @model_validator(mode="after")
     def _delay_of_an_end(self) -> Self:
         if self.delay is not None and self.at != "period_end":
             raise PydanticCustomError("hub", "`delay` belongs to `at: period_end`")
+        if self.on_first and self.at != "once_true":
+            raise PydanticCustomError("hub", "`on_first` belongs to `at: once_true`")
         return self
 
 

@@ -303,6 +303,7 @@ class Grant:
     condition: Expression
     calendar: Calendar | None
     at_end: bool  # booked when the period is over, or else once the condition holds
+    on_first: bool  # a lifetime's: also where it holds at the first look
     delay: timedelta
     watch: timedelta
     take_back: TakeBack

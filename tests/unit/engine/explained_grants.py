@@ -12,7 +12,7 @@ DEPOSIT_BONUS = """\
     first_deposit: the sum of amount, over every balance.deposited where it is the first, since the hub began to count.
   It would promise, if it were live:
     bonus: Gives the account a credit of the smallest of (30 / 100 * first_deposit (params.percent = 30 %)), 3000 (params.most), as long as first_deposit is at least 100 (params.least).
-    It is booked as soon as that holds.
+    It is booked as soon as that holds. Where it held before the workflow went live, nothing is booked.
     For 90 days after that it is worked out again with every event that changes something in it, and the difference is booked.
     Of a withdrawal, as much is taken back as it takes of the deposit, which is first_deposit; when the condition ends, all of it. Never more than the account's credit: where less is there, that is taken and the rest is reported and given up.
     Only one booking is under way at a time; one the broker refuses is asked for again when something else is owed.

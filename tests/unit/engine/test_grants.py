@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from unit.engine.desk import Desk, a_workflow
+from unit.engine.desk import MORNING, Desk, a_workflow
 from unit.engine.test_replay import Stored
 
 from hub.bus.log import InputKind
@@ -532,6 +532,48 @@ def test_once_true_is_booked_at_once_and_once_over_restarts_and_for_ever():
 
     assert desk.tell("balance.deposited", amount="1000") == []
     assert ledger(desk, "rule/gift/lifetime").stage == "closed"
+
+
+def test_what_held_before_the_workflow_went_live_is_not_paid_for():
+    counting = a_workflow(
+        ONCE.partition("grant:")[0] + "when: [{becomes: paid > 9999999}]\nsteps: [{stop: never}]", id="other"
+    )
+    desk = a_desk(counting, lots=None)
+    desk.tell("balance.deposited", amount="1000")
+    switched(desk, counting, a_workflow(ONCE))
+
+    assert desk.tell("balance.deposited", amount="1") == []
+    assert desk.account(type="demo") == []
+    (standing_now,) = standing(desk.program, "rule", desk.state, desk.now)
+    assert standing_now.reason.startswith("lifetime: it was so before the promise began at ")
+    restarted(desk)
+    switched(desk, counting, a_workflow(ONCE))
+    assert desk.tell("balance.deposited", amount="1") == []
+
+
+def test_what_held_before_is_paid_for_where_the_file_says_so():
+    counting = a_workflow(
+        ONCE.partition("grant:")[0] + "when: [{becomes: paid > 9999999}]\nsteps: [{stop: never}]", id="other"
+    )
+    desk = a_desk(counting, lots=None)
+    desk.tell("balance.deposited", amount="1000")
+    switched(desk, counting, a_workflow(ONCE.replace("once_true", "once_true, on_first: true")))
+
+    assert said(desk.until(MORNING + HOUR)) == [("bonus.grant", "300.00", "1")]
+
+
+def test_history_that_is_told_later_is_promised_nothing_and_an_outage_is():
+    old = a_desk(a_workflow(ONCE), lots=None)
+    assert old.tell("balance.deposited", amount="1000", timestamp=MORNING - 90 * DAY, replayed=True) == []
+    assert old.tell("balance.deposited", amount="1000") == []
+    assert old.traces("held_back")[0].reason == (
+        "paid >= 100 is true (1000 >= 100), which was so before the promise began (lifetime)"
+    )
+
+    told_late = a_desk(a_workflow(ONCE), lots=None)
+    told_late.until(MORNING + 2 * DAY)
+    late = told_late.tell("balance.deposited", amount="1000", timestamp=MORNING + DAY, replayed=True)
+    assert said(late) == [("bonus.grant", "300.00", "1")]
 
 
 def desk_time(desk):

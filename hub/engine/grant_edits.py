@@ -1,0 +1,75 @@
+"""Ledgers under another set of workflows: what was promised keeps its text, what was not yet goes over to the new one."""
+
+from msgspec.structs import replace
+
+from hub.engine.calendars import span_of
+from hub.engine.index import Plan
+from hub.engine.ledger import AGES, Ledger
+from hub.engine.ledgers import (
+    begin,
+    booking_time,
+    close,
+    is_closing,
+    is_new,
+    ledger_of,
+    name_of,
+    plan_of,
+    put,
+    timed,
+    turn_down,
+    workflow_of,
+)
+from hub.engine.program import Grant
+from hub.engine.promise import env_for
+from hub.engine.scene import Scene
+
+
+def realign(scene: Scene) -> None:
+    """Bring ledgers in line with another set of workflows: what was promised keeps its text, what was not goes over."""
+    for name, ledger in scene.state.ledgers:
+        live = scene.program.plans.get(workflow_of(name))
+        grant = live.workflow.grant if live is not None else None
+        if grant is not None and grant.id != name.split("/")[1]:
+            grant = None
+        if is_closing(ledger):
+            continue
+        if live is None or grant is None:
+            close(scene, name, ledger, "the workflow is live no more")
+        elif is_new(ledger):
+            _go_over(scene, name, ledger, live, grant)
+        else:
+            plan = plan_of(scene, name, ledger)
+            if plan is None or not scene.program.follows(plan):
+                close(scene, name, ledger, "what it is worked out from was edited")
+            elif ledger.held == "shadow" and not live.shadow:
+                put(scene, name, timed(scene, name, replace(ledger, held=""), scene.item.at + 1))
+    for plan in scene.program.granting:
+        _begin_for_known(scene, plan)
+
+
+def _begin_for_known(scene: Scene, plan: Plan) -> None:
+    """Begin the ledger of a key that was there before the grant; what is so already turns nothing, unless it is said."""
+    grant = plan.workflow.grant
+    assert grant is not None
+    span = span_of(grant.calendar, scene.item.at)
+    name = name_of(plan.workflow.id, grant, span[0])
+    if ledger_of(scene, name) is not None:
+        return
+    begin(scene, plan, grant, span)
+    ledger = ledger_of(scene, name)
+    if ledger is None or ledger.end != AGES:
+        return
+    if grant.on_first:
+        put(scene, name, timed(scene, name, ledger, scene.item.at + 1))
+    elif grant.condition.test(env_for(scene, plan, ledger)) is True:
+        turn_down(scene, name, ledger)
+
+
+def _go_over(scene: Scene, name: str, ledger: Ledger, live: Plan, grant: Grant) -> None:
+    same = grant.calendar is None if ledger.end == AGES else grant.calendar is not None
+    if not same or span_of(grant.calendar, max(ledger.start, 0)) != (ledger.start, ledger.end):
+        close(scene, name, ledger, "the period was edited")
+        return
+    due = booking_time(grant, ledger)
+    ledger = replace(ledger, version=live.workflow.hash, held="")
+    put(scene, name, timed(scene, name, ledger, max(due, scene.item.at + 1) if due else 0))
