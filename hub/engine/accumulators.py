@@ -1,42 +1,26 @@
-"""What every aggregate can be asked, and which arithmetic answers for its function."""
+"""Which arithmetic answers for an aggregate's function and window."""
 
-from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any, Protocol
+from dataclasses import replace
 
+from hub.engine.counting import Contribution, Counting
 from hub.engine.distinct import Distinct
 from hub.engine.latest import Latest
-from hub.engine.program import Aggregate
-from hub.engine.windows import Accumulator, Change, Holding, Worth
+from hub.engine.program import Aggregate, Lifetime, Retract, Since
+from hub.engine.shares import BestDay
+from hub.engine.since import SinceEvent
+from hub.engine.windows import Accumulator
 
-Contribution = Decimal | str | bool | datetime | timedelta
-
-
-class Counting(Protocol):
-    """The arithmetic of one aggregate: pure, made once and shared by all keys.
-
-    Its answers depend on the facts alone, not on the order they arrive in: contributions count by event time.
-    """
-
-    def taken(self, value: object) -> Contribution | None:
-        """Return what an event contributes whose value is no decimal already; None for nothing."""
-
-    def value(self, holding: Holding, now: int) -> Worth:
-        """Return what the aggregate is worth at a moment."""
-
-    # Each takes what its own `taken` returns, or a decimal; which one that is, no type can say.
-    def add(self, holding: Holding, at: int, ref: str, value: Any, now: int) -> Change | None:
-        """Return the change a contribution makes; None when nobody can see it any more."""
-
-    def withdraw(self, holding: Holding, at: int, ref: str, now: int) -> Change:
-        """Return the change of taking a contribution back, before or after it was told."""
-
-    def expire(self, holding: Holding, now: int) -> Change:
-        """Return the change the passing of time alone makes."""
+__all__ = ["Contribution", "Counting", "counting"]
 
 
 def counting(aggregate: Aggregate) -> Counting:
+    if isinstance(aggregate.window, Since):
+        # Each contribution is kept for itself, under any ref: what happened before the next such event has to go.
+        keeping = aggregate.retract or Retract("", "")
+        return SinceEvent(aggregate.window, counting(replace(aggregate, window=Lifetime(), retract=keeping)))
     match aggregate.function:
+        case "best_day_share":
+            return BestDay(aggregate)
         case "last":
             return Latest(aggregate)
         case "distinct" | "distinct_days":

@@ -101,7 +101,7 @@ def _no_discriminator(document: Document, location: tuple[str | int, ...], probl
     node = document.node(location)
     if not isinstance(node, Mapping):
         if list_key == "window":
-            message = "a window is `{calendar: month, tz: Europe/Nicosia}`, `{sliding: 7d}`, `{tumbling: 1h}`, `{since: period_end}` or `lifetime`"
+            message = "a window is `{calendar: month, tz: Europe/Nicosia}`, `{sliding: 7d}`, `{tumbling: 1h}`, `{since: period_end}`, `{since: {event: ...}}` or `lifetime`"
         else:
             message = f"{what} is a mapping with one of the keys {', '.join(keys)}"
         problems.error(document.place(location), message)

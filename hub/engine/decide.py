@@ -18,11 +18,12 @@ from hub.engine.joined import is_up
 from hub.engine.keys import KeyKind
 from hub.engine.levels import refresh
 from hub.engine.mail import decode_mail, send
-from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd
+from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Since
 from hub.engine.rows import TimerKey
 from hub.engine.runs import conclude
 from hub.engine.scene import NO_EVENT, NONE_BROKEN, Broken, Env, Scene
 from hub.engine.series import ZERO
+from hub.engine.since import SinceEvent
 from hub.engine.split import Hits
 from hub.engine.state import ACCOUNT, CLIENT, NOBODY, AccountRow, Alarm, ClientRow, KeyState, Kind
 from hub.engine.triggers import becomes, fire_in_time, on_event
@@ -251,7 +252,7 @@ def _count(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any) -> lis
             holds = feed.gate is None or feed.gate.holds(env)
         if holds:
             counted.append(feed)
-    if not counted and not plan.retracted:
+    if not counted and not plan.retracted and not plan.begins:
         return names
     at, now, unnamed = us_of(envelope.timestamp), scene.item.at, f"n{scene.item.n}"
     for feed in counted:
@@ -269,7 +270,23 @@ def _count(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any) -> lis
             change = feed.accumulator.withdraw(scene.holding(feed), min(at, now), str(ref), now)
             scene.changed(feed, change)
             names.append(feed.name)
+    for feed in plan.begins:
+        if _begin_anew(scene, feed, at, env) and feed.name not in names:
+            names.append(feed.name)
     return names
+
+
+def _begin_anew(scene: Scene, feed: Feed, at: int, env: Env) -> bool:
+    """Have an aggregate's window begin with this event, if it is one of those; what the event counted for it is out."""
+    window, accumulator = feed.aggregate.window, feed.accumulator
+    assert isinstance(window, Since) and isinstance(accumulator, SinceEvent)  # noqa: PT018 - of one kind both
+    env["params"] = feed.params
+    if window.where is not None and window.where.test(env) is not True:
+        return False
+    change = accumulator.begin(scene.holding(feed), at, scene.item.at)
+    if change is not None:
+        scene.changed(feed, change)
+    return change is not None
 
 
 def _contribution(feed: Feed, expression: Expression, env: Env) -> Contribution | None:

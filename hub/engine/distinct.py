@@ -84,6 +84,10 @@ class Distinct:
         ops = [*change.ops, *remember_withdrawn(series, at, ref, oldest)]
         return Change(change.value, change.expiry, change.total, ops)
 
+    def leave(self, holding: Holding, gone: Sequence[Part], now: int) -> Change:
+        """Return the change of letting contributions go for good."""
+        return self._change(holding, now, gone, None)
+
     def expire(self, holding: Holding, now: int) -> Change:
         """Return the change the passing of time alone makes."""
         gone = stale(contributions(holding), self._frame.oldest(now, holding.since))

@@ -19,6 +19,8 @@ from hub.engine.model_aggregates import (
     AggregateFile,
     CalendarWindow,
     DaysFile,
+    ShareFile,
+    SinceFile,
     SinceWindow,
     SlidingWindow,
     TumblingWindow,
@@ -30,12 +32,13 @@ from hub.engine.program import (
     Calendar,
     Lifetime,
     Retract,
+    Since,
     SinceEnd,
     Sliding,
     Tumbling,
     Window,
 )
-from hub.engine.scopes import ANY, NUMBER, ROOTS, event_root, is_undeclared
+from hub.engine.scopes import ANY, NUMBER, PERCENT, ROOTS, event_root, is_undeclared
 from hub.errors import ExpressionError
 from hub.expr import FUNCTIONS as WORDS_CALLED
 from hub.expr import Expression, Kind, Scope, Type
@@ -78,19 +81,28 @@ def aggregate(
     value = None
     if function not in {"count", "distinct_days"}:
         expects = None if function in _TAKES_OTHERS else Kind.NUMBER
-        value = draft.expression((*location, function), scope, expects)
-        sound = _can_be_kept(draft, (*location, function), function, value) and sound
+        at: Location = (*location, function)
+        if isinstance(file.best_day_share, ShareFile):
+            at = (*at, "of")
+        value = draft.expression(at, scope, expects)
+        sound = _can_be_kept(draft, at, function, value) and sound
     window, retract = _window(draft, location, file.window, function), _retract(draft, location, file)
-    days = _days(draft, location, file, window) if function == "distinct_days" else None
+    days = _days(draft, location, function, file, window) if function in _BY_DAY else None
     type_ = _type(function, value)
+    if isinstance(window, Since) and window.missing:
+        type_ = type_.or_missing()
     if not sound or window is None or (file.retract is not None and retract is None):
         return None, type_
-    if function == "distinct_days" and days is None:
+    if isinstance(window, Since) and retract is not None and retract.event == window.event:
+        draft.error((*location, "window", "since", "event"), f"`{window.event}` takes back already")
+        return None, type_
+    if function in _BY_DAY and days is None:
         return None, type_
     made = Aggregate("", name, file.source, function, value, where, window, retract, days)
     return replace(made, id=identity(made, given, draft.scopes.key)), type_
 
 
+_BY_DAY: Final = frozenset({"distinct_days", "best_day_share"})
 _TAKES_OTHERS: Final = {
     "last": NUMERIC | {Kind.STRING, Kind.BOOL, Kind.TIME, Kind.DURATION, Kind.ANY},
     "distinct": NUMERIC | {Kind.STRING, Kind.ANY},
@@ -108,18 +120,22 @@ def _can_be_kept(draft: Draft, location: Location, function: str, value: Express
     return False
 
 
-def _days(draft: Draft, location: Location, file: AggregateFile, window: Window | None) -> Calendar | None:
+def _days(
+    draft: Draft, location: Location, function: str, file: AggregateFile, window: Window | None
+) -> Calendar | None:
     """Return what a day is: as the file says, or as the calendar window has it."""
-    match file.distinct_days, window:
+    said = getattr(file, function)
+    match said, window:
         case (DaysFile(tz=zone, daily_at=daily_at), _):
-            if zone_is_known(draft, (*location, "distinct_days", "tz"), zone):
+            if zone_is_known(draft, (*location, function, "tz"), zone):
                 return Calendar("day", zone, daily_at)
         case (_, Calendar(zone=zone, daily_at=daily_at)):
             return Calendar("day", zone, daily_at)
         case _ if window is not None:
+            of = f"of: {said}, " if isinstance(said, str) else ""
             draft.error(
-                (*location, "distinct_days"),
-                "only a calendar window has days of its own: write `distinct_days: {tz: Europe/Prague}`",
+                (*location, function),
+                f"only a calendar window has days of its own: write `{function}: {{{of}tz: Europe/Prague}}`",
             )
         case _:
             pass
@@ -132,6 +148,8 @@ def _type(function: str, value: Expression | None) -> Type:
         return replace(found, optional=True, finite=found.numeric)
     if function == "distinct":
         return replace(NUMBER, finite=True)
+    if function == "best_day_share":
+        return replace(PERCENT, finite=True, optional=True)
     kind, currency = (Kind.NUMBER, None) if value is None else (value.type.kind, value.type.currency)
     found = Type(
         kind, currency=currency, finite=True
@@ -156,6 +174,9 @@ def identity(made: Aggregate, given: Mapping[str, Param], key: KeyKind) -> str:
             window.append(str(span // timedelta(milliseconds=1)))
         case SinceEnd(Calendar(period, zone, daily_at)):
             window += [period, zone, daily_at]
+        case Since(event, where, missing):
+            window += [event, where.text.strip() if where else "", "missing" if missing else "all"]
+            reads |= where.reads if where else frozenset()
         case Lifetime():
             pass
     definition = {
@@ -187,8 +208,6 @@ def _window(
     function: str,
 ) -> Window | None:
     match file:
-        case SinceWindow():
-            return since_end(draft, location, function)
         case SlidingWindow(sliding=span):
             return Sliding(span)
         case TumblingWindow(tumbling=span):
@@ -196,8 +215,23 @@ def _window(
         case CalendarWindow(calendar=period, tz=zone, daily_at=daily_at):
             known = zone_is_known(draft, (*location, "window", "tz"), zone)
             return Calendar(period, zone, daily_at) if known else None
+        case SinceWindow(since=SinceFile() as since):
+            return _since(draft, (*location, "window", "since"), since)
+        case SinceWindow():
+            return since_end(draft, location, function)
         case _:
             return Lifetime()
+
+
+def _since(draft: Draft, location: Location, file: SinceFile) -> Since | None:
+    if not event_is_sound(draft, (*location, "event"), file.event, pattern=False):
+        return None
+    where = None
+    if file.where is not None:
+        where = draft.expression((*location, "where"), draft.scopes.aggregate(file.event), Kind.BOOL)
+        if where is None:
+            return None
+    return Since(file.event, where, file.otherwise == "missing")
 
 
 def _retract(draft: Draft, location: Location, file: AggregateFile) -> Retract | None:

@@ -28,6 +28,7 @@ from hub.engine.program import (
     OnEvent,
     PeriodEnd,
     Quiet,
+    Since,
     SinceEnd,
     Sliding,
     Step,
@@ -165,14 +166,27 @@ class _Explaining:
         if aggregate.function == "distinct_days":
             by = f", by the clock of {clock(aggregate.days)}" if aggregate.days is not None else ""
             said = f"the number of days with {names.one(aggregate.source)}{where}{by}"
+        elif aggregate.function == "best_day_share" and aggregate.value is not None:
+            by = f", by the clock of {clock(aggregate.days)}" if aggregate.days is not None else ""
+            value = near.summand(aggregate.value)
+            said = f"what part of the sum of {value} the best day made, in percent, over every {aggregate.source}{where}{by}"
         elif aggregate.value is not None:
             value = near.summand(aggregate.value)
             said = f"{_SUMMED[aggregate.function]} {value}, over every {aggregate.source}{where}"
-        said = f"{aggregate.name}: {said}, {_window(aggregate.window)}."
+        said = f"{aggregate.name}: {said}, {self._window(aggregate.window)}."
         if aggregate.retract is not None:
             taken = names.one(aggregate.retract.event)
             said += f" {taken[0].upper()}{taken[1:]} with the same {names.field(aggregate.retract.ref)} takes its part out again."
         return said
+
+    def _window(self, window: Window) -> str:
+        if not isinstance(window, Since):
+            return _window(window)
+        where = ""
+        if window.where is not None:
+            where = f" where {self._wording.of_the_event().condition(window.where)}"
+        before = "nobody knows" if window.missing else "everything counts"
+        return f"since the latest {window.event}{where} (before the first, {before})"
 
     def _limit(self, limit: Limit) -> str:
         within = "ever" if limit.every is None else f"in {names.span(limit.every)}"
@@ -212,7 +226,7 @@ class _Explaining:
             yield f"  {name}: {BY_NAME[name].about}"
 
 
-def _window(window: Window) -> str:
+def _window(window: Sliding | Tumbling | Calendar | SinceEnd | Lifetime) -> str:
     match window:
         case Sliding(duration=length):
             return f"in the last {names.span(length)}"
@@ -229,6 +243,8 @@ def _window(window: Window) -> str:
 def _events_of(workflow: Workflow) -> Iterator[str]:
     for aggregate in workflow.aggregates:
         yield aggregate.source
+        if isinstance(aggregate.window, Since):
+            yield aggregate.window.event
         if aggregate.retract is not None:
             yield aggregate.retract.event
     for trigger in workflow.triggers:

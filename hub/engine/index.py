@@ -19,6 +19,7 @@ from hub.engine.program import (
     Mode,
     OnEvent,
     PeriodEnd,
+    Since,
     Sliding,
     Trigger,
     Wait,
@@ -143,6 +144,7 @@ class TypePlan:
     retracted: tuple[Feed, ...]
     absents: tuple["Candidate", ...] = ()  # that wait for it not to come, or begin with it
     of_client: bool = False  # told of the client behind the account
+    begins: tuple[Feed, ...] = ()  # whose windows begin anew with it
     asked: dict[tuple[str, ...], tuple[Split[Candidate], ...]] = field(default_factory=dict)
 
 
@@ -361,7 +363,8 @@ class Program:
                 feeds.append((feed, _equalities(feed.aggregate.where)))
         absents = tuple(each for each in self.absents if _concerns(each.trigger, name))
         of_client = name.startswith(("client.", "kyc."))
-        return TypePlan(triggers, Split(triggers), Split(feeds), tuple(retracted), absents, of_client)
+        begins = tuple(feed for feed in self.feeds.values() if _begins(feed, name))
+        return TypePlan(triggers, Split(triggers), Split(feeds), tuple(retracted), absents, of_client, begins)
 
 
 def _feed(aggregate: Aggregate, params: Mapping[str, object], shared: dict[str, Feed]) -> Feed:
@@ -390,6 +393,11 @@ def _feed(aggregate: Aggregate, params: Mapping[str, object], shared: dict[str, 
 def matches(pattern: str, name: str) -> bool:
     """Return whether a type is the pattern, or lies under one such as `trade.*`."""
     return pattern in {name, "*"} or (pattern.endswith(".*") and name.startswith(pattern[:-1]))
+
+
+def _begins(feed: Feed, name: str) -> bool:
+    window = feed.aggregate.window
+    return isinstance(window, Since) and matches(window.event, name)
 
 
 def _concerns(trigger: Trigger, name: str) -> bool:
@@ -441,6 +449,8 @@ def conditions(workflow: Workflow) -> Iterator[Expression]:
     found = [workflow.scope]
     for aggregate in workflow.aggregates:
         found += [aggregate.where, aggregate.value]
+        if isinstance(aggregate.window, Since):
+            found += [aggregate.window.where]
     for trigger in workflow.triggers:
         match trigger:
             case OnEvent():

@@ -4,7 +4,7 @@ Where nothing can be taken back, one contribution is kept for each period, since
 Otherwise the latest 20,000 are: older ones are asked for only when all of these were taken back.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -75,6 +75,10 @@ class Latest:
         return Change(
             change.value, change.expiry, None, [*change.ops, *remember_withdrawn(series, at, ref, oldest)]
         )
+
+    def leave(self, holding: Holding, gone: Sequence[Part], now: int) -> Change:
+        """Return the change of letting contributions go for good."""
+        return self._change(contributions(holding), now, list(gone), None)
 
     def expire(self, holding: Holding, now: int) -> Change:
         """Return the change the passing of time alone makes."""

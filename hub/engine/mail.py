@@ -65,7 +65,7 @@ def _whose(scene: Scene, record: Any) -> Whose:
 def _concerns(program: Program, scene: Scene, type_name: str, dirty: Sequence[str]) -> bool:
     """Return whether any of the workflows could count the event, start at it, or learn of the client from it."""
     plan = program.for_type(type_name)
-    if plan.retracted or plan.absents or (program.kind is KeyKind.CLIENT and plan.of_client):
+    if plan.retracted or plan.absents or plan.begins or (program.kind is KeyKind.CLIENT and plan.of_client):
         return True
     now = (scene.event, scene.account, scene.client)
     before = (scene.event, scene.account_before, scene.client_before)

@@ -43,9 +43,29 @@ class CalendarWindow(Part):
     )
 
 
+class SinceFile(Part):
+    """The event a window begins with."""
+
+    event: EventName = Field(description="The type of the event, such as balance.deposited.")
+    where: Expr | None = Field(None, description="Which of them the window begins with.")
+    otherwise: Literal["all", "missing"] = Field(
+        "all",
+        alias="else",
+        description="Before the first one: `all` counts everything, with `missing` the value is unknown.",
+    )
+
+
+def _kind_of_since(value: object) -> str:
+    return "(since_event)" if isinstance(value, dict) else "(since_end)"
+
+
 class SinceWindow(Part):
-    since: Literal["period_end"] = Field(
-        description="What came since the period ended: that of the grant, or of the trigger `period_end`."
+    since: Annotated[
+        Annotated[SinceFile, Tag("(since_event)")] | Annotated[Literal["period_end"], Tag("(since_end)")],
+        Discriminator(_kind_of_since),
+    ] = Field(
+        description="What happened after the latest `{event: TYPE}`; or, with `period_end`, what came since the period "
+        "ended: that of the grant, or of the trigger `period_end`."
     )
 
 
@@ -57,11 +77,12 @@ class TumblingWindow(Part):
     tumbling: Duration = Field(description="One span after another, such as 1h: from full hour to full hour.")
 
 
+WINDOW_KEYS: Final = ("sliding", "tumbling", "calendar", "since")
+
+
 def _kind_of_window(value: object) -> str | None:
     if isinstance(value, dict):
-        return next(
-            (f"({key})" for key in ("sliding", "tumbling", "calendar", "since") if key in value), None
-        )
+        return next((f"({key})" for key in WINDOW_KEYS if key in value), None)
     return "(lifetime)" if isinstance(value, str) else None
 
 
@@ -82,6 +103,7 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     "last",
     "distinct",
     "distinct_days",
+    "best_day_share",
 )
 
 
@@ -105,6 +127,21 @@ Days = Annotated[
 ]
 
 
+class ShareFile(DaysFile):
+    """A value to add up day by day, and what a day is."""
+
+    of: Expr = Field(description="The value to add up, such as event.net_profit.")
+
+
+def _kind_of_share(value: object) -> str:
+    return "(share)" if isinstance(value, dict) else "(value)"
+
+
+Share = Annotated[
+    Annotated[ShareFile, Tag("(share)")] | Annotated[Expr, Tag("(value)")], Discriminator(_kind_of_share)
+]
+
+
 class AggregateFile(Part):
     """A running value per key: what it adds up, over which events and which window."""
 
@@ -121,8 +158,13 @@ class AggregateFile(Part):
         None,
         description="Counts the days with an event: `{tz: Europe/Prague}`, or true for the calendar window's days.",
     )
+    best_day_share: Share | None = Field(
+        None,
+        description="The best day's part of the total in percent: `{of: event.net_profit, tz: Europe/Prague}`, "
+        "or the value alone for the calendar window's days.",
+    )
     window: Window = Field(
-        description="Over which time: a calendar period, a sliding or tumbling span, or lifetime."
+        description="Over which time: a calendar period, a sliding or tumbling span, since an event, or lifetime."
     )
     retract: RetractFile | None = Field(None, description="What takes a contribution back.")
 
@@ -131,7 +173,8 @@ class AggregateFile(Part):
         if sum(getattr(self, name) is not None for name in FUNCTIONS) != 1:
             raise PydanticCustomError(
                 "hub",
-                "an aggregate has exactly one of sum, count, min, max, avg, last, distinct and distinct_days, "
+                "an aggregate has exactly one of sum, count, min, max, avg, last, distinct, distinct_days and "
+                "best_day_share, "
                 "such as `sum: event.lots`",
             )
         return self

@@ -57,8 +57,17 @@ class SinceEnd:
     calendar: Calendar
 
 
-Window = Calendar | Sliding | Tumbling | Lifetime | SinceEnd
-Function = Literal["sum", "count", "min", "max", "avg", "last", "distinct", "distinct_days"]
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What happened after the latest `event`; before the first one everything, or nobody knows (`missing`)."""
+
+    event: str
+    where: Expression | None
+    missing: bool
+
+
+Window = Calendar | Sliding | Tumbling | Lifetime | SinceEnd | Since
+Function = Literal["sum", "count", "min", "max", "avg", "last", "distinct", "distinct_days", "best_day_share"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,7 @@ class Aggregate:
     where: Expression | None
     window: Window
     retract: Retract | None
-    days: Calendar | None = None  # what a day is, for `distinct_days`
+    days: Calendar | None = None  # what a day is, where days are told apart
 
 
 @dataclass(frozen=True, slots=True)

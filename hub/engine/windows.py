@@ -133,6 +133,24 @@ class Accumulator:
                 total = self._subtract(total, series, part, found)
         return self._period_change(total, now, ops)
 
+    def leave(self, holding: Holding, gone: Sequence[Part], now: int) -> Change:
+        """Return the change of letting contributions of a lifetime go for good."""
+        series, bucket = holding.series, find(holding.total, LIFETIME[0])
+        ops = [Op(part.at, part.ref, None, None) for part in gone]
+        if bucket is None or series is None or not gone:
+            return self._period_change(holding.total, now, ops)
+        total, count = bucket.sum, bucket.count
+        for part in gone:
+            total, count = EXACT.subtract(total, part.sum), count - part.counted
+        low = high = None
+        if self._extremes:
+            leaving = {(part.at, part.ref) for part in gone}
+            stay = [part for part in series if (part.at, part.ref) not in leaving]
+            low = min((part.low for part in stay), default=None)
+            high = max((part.high for part in stay), default=None)
+        new = Bucket(bucket.start, shortest(total), count, low, high)
+        return self._period_change(with_bucket(holding.total, new, LIFETIME[0]), now, ops)
+
     def expire(self, holding: Holding, now: int) -> Change:
         """Return the change the passing of time alone makes."""
         if self._duration is not None:

@@ -78,7 +78,7 @@ def test_days_of_another_zone_are_another_aggregate():
         ("{from: trade.closed, sum: event.lots, window: {tumblin: 1h}}", "did you mean tumbling"),
         (
             "{from: trade.closed, sum: event.lots, last: event.lots, window: lifetime}",
-            "exactly one of sum, count, min, max, avg, last, distinct and distinct_days",
+            "exactly one of sum, count, min, max, avg, last, distinct, distinct_days and best_day_share",
         ),
     ],
 )

@@ -474,7 +474,7 @@ REFUSALS = [
     (("window: {sliding: 7d}", "window: week"), "6:55: error: `window` is lifetime, not `week`"),
     (
         ("sum: event.lots", "sum: event.lots, count: true"),
-        "6:9: error: an aggregate has exactly one of sum, count, min, max, avg, last, distinct and distinct_days, such as `sum: event.lots`",
+        "6:9: error: an aggregate has exactly one of sum, count, min, max, avg, last, distinct, distinct_days and best_day_share, such as `sum: event.lots`",
     ),
     (("sum: event.lots", "sum: event.symbol"), "6:35: error: this is text, but a number is needed here"),
     (
