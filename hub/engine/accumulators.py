@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from hub.engine.counting import Contribution, Counting
+from hub.engine.current import Current
 from hub.engine.distinct import Distinct
 from hub.engine.latest import Latest
 from hub.engine.program import Aggregate, Lifetime, Retract, Since
@@ -14,6 +15,8 @@ __all__ = ["Contribution", "Counting", "counting"]
 
 
 def counting(aggregate: Aggregate) -> Counting:
+    if aggregate.over is not None:
+        return Current(aggregate)
     if isinstance(aggregate.window, Since):
         # Each contribution is kept for itself, under any ref: what happened before the next such event has to go.
         keeping = aggregate.retract or Retract("", "")

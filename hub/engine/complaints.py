@@ -21,7 +21,6 @@ _DISCRIMINATING: Final = {
     "window": ("a window", ("calendar", "sliding", "tumbling", "since")),
 }
 _TRIGGER_TAGS: Final = frozenset(f"({key})" for key in TRIGGER_KEYS)
-_LATER_SOURCES: Final = frozenset({"positions", "accounts"})
 
 
 def complain(
@@ -209,9 +208,4 @@ def shown(value: Any) -> str:
             return "this"
 
 
-def later_source(name: str) -> bool:
-    """Whether an aggregate would be over current rows rather than events."""
-    return name in _LATER_SOURCES
-
-
-__all__ = ["LATER", "complain", "keys_of", "later_source", "model_at", "sentence", "shown"]
+__all__ = ["LATER", "complain", "keys_of", "model_at", "sentence", "shown"]

@@ -95,6 +95,7 @@ def rebuild(scene: Scene) -> None:
         holding = scene.holding(feed)
         if (
             feed.watched
+            and feed.name not in scene.decision.changes
             and feed.alarm not in scene.state.values
             and (holding.total is not None or holding.series is not None)
         ):

@@ -17,7 +17,7 @@ from hub.engine.index import CREATED, NOTHING_BOUND, Candidate, Feed, Program, T
 from hub.engine.joined import is_up
 from hub.engine.keys import KeyKind
 from hub.engine.levels import refresh
-from hub.engine.mail import decode_mail, send
+from hub.engine.mail import Mail, decode_mail, send, tell_parts
 from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Since
 from hub.engine.rows import TimerKey
 from hub.engine.runs import conclude
@@ -25,12 +25,15 @@ from hub.engine.scene import NO_EVENT, NONE_BROKEN, Broken, Env, Scene
 from hub.engine.series import ZERO
 from hub.engine.since import SinceEvent
 from hub.engine.split import Hits
-from hub.engine.state import ACCOUNT, CLIENT, NOBODY, AccountRow, Alarm, ClientRow, KeyState, Kind
-from hub.engine.triggers import becomes, fire_in_time, on_event
+from hub.engine.state import ACCOUNT, CLIENT, NO_ACCOUNT, NOBODY, AccountRow, Alarm, ClientRow, KeyState, Kind
+from hub.engine.state import NO_EVENT as NO_RAW
+from hub.engine.stock import hear_of, restock, take_stock
+from hub.engine.triggers import becomes, fire_in_time, on_event, turn_quietly
 from hub.engine.waits import decided, hear, look, time_is_up
 from hub.events.facts import us_of
 from hub.events.records import Envelope, decode_data, decode_envelope
 from hub.expr import Expression
+from hub.ids import account_key
 
 ACCOUNT_FIELDS = {name: f"account.{name}" for name in AccountRow.__struct_fields__}
 CROSSINGS = frozenset({"equity.crossed", "margin.crossed"})
@@ -39,6 +42,8 @@ EVENT, OUTCOME = int(InputKind.EVENT), int(InputKind.OUTCOME)
 MAIL, COMMAND = int(InputKind.MAIL), int(InputKind.COMMAND)
 APPROVAL = int(InputKind.APPROVAL)
 BY_ORDER = attrgetter("order")
+NO_BODY = bytes(NO_RAW)
+NOBODYS = (NO_EVENT, NO_ACCOUNT, NOBODY)
 
 
 def decide(program: Program, state: KeyState, item: Input) -> Decision:
@@ -80,7 +85,11 @@ def _decide(program: Program, state: KeyState, item: Input, broken: Mapping[str,
 def realign(program: Program, state: KeyState, item: Input) -> Decision:
     """Return what another set of workflows changes for a key before any input: its levels, its timers."""
     decision = Decision(item.partition, state.key, item.n, item.at)
-    rebuild(Scene(program.of(state.kind), state, item, decision))
+    scene = Scene(program.of(state.kind), state, item, decision)
+    if scene.program.looks_at_rows or not state.by_mail:
+        restock(scene)
+        tell_parts(scene, f"activated:{item.ref}")
+    rebuild(scene)
     return decision
 
 
@@ -137,6 +146,8 @@ def _event(scene: Scene) -> None:
     plan = scene.program.for_type(envelope.type)
     dirty = _fold(scene, plan, envelope, record)
     counted = _count(scene, plan, envelope, record)
+    if scene.program.looks_at_rows:
+        counted += take_stock(scene, envelope, record, dirty)
     if envelope.type in CROSSINGS:
         crossed(scene, record)
     if scene.program.absents:
@@ -157,6 +168,9 @@ def _mail(scene: Scene) -> None:
     """Count and ask for a key that is no account what one of its accounts has been through."""
     mail = decode_mail(scene.item.body)
     body = bytes(mail.event)
+    if body == NO_BODY:
+        _settle(scene, mail)
+        return
     envelope = decode_envelope(body)
     record = decode_data(envelope)
     scene.look_at(envelope, record, body)
@@ -168,6 +182,8 @@ def _mail(scene: Scene) -> None:
     else:
         scene.client = scene.client_before = mail.client or NOBODY
     counted = _count(scene, plan, envelope, record)
+    if mail.parts:
+        counted += hear_of(scene, account_key(mail.account.server, mail.account.login), mail.parts)
     if scene.program.absents:
         _note_absences(scene, plan, first=not scene.state.values)
     if scene.program.period_ends and not scene.state.values:
@@ -175,6 +191,21 @@ def _mail(scene: Scene) -> None:
     _ask(scene, plan, (*dirty, *counted))
     if scene.state.open_runs:
         hear(scene)
+        look(scene)
+
+
+def _settle(scene: Scene, mail: Mail) -> None:
+    """Take in what an account contributes that was there before, or has left: conditions turn, and fire only `on_first`."""
+    if scene.state.kind is KeyKind.CLIENT and scene.state.client is None and mail.client is not None:
+        scene.decision.puts[CLIENT] = scene.client = mail.client
+    names = hear_of(scene, account_key(mail.account.server, mail.account.login), mail.parts)
+    for place in scene.program.candidates(scene.program.no_event, tuple(names)):
+        found: list[Candidate] = []
+        place.find(NOBODYS, NOBODYS, found, found)
+        for candidate in found:
+            if isinstance(candidate.trigger, Becomes):
+                turn_quietly(scene, candidate, candidate.trigger)
+    if scene.state.open_runs:
         look(scene)
 
 

@@ -9,7 +9,6 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Final, Literal
 
-from hub.engine.complaints import LATER, later_source
 from hub.engine.draft import Draft
 from hub.engine.draft_grants import since_end
 from hub.engine.draft_names import event_is_sound, zone_is_known
@@ -70,7 +69,10 @@ def aggregate(
         draft.key_error(location, problem)
         return None, ANY
     function = next(word for word in FUNCTIONS if getattr(file, word) is not None)
-    if not _source_is_sound(draft, location, file):
+    if not event_is_sound(draft, (*location, "from"), file.source, pattern=False):
+        return None, ANY
+    if file.window is None:
+        draft.error(location, "`window` is missing: over which time, such as `window: {sliding: 7d}`")
         return None, ANY
     scope = draft.scopes.aggregate(file.source)
     where = None
@@ -192,13 +194,6 @@ def identity(made: Aggregate, given: Mapping[str, Param], key: KeyKind) -> str:
     if made.days is not None:
         definition["days"] = [made.days.zone, made.days.daily_at]
     return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _source_is_sound(draft: Draft, location: Location, file: AggregateFile) -> bool:
-    if later_source(file.source):
-        draft.error((*location, "from"), f"`from: {file.source}` {LATER}")
-        return False
-    return event_is_sound(draft, (*location, "from"), file.source, pattern=False)
 
 
 def _window(

@@ -6,6 +6,7 @@ from typing import Literal, final
 
 from hub.engine import draft_aggregates as aggregates
 from hub.engine import draft_grants as grants
+from hub.engine import draft_rows as rows
 from hub.engine import draft_rules as rules
 from hub.engine.draft import Draft
 from hub.engine.draft_steps import StepDrafter
@@ -98,7 +99,8 @@ class Drafting:
     def _aggregates(self) -> tuple[Aggregate, ...]:
         made: list[Aggregate] = []
         for name, file in self._file.aggregates.items():
-            found, type_ = aggregates.aggregate(self._draft, name, file, self._params)
+            drafting = rows if rows.is_over_rows(file) else aggregates
+            found, type_ = drafting.aggregate(self._draft, name, file, self._params)
             if found is not None:
                 made.append(found)
             if aggregates.name_problem(name) is None:

@@ -1,7 +1,7 @@
 """A workflow in plain English, for those who answer for it and read no code."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 from pydantic import TypeAdapter
@@ -162,6 +162,8 @@ class _Explaining:
     def _aggregate(self, aggregate: Aggregate) -> str:
         near = self._wording.of_the_event()
         where = f" where {near.condition(aggregate.where)}" if aggregate.where is not None else ""
+        if aggregate.over is not None:
+            return f"{aggregate.name}: {self._over_rows(aggregate)}, as they stand now."
         said = f"the number of {aggregate.source} events{where}"
         if aggregate.function == "distinct_days":
             by = f", by the clock of {clock(aggregate.days)}" if aggregate.days is not None else ""
@@ -178,6 +180,14 @@ class _Explaining:
             taken = names.one(aggregate.retract.event)
             said += f" {taken[0].upper()}{taken[1:]} with the same {names.field(aggregate.retract.ref)} takes its part out again."
         return said
+
+    def _over_rows(self, aggregate: Aggregate) -> str:
+        rows = "open positions" if aggregate.over == "positions" else "accounts"
+        near = replace(self._wording, near="position" if aggregate.over == "positions" else "account")
+        where = f" where {near.condition(aggregate.where)}" if aggregate.where is not None else ""
+        if aggregate.value is None:
+            return f"the number of {rows}{where}"
+        return f"{_SUMMED[aggregate.function]} {near.summand(aggregate.value)}, over all {rows}{where}"
 
     def _window(self, window: Window) -> str:
         if not isinstance(window, Since):
@@ -242,7 +252,8 @@ def _window(window: Sliding | Tumbling | Calendar | SinceEnd | Lifetime) -> str:
 
 def _events_of(workflow: Workflow) -> Iterator[str]:
     for aggregate in workflow.aggregates:
-        yield aggregate.source
+        if aggregate.over is None:
+            yield aggregate.source
         if isinstance(aggregate.window, Since):
             yield aggregate.window.event
         if aggregate.retract is not None:

@@ -35,6 +35,7 @@ _OWNERS: Final[Mapping[str, str]] = {
     "account": "the account's",
     "client": "the client's",
     "event": "the event's",
+    "position": "the position's",
     "trigger.event": "the starting event's",
 }
 _WHOLE: Final[Mapping[str, str]] = {

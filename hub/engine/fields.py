@@ -85,6 +85,18 @@ EventName = Annotated[
         {"anyOf": [{"enum": sorted(BY_NAME)}, {"type": "string", "pattern": r"^custom\.|\.\*$|^\*$"}]}
     ),
 ]
+Source = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=128),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": ["positions", "accounts", *sorted(BY_NAME)]},
+                {"type": "string", "pattern": r"^custom\."},
+            ]
+        }
+    ),
+]
 VerbName = Annotated[
     str,
     StringConstraints(min_length=1, max_length=128),

@@ -27,6 +27,7 @@ from hub.engine.program import (
 )
 from hub.engine.split import Equalities, Hits, Split
 from hub.engine.state import Kind, Slot
+from hub.engine.stock import stock_of
 from hub.expr import Expression, Fast
 from hub.expr.generate import Fixed, Sought
 
@@ -189,6 +190,13 @@ class Program:
         self._readers = self._index_readers()
         self._dependants = {name: Split(readers) for name, readers in self._readers.items()}
         self.no_event = TypePlan((), Split(()), Split(()), ())
+        together = (self, *self.mailed) if kind is KeyKind.ACCOUNT else ()
+        self.stock = stock_of((each.kind, feed) for each in together for feed in each.feeds.values())
+        # Positions are folded only where somebody looks at them, and nobody else pays for it.
+        self.folds_positions = self.stock is not None and any(
+            feed.aggregate.over == "positions" for _, feed in self.stock.feeds
+        )
+        self.looks_at_rows = self.stock is not None or self.folds_positions
 
     @property
     def all_kinds(self) -> tuple["Program", ...]:

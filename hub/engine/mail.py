@@ -5,28 +5,33 @@ accounts as they were when each event was decided. Whole rows go, not the fields
 a workflow that is changed later may read what it likes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from hub.bus.log import InputKind, NewInput
 from hub.engine.index import Candidate, Feed, Program
-from hub.engine.keys import KeyKind, Whose, key_for, partition_of
+from hub.engine.keys import KeyKind, Whose, key_for, kind_of, partition_of
 from hub.engine.scene import Scene
-from hub.engine.state import NOBODY, AccountRow, ClientRow
+from hub.engine.state import NO_EVENT, NOBODY, AccountRow, ClientRow
 from hub.errors import RecordMalformed
 from hub.events.records import Envelope
 
 
-class Mail(msgspec.Struct, frozen=True):
-    """The body of an input of kind MAIL."""
+class Mail(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of an input of kind MAIL. `parts`: what the account contributes to aggregates over present rows.
+
+    Where those alone are told, there is no event: the account was known before, or has left.
+    """
 
     event: msgspec.Raw
     account: AccountRow
     client: ClientRow | None = None
+    parts: Mapping[str, str | None] = {}
 
 
+NO_PARTS: Mapping[str, str | None] = {}
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _decode = msgspec.json.Decoder(Mail).decode
 
@@ -41,15 +46,39 @@ def decode_mail(body: bytes) -> Mail:
 def send(scene: Scene, envelope: Envelope, record: Any, dirty: tuple[str, ...]) -> None:
     """Tell the keys beside the account that an event concerns, if workflows by such keys could make anything of it."""
     body = None
+    heard: set[str] = set()
     for program in scene.program.mailed:
         key = key_for(program.kind, _whose(scene, record))
-        if key is None or not _concerns(program, scene, envelope.type, dirty):
+        parts = scene.told.get(key or "", NO_PARTS)
+        if key is None or not (parts or _concerns(program, scene, envelope.type, dirty)):
             continue
-        if body is None:
-            known = scene.client if scene.client is not NOBODY else None
-            body = _encode(Mail(msgspec.Raw(scene.body or b""), scene.account, known))
-        told = NewInput(partition_of(key), InputKind.MAIL, key, envelope.id, body)
+        heard.add(key)
+        if parts:
+            told = NewInput(partition_of(key), InputKind.MAIL, key, envelope.id, _body(scene, parts))
+        else:
+            body = body or _body(scene, NO_PARTS)
+            told = NewInput(partition_of(key), InputKind.MAIL, key, envelope.id, body)
         scene.decision.writing().mail.append(told)
+    if scene.told:
+        tell_parts(scene, envelope.id, heard)
+
+
+def _body(scene: Scene, parts: Mapping[str, str | None]) -> bytes:
+    known = scene.client if scene.client is not NOBODY else None
+    return _encode(Mail(msgspec.Raw(scene.body or b""), scene.account, known, parts))
+
+
+def tell_parts(scene: Scene, ref: str, heard: Collection[str] = ()) -> None:
+    """Tell the keys that have not `heard` of it with an event what the account contributes to them from now on."""
+    known = scene.client if scene.client is not NOBODY else None
+    for key, parts in scene.told.items():
+        if key not in heard:
+            about = (
+                known if kind_of(key) is not KeyKind.CLIENT or key == f"client={scene.client.id}" else None
+            )
+            body = _encode(Mail(NO_EVENT, scene.account, about, parts))
+            told = NewInput(partition_of(key), InputKind.MAIL, key, ref, body)
+            scene.decision.writing().mail.append(told)
 
 
 def _whose(scene: Scene, record: Any) -> Whose:

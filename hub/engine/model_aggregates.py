@@ -15,6 +15,7 @@ from hub.engine.fields import (
     Duration,
     EventName,
     Expr,
+    Source,
 )
 from hub.engine.model_part import Part
 from hub.engine.program import Function
@@ -145,7 +146,10 @@ Share = Annotated[
 class AggregateFile(Part):
     """A running value per key: what it adds up, over which events and which window."""
 
-    source: EventName = Field(alias="from", description="The type of the events it is made of.")
+    source: Source = Field(
+        alias="from",
+        description="The type of the events it is made of; or `positions`, `accounts`: what stands at present.",
+    )
     where: Expr | None = Field(None, description="Which of them count.")
     sum: Expr | None = Field(None, description="The value to add up, such as event.lots.")
     count: Literal[True] | None = Field(None, description="`count: true` counts the events.")
@@ -163,8 +167,10 @@ class AggregateFile(Part):
         description="The best day's part of the total in percent: `{of: event.net_profit, tz: Europe/Prague}`, "
         "or the value alone for the calendar window's days.",
     )
-    window: Window = Field(
-        description="Over which time: a calendar period, a sliding or tumbling span, since an event, or lifetime."
+    window: Window | None = Field(
+        None,
+        description="Over which time: a calendar period, a sliding or tumbling span, since an event, or lifetime. "
+        "Needed for events.",
     )
     retract: RetractFile | None = Field(None, description="What takes a contribution back.")
 

@@ -91,6 +91,7 @@ class Aggregate:
     window: Window
     retract: Retract | None
     days: Calendar | None = None  # what a day is, where days are told apart
+    over: Literal["positions", "accounts"] | None = None  # the present rows it is made of, not events
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from hub.ids import account_key
 NO_EVENT: Any = CustomRecord({})
 NONE_BROKEN: Mapping[str, str] = {}
 PUBLISHER = "engine/"  # the source of published events, followed by how many workflows led to them
+NONE_TOLD: Mapping[str, Mapping[str, str | None]] = {}
 Env = dict[str, object]
 
 
@@ -67,6 +68,7 @@ class Scene:
         "item",
         "program",
         "state",
+        "told",
     )
 
     def __init__(
@@ -94,6 +96,7 @@ class Scene:
         self.bound = NOTHING_BOUND  # what the environment is filled with
         self._values: dict[str, Worth] = {}
         self._before: dict[str, Worth] = {}
+        self.told = NONE_TOLD  # what other keys have to hear of the account's present rows
 
     def look_at(self, envelope: Envelope, record: Any, body: bytes) -> None:
         """Make an event what conditions are asked about."""

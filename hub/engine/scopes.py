@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, Union, final, get_args, get_o
 
 from typing_extensions import override
 
+from hub.engine.held import INNER, PositionRow
 from hub.engine.keys import KeyKind
 from hub.engine.problems import did_you_mean
 from hub.engine.program import Calendar
@@ -39,9 +40,11 @@ _OF_NO_UNIT: Final = frozenset(
 _SAMPLED_KINDS: Final = {"margin_level": PERCENT}
 
 _USE_CROSSES: Final = "use a `crosses` trigger, which fires when it passes a limit"
-LATER_ROOTS: Final = frozenset({"position", "symbol", "group", "secrets"})
+LATER_ROOTS: Final = frozenset({"symbol", "group", "secrets"})
 ROOTS: Final = (
-    frozenset({"event", "account", "client", "params", "trigger", "steps", "now", "error", "period"})
+    frozenset(
+        {"event", "account", "client", "params", "trigger", "steps", "now", "error", "period", "position"}
+    )
     | LATER_ROOTS
 )
 
@@ -84,6 +87,11 @@ ACCOUNT: Final = Type(
     },
 )
 _CLIENT: Final = Type(Kind.OBJECT, fields=_fields_of_record(ClientRow))
+POSITION: Final = Type(
+    Kind.OBJECT,
+    fields={name: type_ for name, type_ in _fields_of_record(PositionRow).items() if name not in INNER}
+    | {"price": NUMBER.or_missing(), "profit": MONEY.or_missing()},
+)
 _TRIGGER: Final = Type(
     Kind.OBJECT, fields={"id": STRING, "value": NUMBER.or_missing(), "limit": NUMBER.or_missing(), "at": TIME}
 )
@@ -209,6 +217,11 @@ class Scopes:
             {**self._with_event, "event": event_root(frozenset({source}))}, hint_for_sampled=_USE_CROSSES
         )
 
+    def rows(self, over: str) -> Scope:
+        """Of each open position with its account, or of each account."""
+        known = {**self._with_event, "position": POSITION} if over == "positions" else self._with_event
+        return Scope(known, hint_for_sampled="what stands is made of values that events tell")
+
     @cached_property
     def becomes(self) -> Scope:
         return Scope({**self._standing, **self.aggregates, "now": TIME}, hint_for_sampled=_USE_CROSSES)
@@ -273,6 +286,7 @@ class Scopes:
 
 
 _BELONGS: Final = {
+    "position": "`position` is not known here: only aggregates `from: positions` know it",
     "event": "`event` is not known here: only `where`, aggregates and the steps of an event's workflow know it",
     "trigger": "`trigger` is not known here: only steps know what started them",
     "error": "`error` is not known here: only the steps of `on_error` know what failed",

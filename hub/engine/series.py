@@ -144,6 +144,11 @@ class Series:
                     self._words.setdefault(part.word, []).append((part.at, part.ref))
         return self._words
 
+    def at(self, at: int, ref: str) -> Part | None:
+        """Return what stands at a moment under just this ref."""
+        index = self._find(at, ref)
+        return self._parts[index] if index is not None else None
+
     def numbered_ref(self, at: int, ref: str) -> str:
         """Return the ref, numbered so that those of one moment stay in the order they were told."""
         parts = self._parts

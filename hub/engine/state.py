@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from hub.engine.held import PositionRow, Told
 from hub.engine.keys import KeyKind, kind_of
 from hub.engine.ledger import AGES, Ledger, PeriodEnds, PeriodFacts
 from hub.engine.rows import KeyRows
@@ -34,6 +35,8 @@ class Kind(IntEnum):
     GRANT = 13
     PERIOD = 14
     APPROVAL = 19
+    POSITION = 20
+    TOLD = 21
 
 
 # Rows hold JSON's values and never each other, so no cycle can run through them: `gc=False` spares the collector
@@ -295,6 +298,8 @@ Value = (
     | Manifest
     | Ledger
     | PeriodEnds
+    | PositionRow
+    | Told
 )
 Slot = tuple[int, str]
 
@@ -316,6 +321,8 @@ _decoders: dict[int, msgspec.json.Decoder[Any]] = {
     Kind.GRANT: msgspec.json.Decoder(Ledger),
     Kind.PERIOD: msgspec.json.Decoder(PeriodEnds),
     Kind.APPROVAL: msgspec.json.Decoder(Approval),
+    Kind.POSITION: msgspec.json.Decoder(PositionRow),
+    Kind.TOLD: msgspec.json.Decoder(Told),
 }
 encode_value = msgspec.json.Encoder(decimal_format="string").encode
 

@@ -75,6 +75,22 @@ def becomes(scene: Scene, candidate: Candidate, trigger: Becomes, *, in_scope: b
     fire(scene, candidate, str(number), Cause(trigger.id, scene.now), reason, trigger.on_replay)
 
 
+def turn_quietly(scene: Scene, candidate: Candidate, trigger: Becomes) -> None:
+    """Take over how a condition stands where what it reads was only now counted; `on_first` it may fire."""
+    stored = scene.state.values.get(candidate.edge)
+    if trigger.on_first and stored is None:
+        becomes(scene, candidate, trigger, in_scope=False)
+        return
+    env = scene.env(candidate)
+    if candidate.gate is not None and candidate.gate.test(env) is not True:
+        return
+    truth, edge = trigger.condition.test(env), stored if isinstance(stored, Edge) else UNTOUCHED
+    if isinstance(truth, bool) and truth is not (edge.value is True):
+        scene.decision.puts[candidate.edge] = Edge(truth, edge.number)
+        if not truth:
+            let_go(scene, candidate.part)
+
+
 def realign_edge(scene: Scene, candidate: Candidate) -> None:
     """Take over an edge as the condition stands now: an edited condition neither fires nor keeps the old answer."""
     edge = scene.state.values.get(candidate.edge)

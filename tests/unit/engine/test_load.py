@@ -479,7 +479,7 @@ REFUSALS = [
     (("sum: event.lots", "sum: event.symbol"), "6:35: error: this is text, but a number is needed here"),
     (
         ("from: trade.closed", "from: positions"),
-        "6:16: error: `from: positions` is part of the format but not of this version yet",
+        "6:52: error: a `from: positions` has no window: it is what stands now",
     ),
     (
         ("from: trade.closed", "from: trade.*"),
