@@ -65,7 +65,7 @@ class WorkflowView:
                 mode=workflow.mode.value,
                 version=workflow.hash,
                 file=workflow.place.path,
-                key=workflow.key.value,
+                key=str(workflow.key),
                 triggers=_started_by(workflow),
             )
             for workflow in (self._files.loaded.workflows if live is None else live)

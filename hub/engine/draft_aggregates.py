@@ -12,7 +12,7 @@ from typing import Final, Literal
 from hub.engine.draft import Draft
 from hub.engine.draft_grants import since_end
 from hub.engine.draft_names import event_is_sound, zone_is_known
-from hub.engine.keys import KeyKind
+from hub.engine.keys import KeyedBy
 from hub.engine.model_aggregates import (
     FUNCTIONS,
     AggregateFile,
@@ -160,7 +160,7 @@ def _type(function: str, value: Expression | None) -> Type:
     return found.or_missing(function in {"min", "max", "avg"})
 
 
-def identity(made: Aggregate, given: Mapping[str, Param], key: KeyKind) -> str:
+def identity(made: Aggregate, given: Mapping[str, Param], key: KeyedBy) -> str:
     """Return what two aggregates share only if they are the same: 128 bits of the hash of the definition.
 
     The values of the parameters it reads belong to it: with another value it would have counted something else.
@@ -182,7 +182,7 @@ def identity(made: Aggregate, given: Mapping[str, Param], key: KeyKind) -> str:
         case Lifetime():
             pass
     definition = {
-        "key": key.value,
+        "key": str(key),
         "from": made.source,
         "function": made.function,
         "value": made.value.text.strip() if made.value else None,

@@ -5,12 +5,15 @@ from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from hub.engine.draft import Draft
-from hub.engine.keys import KeyKind
+from hub.engine.keys import KeyedBy, KeyKind
 from hub.engine.nodes import Location
 from hub.engine.problems import did_you_mean, quoted
 from hub.engine.scopes import event_root, is_undeclared, unknown_event
+from hub.expr import Kind
 
 # Nothing of these happens to an account, so nothing counted per account can start at them.
+_OF_ACCOUNTS: Final = frozenset({KeyKind.ACCOUNT, KeyKind.CLIENT, KeyKind.POSITION})
+_NAMED_BY_EVENTS: Final = frozenset({KeyKind.SYMBOL, KeyKind.POSITION})
 _WITHOUT_ACCOUNT: Final = (
     "connector.",
     "endpoint.",
@@ -29,16 +32,31 @@ def event_is_sound(draft: Draft, location: Location, name: str, *, pattern: bool
     if name.endswith(".*") and not pattern:
         draft.error(location, f"one type of event is needed here, not the pattern `{name}`")
         return False
-    if draft.scopes.key is KeyKind.SYMBOL and not _names_symbol(name):
-        draft.error(location, f"`{name}` names no symbol, so nothing kept by symbol hears of it")
+    if problem := _unheard(draft.scopes.key, name):
+        draft.error(location, problem)
         return False
-    if name.startswith(_WITHOUT_ACCOUNT):
+    if belongs_to_no_account(name) and draft.scopes.key in _OF_ACCOUNTS:
         draft.warn(location, f"`{name}` belongs to no account, so nothing counted per account comes of it")
     return True
 
 
-def _names_symbol(name: str) -> bool:
-    return is_undeclared(name) or "symbol" in (event_root(frozenset({name})).fields or {})
+def belongs_to_no_account(name: str) -> bool:
+    return name.startswith(_WITHOUT_ACCOUNT)
+
+
+def _unheard(key: KeyedBy, name: str) -> str | None:
+    """Return why keys of a kind never hear of an event, or None."""
+    field = key.partition(".")[2] or str(key)
+    if is_undeclared(name) or (isinstance(key, KeyKind) and key not in _NAMED_BY_EVENTS):
+        return None
+    if key is KeyKind.SYMBOL and name == "symbol.updated":
+        return None
+    found = (event_root(frozenset({name})).fields or {}).get(field)
+    if found is None:
+        return f"`{name}` names no {field}, so nothing kept by {field} hears of it"
+    if found.kind in {Kind.STRING, Kind.ANY} or found.numeric:
+        return None
+    return f"`key: {key}` needs a text or a number, and in `{name}` it is {found}"
 
 
 @lru_cache(maxsize=1)

@@ -69,6 +69,12 @@ def _form_is_sound(draft: Draft, location: Location, over: Over, function: str, 
             draft.error((*location, key), sentence.format(over=over))
             return False
     kind = draft.scopes.key
+    if kind is KeyKind.POSITION or not isinstance(kind, KeyKind):
+        draft.error(
+            (*location, "from"),
+            f"`key: {kind}` names no {over}: `from: {over}` is for account, client, group, symbol and all",
+        )
+        return False
     if over == "accounts" and kind in {KeyKind.ACCOUNT, KeyKind.SYMBOL}:
         why = "names one account" if kind is KeyKind.ACCOUNT else "has no accounts of its own"
         draft.error(

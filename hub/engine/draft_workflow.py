@@ -9,8 +9,9 @@ from hub.engine import draft_grants as grants
 from hub.engine import draft_rows as rows
 from hub.engine import draft_rules as rules
 from hub.engine.draft import Draft
+from hub.engine.draft_names import belongs_to_no_account
 from hub.engine.draft_steps import StepDrafter
-from hub.engine.keys import KeyKind
+from hub.engine.keys import kept_by
 from hub.engine.model import WorkflowFile
 from hub.engine.model_grants import PeriodEndTrigger
 from hub.engine.model_steps import AnyStep, ChooseStep, DoStep, IfStep
@@ -37,8 +38,12 @@ class Drafting:
         scopes = Scopes(
             rules.param_types(file.params),
             self._types,
-            KeyKind(file.key),
-            by_events=bool(file.when) and all(isinstance(trigger, EventTrigger) for trigger in file.when),
+            kept_by(file.key),
+            by_events=bool(file.when)
+            and all(
+                isinstance(trigger, EventTrigger) and not belongs_to_no_account(trigger.event)
+                for trigger in file.when
+            ),
             calendars=grants.calendars(file),
             by_periods=_by_periods(file.when),
         )

@@ -12,7 +12,7 @@ from hub.engine.explain_grants import clock, promise
 from hub.engine.explain_names import Param
 from hub.engine.explain_steps import StepSayings
 from hub.engine.explain_triggers import starts
-from hub.engine.keys import KeyKind
+from hub.engine.keys import KeyedBy, KeyKind
 from hub.engine.model import ParamFile
 from hub.engine.problems import Problems
 from hub.engine.program import (
@@ -60,6 +60,7 @@ _EVERY: Final = {
     KeyKind.CLIENT: "For every client, over all accounts of the client",
     KeyKind.GROUP: "For every group, over all its accounts",
     KeyKind.SYMBOL: "For every symbol, whoever trades it",
+    KeyKind.POSITION: "For every position",
     KeyKind.ALL: "For everything together",
 }
 _EACH: Final = {
@@ -67,6 +68,7 @@ _EACH: Final = {
     KeyKind.CLIENT: "for each client",
     KeyKind.GROUP: "for each group",
     KeyKind.SYMBOL: "for each symbol",
+    KeyKind.POSITION: "for each position",
     KeyKind.ALL: "in all",
 }
 _SUMMED: Final = {
@@ -142,7 +144,7 @@ class _Explaining:
         yield from self._events()
 
     def _scope(self) -> str:
-        every, scope = _EVERY[self._workflow.key], self._workflow.scope
+        every, scope = _every(self._workflow.key), self._workflow.scope
         return f"{every}." if scope is None else f"{every}, where {self._wording.condition(scope)}."
 
     def _with(self) -> Iterator[str]:
@@ -155,7 +157,7 @@ class _Explaining:
 
     def _counts(self) -> Iterator[str]:
         if self._workflow.aggregates:
-            yield f"Counts, {_EACH[self._workflow.key]}:"
+            yield f"Counts, {_each(self._workflow.key)}:"
         for aggregate in self._workflow.aggregates:
             yield f"  {self._aggregate(aggregate)}"
 
@@ -201,12 +203,12 @@ class _Explaining:
     def _limit(self, limit: Limit) -> str:
         within = "ever" if limit.every is None else f"in {names.span(limit.every)}"
         triggers = " and each way it starts" if limit.per == "trigger" else ""
-        each = f"{_EACH[self._workflow.key]}{triggers}"
+        each = f"{_each(self._workflow.key)}{triggers}"
         return f"At most {names.times(limit.max)} {within} {each}; what that holds back is not made up for later."
 
     def _most_open(self, number: int) -> str:
         runs = names.count(number, "run")
-        return f"At most {runs} {_EACH[self._workflow.key]} at a time; what would begin meanwhile does not happen."
+        return f"At most {runs} {_each(self._workflow.key)} at a time; what would begin meanwhile does not happen."
 
     def _quiet(self, quiet: Quiet) -> str:
         start, end = (moment.isoformat("minutes") for moment in (quiet.start, quiet.end))
@@ -234,6 +236,14 @@ class _Explaining:
             yield "The events:"
         for name in known:
             yield f"  {name}: {BY_NAME[name].about}"
+
+
+def _every(kind: KeyedBy) -> str:
+    return _EVERY[kind] if isinstance(kind, KeyKind) else f"For every {names.field(kind.partition('.')[2])}"
+
+
+def _each(kind: KeyedBy) -> str:
+    return _EACH[kind] if isinstance(kind, KeyKind) else f"for each {names.field(kind.partition('.')[2])}"
 
 
 def _window(window: Sliding | Tumbling | Calendar | SinceEnd | Lifetime) -> str:

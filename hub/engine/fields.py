@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from hub import durations
-from hub.engine.keys import KeyKind
+from hub.engine.keys import FIELD, KeyKind
 from hub.events.catalogue import BY_NAME
 from hub.intents.verbs import VERBS
 
@@ -16,13 +16,13 @@ _KEYS = tuple(kind.value for kind in KeyKind)
 
 
 def _key(value: object) -> object:
-    if value not in _KEYS:
-        raise PydanticCustomError(
-            "hub",
-            "`key` is one of {kinds}; expressions are part of the format but not of this version yet",
-            {"kinds": ", ".join(_KEYS)},
-        )
-    return value
+    if value in _KEYS or (isinstance(value, str) and FIELD.fullmatch(value)):
+        return value
+    raise PydanticCustomError(
+        "hub",
+        "`key` is one of {kinds}, or a field of events such as event.request",
+        {"kinds": ", ".join(_KEYS)},
+    )
 
 
 def _scalar(value: object) -> object:
@@ -54,7 +54,11 @@ def _every(value: object) -> timedelta | None:
     return None if value == "forever" else read_duration(value)
 
 
-Key = Annotated[Literal["account", "client", "group", "symbol", "all"], BeforeValidator(_key)]
+Key = Annotated[
+    str,
+    BeforeValidator(_key),
+    WithJsonSchema({"anyOf": [{"enum": list(_KEYS)}, {"type": "string", "pattern": f"^{FIELD.pattern}$"}]}),
+]
 Default = Annotated[
     str | bool | int | Decimal,
     BeforeValidator(_scalar),

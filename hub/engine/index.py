@@ -9,7 +9,7 @@ from urllib.parse import quote
 from hub.engine.accumulators import Counting, counting
 from hub.engine.code import Instruction, code_of
 from hub.engine.joined import Joined, Part, join
-from hub.engine.keys import KeyKind
+from hub.engine.keys import KeyedBy, KeyKind
 from hub.engine.program import (
     Absent,
     Aggregate,
@@ -146,6 +146,7 @@ class TypePlan:
     absents: tuple["Candidate", ...] = ()  # that wait for it not to come, or begin with it
     of_client: bool = False  # told of the client behind the account
     begins: tuple[Feed, ...] = ()  # whose windows begin anew with it
+    awaited: bool = False  # runs may wait for it
     asked: dict[tuple[str, ...], tuple[Split[Candidate], ...]] = field(default_factory=dict)
 
 
@@ -155,15 +156,16 @@ class Program:
     The one of the accounts has those of the other kinds beside it; `mailed` are those that have any workflows.
     """
 
-    def __init__(self, workflows: Iterable[Workflow], kind: KeyKind = KeyKind.ACCOUNT) -> None:
+    def __init__(self, workflows: Iterable[Workflow], kind: KeyedBy = KeyKind.ACCOUNT) -> None:
         given = tuple(workflows)
-        self._others: dict[KeyKind, Program] = {}
+        self._others: dict[KeyedBy, Program] = {}
         if kind is KeyKind.ACCOUNT:
-            self._others = {each: Program(given, each) for each in KeyKind if each is not kind}
+            kinds = dict.fromkeys((*KeyKind, *sorted(workflow.key for workflow in given)))
+            self._others = {each: Program(given, each) for each in kinds if each != kind}
         self.kind = kind
         self.mailed = tuple(program for program in self._others.values() if program.workflows)
         self.workflows: dict[str, Workflow] = {
-            workflow.id: workflow for workflow in given if workflow.key is kind
+            workflow.id: workflow for workflow in given if workflow.key == kind
         }
         self.feeds: dict[str, Feed] = {}
         self.plans: dict[str, Plan] = {}
@@ -171,6 +173,7 @@ class Program:
         self._types: dict[str, TypePlan] = {}
         self._joined_questions: dict[tuple[int, ...], Joined[Candidate]] = {}
         self._bindings: dict[tuple[tuple[tuple[str, Feed], ...], int], Binding] = {}
+        self._awaited: set[str] = set()
         self._on_events: list[tuple[Candidate, OnEvent]] = []
         self.becomes: list[Candidate] = []
         self.crosses: list[Candidate] = []
@@ -193,8 +196,8 @@ class Program:
         together = (self, *self.mailed) if kind is KeyKind.ACCOUNT else ()
         self.stock = stock_of((each.kind, feed) for each in together for feed in each.feeds.values())
         # Positions are folded only where somebody looks at them, and nobody else pays for it.
-        self.folds_positions = self.stock is not None and any(
-            feed.aggregate.over == "positions" for _, feed in self.stock.feeds
+        self.folds_positions = any(each.kind is KeyKind.POSITION for each in self.mailed) or (
+            self.stock is not None and any(feed.aggregate.over == "positions" for _, feed in self.stock.feeds)
         )
         self.looks_at_rows = self.stock is not None or self.folds_positions
 
@@ -208,9 +211,20 @@ class Program:
         """Return the versions of its own workflows."""
         return frozenset(workflow.hash for workflow in self.workflows.values())
 
-    def of(self, kind: KeyKind) -> "Program":
+    def of(self, kind: KeyedBy) -> "Program":
         """Return the program for keys of a kind."""
-        return self if kind is self.kind else self._others[kind]
+        if kind == self.kind:
+            return self
+        found = self._others.get(kind)
+        if (
+            found is None
+        ):  # keys of a field that no workflow is kept by any more: their runs still come to their end
+            found = self._others[kind] = Program((), kind)
+        return found
+
+    @property
+    def kinds(self) -> tuple[KeyedBy, ...]:
+        return (self.kind, *self._others)
 
     def for_type(self, name: str) -> TypePlan:
         known = self._types.get(name)
@@ -289,6 +303,8 @@ class Program:
                 # What slides changes by itself; what has periods is looked at when they end.
                 feed.watched = feed.watched or isinstance(feed.aggregate.window, Sliding)
         for step in plan.code:
+            if isinstance(step, Wait) and step.event is not None:
+                self._awaited.add(step.event)
             if isinstance(step, Wait) and step.condition is not None:
                 for name, feed in plan.feeds:
                     feed.watched = feed.watched or name in step.condition.reads
@@ -372,7 +388,10 @@ class Program:
         absents = tuple(each for each in self.absents if _concerns(each.trigger, name))
         of_client = name.startswith(("client.", "kyc."))
         begins = tuple(feed for feed in self.feeds.values() if _begins(feed, name))
-        return TypePlan(triggers, Split(triggers), Split(feeds), tuple(retracted), absents, of_client, begins)
+        awaited = any(matches(pattern, name) for pattern in self._awaited)
+        return TypePlan(
+            triggers, Split(triggers), Split(feeds), tuple(retracted), absents, of_client, begins, awaited
+        )
 
 
 def _feed(aggregate: Aggregate, params: Mapping[str, object], shared: dict[str, Feed]) -> Feed:

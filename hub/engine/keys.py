@@ -1,12 +1,15 @@
-"""What a workflow is kept per: an account, or a client, a group, a symbol, or everything at once.
+"""What a workflow is kept per: an account, a client, a group, a symbol, a position, what events name, or everything.
 
 An account's key is `server:login`; any other names its kind, as in `client=1042`, and no server's name has a `=` in it.
-Groups and symbols belong to their server, clients to the company.
+Groups, symbols and positions belong to their server, clients to the company. A kind such as `event.request` is what
+events have in that field: `event.request=r-17`.
 """
 
+import hashlib
 import re
+from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from hub import ids
 
@@ -16,24 +19,31 @@ class KeyKind(StrEnum):
     CLIENT = "client"
     GROUP = "group"
     SYMBOL = "symbol"
+    POSITION = "position"
     ALL = "all"
 
 
+KeyedBy = KeyKind | str  # a field of events, such as event.request, is a kind as well
 EVERYTHING = "all="
 FORMS = {
     KeyKind.ACCOUNT: "server:login",
     KeyKind.CLIENT: "client=ID",
     KeyKind.GROUP: "group=server:NAME",
     KeyKind.SYMBOL: "symbol=server:NAME",
+    KeyKind.POSITION: "position=server:TICKET",
     KeyKind.ALL: EVERYTHING,
 }
+FIELD: Final = re.compile(r"event\.[a-z][a-z0-9_]{0,63}")
+LONGEST: Final = 128  # a longer value is named by its hash
 _SOUND = {
     KeyKind.ACCOUNT: re.compile(r"[^=]+:[0-9]{1,19}"),
     KeyKind.CLIENT: re.compile(r"client=.+"),
     KeyKind.GROUP: re.compile(r"group=[^:]+:.+"),
     KeyKind.SYMBOL: re.compile(r"symbol=[^:]+:.+"),
+    KeyKind.POSITION: re.compile(r"position=[^:]+:[0-9]{1,20}"),
     KeyKind.ALL: re.compile(EVERYTHING),
 }
+_NAMES = frozenset(kind.value for kind in KeyKind)
 _OTHERS = {f"{kind}=": kind for kind in KeyKind if kind is not KeyKind.ACCOUNT}
 
 
@@ -44,16 +54,32 @@ class Whose(NamedTuple):
     client: str | None
     group: str | None
     symbol: str | None
+    position: int | None = None
+    event: Any = None  # its record
 
 
-def kind_of(key: str) -> KeyKind:
+def kind_of(key: str) -> KeyedBy:
     """Return what a key names."""
     head, sign, _ = key.partition("=")
-    return _OTHERS.get(head + sign, KeyKind.ACCOUNT) if sign else KeyKind.ACCOUNT
+    if not sign:
+        return KeyKind.ACCOUNT
+    return _OTHERS.get(head + sign) or (head if FIELD.fullmatch(head) else KeyKind.ACCOUNT)
 
 
-def key_for(kind: KeyKind, whose: Whose) -> str | None:
-    """Return the key of this kind an event of an account concerns; None where it concerns none."""
+def kept_by(text: str) -> KeyedBy:
+    """Return the kind a workflow's `key` says."""
+    return KeyKind(text) if text in _NAMES else text
+
+
+def form_of(kind: KeyedBy) -> str:
+    """Return how a key of a kind is written."""
+    return FORMS[kind] if isinstance(kind, KeyKind) else f"{kind}=VALUE"
+
+
+def key_for(kind: KeyedBy, whose: Whose) -> str | None:
+    """Return the key of this kind an event concerns; None where it concerns none."""
+    if not isinstance(kind, KeyKind):
+        return _named_by_field(kind, whose.event)
     match kind:
         case KeyKind.ALL:
             return EVERYTHING
@@ -63,8 +89,32 @@ def key_for(kind: KeyKind, whose: Whose) -> str | None:
             return f"group={whose.server}:{whose.group}" if whose.group else None
         case KeyKind.SYMBOL:
             return f"symbol={whose.server}:{whose.symbol}" if whose.symbol else None
+        case KeyKind.POSITION:
+            return f"position={whose.server}:{whose.position}" if whose.position else None
         case KeyKind.ACCOUNT:
             return None  # its own events need no mail
+
+
+def _named_by_field(kind: str, record: Any) -> str | None:
+    """Return the key of what an event has in a field: a text or a number, equal numbers being one."""
+    value = getattr(record, kind.partition(".")[2], None)
+    match value:
+        case bool() | None:
+            return None
+        case int():
+            text = str(value)
+        case Decimal():
+            plain = value.normalize() if value else Decimal(0)
+            text = format(plain, "f") if abs(plain.adjusted()) < LONGEST else str(plain)
+        case str():
+            text = value
+        case _:
+            return None
+    if not text:
+        return None
+    if len(text) > LONGEST or not text.isprintable():
+        text = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return f"{kind}={text}"
 
 
 def partition_of(key: str) -> int:
@@ -78,6 +128,7 @@ def partition_of(key: str) -> int:
 
 def problem(key: str) -> str | None:
     """Return what is wrong with a key somebody typed, or None."""
-    if _SOUND[kind_of(key)].fullmatch(key):
+    kind = kind_of(key)
+    if _SOUND[kind].fullmatch(key) if isinstance(kind, KeyKind) else key.partition("=")[2]:
         return None
-    return f"{key!r} is no key: write one of {', '.join(FORMS.values())}"
+    return f"{key!r} is no key: write one of {', '.join((*FORMS.values(), 'event.FIELD=VALUE'))}"

@@ -15,6 +15,7 @@ from hub.engine.cache import KeyCache
 from hub.engine.changeover import Changeovers
 from hub.engine.decide import advance
 from hub.engine.decision import NOTHING, BatchBuilder, Decision, Trace, Verdict, encode_trace
+from hub.engine.mail import forward
 from hub.engine.program import Unread, Workflow
 from hub.engine.programs import Compile, Programs
 from hub.engine.rows import Batch, EngineStore, Inbox, KeyRows, LevelRow, TraceRow
@@ -213,13 +214,19 @@ class EngineLoop:
     def _decide_one(self, item: Input, builder: BatchBuilder) -> None:
         self.counters.decided += 1
         self.counters.last_at = item.at
-        if not item.key:
+        program = self.programs.of(item.partition)
+        if not item.key and not (program.mailed and item.kind == InputKind.EVENT):
             return
         try:
+            if not item.key:
+                told = forward(program, item)
+                if told is not None:
+                    builder.add(told)
+                return
             state = self._cache[item.key]
             if self._changeovers:
                 self._changeovers.align(item, state, builder)
-            for decision in advance(self.programs.of(item.partition), state, item):
+            for decision in advance(program, state, item):
                 builder.add(decision)
                 self._count(decision)
         except Exception as problem:  # one input that cannot be decided must not stop its partition

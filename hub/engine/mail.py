@@ -10,13 +10,16 @@ from typing import Any
 
 import msgspec
 
-from hub.bus.log import InputKind, NewInput
+from hub.bus.log import Input, InputKind, NewInput
+from hub.engine.decision import Decision
+from hub.engine.held import PositionRow
 from hub.engine.index import Candidate, Feed, Program
 from hub.engine.keys import KeyKind, Whose, key_for, kind_of, partition_of
+from hub.engine.positions import Moved
 from hub.engine.scene import Scene
-from hub.engine.state import NO_EVENT, NOBODY, AccountRow, ClientRow
+from hub.engine.state import NO_EVENT, NOBODY, AccountRow, ClientRow, KeyState
 from hub.errors import RecordMalformed
-from hub.events.records import Envelope
+from hub.events.records import Envelope, decode_data, decode_envelope
 
 
 class Mail(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -29,8 +32,11 @@ class Mail(msgspec.Struct, frozen=True, omit_defaults=True):
     account: AccountRow
     client: ClientRow | None = None
     parts: Mapping[str, str | None] = {}
+    position: PositionRow | None = None
+    is_over: bool = False  # the position is
 
 
+LARGEST = 2**64  # any ticket is less
 NO_PARTS: Mapping[str, str | None] = {}
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _decode = msgspec.json.Decoder(Mail).decode
@@ -43,29 +49,49 @@ def decode_mail(body: bytes) -> Mail:
         raise RecordMalformed(f"not mail: {problem}") from problem
 
 
+def forward(program: Program, item: Input) -> Decision | None:
+    """Return the mail about an event that belongs to no account; None where nobody is kept by anything it names."""
+    envelope = decode_envelope(item.body)
+    if envelope.account is not None:
+        return None
+    record = decode_data(envelope)
+    decision = Decision(item.partition, "", item.n, item.at)
+    scene = Scene(program, KeyState(item.partition, ""), item, decision)
+    scene.look_at(envelope, record, item.body)
+    send(scene, envelope, record, ())
+    return decision if decision.mail else None
+
+
 def send(scene: Scene, envelope: Envelope, record: Any, dirty: tuple[str, ...]) -> None:
     """Tell the keys beside the account that an event concerns, if workflows by such keys could make anything of it."""
-    body = None
-    heard: set[str] = set()
+    shared = None
+    whose, heard = _whose(scene, record), set[str]()
     for program in scene.program.mailed:
-        key = key_for(program.kind, _whose(scene, record))
-        parts = scene.told.get(key or "", NO_PARTS)
-        if key is None or not (parts or _concerns(program, scene, envelope.type, dirty)):
+        key = key_for(program.kind, whose)
+        if key is None:
+            continue
+        parts, moved = scene.told.get(key, NO_PARTS), None
+        if program.kind is KeyKind.POSITION:
+            moved = scene.moved
+        is_told = parts or (moved is not None and moved.puts)
+        if not is_told and not _concerns(program, scene, envelope.type, dirty):
             continue
         heard.add(key)
-        if parts:
-            told = NewInput(partition_of(key), InputKind.MAIL, key, envelope.id, _body(scene, parts))
+        if parts or moved is not None:
+            body = _body(scene, parts, moved)
         else:
-            body = body or _body(scene, NO_PARTS)
-            told = NewInput(partition_of(key), InputKind.MAIL, key, envelope.id, body)
+            body = shared = shared or _body(scene, NO_PARTS, None)
+        told = NewInput(partition_of(key), InputKind.MAIL, key, envelope.id, body)
         scene.decision.writing().mail.append(told)
     if scene.told:
         tell_parts(scene, envelope.id, heard)
 
 
-def _body(scene: Scene, parts: Mapping[str, str | None]) -> bytes:
+def _body(scene: Scene, parts: Mapping[str, str | None], moved: Moved | None) -> bytes:
     known = scene.client if scene.client is not NOBODY else None
-    return _encode(Mail(msgspec.Raw(scene.body or b""), scene.account, known, parts))
+    event = msgspec.Raw(scene.body or b"")
+    row, is_over = (moved.row, moved.is_over) if moved is not None else (None, False)
+    return _encode(Mail(event, scene.account, known, parts, row, is_over))
 
 
 def tell_parts(scene: Scene, ref: str, heard: Collection[str] = ()) -> None:
@@ -73,9 +99,8 @@ def tell_parts(scene: Scene, ref: str, heard: Collection[str] = ()) -> None:
     known = scene.client if scene.client is not NOBODY else None
     for key, parts in scene.told.items():
         if key not in heard:
-            about = (
-                known if kind_of(key) is not KeyKind.CLIENT or key == f"client={scene.client.id}" else None
-            )
+            is_another = kind_of(key) is KeyKind.CLIENT and key != f"client={scene.client.id}"
+            about = None if is_another else known
             body = _encode(Mail(NO_EVENT, scene.account, about, parts))
             told = NewInput(partition_of(key), InputKind.MAIL, key, ref, body)
             scene.decision.writing().mail.append(told)
@@ -83,18 +108,32 @@ def tell_parts(scene: Scene, ref: str, heard: Collection[str] = ()) -> None:
 
 def _whose(scene: Scene, record: Any) -> Whose:
     client, symbol = getattr(record, "client", None), getattr(record, "symbol", None)
+    position, server, group = getattr(record, "position", None), scene.account.server, scene.account.group
+    assert scene.envelope is not None
+    if not server:  # of no account: whoever told it is known as the server it is of
+        server, kind = scene.envelope.source, scene.envelope.type
+        symbol = record.name if kind == "symbol.updated" else symbol
+        group = record.name if kind == "group.updated" else None
     return Whose(
-        scene.account.server,
+        server,
         client if isinstance(client, str) else scene.client.id,
-        scene.account.group,
+        group,
         symbol if isinstance(symbol, str) else None,
+        position if isinstance(position, int) and 0 < position < LARGEST else None,
+        record,
     )
 
 
 def _concerns(program: Program, scene: Scene, type_name: str, dirty: Sequence[str]) -> bool:
     """Return whether any of the workflows could count the event, start at it, or learn of the client from it."""
     plan = program.for_type(type_name)
-    if plan.retracted or plan.absents or plan.begins or (program.kind is KeyKind.CLIENT and plan.of_client):
+    if (
+        plan.retracted
+        or plan.absents
+        or plan.begins
+        or plan.awaited
+        or (program.kind is KeyKind.CLIENT and plan.of_client)
+    ):
         return True
     now = (scene.event, scene.account, scene.client)
     before = (scene.event, scene.account_before, scene.client_before)

@@ -17,6 +17,7 @@ from hub.events.records import Envelope
 MAX_POSITIONS: Final = 5_000  # of one account; of more, nobody knows what they add up to
 MAX_ENDED: Final = 200  # that were closed before anybody told of their opening
 MORE: Final = "more"  # the name of the row that says there were more
+OWN_POSITION: Final[Slot] = (Kind.POSITION.value, "")  # where a key that is a position keeps its row
 _OTHER_SIDE: Final = {"buy": "sell", "sell": "buy"}
 
 Rows = Mapping[int, PositionRow]
@@ -24,13 +25,14 @@ Changed = dict[int, PositionRow | None]
 
 
 class Moved(NamedTuple):
-    """What an event did to a position: the rows to write, and how the position it names stood, or now stands."""
+    """What an event did to a position: the rows to write, and how the position it names stands, or stood when it ended."""
 
     puts: dict[Slot, Value | None]
     row: PositionRow | None
+    is_over: bool
 
 
-NOTHING: Final = Moved({}, None)
+NOTHING: Final = Moved({}, None, is_over=False)
 
 
 def fold_positions(state: KeyState, event: Envelope, data: Any) -> Moved:
@@ -48,7 +50,8 @@ def fold_positions(state: KeyState, event: Envelope, data: Any) -> Moved:
             row = held.get(old)
     puts: dict[Slot, Value | None] = {_slot(each): new for each, new in changed.items()}
     puts |= _bounded(state, changed)
-    return Moved(puts, row if row is not None and row.lots > 0 else None)
+    is_over = number in changed and changed[number] is None
+    return Moved(puts, row if row is not None and row.lots > 0 else None, is_over)
 
 
 def open_positions(state: KeyState, puts: Mapping[Slot, Value | None]) -> list[PositionRow]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from hub.engine.keys import KeyKind
+from hub.engine.keys import KeyedBy
 from hub.errors import Place
 from hub.expr import Expression
 from hub.intents.verbs import Verb
@@ -337,7 +337,7 @@ class Workflow:
     mode: Mode
     priority: Literal["critical", "normal", "bulk"]
     scope: Expression | None
-    key: KeyKind
+    key: KeyedBy
     params: Mapping[str, Decimal | str | bool | timedelta]
     aggregates: tuple[Aggregate, ...]
     triggers: tuple[Trigger, ...]

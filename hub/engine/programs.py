@@ -10,7 +10,7 @@ import structlog
 
 from hub.bus.log import InputKind, NewInput
 from hub.engine.index import Program
-from hub.engine.keys import KeyKind
+from hub.engine.keys import KeyedBy
 from hub.engine.ledgers import workflow_of
 from hub.engine.program import Mode, Unread, Workflow
 from hub.engine.rows import EngineStore
@@ -138,7 +138,7 @@ class Programs:
         )
         self._workflows = {name: each for name, each in self._workflows.items() if name in needed}
 
-    async def pin(self, program: Program, kind: KeyKind, version: str, workflow: str) -> None:
+    async def pin(self, program: Program, kind: KeyedBy, version: str, workflow: str) -> None:
         """Have the version a run or a ledger began with at hand."""
         program = program.of(kind)
         if program.version(version, workflow) is None:

@@ -8,8 +8,11 @@ from typing import Any
 from hub.bus.log import Input
 from hub.clock import from_us, to_us
 from hub.engine.decision import Decision
+from hub.engine.held import PositionRow
 from hub.engine.index import NOTHING_BOUND, Candidate, Feed, Plan, Program
+from hub.engine.keys import KeyKind
 from hub.engine.periods import periods
+from hub.engine.positions import OWN_POSITION, Moved
 from hub.engine.program import Calendar, PeriodEnd, SinceEnd
 from hub.engine.rows import TimerKey, TimerRow
 from hub.engine.state import NEVER, NOBODY, AccountRow, Alarm, Cause, KeyState, Total
@@ -66,6 +69,8 @@ class Scene:
         "envelope",
         "event",
         "item",
+        "moved",
+        "position",
         "program",
         "state",
         "told",
@@ -96,6 +101,8 @@ class Scene:
         self.bound = NOTHING_BOUND  # what the environment is filled with
         self._values: dict[str, Worth] = {}
         self._before: dict[str, Worth] = {}
+        self.moved: Moved | None = None  # what an event of an account did to a position
+        self.position: PositionRow | None = None  # by position: as the event told it
         self.told = NONE_TOLD  # what other keys have to hear of the account's present rows
 
     def look_at(self, envelope: Envelope, record: Any, body: bytes) -> None:
@@ -133,7 +140,7 @@ class Scene:
         other.account, other.account_before = self.account, self.account_before
         other.client, other.client_before = self.client, self.client_before
         other.event, other.depth, other.before_at = event, depth, self.before_at
-        other._values = self._values
+        other._values, other.position = self._values, self.position
         return other
 
     def holding(self, feed: Feed) -> Holding:
@@ -176,9 +183,15 @@ class Scene:
         if env is None:
             account = self.account if self.account.login else NO_EVENT
             env = self._env = {"event": self.event, "account": account, "client": self.client}
+            if self.program.kind is KeyKind.POSITION:
+                env["position"] = self.position or self._own_position()
             if self.program.reads_clock:
                 env["now"] = self.now
         return env
+
+    def _own_position(self) -> object:
+        """Return the position a key names, as it stood before this input."""
+        return self.state.values.get(OWN_POSITION, NO_EVENT)
 
     def base_for_feeds(self) -> Env:
         """Return the base environment for aggregates, whose expressions read each its own params beside it."""
@@ -207,6 +220,8 @@ class Scene:
             "params": candidate.plan.params,
             "now": from_us(self.before_at),
         }
+        if self.program.kind is KeyKind.POSITION:
+            env["position"] = self._own_position()
         for name, feed in candidate.feeds:
             env[name] = self.value_before(feed)
         return env
@@ -221,6 +236,8 @@ class Scene:
             "steps": results,
             "now": self.now,
         }
+        if self.program.kind is KeyKind.POSITION:
+            env["position"] = self.position or self._own_position()
         period = cause.period
         if period is None:
             for name, feed in plan.feeds:

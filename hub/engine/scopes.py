@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, Union, final, get_args, get_o
 from typing_extensions import override
 
 from hub.engine.held import INNER, PositionRow
-from hub.engine.keys import KeyKind
+from hub.engine.keys import KeyedBy, KeyKind
 from hub.engine.problems import did_you_mean
 from hub.engine.program import Calendar
 from hub.engine.state import AccountRow, ClientRow
@@ -174,7 +174,7 @@ class Scopes:
 
     params: Mapping[str, Type]
     aggregates: Mapping[str, Type]
-    key: KeyKind = KeyKind.ACCOUNT
+    key: KeyedBy = KeyKind.ACCOUNT
     by_events: bool = False
     calendars: Sequence[Calendar] = ()  # whose periods the workflow speaks of
     by_periods: bool | None = None  # whether it starts at the end of periods alone; None: never at one
@@ -186,7 +186,8 @@ class Scopes:
 
     @cached_property
     def _with_event(self) -> dict[str, Type]:
-        return {"account": ACCOUNT, "client": _CLIENT, "params": Type(Kind.OBJECT, fields=self.params)}
+        known = {"account": ACCOUNT, "client": _CLIENT, "params": Type(Kind.OBJECT, fields=self.params)}
+        return known | {"position": POSITION} if self.key is KeyKind.POSITION else known
 
     @cached_property
     def _standing(self) -> dict[str, Type]:
@@ -286,7 +287,7 @@ class Scopes:
 
 
 _BELONGS: Final = {
-    "position": "`position` is not known here: only aggregates `from: positions` know it",
+    "position": "`position` is not known here: aggregates `from: positions` and workflows with `key: position` know it",
     "event": "`event` is not known here: only `where`, aggregates and the steps of an event's workflow know it",
     "trigger": "`trigger` is not known here: only steps know what started them",
     "error": "`error` is not known here: only the steps of `on_error` know what failed",
@@ -297,7 +298,7 @@ _BELONGS: Final = {
 }
 
 
-def about_unknown(name: str, aggregates: Mapping[str, Type], key: KeyKind) -> str | None:
+def about_unknown(name: str, aggregates: Mapping[str, Type], key: KeyedBy) -> str | None:
     """Return a better sentence for a name that exists, but not in this place or not in this version."""
     if name in {"account", "client"}:
         return f"`{name}` is not known here: with `key: {key}` there is one only while an event is looked at, as in `where`"

@@ -13,6 +13,7 @@ from hub.bus.log import Input, InputKind, NewInput
 from hub.clock import ManualClock, to_us
 from hub.engine.decide import OBSERVED
 from hub.engine.decision import Verdict, decode_trace
+from hub.engine.draft_names import belongs_to_no_account
 from hub.engine.index import Program
 from hub.engine.keys import KeyKind
 from hub.engine.levels import Sample, crossings, observations
@@ -272,7 +273,9 @@ class Stage:
         assert kind is not None
         try:
             checked = model.model_validate(data)
-            reference = AccountRef(server=who.server, login=who.login)
+            reference: AccountRef | None = AccountRef(server=who.server, login=who.login)
+            if account is None and belongs_to_no_account(name):
+                reference = None
         except ValidationError as problem:
             _refuse(name, problem)
         fact: Fact = make_fact(

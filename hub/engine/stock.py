@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hub.engine.current import UNKNOWN_PART, Current, part_of
 from hub.engine.held import PositionRow, Told
-from hub.engine.keys import KeyKind, Whose, key_for
+from hub.engine.keys import KeyedBy, KeyKind, Whose, key_for
 from hub.engine.positions import are_known, fold_positions, open_positions
 from hub.engine.series import ZERO, Op
 from hub.engine.state import Kind
@@ -34,11 +34,11 @@ _NO_ROWS: Final[Sequence[PositionRow | None]] = (None,)
 class Stock(NamedTuple):
     """The aggregates over present rows, with the kind of key each is kept by, and what they depend on."""
 
-    feeds: tuple[tuple[KeyKind, "Feed"], ...]
+    feeds: tuple[tuple[KeyedBy, "Feed"], ...]
     reads: frozenset[str]
 
 
-def stock_of(feeds: Iterable[tuple[KeyKind, "Feed"]]) -> Stock | None:
+def stock_of(feeds: Iterable[tuple[KeyedBy, "Feed"]]) -> Stock | None:
     """Return those of the aggregates that are over present rows; None where there are none."""
     found = tuple((kind, feed) for kind, feed in feeds if feed.aggregate.over)
     reads = set(_MOVES)
@@ -55,6 +55,8 @@ def take_stock(scene: "Scene", envelope: Envelope, record: Any, dirty: Sequence[
         what = fold_positions(scene.state, envelope, record)
         scene.decision.puts.update(what.puts)
         moved = bool(what.puts)
+        if moved or what.row is not None:
+            scene.moved = what
     if stock is None or not (moved or any(name in stock.reads for name in dirty)):
         return []
     return count_again(scene)
@@ -122,7 +124,7 @@ def _contributed(scene: "Scene") -> dict[str, dict[str, str]]:
     return found
 
 
-def _key(scene: "Scene", kind: KeyKind, row: PositionRow | None) -> str | None:
+def _key(scene: "Scene", kind: KeyedBy, row: PositionRow | None) -> str | None:
     if kind is KeyKind.ACCOUNT:
         return scene.state.key
     account = scene.account

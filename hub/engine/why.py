@@ -12,7 +12,7 @@ from hub.engine.decision import Decision, decode_trace
 from hub.engine.grant_standing import stands
 from hub.engine.holds import pending
 from hub.engine.index import Candidate, Program, matches
-from hub.engine.keys import FORMS, KeyKind, partition_of
+from hub.engine.keys import KeyedBy, form_of, partition_of
 from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Sample, beyond, level_id
 from hub.engine.period_ends import standing as period_stands
 from hub.engine.program import Absent, Becomes, Crosses, Limit, OnEvent, PeriodEnd
@@ -149,10 +149,10 @@ def standing(
     return [_standing(scene, candidate, kind, sample) for candidate in plan.triggers.values()]
 
 
-def _why_not_live(program: Program, workflow: str, kind: KeyKind) -> str:
-    for other in KeyKind:
-        if other is not kind and workflow in program.of(other).plans:
-            return f"the workflow is kept by {other}: ask with {FORMS[other]}"
+def _why_not_live(program: Program, workflow: str, kind: KeyedBy) -> str:
+    for other in program.kinds:
+        if other != kind and workflow in program.of(other).plans:
+            return f"the workflow is kept by {other}: ask with {form_of(other)}"
     return "the workflow is off" if workflow in program.of(kind).workflows else "no such workflow is live"
 
 

@@ -352,8 +352,8 @@ REFUSALS = [
         "4:1: error: `anchors` is part of the format but not of this version yet",
     ),
     (
-        ("title: t", "title: t\nkey: event.request"),
-        "4:6: error: `key` is one of account, client, group, symbol, all; expressions are part of the format but not of this version yet",
+        ("title: t", "title: t\nkey: event.a.b"),
+        "4:6: error: `key` is one of account, client, group, symbol, position, all, or a field of events such as event.request",
     ),
     (("title: t", "title: t\nlimits: {}"), "4:1: error: unknown key `limits`; did you mean limit?"),
     (("schema: 1", "schema: 2"), "1:9: error: `schema` is 1, not `2`"),

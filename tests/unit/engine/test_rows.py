@@ -524,7 +524,7 @@ async def test_every_key_knows_what_stands_whatever_happened_and_whatever_was_ed
         ("symbol", "{from: accounts, count: true}", "`key: symbol` has no accounts of its own: `from: accounts` is for client, group and all"),
         ("client", "{from: positions, sum: position.lot}", "unknown field position.lot; did you mean position.lots?"),
         ("client", "{from: positions, sum: position.profit}", "position.profit moves with every price and is not known here: what stands is made of values that events tell"),
-        ("client", "{from: accounts, sum: position.lots}", "`position` is not known here: only aggregates `from: positions` know it"),
+        ("client", "{from: accounts, sum: position.lots}", "`position` is not known here: aggregates `from: positions` and workflows with `key: position` know it"),
         ("client", "{from: accounts, sum: account.balance}", 'accounts may have different currencies: add `account.currency == "USD"` to `where`'),
         ("client", "{from: positions, count: true, retract: {event: trade.cancelled, ref: event.deal}}", "a `from: positions` has no `retract`: what is gone does not count"),
         ("client", "{from: trade.closed, count: true}", "`window` is missing: over which time, such as `window: {sliding: 7d}`"),
