@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from unit.engine.desk import a_workflow
 from unit.engine.explained_grants import DEPOSIT_BONUS, MONTHLY_VOLUME_BONUS
+from unit.engine.keyed_texts import KEYED
 
 from hub.commands.explain import run_explain
 from hub.engine.check import check
@@ -186,6 +187,7 @@ sign_off (nobody if not known).
 GOLDEN = {
     "deposit-approval": DEPOSIT_APPROVAL,
     "deposit-bonus": DEPOSIT_BONUS,
+    **KEYED,
     "deposit-notice": DEPOSIT_NOTICE,
     "equity-alert": EQUITY_ALERT,
     "loss-alert": LOSS_ALERT,
