@@ -12,14 +12,13 @@ from hub.engine.accumulators import Contribution
 from hub.engine.crossing import crossed, observed, rebuild
 from hub.engine.decision import NOTHING, Decision, apply
 from hub.engine.fold import fold_account, fold_client
-from hub.engine.held import INNER
 from hub.engine.holds import held_long_enough
 from hub.engine.index import CREATED, NOTHING_BOUND, Candidate, Feed, Program, TypePlan
 from hub.engine.joined import is_up
 from hub.engine.keys import KeyKind
 from hub.engine.levels import refresh
 from hub.engine.mail import Mail, decode_mail, send, tell_parts
-from hub.engine.positions import OWN_POSITION
+from hub.engine.own import SLOTS, changed, told_of
 from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Since
 from hub.engine.rows import TimerKey
 from hub.engine.runs import conclude
@@ -183,8 +182,8 @@ def _mail(scene: Scene) -> None:
         dirty = _fold_client(scene, plan, envelope, record, mail.client)
     else:
         scene.client = scene.client_before = mail.client or NOBODY
-    if scene.state.kind is KeyKind.POSITION:
-        dirty = _fold_position(scene, mail)
+    if scene.state.kind in SLOTS:
+        dirty = _fold_own(scene, envelope, record, mail)
     counted = _count(scene, plan, envelope, record)
     if mail.parts:
         counted += hear_of(scene, account_key(mail.account.server, mail.account.login), mail.parts)
@@ -198,19 +197,21 @@ def _mail(scene: Scene) -> None:
         look(scene)
 
 
-def _fold_position(scene: Scene, mail: Mail) -> tuple[str, ...]:
-    """Keep the position a key names as the event told it; one that is over is known for this event still."""
-    known = scene.state.values.get(OWN_POSITION)
-    scene.position = mail.position
+def _fold_own(scene: Scene, envelope: Envelope, record: Any, mail: Mail) -> tuple[str, ...]:
+    """Keep what the event tells of the position, symbol or group a key is; a position that is over is known once more."""
+    kind = scene.state.kind
+    slot = SLOTS[kind]
+    before = scene.state.values.get(slot)
+    if kind is KeyKind.POSITION:
+        scene.own = mail.position
+    else:
+        scene.own = told_of(kind, scene.state.key, before, envelope, record, mail.account)
+    dirty = changed(kind, before, scene.own)
     if mail.is_over:
-        scene.decision.puts[OWN_POSITION] = None
-    elif mail.position is not None and mail.position != known:
-        scene.decision.puts[OWN_POSITION] = mail.position
-        names = (name for name in mail.position.__struct_fields__ if name not in INNER)
-        return tuple(
-            f"position.{name}" for name in names if getattr(mail.position, name) != getattr(known, name, None)
-        )
-    return ()
+        scene.decision.puts[slot] = None
+    elif dirty:
+        scene.decision.puts[slot] = scene.own
+    return dirty
 
 
 def _settle(scene: Scene, mail: Mail) -> None:

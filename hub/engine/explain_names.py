@@ -35,7 +35,9 @@ _OWNERS: Final[Mapping[str, str]] = {
     "account": "the account's",
     "client": "the client's",
     "event": "the event's",
+    "group": "the group's",
     "position": "the position's",
+    "symbol": "the symbol's",
     "trigger.event": "the starting event's",
 }
 _WHOLE: Final[Mapping[str, str]] = {

@@ -281,10 +281,27 @@ _CLIENT_FIELDS: Mapping[str, Reader] = {
 }
 
 
+_THING_FIELDS: Mapping[str, Reader] = {
+    "class": _text,
+    "digits": _integer,
+    "contract_size": _decimal,
+    "currency": _text,
+    "margin_call": _decimal,
+    "stop_out": _decimal,
+}
+
+
+def fold_thing(changed: Mapping[str, Any]) -> Changes:
+    """Return what an event says of a symbol or a group."""
+    changes: Changes = {}
+    _apply(None, changed, changes, _THING_FIELDS)
+    return changes
+
+
 def _apply(row: Any, changed: Mapping[str, Any], changes: Changes, fields: Mapping[str, Reader]) -> None:
     for name, change in changed.items():
         after = change.get("after") if isinstance(change, dict) else None
-        if name.startswith("attributes."):
+        if name.startswith("attributes.") and row is not None:
             attributes: dict[str, Any] = changes.setdefault("attributes", dict(row.attributes))
             attributes[name.partition(".")[2]] = after
         elif name in fields:

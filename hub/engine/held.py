@@ -1,7 +1,8 @@
-"""Rows of what stands at present: the open positions of an account, and what other keys were told of them."""
+"""Rows of what stands at present: open positions, what other keys were told of them, what is known of a symbol or group."""
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -37,3 +38,28 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 
     parts: dict[str, str]
     v: int = 1
+
+
+class ThingRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What events told of a symbol or a group."""
+
+    name: str = ""
+    v: int = 1
+
+
+# Made by a call, because no line of Python may call a field `class`.
+SymbolRow: Final = msgspec.defstruct(
+    "SymbolRow",
+    [("class", str | None, None), ("digits", int | None, None), ("contract_size", Decimal | None, None)],
+    bases=(ThingRow,),
+    module=__name__,
+    frozen=True,
+    gc=False,
+    omit_defaults=True,
+)
+
+
+class GroupRow(ThingRow, frozen=True, gc=False, omit_defaults=True):
+    currency: str | None = None
+    margin_call: Decimal | None = None
+    stop_out: Decimal | None = None

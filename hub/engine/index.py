@@ -10,6 +10,7 @@ from hub.engine.accumulators import Counting, counting
 from hub.engine.code import Instruction, code_of
 from hub.engine.joined import Joined, Part, join
 from hub.engine.keys import KeyedBy, KeyKind
+from hub.engine.own import SLOTS
 from hub.engine.program import (
     Absent,
     Aggregate,
@@ -163,6 +164,10 @@ class Program:
             kinds = dict.fromkeys((*KeyKind, *sorted(workflow.key for workflow in given)))
             self._others = {each: Program(given, each) for each in kinds if each != kind}
         self.kind = kind
+        self.own_root, self.own_slot = (
+            str(kind),
+            SLOTS.get(kind),
+        )  # what a key of a position, symbol or group is
         self.mailed = tuple(program for program in self._others.values() if program.workflows)
         self.workflows: dict[str, Workflow] = {
             workflow.id: workflow for workflow in given if workflow.key == kind

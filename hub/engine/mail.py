@@ -15,6 +15,7 @@ from hub.engine.decision import Decision
 from hub.engine.held import PositionRow
 from hub.engine.index import Candidate, Feed, Program
 from hub.engine.keys import KeyKind, Whose, key_for, kind_of, partition_of
+from hub.engine.own import TOLD_BY
 from hub.engine.positions import Moved
 from hub.engine.scene import Scene
 from hub.engine.state import NO_EVENT, NOBODY, AccountRow, ClientRow, KeyState
@@ -126,6 +127,8 @@ def _whose(scene: Scene, record: Any) -> Whose:
 
 def _concerns(program: Program, scene: Scene, type_name: str, dirty: Sequence[str]) -> bool:
     """Return whether any of the workflows could count the event, start at it, or learn of the client from it."""
+    if type_name == TOLD_BY.get(program.kind):
+        return True
     plan = program.for_type(type_name)
     if (
         plan.retracted

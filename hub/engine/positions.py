@@ -17,7 +17,6 @@ from hub.events.records import Envelope
 MAX_POSITIONS: Final = 5_000  # of one account; of more, nobody knows what they add up to
 MAX_ENDED: Final = 200  # that were closed before anybody told of their opening
 MORE: Final = "more"  # the name of the row that says there were more
-OWN_POSITION: Final[Slot] = (Kind.POSITION.value, "")  # where a key that is a position keeps its row
 _OTHER_SIDE: Final = {"buy": "sell", "sell": "buy"}
 
 Rows = Mapping[int, PositionRow]

@@ -8,11 +8,10 @@ from typing import Any
 from hub.bus.log import Input
 from hub.clock import from_us, to_us
 from hub.engine.decision import Decision
-from hub.engine.held import PositionRow
 from hub.engine.index import NOTHING_BOUND, Candidate, Feed, Plan, Program
-from hub.engine.keys import KeyKind
+from hub.engine.own import Own
 from hub.engine.periods import periods
-from hub.engine.positions import OWN_POSITION, Moved
+from hub.engine.positions import Moved
 from hub.engine.program import Calendar, PeriodEnd, SinceEnd
 from hub.engine.rows import TimerKey, TimerRow
 from hub.engine.state import NEVER, NOBODY, AccountRow, Alarm, Cause, KeyState, Total
@@ -70,7 +69,7 @@ class Scene:
         "event",
         "item",
         "moved",
-        "position",
+        "own",
         "program",
         "state",
         "told",
@@ -102,7 +101,7 @@ class Scene:
         self._values: dict[str, Worth] = {}
         self._before: dict[str, Worth] = {}
         self.moved: Moved | None = None  # what an event of an account did to a position
-        self.position: PositionRow | None = None  # by position: as the event told it
+        self.own: Own | None = None  # what a key that is a position, symbol or group is, as the event told it
         self.told = NONE_TOLD  # what other keys have to hear of the account's present rows
 
     def look_at(self, envelope: Envelope, record: Any, body: bytes) -> None:
@@ -140,7 +139,7 @@ class Scene:
         other.account, other.account_before = self.account, self.account_before
         other.client, other.client_before = self.client, self.client_before
         other.event, other.depth, other.before_at = event, depth, self.before_at
-        other._values, other.position = self._values, self.position
+        other._values, other.own = self._values, self.own
         return other
 
     def holding(self, feed: Feed) -> Holding:
@@ -183,15 +182,17 @@ class Scene:
         if env is None:
             account = self.account if self.account.login else NO_EVENT
             env = self._env = {"event": self.event, "account": account, "client": self.client}
-            if self.program.kind is KeyKind.POSITION:
-                env["position"] = self.position or self._own_position()
+            if self.program.own_slot is not None:
+                env[self.program.own_root] = self.own or self.own_before
             if self.program.reads_clock:
                 env["now"] = self.now
         return env
 
-    def _own_position(self) -> object:
-        """Return the position a key names, as it stood before this input."""
-        return self.state.values.get(OWN_POSITION, NO_EVENT)
+    @property
+    def own_before(self) -> object:
+        """Return what a key that is a position, symbol or group was before this input."""
+        slot = self.program.own_slot
+        return NO_EVENT if slot is None else self.state.values.get(slot, NO_EVENT)
 
     def base_for_feeds(self) -> Env:
         """Return the base environment for aggregates, whose expressions read each its own params beside it."""
@@ -220,8 +221,8 @@ class Scene:
             "params": candidate.plan.params,
             "now": from_us(self.before_at),
         }
-        if self.program.kind is KeyKind.POSITION:
-            env["position"] = self._own_position()
+        if self.program.own_slot is not None:
+            env[self.program.own_root] = self.own_before
         for name, feed in candidate.feeds:
             env[name] = self.value_before(feed)
         return env
@@ -236,8 +237,8 @@ class Scene:
             "steps": results,
             "now": self.now,
         }
-        if self.program.kind is KeyKind.POSITION:
-            env["position"] = self.position or self._own_position()
+        if self.program.own_slot is not None:
+            env[self.program.own_root] = self.own or self.own_before
         period = cause.period
         if period is None:
             for name, feed in plan.feeds:

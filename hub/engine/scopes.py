@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, Union, final, get_args, get_o
 
 from typing_extensions import override
 
-from hub.engine.held import INNER, PositionRow
+from hub.engine.held import INNER, GroupRow, PositionRow, SymbolRow
 from hub.engine.keys import KeyedBy, KeyKind
 from hub.engine.problems import did_you_mean
 from hub.engine.program import Calendar
@@ -40,10 +40,23 @@ _OF_NO_UNIT: Final = frozenset(
 _SAMPLED_KINDS: Final = {"margin_level": PERCENT}
 
 _USE_CROSSES: Final = "use a `crosses` trigger, which fires when it passes a limit"
-LATER_ROOTS: Final = frozenset({"symbol", "group", "secrets"})
+LATER_ROOTS: Final = frozenset({"secrets"})
 ROOTS: Final = (
     frozenset(
-        {"event", "account", "client", "params", "trigger", "steps", "now", "error", "period", "position"}
+        {
+            "event",
+            "account",
+            "client",
+            "params",
+            "trigger",
+            "steps",
+            "now",
+            "error",
+            "period",
+            "position",
+            "symbol",
+            "group",
+        }
     )
     | LATER_ROOTS
 )
@@ -92,6 +105,14 @@ POSITION: Final = Type(
     fields={name: type_ for name, type_ in _fields_of_record(PositionRow).items() if name not in INNER}
     | {"price": NUMBER.or_missing(), "profit": MONEY.or_missing()},
 )
+OWN: Final[Mapping[KeyedBy, Type]] = {
+    KeyKind.POSITION: POSITION,
+    KeyKind.SYMBOL: Type(
+        Kind.OBJECT,
+        fields=_fields_of_record(SymbolRow) | dict.fromkeys(("bid", "ask", "spread"), NUMBER.or_missing()),
+    ),
+    KeyKind.GROUP: Type(Kind.OBJECT, fields=_fields_of_record(GroupRow)),
+}
 _TRIGGER: Final = Type(
     Kind.OBJECT, fields={"id": STRING, "value": NUMBER.or_missing(), "limit": NUMBER.or_missing(), "at": TIME}
 )
@@ -187,7 +208,8 @@ class Scopes:
     @cached_property
     def _with_event(self) -> dict[str, Type]:
         known = {"account": ACCOUNT, "client": _CLIENT, "params": Type(Kind.OBJECT, fields=self.params)}
-        return known | {"position": POSITION} if self.key is KeyKind.POSITION else known
+        own = OWN.get(self.key)
+        return known | {str(self.key): own} if own is not None else known
 
     @cached_property
     def _standing(self) -> dict[str, Type]:
@@ -287,6 +309,8 @@ class Scopes:
 
 
 _BELONGS: Final = {
+    "symbol": "`symbol` is not known here: workflows with `key: symbol` know it; an event's is `event.symbol`",
+    "group": "`group` is not known here: workflows with `key: group` know it; an account's is `account.group`",
     "position": "`position` is not known here: aggregates `from: positions` and workflows with `key: position` know it",
     "event": "`event` is not known here: only `where`, aggregates and the steps of an event's workflow know it",
     "trigger": "`trigger` is not known here: only steps know what started them",

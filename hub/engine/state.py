@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from hub.engine.held import PositionRow, Told
+from hub.engine.held import GroupRow, PositionRow, SymbolRow, ThingRow, Told
 from hub.engine.keys import KeyKind, kind_of
 from hub.engine.ledger import AGES, Ledger, PeriodEnds, PeriodFacts
 from hub.engine.rows import KeyRows
@@ -37,6 +37,8 @@ class Kind(IntEnum):
     APPROVAL = 19
     POSITION = 20
     TOLD = 21
+    SYMBOL = 22
+    GROUP = 23
 
 
 # Rows hold JSON's values and never each other, so no cycle can run through them: `gc=False` spares the collector
@@ -300,6 +302,7 @@ Value = (
     | PeriodEnds
     | PositionRow
     | Told
+    | ThingRow
 )
 Slot = tuple[int, str]
 
@@ -323,6 +326,8 @@ _decoders: dict[int, msgspec.json.Decoder[Any]] = {
     Kind.APPROVAL: msgspec.json.Decoder(Approval),
     Kind.POSITION: msgspec.json.Decoder(PositionRow),
     Kind.TOLD: msgspec.json.Decoder(Told),
+    Kind.SYMBOL: msgspec.json.Decoder(SymbolRow),
+    Kind.GROUP: msgspec.json.Decoder(GroupRow),
 }
 encode_value = msgspec.json.Encoder(decimal_format="string").encode
 

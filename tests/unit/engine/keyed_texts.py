@@ -31,15 +31,15 @@ Tell the dealing desk when one client holds more than 50 lots over all his accou
     1. Publishes the event custom.client_exposed to your systems, with client = the client's id, lots = exposure, limit = 50 (params.lots), positions = positions_open, accounts = accounts_real.
 """
 INACTIVITY = """\
-Write to clients who have not traded on any of their accounts for 60 days (inactivity, shadow)
-  Shadow: it decides and records, and sends nothing. Owner: retention. Its actions go after all others.
+Write to clients who have not traded on any of their accounts for 60 days (inactivity, live)
+  Live: what it decides is done. Owner: retention. Its actions go after all others.
   For every client, over all accounts of the client, where the client agreed to marketing and the client's email is known.
   With these values:
     params.page = https://example.com/trade (Where the mail leads to)
   Starts when no event of the kind trade.* came for 60 days; again only after one came.
   At most twice in 365 days for each client; what that holds back is not made up for later.
   Not between 21:00 and 08:00, by the clock of the client's time zone (UTC if not known); what would begin then waits until 08:00.
-  Then, if it were live:
+  Then:
     1. Sends a mail to the client's email with the subject “We have not seen you for a while”:
        | Dear [the client's first name, or “client”],
        |
@@ -47,12 +47,12 @@ Write to clients who have not traded on any of their accounts for 60 days (inact
        | If you would like to talk to somebody, answer this message.
 """
 TRADE_CONFIRMATION = """\
-Confirm every closed trade of a real account by mail (trade-confirmation, shadow)
-  Shadow: it decides and records, and sends nothing. Owner: operations. Its actions go after all others.
+Confirm every closed trade of a real account by mail (trade-confirmation, live)
+  Live: what it decides is done. Owner: operations. Its actions go after all others.
   For every account, where the account's type is real and the client's email is known.
   Starts with every trade.closed.
     Events the hub learns of afterwards, such as after an outage, do not start it.
-  Then, if it were live:
+  Then:
     1. Sends a mail to the client's email with the subject “Account [the account's login]: [the event's symbol] closed”:
        | Dear [the client's first name, or “client”],
        |

@@ -322,3 +322,76 @@ def test_mail_of_before_is_read_as_it_was():
     assert (mail.parts, mail.position, mail.is_over) == ({}, None, False)
     assert InputKind.MAIL == 4
     assert an_account().login
+
+
+# A symbol, a group
+
+
+WIDER = """
+when: [{event: trade.opened, where: 'symbol.class == "fx" and symbol.digits >= 5 and event.lots * symbol.contract_size > 100000'}]
+steps: [{do: event.publish, with: {type: custom.large, data: {symbol: = symbol.name, size: = event.lots * symbol.contract_size}}}]
+"""
+
+
+async def test_a_symbol_is_what_its_trades_and_its_own_events_told_of_it():
+    town = City()
+    await town.open(a_workflow(WIDER, key="symbol"))
+    await town.opens(7001, 1, "9")
+    assert town.runs() == []
+    changed = {
+        name: {"after": value} for name, value in {"digits": "5", "contract_size": "100000", "x": 1}.items()
+    }
+    await town.log.append(
+        [an_event("symbol.updated", None, name="EURUSD", changed=changed, source="live-1", dedupe_key="s")]
+    )
+    await town.settle()
+    await town.restart()
+    await town.opens(7002, 2, "1")
+    await town.opens(7002, 3, "1.5", symbol="GBPUSD")
+    assert town.runs() == []
+    await town.opens(7001, 4, "1.5")
+    (said,) = town.intents("event.publish")
+    assert json.loads(said.params)["data"] == {"symbol": "EURUSD", "size": "150000.0"}
+
+
+async def test_a_group_is_what_was_told_of_it_and_of_its_accounts():
+    text = "when: [{becomes: group.stop_out > 50}]\nsteps: [{do: event.publish, with: {type: custom.strict, data: {group: = group.name, currency: = group.currency}}}]"
+    town = City()
+    await town.open(
+        a_workflow(
+            text + "\naggregates: {n: {from: trade.opened, count: true, window: lifetime}}", key="group"
+        )
+    )
+    await town.account(7001, group="real", currency="EUR")
+    await town.opens(7001, 1, "1")
+    for number, level in enumerate((30, 60)):
+        changed = {"stop_out": {"after": level}}
+        await town.log.append(
+            [
+                an_event(
+                    "group.updated",
+                    None,
+                    name="real",
+                    changed=changed,
+                    source="live-1",
+                    dedupe_key=f"g{number}",
+                )
+            ]
+        )
+        await town.settle()
+    (said,) = town.intents("event.publish")
+    assert json.loads(said.params)["data"] == {"group": "real", "currency": "EUR"}
+
+
+@pytest.mark.parametrize(
+    ("key", "where", "complaint"),
+    [
+        ("account", "symbol.digits > 2", "`symbol` is not known here: workflows with `key: symbol` know it; an event's is `event.symbol`"),
+        ("account", "group.stop_out > 2", "`group` is not known here: workflows with `key: group` know it; an account's is `account.group`"),
+        ("symbol", "symbol.spread > 2", "symbol.spread moves with every price and is not known here: use a `crosses` trigger, which fires when it passes a limit"),
+        ("symbol", "symbol.klass == 2", "unknown field symbol.klass; did you mean symbol.class?"),
+    ],
+)  # fmt: skip
+def test_who_does_not_know_a_symbol_or_a_group_is_told_where_it_is(key, where, complaint):
+    text = f"schema: 1\nid: r\ntitle: t\nkey: {key}\nwhen: [{{event: trade.opened, where: {where}}}]\nsteps: [{{do: event.publish, with: {{type: custom.x}}}}]\n"
+    assert complaint in [each.message for each in load_text(text, "r.yaml").problems]
