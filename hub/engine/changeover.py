@@ -138,7 +138,11 @@ class Changeovers:
         else:
             self._counts.pop(partition, None)
         program = await self._programs.load(item.ref)
-        if item.body != COUNTED and item.n > 1 and fresh(program, before):
+        if (
+            item.body != COUNTED
+            and item.n > 1
+            and (fresh(program, before) or _begins_to_follow(program, before))
+        ):
             self._begin_count(partition, item.ref, program, before)
             return before, replace(stands, to_come=item.ref)
         # Nothing came before the first input, so there is no key to bring in line.
@@ -213,7 +217,8 @@ class Changeovers:
 
     def _begin_count(self, partition: int, name: str, program: Program, before: Program) -> None:
         names = fresh(program, before)
-        self._counts[partition] = Recount(partition, name, program, names)
+        positions = _begins_to_follow(program, before)
+        self._counts[partition] = Recount(partition, name, program, names, positions=positions)
         log.debug("workflows.counting", partition=partition, aggregates=len(names))
 
     async def _count_on(self, count: Recount) -> None:
@@ -252,10 +257,18 @@ def _put(builder: BatchBuilder, partition: int, n: int, at: int, stands: Manifes
 
 
 def fresh(program: Program, before: Program) -> frozenset[str]:
-    """Return the aggregates of a set of workflows that another one does not keep."""
+    """Return the aggregates of a set of workflows that another one does not keep; what stands needs no history."""
     return frozenset(
-        name for each in program.all_kinds for name in each.feeds if name not in before.of(each.kind).feeds
+        name
+        for each in program.all_kinds
+        for name, feed in each.feeds.items()
+        if feed.aggregate.over is None and name not in before.of(each.kind).feeds
     )
+
+
+def _begins_to_follow(program: Program, before: Program) -> bool:
+    """Return whether open positions are looked at from now on: those that are open were opened in the log."""
+    return program.folds_positions and not before.folds_positions
 
 
 def standing(program: Program) -> frozenset[str]:
@@ -267,4 +280,5 @@ def standing(program: Program) -> frozenset[str]:
         if not all(isinstance(trigger, OnEvent) for trigger in plan.workflow.triggers)
         or plan.workflow.grant is not None
         or any(isinstance(step, Wait) and step.condition is not None for step in plan.code)
+        or any(feed.aggregate.over is not None for _, feed in plan.feeds)
     )

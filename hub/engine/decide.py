@@ -19,6 +19,7 @@ from hub.engine.keys import KeyKind
 from hub.engine.levels import refresh
 from hub.engine.mail import Mail, decode_mail, send, tell_parts
 from hub.engine.own import SLOTS, changed, told_of
+from hub.engine.positions import fold_positions
 from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Since
 from hub.engine.rows import TimerKey
 from hub.engine.runs import conclude
@@ -101,18 +102,22 @@ def recount(program: Program, state: KeyState, item: Input) -> Decision:
     if item.kind == MAIL:
         mail = decode_mail(item.body)
         body = bytes(mail.event)
+        if body == NO_BODY:
+            return decision
         scene.account = scene.account_before = mail.account
         scene.client = scene.client_before = mail.client or NOBODY
     else:
         body = item.body
     envelope = decode_envelope(body)
-    if envelope.account is None:
+    if envelope.account is None and item.kind == EVENT:
         return decision
     record = decode_data(envelope)
     scene.look_at(envelope, record, body)
     plan = scene.program.for_type(envelope.type)
     if item.kind == EVENT:
         _fold(scene, plan, envelope, record)
+        if scene.program.folds_positions:
+            decision.puts.update(fold_positions(state, envelope, record).puts)
     _count(scene, plan, envelope, record)
     return decision
 

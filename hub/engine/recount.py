@@ -12,7 +12,7 @@ from hub.bus.log import Input, InputKind
 from hub.engine.decide import recount
 from hub.engine.decision import Decision, apply
 from hub.engine.index import Program
-from hub.engine.state import KeyState, Kind
+from hub.engine.state import KeyState, Kind, Slot
 from hub.errors import HubError
 
 COUNTED = frozenset({int(InputKind.EVENT), int(InputKind.MAIL)})
@@ -20,9 +20,14 @@ COUNTED = frozenset({int(InputKind.EVENT), int(InputKind.MAIL)})
 
 @final
 class Recount:
-    """`reached` is the last row that was counted; `asked` says whether the log was told that the count is near its end."""
+    """`reached` is the last row that was counted; `asked` says whether the log was told that the count is near its end.
 
-    def __init__(self, partition: int, name: str, program: Program, fresh: frozenset[str]) -> None:
+    `positions`: the set looks at open positions, and the one before it did not follow them.
+    """
+
+    def __init__(
+        self, partition: int, name: str, program: Program, fresh: frozenset[str], *, positions: bool = False
+    ) -> None:
         self.partition = partition
         self.name = name
         self.reached = 0
@@ -30,6 +35,7 @@ class Recount:
         self._program = program
         self._slots = frozenset((Kind.TOTAL.value, name) for name in fresh)
         self._fresh = fresh
+        self._positions = positions
         self._states: dict[str, KeyState] = {}
 
     def take(self, rows: Sequence[Input]) -> list[Decision]:
@@ -53,6 +59,9 @@ class Recount:
             return None
         apply(state, decision)
         kept = Decision(self.partition, row.key, row.n, row.at)
-        kept.puts = {slot: value for slot, value in decision.puts.items() if slot in self._slots}
+        kept.puts = {slot: value for slot, value in decision.puts.items() if self._keeps(slot)}
         kept.changes = {name: change for name, change in decision.changes.items() if name in self._fresh}
         return kept if kept.puts or kept.changes else None
+
+    def _keeps(self, slot: Slot) -> bool:
+        return slot in self._slots or (self._positions and slot[0] == Kind.POSITION)

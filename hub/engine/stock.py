@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hub.engine.current import UNKNOWN_PART, Current, part_of
+from hub.engine.current import UNKNOWN_PART, Current, part_of, read_part
 from hub.engine.held import PositionRow, Told
 from hub.engine.keys import KeyedBy, KeyKind, Whose, key_for
 from hub.engine.positions import are_known, fold_positions, open_positions
@@ -133,12 +133,18 @@ def _key(scene: "Scene", kind: KeyedBy, row: PositionRow | None) -> str | None:
 
 
 def restock(scene: "Scene") -> None:
-    """Bring an account in line with another set of workflows: positions nobody looks at are forgotten, as they go stale."""
-    if not scene.program.folds_positions:
+    """Bring an account in line with another set of workflows.
+
+    What was followed under an earlier set is counted anew over the log; where that reaches less far back, an account
+    that has nothing open says so.
+    """
+    account = scene.state.account
+    if account is None:
+        return
+    if scene.program.folds_positions and account.open_positions == 0:
         for name, _ in scene.state.of_kind(Kind.POSITION):
             scene.decision.puts[(Kind.POSITION.value, name)] = None
-    if scene.state.account is not None:
-        count_again(scene)
+    count_again(scene)
 
 
 def hear_of(scene: "Scene", account: str, parts: Mapping[str, str | None]) -> list[str]:
@@ -150,9 +156,12 @@ def hear_of(scene: "Scene", account: str, parts: Mapping[str, str | None]) -> li
             if contribute(scene, feed, account, text):
                 changed.append(name)
             continue
-        # Nobody counts it any more: what stands there goes, so that it is not found when somebody does again.
+        # Nobody counts it here: any more, or not yet, where the account's partition went over to other workflows first.
         series = scene.state.series.get(name)
-        part = series.at(0, account) if series is not None else None
-        if part is not None:
-            scene.decision.changes[name] = Change(None, None, None, (Op(0, account, None, None),))
+        ops = [Op(0, account, None, None)] if series is not None and series.at(0, account) is not None else []
+        if text is not None:
+            part = read_part(account, text)
+            ops.append(Op(0, account, part.text, part))
+        if ops:
+            scene.decision.changes[name] = Change(None, None, None, ops)
     return changed

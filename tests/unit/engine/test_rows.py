@@ -258,10 +258,47 @@ def test_another_set_of_workflows_counts_from_the_rows_there_are_and_fires_nothi
     assert value(desk, "lots") == 30
     opened(desk, 2, "1")
     assert desk.runs == {}
-    desk.switch(
-        a_workflow("when: [{event: trade.opened}]\nsteps: [{do: event.publish, with: {type: custom.x}}]")
+
+
+def test_an_account_that_says_nothing_is_open_forgets_positions_nobody_told_the_end_of():
+    idle = a_workflow(
+        "when: [{event: trade.opened}]\nsteps: [{do: event.publish, with: {type: custom.x}}]", id="idle"
     )
-    assert held(desk) == {}  # nobody would keep them up to date
+    desk = Desk(a_workflow(EXPOSURE))
+    opened(desk, 1, "30")
+    desk.switch(idle)
+    desk.account(open_positions="0")
+    desk.switch(a_workflow(EXPOSURE))
+    assert held(desk) == {}
+    assert value(desk, "lots") == 0
+
+
+async def test_positions_that_were_opened_before_anybody_looked_are_found_in_the_log():
+    town = City()
+    await town.open(a_workflow(LOTS_BY_EVENT, id="other"))
+    await town.client("anna", 7001, 7002)
+    await town.opens(7001, 1, "12")
+    await town.opens(7002, 2, "15")
+    await town.opens(7002, 3, "4")
+    await town.happens("trade.closed", 7002, position=2, deal=90, lots="15", symbol="EURUSD", side="buy")
+    await town.open(a_workflow(LOTS_BY_EVENT, id="other"), a_workflow(EXPOSURE, key="client"))
+    assert await town.worth("client=anna", "lots") == 16
+    await town.opens(7001, 4, "5")
+    assert town.runs()[-1] == "rule/client=anna/becomes/1"
+
+
+async def test_positions_are_right_again_after_a_time_in_which_nobody_followed_them():
+    town, other = City(), a_workflow(LOTS_BY_EVENT, id="other")
+    await town.open(other, a_workflow(EXPOSURE, key="client"))
+    await town.client("anna", 7001)
+    await town.opens(7001, 1, "12")
+    await town.opens(7001, 2, "3")
+    await town.open(other)
+    await town.happens("trade.closed", 7001, position=1, deal=90, lots="12", symbol="EURUSD", side="buy")
+    await town.opens(7001, 3, "1")
+    await town.restart()
+    await town.open(other, a_workflow(EXPOSURE, key="client"))
+    assert await town.worth("client=anna", "lots") == 4
 
 
 def test_the_rows_of_many_accounts_have_a_cap_beyond_which_nobody_knows(monkeypatch):
@@ -410,10 +447,15 @@ DOING = st.one_of(
     st.tuples(st.just("group"), st.integers(0, 2), st.sampled_from(["real", "demo"])),
     st.tuples(st.just("client"), st.integers(0, 2), st.sampled_from(["anna", "ben"])),
     st.tuples(st.just("balance"), st.integers(0, 2), st.integers(0, 900)),
-    st.tuples(st.just("edit"), st.integers(0, 2)),
+    st.tuples(st.just("edit"), st.integers(0, 3)),
     st.tuples(st.just("restart")),
 )  # fmt: skip
-SETS = [("client", "group", "symbol", "all", "account"), ("client", "all"), ("symbol", "account", "group")]
+SETS = [
+    ("client", "group", "symbol", "all", "account"),
+    ("client", "all"),
+    ("symbol", "account", "group"),
+    (),
+]
 
 
 @settings(max_examples=60, deadline=None)
@@ -428,7 +470,7 @@ async def test_every_key_knows_what_stands_whatever_happened_and_whatever_was_ed
             for kind in kinds
             if kind in {"client", "group", "all"}
         ]
-        await town.open(a_workflow(EXPOSURE, id="always", key="account"), *rules)
+        await town.open(a_workflow(LOTS_BY_EVENT, id="always"), *rules)
 
     await run(live)
     books, groups, clients, balances, serial = {}, {}, {}, {}, 100
