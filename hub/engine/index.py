@@ -220,12 +220,13 @@ class Program:
         """Return the program for keys of a kind."""
         if kind == self.kind:
             return self
-        found = self._others.get(kind)
-        if (
-            found is None
-        ):  # keys of a field that no workflow is kept by any more: their runs still come to their end
-            found = self._others[kind] = Program((), kind)
-        return found
+        return self._others.get(kind) or Program((), kind)  # nothing is kept by this field of events
+
+    def keep(self, kind: KeyedBy) -> "Program":
+        """Return the program for keys of a kind, where runs that began by it are still to come to their end."""
+        if kind != self.kind and kind not in self._others:
+            self._others[kind] = Program((), kind)
+        return self.of(kind)
 
     @property
     def kinds(self) -> tuple[KeyedBy, ...]:

@@ -140,7 +140,7 @@ class Programs:
 
     async def pin(self, program: Program, kind: KeyedBy, version: str, workflow: str) -> None:
         """Have the version a run or a ledger began with at hand."""
-        program = program.of(kind)
+        program = program.keep(kind)
         if program.version(version, workflow) is None:
             found = await self._workflow(Listed(workflow, version, Mode.LIVE))
             if found is not None:

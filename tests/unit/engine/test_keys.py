@@ -11,6 +11,7 @@ from unit.engine.test_rows import TRADE, City
 
 from hub.bus.log import InputKind
 from hub.engine.explain import explain
+from hub.engine.index import Program
 from hub.engine.keys import KeyKind, Whose, key_for, kind_of, partition_of, problem
 from hub.engine.load import load_text
 from hub.engine.mail import decode_mail
@@ -105,6 +106,14 @@ async def test_a_run_by_a_key_that_no_workflow_has_any_more_comes_to_its_end():
     await town.store.fire_timers(town.clock.now_us(), 10)
     await town.settle()
     assert len(town.intents("event.publish")) == 1
+
+
+def test_asking_after_fields_that_nothing_is_kept_by_leaves_nothing_behind():
+    program = Program([a_workflow(REQUESTS, key="event.request")])
+    kinds = program.kinds
+    assert program.of("event.nothing").plans == {}
+    assert program.kinds == kinds
+    assert program.keep("event.nothing") is program.of("event.nothing")
 
 
 async def test_why_answers_for_such_keys_and_says_how_to_ask():
