@@ -164,14 +164,13 @@ def _seen_at_its_close(number: int, data: Any) -> PositionRow:
 
 
 def _rest_of(held: _Held, data: Any) -> PositionRow | None:
-    """Return the position a ticket nobody knows is the rest of: MT4 gives what is left of a closed one a new number."""
-    lots = EXACT.add(data.lots, data.remaining_lots or ZERO)
-    for row in held.all():
-        alike = (row.symbol, row.side, row.lots) == (data.symbol, data.side, lots)
-        times = {row.opened_at, data.opened_at} - {None}
-        if row.in_parts and alike and len(times) < 2:
-            return row
-    return None
+    """Return the position a ticket nobody knows is the rest of: MT4 gives what is left of a closed one a new number.
+
+    Of several alike the one opened at that time, or any: they count the same.
+    """
+    like = (data.symbol, data.side, EXACT.add(data.lots, data.remaining_lots or ZERO))
+    alike = [row for row in held.all() if row.in_parts and (row.symbol, row.side, row.lots) == like]
+    return next((row for row in alike if row.opened_at == data.opened_at), alike[0] if alike else None)
 
 
 def _cancelled(held: _Held, number: int, event: Envelope, data: Any) -> Changed:

@@ -1,7 +1,11 @@
 """Aggregates over what stands at present: open positions and accounts, as their events told them, for every kind of key."""
 
+import os
+import subprocess
+import sys
 from collections import defaultdict
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -585,3 +589,54 @@ def test_it_is_explained_in_words():
         in text
     )
     assert "open: the number of open positions, as they stand now." in text
+
+
+# Decided again
+
+
+async def played(*, killed):
+    """Return what accounts mailed and workflows asked for, while positions come and go."""
+    town = City()
+    kinds = ("client", "group", "symbol", "all", "account")
+    await town.open(
+        *(a_workflow(EXPOSURE, id=f"e-{kind}", key=kind) for kind in kinds),
+        a_workflow(ACCOUNTS, id="a", key="client"),
+    )
+    await town.client("anna", 7001, 7002)
+    for number in range(12, 0, -1):
+        login = 7001 + number % 2
+        await town.opens(login, number, str(number), symbol=f"S{number % 5}")
+        if number % 4 == 0:
+            await town.account(login, group=f"g{number % 3}", balance=str(number * 100), currency="USD")
+        if number % 3 == 0:
+            await town.happens(
+                "trade.closed",
+                login,
+                position=number,
+                deal=500 + number,
+                lots=str(number),
+                symbol=f"S{number % 5}",
+                side="buy",
+                net_profit="1",
+            )
+        if killed:
+            await town.restart()
+    mail = [(row.key, row.ref, row.body) for row in town.mailed()]
+    return mail, [tuple(each) for each in town.store.intents.values()]
+
+
+async def test_what_is_told_is_the_same_to_the_byte_whether_the_engine_was_killed_on_the_way_or_not():
+    assert await played(killed=True) == await played(killed=False)
+
+
+def test_what_is_told_is_the_same_to_the_byte_whatever_seed_hashes_have():
+    def digest(seed):
+        tests = str(Path(__file__).parents[2])
+        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{tests}:{Path(tests).parent}"}
+        code = "import asyncio, hashlib; from unit.engine.test_rows import played; print(hashlib.sha256(repr(asyncio.run(played(killed=False))).encode()).hexdigest())"
+        ran = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True, timeout=60
+        )
+        return ran.stdout
+
+    assert digest("1") == digest("4242")
