@@ -59,6 +59,7 @@ from hub.parts import (
     tell_of_money,
 )
 from hub.stages import Service, Stages, run_until
+from hub.store.sqlite.history import SqliteHistory
 from hub.store.sqlite.store import SqliteStore, open_sqlite
 from hub.views import AccountView, Readiness, WorkflowView
 
@@ -202,7 +203,14 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             deliveries=store.browser,
             actions=store.browser,
             workflows=WorkflowView(
-                store.engine, store.browser, store.log, engine.programs, watcher, files, clock
+                store.engine,
+                store.browser,
+                store.log,
+                engine.programs,
+                watcher,
+                files,
+                clock,
+                SqliteHistory(store.reader, clock),
             ),
             accounts=AccountView(store.engine, store.browser),
             approvals=approvals,

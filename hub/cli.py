@@ -196,7 +196,10 @@ def why(
         str,
         typer.Argument(help="Whose: server:login, client=ID, group=server:NAME, symbol=server:NAME or all=."),
     ],
-    event: Annotated[str, typer.Option("--event", help="Only what this event caused.")] = "",
+    event: Annotated[str, typer.Option("--event", help="Why it did or did not with this event.")] = "",
+    at: Annotated[
+        str, typer.Option("--at", help="How it stood at this time; UTC where it has no offset.")
+    ] = "",
     url: Url = LOCAL,
     api_key: Key = "",
     as_json: Json = False,
@@ -204,7 +207,40 @@ def why(
     """Say why a workflow fired or did not, for one account, client, group or symbol of a running hub."""
     from hub.commands.client import ask_why  # noqa: PLC0415 (start-up time)
 
-    raise typer.Exit(ask_why(url, api_key, workflow, key, event, as_json=as_json))
+    raise typer.Exit(ask_why(url, api_key, workflow, key, event=event, at=at, as_json=as_json))
+
+
+@app.command()
+def backtest(
+    workflow: Annotated[str, typer.Argument(help="A workflow's file, or the id of a live one.")],
+    since: Annotated[
+        str, typer.Option("--from", help="From this day or time on; UTC where it has no offset.")
+    ] = "",
+    until: Annotated[str, typer.Option("--to", help="Up to this day or time, without it.")] = "",
+    events: Annotated[
+        Path | None, typer.Option("--events", help="NDJSON of events instead of the hub's own log.")
+    ] = None,
+    against: Annotated[
+        str,
+        typer.Option("--against", help="Compare with this file, or with what is live.", metavar="FILE|live"),
+    ] = "",
+    warm_up: Annotated[
+        str,
+        typer.Option(
+            "--warm-up",
+            help="How long before --from it is told events: 30d, all, none; as long as it looks back.",
+        ),
+    ] = "",
+    html: Annotated[Path | None, typer.Option("--html", help="Also write a page with a chart.")] = None,
+    config: Config = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Say whom a workflow would have touched, when, and with how much money; nothing is sent."""
+    from hub.commands.backtest import Asked, run_backtest  # noqa: PLC0415 (start-up time)
+
+    asked = Asked(since=since, until=until, warm_up=warm_up, events=events, config=config, data=data)
+    raise typer.Exit(run_backtest(workflow, asked, against=against, html=html, as_json=as_json))
 
 
 @app.command()

@@ -1,28 +1,54 @@
 """What the API shows of workflows, accounts and readiness, read from the rooms that know."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Protocol, final
 
 from hub import ids
 from hub.api.ports import AccountView as AccountRecord
 from hub.api.ports import Reason, Watching, Why, WorkflowInfo
-from hub.bus.log import Teller
+from hub.bus.log import Input, Teller
 from hub.bus.pages import Page
 from hub.clock import Clock
 from hub.engine import keys
+from hub.engine.index import Program
 from hub.engine.levels import Sample
 from hub.engine.live_files import LiveFiles
+from hub.engine.past import History
 from hub.engine.problems import Problem
-from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Trigger, Workflow
+from hub.engine.program import Absent, Becomes, Crosses, Mode, OnEvent, PeriodEnd, Trigger, Workflow
 from hub.engine.programs import Programs
+from hub.engine.record import steady
 from hub.engine.rows import EngineStore, RunRow
 from hub.engine.state import Kind
+from hub.engine.then import Then, stood
 from hub.engine.triggers import spoken
-from hub.engine.why import why
+from hub.engine.why import Standing, why
 from hub.events.facts import EVENT_PREFIX
 from hub.ingest.reading import FIELDS
 
 _STANDS = {True: "would fire", False: "no", None: "unknown"}
+
+
+class _Turn:
+    """Awaiting it gives the event loop one turn."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+async def _turn() -> None:
+    await _Turn()
+
+
+def _told(standing: Standing) -> Reason:
+    text = f"{standing.trigger}: {standing.reason}" if standing.trigger else standing.reason
+    share = min((each.share for each in standing.remains), default=None)
+    return Reason(
+        _STANDS[standing.holds],
+        text,
+        remains=tuple(each.text for each in standing.remains),
+        share=round(float(share), 4) if share is not None else None,
+    )
 
 
 class Browser(Protocol):
@@ -47,7 +73,9 @@ class WorkflowView:
         watcher: Watching,
         files: LiveFiles,
         clock: Clock,
+        history: History,
     ) -> None:
+        self._history = history
         self._store = store
         self._browser = browser
         self._log = log
@@ -74,13 +102,18 @@ class WorkflowView:
     def file_problems(self) -> Sequence[Problem]:
         return self._files.loaded.problems
 
-    async def why(self, workflow: str, key: str, *, event: str = "") -> Why | None:
-        if all(known.id != workflow for known in await self.workflows()):
+    async def why(self, workflow: str, key: str, *, event: str = "", at: int | None = None) -> Why | None:
+        live = await self._programs.live()
+        known = self._files.loaded.workflows if live is None else live
+        loaded = next((each for each in known if each.id == workflow), None)
+        if loaded is None:
             return None
         if problem := keys.problem(key):
             return Why(workflow, key, (), (Reason("unknown", problem),))
         packed = ids.from_id(EVENT_PREFIX, event) if event else None
         row = await self._log.find(packed) if packed else None
+        if event and row is None:
+            return Why(workflow, key, (), (Reason("unknown", f"no event {event} is in the log (any more)"),))
         partition = keys.partition_of(key)
         await self._programs.ready([partition])
         answer = await why(
@@ -90,24 +123,30 @@ class WorkflowView:
             key,
             now_us=self._clock.now_us(),
             event=row,
+            at=at,
             sample=self._last_sample(key),
             pin=self._programs.pin_ledgers,
         )
-        return Why(
-            workflow,
-            key,
-            tuple(
-                Reason(kept.verdict, f"{kept.trigger}: {kept.reason}", kept.at, kept.event or "")
-                for kept in answer.kept
-            ),
-            tuple(
-                Reason(
-                    _STANDS[standing.holds],
-                    f"{standing.trigger}: {standing.reason}" if standing.trigger else standing.reason,
-                )
-                for standing in answer.standing
-            ),
+        decided = tuple(
+            Reason(kept.verdict, f"{kept.trigger}: {kept.reason}", kept.at, kept.event or "")
+            for kept in answer.kept
         )
+        # What was decided with an event is told by its traces. A plain no left none: it is decided again.
+        if at is None and (row is None or decided):
+            return Why(workflow, key, decided, tuple(map(_told, answer.standing)))
+        then = await self._then(self._programs.of(partition).of(loaded.key), loaded, key, row, at)
+        return Why(workflow, key, decided, (), tuple(map(_told, then.standing)), then.note)
+
+    async def _then(
+        self, program: Program, loaded: Workflow, key: str, event: Input | None, at: int | None
+    ) -> Then:
+        live = program.workflows.get(loaded.id, loaded)
+        if live.mode is Mode.OFF:
+            return Then((Standing("", False, "the workflow is off"),), "")
+        partition = keys.partition_of(key)
+        rows = (await self._store.load([(partition, key)]))[key]
+        known = [(kind, value) for kind, _, value in rows.states if kind in {Kind.ACCOUNT, Kind.CLIENT}]
+        return await stood(self._history, live, key, _turn, event=event, at=at, known=steady(key, known))
 
     def _last_sample(self, key: str) -> Sample | None:
         seen = self._watcher.last_seen(key)

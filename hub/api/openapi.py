@@ -26,6 +26,7 @@ _ABOUT = {
     "lane": "live (the default) or bulk: imports let live events pass.",
     "key": "Whose: server:login, client=ID, group=server:NAME, symbol=server:NAME or all=.",
     "event": "The id of an event.",
+    "at": "A time with its offset, such as 2026-03-02T10:00:00Z.",
     "endpoint": "The id of an endpoint.",
     "state": "Only those in this state.",
     "workflow": "The id of a workflow.",

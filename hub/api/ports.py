@@ -85,21 +85,31 @@ class WorkflowInfo(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """One decision, or one condition as it stands now: `at` in µs and `event` where a stored decision is meant."""
+    """One decision, or one condition as it stands: `at` in µs and `event` where a stored decision is meant.
+
+    `remains` says how far it is; `share` from 0 to 1, so that of several the nearest can be told.
+    """
 
     outcome: str
     text: str
     at: int | None = None
     event: str = ""
+    remains: tuple[str, ...] = ()
+    share: float | None = None
 
 
 class Why(NamedTuple):
-    """`decided`: stored decisions, the newest first; `now`: each trigger on the present state."""
+    """`decided`: stored decisions, the newest first; `now`: each trigger on the present state.
+
+    Of an event or a time nothing was decided for, `then` tells how each trigger stood there; `note` says from what.
+    """
 
     workflow: str
     key: str
     decided: Sequence[Reason]
     now: Sequence[Reason]
+    then: Sequence[Reason] = ()
+    note: str = ""
 
 
 class WorkflowReader(Protocol):
@@ -109,8 +119,8 @@ class WorkflowReader(Protocol):
     def file_problems(self) -> Sequence[Problem]:
         """Return what is wrong with the files; of one with errors, the version stays live that was."""
 
-    async def why(self, workflow: str, key: str, *, event: str = "") -> Why | None:
-        """Return why it fired or did not; None when there is no such workflow."""
+    async def why(self, workflow: str, key: str, *, event: str = "", at: int | None = None) -> Why | None:
+        """Return why it fired or did not, with an event or at a time (µs); None when there is no such workflow."""
 
     async def run(self, run_id: str) -> RunRow | None: ...
 

@@ -1,8 +1,11 @@
 """Query parameters, read strictly: an unknown or malformed one is an error, never ignored."""
 
+from datetime import datetime
+
 from aiohttp import web
 
 from hub.api.problems import Problem
+from hub.clock import to_us
 from hub.ingest.refusals import FieldError, nearest, shown
 
 DEFAULT_LIMIT = 100
@@ -37,6 +40,20 @@ class Query:
         if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MAX_LIMIT):
             raise _invalid("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
         return int(text)
+
+    def moment(self, name: str) -> int | None:
+        """Return a time in µs, None where there is none."""
+        text = self._values.get(name, "")
+        if not text:
+            return None
+        try:
+            # A plus sign stands for a blank in a query, and is often sent as it is.
+            told = datetime.fromisoformat(text.replace(" ", "+") if text.count(" ") == 1 else text)
+        except ValueError:
+            told = None
+        if told is None or told.tzinfo is None:
+            raise _invalid(name, "must be a time with its offset, such as 2026-03-02T10:00:00Z")
+        return to_us(told)
 
     def choice(self, name: str, *allowed: str) -> str:
         value = self.text(name)

@@ -24,11 +24,14 @@ async def list_workflows(request: web.Request) -> web.Response:
 
 
 async def why(request: web.Request) -> web.Response:
-    query = Query(request, "key", "event")
+    query = Query(request, "key", "event", "at")
     key = query.text("key")
     if not key:
         raise Problem(400, "bad-query", 'key: say whose, for example "live-1:7001"')
-    found = await request.app[DEPS].workflows.why(request.match_info["id"], key, event=query.text("event"))
+    event, at = query.text("event"), query.moment("at")
+    if event and at is not None:
+        raise Problem(400, "bad-query", "event, at: ask of one of them")
+    found = await request.app[DEPS].workflows.why(request.match_info["id"], key, event=event, at=at)
     if found is None:
         raise not_found("workflow of that id")
     return answer(
@@ -37,6 +40,8 @@ async def why(request: web.Request) -> web.Response:
             "key": found.key,
             "decided": [_reason(reason) for reason in found.decided],
             "now": [_reason(reason) for reason in found.now],
+            "then": [_reason(reason) for reason in found.then],
+            "note": found.note,
         }
     )
 
@@ -77,6 +82,8 @@ def _reason(reason: Reason) -> dict[str, Any]:
         "text": reason.text,
         "at": iso(reason.at) if reason.at is not None else None,
         "event": reason.event or None,
+        "remains": list(reason.remains),
+        "share": reason.share,
     }
 
 
@@ -91,9 +98,9 @@ ROUTES = (
         Scope.READ,
         "Tell why a workflow fired for a key, or did not",
         "workflows",
-        parameters=("key", "event"),
+        parameters=("key", "event", "at"),
         answers={
-            200: "Stored decisions, and how its conditions stand now.",
+            200: "Stored decisions, and how its conditions stand now, or stood with that event or at that time.",
             404: "There is no such workflow.",
         },
     ),

@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from hub.clock import SystemClock
+from hub.clock import SystemClock, iso
+from hub.commands.moments import moment as when
 from hub.commands.remote import RemoteHub
 from hub.errors import ConfigError
 from hub.ingest.files import FileClient
@@ -68,8 +69,11 @@ def delete_endpoint(url: str, api_key: str, endpoint_id: str) -> int:
     return 0
 
 
-def ask_why(url: str, api_key: str, workflow: str, key: str, event: str, *, as_json: bool) -> int:
+def ask_why(url: str, api_key: str, workflow: str, key: str, *, event: str, at: str, as_json: bool) -> int:
     query = {"key": key} | ({"event": event} if event else {})
+    moment = when(at, "--at")
+    if moment is not None:
+        query["at"] = iso(moment)
     said = wait(
         RemoteHub(url, api_key).ask("GET", f"/v1/workflows/{quote(workflow, safe='')}/why", query=query)
     )
@@ -78,16 +82,28 @@ def ask_why(url: str, api_key: str, workflow: str, key: str, event: str, *, as_j
         return 0
     console = Console(highlight=False)
     console.print(f"[bold]{escape(said['workflow'])}[/bold] for {escape(said['key'])}")
-    for reason in said["now"]:
-        console.print(f"  now     {escape(reason['outcome'])}: {escape(reason['text'])}", soft_wrap=True)
+    _stands(console, "then", said["then"])
+    if said["note"]:
+        console.print(f"  [dim]{escape(said['note'])}[/dim]", soft_wrap=True)
+    _stands(console, "now", said["now"])
     for reason in said["decided"]:
         console.print(
             f"  {escape(str(reason['at']))}  {escape(reason['outcome'])}: {escape(reason['text'])}",
             soft_wrap=True,
         )
-    if not said["decided"]:
-        console.print("  nothing was decided for it yet")
+    if not said["decided"] and not event:
+        console.print(
+            "  nothing was decided for it yet" if not at else "  nothing was decided for it till then"
+        )
     return 0
+
+
+def _stands(console: Console, when: str, reasons: list[dict[str, Any]]) -> None:
+    """Show how the triggers stand, the nearest to its goal first."""
+    for reason in sorted(reasons, key=lambda each: -(each["share"] or 0)):
+        console.print(f"  {when:<6}  {escape(reason['outcome'])}: {escape(reason['text'])}", soft_wrap=True)
+        for remains in reason["remains"]:
+            console.print(f"            {escape(remains)}", soft_wrap=True)
 
 
 def ingest_file(file: Path, url: str, api_key: str, start: int, *, as_json: bool) -> int:

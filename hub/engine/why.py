@@ -9,6 +9,7 @@ from hub.bus.log import Input, InputKind
 from hub.clock import iso
 from hub.engine import absence
 from hub.engine.decision import Decision, decode_trace
+from hub.engine.distance import Distance, between, distances
 from hub.engine.grant_standing import stands
 from hub.engine.holds import pending
 from hub.engine.index import Candidate, Program, matches
@@ -46,6 +47,7 @@ class Standing:
     trigger: str
     holds: bool | None
     reason: str
+    remains: tuple[Distance, ...] = ()  # how far it is, where that is a matter of more or less
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +166,16 @@ def _standing(scene: Scene, candidate: Candidate, kind: str | None, sample: Samp
     env["now"] = scene.now
     scope = candidate.gate
     if scope is not None and scope.test(env) is not True:
-        return Standing(name, False, f"scope: {scope.explain(env)}")
+        return Standing(name, False, f"scope: {scope.explain(env)}", tuple(distances(scope, env)))
     trigger = candidate.trigger
+    remains: Sequence[Distance] = ()
     if isinstance(trigger, OnEvent):
         holds, reason = _event_stands(trigger, env, kind)
+        if holds is False and trigger.where is not None and kind is not None and matches(trigger.event, kind):
+            remains = distances(trigger.where, env)
     elif isinstance(trigger, Becomes):
         truth = trigger.condition.test(env)
+        remains = distances(trigger.condition, env)
         holds = truth if isinstance(truth, bool) else None
         reason = trigger.condition.explain(env)
         if (hold := pending(scene, candidate.part)) is not None:
@@ -180,9 +186,10 @@ def _standing(scene: Scene, candidate: Candidate, kind: str | None, sample: Samp
         holds, reason = None, period_stands(scene, candidate, trigger)
     else:
         holds, reason = _level_stands(scene, candidate, trigger, sample)
+        remains = _to_level(scene, candidate, trigger, sample)
     limit = candidate.plan.workflow.limit
     used = _used(scene, candidate, limit) if limit is not None else ""
-    return Standing(name, holds, reason + used)
+    return Standing(name, holds, reason + used, tuple(remains))
 
 
 def _event_stands(trigger: OnEvent, env: dict[str, Any], kind: str | None) -> tuple[bool | None, str]:
@@ -213,6 +220,19 @@ def _level_stands(
         return holds, f"{condition} {stands}" + (f"; {STANDS[level.state]}" if holds else "")
     rearm = "" if Decimal(level.rearm) == threshold else f", armed again at {level.rearm}"
     return level.state == CROSSED, f"{condition}: {level.threshold}, {STANDS[level.state]}{rearm}"
+
+
+def _to_level(
+    scene: Scene, candidate: Candidate, trigger: Crosses, sample: Sample | None
+) -> tuple[Distance, ...]:
+    level = scene.state.values.get(
+        (Kind.LEVEL, level_id(candidate.plan.workflow.id, trigger.id, scene.state.key))
+    )
+    value = sample.of(trigger.field) if sample is not None else None
+    if not isinstance(level, Level) or level.state == GONE or value is None:
+        return ()
+    far = between(f"account.{trigger.field}", level.side, value, Decimal(level.threshold))
+    return (far,) if far is not None else ()
 
 
 def _used(scene: Scene, candidate: Candidate, limit: Limit) -> str:

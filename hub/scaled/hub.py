@@ -38,6 +38,7 @@ from hub.store.postgres.clients import PostgresClients
 from hub.store.postgres.database import open_database
 from hub.store.postgres.endpoints import PostgresEndpoints
 from hub.store.postgres.engine import PostgresEngineStore
+from hub.store.postgres.history import PostgresHistory
 from hub.store.postgres.keys import PostgresKeys
 from hub.store.postgres.lease import PostgresLeases
 from hub.store.postgres.listen import Listener
@@ -137,7 +138,16 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             events=browser,
             deliveries=browser,
             actions=browser,
-            workflows=WorkflowView(engine_store, browser, far_log, programs, far_watcher, files, clock),
+            workflows=WorkflowView(
+                engine_store,
+                browser,
+                far_log,
+                programs,
+                far_watcher,
+                files,
+                clock,
+                PostgresHistory(database),
+            ),
             accounts=AccountView(engine_store, browser),
             approvals=approvals,
             readiness=Readiness(database.problem, process.problem),

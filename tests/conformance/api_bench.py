@@ -215,7 +215,7 @@ class Shelves(EventReader, DeliveryReader, ActionReader, WorkflowReader, Account
         return [Problem(Place("workflows/typo.yaml", 3, 5), "unknown key `wehn`: did you mean `when`?")]
 
     @override
-    async def why(self, workflow: str, key: str, *, event: str = "") -> Why | None:
+    async def why(self, workflow: str, key: str, *, event: str = "", at: int | None = None) -> Why | None:
         if workflow != "bonus":
             return None
         return Why(

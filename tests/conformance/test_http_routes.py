@@ -354,8 +354,20 @@ async def test_a_workflow_says_why(api: ApiBench) -> None:
     assert [item["id"] for item in listed["items"]] == ["bonus"]
     assert "did you mean `when`?" in listed["problems"][0]["text"]
     assert why["decided"] == [
-        {"outcome": "fired", "text": "lots > 20", "at": "2026-06-23T09:00:00.000Z", "event": "evt_x"}
+        {
+            "outcome": "fired",
+            "text": "lots > 20",
+            "at": "2026-06-23T09:00:00.000Z",
+            "event": "evt_x",
+            "remains": [],
+            "share": None,
+        }
     ]
+    assert (await api.ask("GET", "/v1/workflows/bonus/why?key=a:1&at=2026-06-23T09:00:00Z"))[0] == 200
+    assert (await api.ask("GET", "/v1/workflows/bonus/why?key=a:1&at=yesterday"))[0] == 400
+    assert (await api.ask("GET", "/v1/workflows/bonus/why?key=a:1&at=2026-06-23T09:00:00Z&event=evt_x"))[
+        0
+    ] == 400
     assert (await api.ask("GET", "/v1/workflows/bonus/why"))[0] == 400
     assert (await api.ask("GET", "/v1/workflows/none/why?key=a"))[0] == 404
 

@@ -1,0 +1,353 @@
+"""Recorded events told to a workflow that sends nothing: the pure engine, its timers merged by time, outcomes assumed.
+
+The order is that of the record. Where none was recorded, for timers, inputs merge by time: at the same instant events
+come first, then timers by (due, id).
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from heapq import heappop, heappush
+from typing import Any, Protocol
+
+import msgspec
+
+from hub.bus.log import Input, InputKind
+from hub.clock import from_us
+from hub.engine import assumed
+from hub.engine.crossing import Observed
+from hub.engine.decide import CROSSINGS, OBSERVED, advance
+from hub.engine.decision import NOTHING, Writes
+from hub.engine.index import Program
+from hub.engine.levels import GONE, Sample, crossings, observations
+from hub.engine.program import Mode, Workflow
+from hub.engine.relevant import Needed
+from hub.engine.rows import LevelRow, TimerRow, TraceRow
+from hub.engine.state import ACCOUNT, CLIENT, AccountRow, ClientRow, KeyState
+from hub.events.base import AccountRef
+from hub.events.catalogue import BY_NAME
+from hub.events.facts import Fact, make_fact, stored
+from hub.events.records import Envelope, decode_data, decode_envelope, encode
+from hub.events.risk import LevelCrossed
+from hub.ids import partition_of
+from hub.intents.intent import Intent, State, decided_by
+from hub.intents.verbs import VERBS
+
+MOST_AT_ONCE = 10_000  # inputs that follow from one event, before it is called a workflow without end
+MOST_BROKEN = 20
+ABOVE_ALL = 2**48  # rows of a partition
+EVENT = int(InputKind.EVENT)
+_TYPE = b'"type":"'
+_NEAR_THE_FRONT = 200
+
+
+class Endless(Exception):
+    """The workflow sets itself off without end."""
+
+
+class Listener(Protocol):
+    """Who hears what would have been asked for, and why nothing was."""
+
+    def asked(self, intent: Intent, currency: str, amount: Decimal | None) -> None: ...
+
+    def traced(self, row: TraceRow) -> None: ...
+
+
+class Known(Protocol):
+    """What is known of an account before its first recorded event; None for nothing."""
+
+    def __call__(self, _key: str, /) -> tuple[AccountRow | None, ClientRow | None]: ...
+
+
+def nobody(_key: str) -> tuple[AccountRow | None, ClientRow | None]:
+    return None, None
+
+
+class Rehearsal:
+    """One set of workflows, live whatever their mode says. `listener` hears nothing of what comes before `since`."""
+
+    def __init__(
+        self,
+        workflows: Iterable[Workflow],
+        listener: Listener,
+        *,
+        since: int = 0,
+        known: Known = nobody,
+    ) -> None:
+        live = [replace(workflow, mode=Mode.LIVE) for workflow in workflows]
+        self.program = Program(live)
+        self.needed = Needed(self.program)
+        self.events = 0  # told, skipped ones too
+        self.broken: list[str] = []  # why inputs could not be decided: the first few
+        self.broken_count = 0
+        self._listener = listener
+        self._since = since
+        self._known = known
+        self._own = [b'"caused_by":"' + workflow.id.encode() + b"/" for workflow in live]
+        self._crosses = any(part.crosses for part in (self.program, *self.program.mailed))
+        self._states: dict[str, KeyState] = {}
+        self._skips: dict[bytes, bool] = {}
+        self._timers: dict[tuple[int, str], TimerRow] = {}
+        self._due: list[tuple[int, str]] = []
+        self._following: deque[Input] = deque()
+        self._levels: dict[str, dict[str, LevelRow]] = {}
+        self._published: set[bytes] = set()
+        self._groups: dict[str, tuple[str | None, str]] = {}  # as recorded, and as assumed instead
+        self._n = ABOVE_ALL
+        self._at = 0
+
+    def tell(self, rows: Iterable[Input]) -> None:
+        """Tell events in the order they were recorded in."""
+        skips, due, following = self._skips, self._due, self._following
+        plain = not self._crosses
+        for row in rows:
+            if row.kind != EVENT:
+                continue
+            self.events += 1
+            body = row.body
+            start = body.find(_TYPE, 0, _NEAR_THE_FRONT) + len(_TYPE)
+            name = body[start : body.find(b'"', start)]
+            skip = skips.get(name)
+            if skip is None:
+                if len(skips) > 4096:
+                    skips.clear()
+                skip = skips[name] = not self.needed(name.decode())
+            if skip:
+                continue
+            at = row.at
+            if due and due[0][0] < at:
+                self._elapse(at - 1)
+            self._at = max(self._at, at)
+            if plain and not self._groups and b'"caused_by":"' not in body:
+                if row.key:
+                    self._decide(row)
+                    if following:
+                        self._go_on()
+            elif row.key:
+                self._event(row, name.decode())
+
+    def sampled(self, key: str, sample: Sample, at: int) -> None:
+        """Compare a sample with the account's levels, as the hub's watcher does."""
+        self._elapse(at - 1)
+        self._at = max(self._at, at)
+        self._sample(key, sample)
+
+    def until(self, at: int) -> None:
+        """Let time pass, each timer firing at its own moment."""
+        self._elapse(at)
+        self._at = max(self._at, at)
+
+    @property
+    def keys(self) -> int:
+        return len(self._states)
+
+    def _event(self, row: Input, name: str) -> None:
+        body = row.body
+        if b'"caused_by":"' in body and any(own in body for own in self._own):
+            return  # what the live version led to: here it leads to its own
+        if row.key in self._groups:
+            row = self._regrouped(row)
+        if self._crosses and (name in CROSSINGS or name == "day.rolled"):
+            envelope = decode_envelope(row.body)
+            if self._seen(row.key, envelope):
+                return
+        self._take(row)
+
+    def _take(self, first: Input) -> None:
+        """Decide an input, and then all that follows from it at the same moment."""
+        self._decide(first)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        following = self._following
+        count = 0
+        while following:
+            count += 1
+            if count > MOST_AT_ONCE:
+                following.clear()
+                raise Endless(
+                    f"one event led to more than {MOST_AT_ONCE} others: does the workflow set itself off?"
+                )
+            self._decide(following.popleft())
+
+    def _decide(self, item: Input) -> None:
+        key = item.key
+        state = self._states.get(key)
+        if state is None:
+            state = self._states[key] = self._begin(item)
+        if (
+            item.at != self._at or not item.n
+        ):  # what follows from others has a number of its own, above all recorded ones
+            self._n += 1
+            n = item.n or self._n
+            item = Input(item.partition, n, self._at, item.kind, key, item.ref, item.sequence, item.body)
+        try:
+            for decision in advance(self.program, state, item):
+                if decision.writes is not NOTHING:
+                    self._follow(decision.writes)
+        except Exception as problem:
+            self.broken_count += 1
+            if len(self.broken) < MOST_BROKEN:
+                self.broken.append(f"{key}: {item.ref}: {type(problem).__name__}: {problem}")
+
+    def _begin(self, item: Input) -> KeyState:
+        state = KeyState(item.partition, item.key)
+        if not state.by_mail:
+            account, client = self._known(item.key)
+            if account is not None:
+                state.values[ACCOUNT] = account
+            if client is not None:
+                state.values[CLIENT] = client
+            state.note_rows()
+        return state
+
+    def _follow(self, writes: Writes) -> None:
+        for gone in writes.cancelled:
+            self._timers.pop((gone.due, gone.id), None)
+        for timer in writes.timers:
+            where = (timer.due, timer.id)
+            if where not in self._timers:
+                self._timers[where] = timer
+                heappush(self._due, where)
+        for level in writes.levels:
+            self._level(level)
+        for told in writes.mail:
+            self._following.append(
+                Input(told.partition, 0, self._at, int(told.kind), told.key, told.ref, None, told.body)
+            )
+        for fact in writes.facts:
+            self._publish(fact)
+        reported = self._at >= self._since
+        for intent in writes.intents:
+            row = self._row(intent.account)
+            if reported:
+                currency = row.currency if row is not None and row.currency else ""
+                self._listener.asked(intent, currency, assumed.amount_of(intent))
+            if intent.state is State.READY and VERBS[intent.verb].is_manager:
+                self._succeed(intent, row)
+        if reported:
+            for trace in writes.traces:
+                self._listener.traced(trace)
+
+    def _succeed(self, intent: Intent, row: AccountRow | None) -> None:
+        """Take an action for applied: its effect is seen, and its run goes on."""
+        if row is not None:
+            changed = assumed.effect_of(intent, row)
+            if changed:
+                self._publish(assumed.told(intent, row, changed, self._at))
+            group = changed.get("group")
+            if isinstance(group, str):
+                recorded = self._groups.get(intent.account, (row.group, ""))[0]
+                self._groups[intent.account] = (recorded, group)
+        key = decided_by(intent)
+        body = assumed.outcome_of(intent, self._n)
+        outcome = Input(intent.partition, 0, self._at, int(InputKind.OUTCOME), key, intent.key, None, body)
+        self._following.append(outcome)
+
+    def _publish(self, fact: Fact) -> None:
+        if fact.key in self._published or not fact.account:
+            return
+        self._published.add(fact.key)
+        row = Input(
+            fact.partition, 0, self._at, EVENT, fact.account, fact.envelope.id, None, stored(fact.envelope)
+        )
+        self._following.append(row)
+
+    def _row(self, account: str) -> AccountRow | None:
+        state = self._states.get(account)
+        return state.account if state is not None else None
+
+    def _regrouped(self, row: Input) -> Input:
+        """Put the account into the group it was assumed to be moved to, until the record moves it itself."""
+        recorded, group = self._groups[row.key]
+        envelope = decode_envelope(row.body)
+        account = envelope.account
+        if (
+            envelope.type == "account.group_changed"
+            or account is None
+            or account.group not in {None, recorded}
+        ):
+            del self._groups[row.key]
+            return row
+        moved = msgspec.structs.replace(account, group=group)
+        return row._replace(body=encode(msgspec.structs.replace(envelope, account=moved)))
+
+    # Time
+
+    def _elapse(self, until: int) -> None:
+        """Fire what is due, in order, each at its own moment."""
+        while self._due and self._due[0][0] <= until:
+            where = heappop(self._due)
+            timer = self._timers.pop(where, None)
+            if timer is not None:
+                self._at = max(self._at, timer.due)
+                ref = f"{timer.kind}:{timer.due}:{timer.id}"
+                self._take(
+                    Input(
+                        timer.partition, 0, self._at, int(InputKind.TIMER), timer.key, ref, None, timer.body
+                    )
+                )
+
+    # Sampled values
+
+    def _level(self, level: LevelRow) -> None:
+        levels = self._levels.setdefault(level.key, {})
+        if level.state == GONE:
+            levels.pop(level.level_id, None)
+        else:
+            levels[level.level_id] = level
+
+    def _seen(self, key: str, envelope: Envelope) -> bool:
+        """Take a recorded crossing or the end of a day for the sample it was told by; return whether that is all it says."""
+        record: Any = decode_data(envelope)
+        if envelope.type == "day.rolled":
+            self._sample(key, Sample(equity=record.equity, balance=record.balance))
+            return False
+        if record.edge == "crossed":  # before it was crossed, the value was not past that limit
+            self._sample(key, Sample(**{record.field: record.limit}))
+        self._sample(key, Sample(**{record.field: record.value}, degraded=envelope.flags.degraded))
+        return record.level_id in self._levels.get(key, {})
+
+    def _sample(self, key: str, sample: Sample) -> None:
+        for _ in range(MOST_AT_ONCE):
+            levels: Sequence[LevelRow] = tuple(self._levels.get(key, {}).values())
+            first = observations(levels, sample)
+            crossed = crossings(levels, sample)
+            if not first and not crossed:
+                return
+            server, _, login = key.rpartition(":")
+            partition = partition_of(server, int(login))
+            if first:
+                body = msgspec.json.encode([Observed(*each) for each in first])
+                self._take(Input(partition, 0, self._at, int(InputKind.COMMAND), key, OBSERVED, None, body))
+            for level, edge, value in crossed:
+                self._take(self._crossing(partition, level, edge, value))
+
+    def _crossing(self, partition: int, level: LevelRow, edge: str, value: Decimal) -> Input:
+        name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
+        server, _, login = level.key.rpartition(":")
+        data = LevelCrossed.model_validate(
+            {
+                "level_id": level.level_id,
+                "generation": level.generation,
+                "field": level.field,
+                "edge": edge,
+                "side": level.side,
+                "value": value,
+                "limit": Decimal(level.threshold),
+                "sampled_at": from_us(self._at),
+                "sample_age_ms": 0,
+            }
+        )
+        fact = make_fact(
+            BY_NAME[name],
+            name,
+            data,
+            timestamp=from_us(self._at),
+            received_us=self._at,
+            source=assumed.SOURCE,
+            account=AccountRef(server=server, login=int(login)),
+            dedupe_key=f"{level.level_id}:{level.generation}:{edge}",
+        )
+        return Input(partition, 0, self._at, EVENT, level.key, fact.envelope.id, None, stored(fact.envelope))

@@ -1,0 +1,103 @@
+"""Which types of events a workflow needs to be told to come to the same decisions: the others need not even be decoded."""
+
+import re
+from dataclasses import fields
+
+from hub.engine.index import ANYTHING, Plan, Program, conditions, matches
+from hub.engine.keys import KeyKind
+from hub.engine.program import Absent, Wait, Workflow
+
+_TRADES = ("trade.", "position.")
+_MONEY = ("balance.", "credit.", "bonus.")
+# What tells of a field beside the events of `account.` itself; group and currency stand on every event.
+_TOLD_BY: dict[str, tuple[str, ...]] = {
+    "balance": (*_TRADES, *_MONEY),
+    "credit": _MONEY,
+    "initial_balance": _MONEY,
+    "open_positions": _TRADES,
+    "open_lots": _TRADES,
+    "last_trade_at": _TRADES,
+    "group": ("",),
+    "currency": ("",),
+}
+_ALWAYS = ("account.", "client.", "kyc.", "challenge.", "equity.crossed", "margin.crossed", "day.rolled")
+# In expressions and in texts for people alike.
+_FIELD = re.compile(r"\baccount\s*\.\s*([a-z_]+)")
+# What is known here of a workflow. One that says more may depend on anything, and is told everything.
+_KNOWN = frozenset(
+    [
+        "id",
+        "title",
+        "owner",
+        "mode",
+        "priority",
+        "scope",
+        "key",
+        "params",
+        "aggregates",
+        "triggers",
+        "limit",
+        "most_open",
+        "quiet",
+        "itself",
+        "steps",
+        "on_error",
+        "hash",
+        "text",
+        "place",
+    ]
+)
+_MOST_TYPES = 4096
+
+
+class Needed:
+    """Answers for one program, and remembers each type it was asked for."""
+
+    def __init__(self, program: Program) -> None:
+        self._programs = (program, *program.mailed)
+        workflows = [each for part in self._programs for each in part.workflows.values()]
+        plans = [plan for part in self._programs for plan in part.plans.values()]
+        everything = any(map(_unforeseeable, workflows)) or any(map(_looks_anew, plans))
+        self._prefixes = ("",) if everything else _prefixes(workflows)
+        self._awaited = [
+            step.event for plan in plans for step in plan.code if isinstance(step, Wait) and step.event
+        ]
+        self._known: dict[str, bool] = {}
+
+    def __call__(self, name: str) -> bool:
+        known = self._known.get(name)
+        if known is None:
+            if len(self._known) >= _MOST_TYPES:  # custom types are named by whoever posts them
+                self._known.clear()
+            known = self._known[name] = self._is_needed(name)
+        return known
+
+    def _is_needed(self, name: str) -> bool:
+        if name.startswith(self._prefixes) or any(matches(pattern, name) for pattern in self._awaited):
+            return True
+        plans = [program.for_type(name) for program in self._programs]
+        if any(plan.listed or plan.retracted or plan.absents for plan in plans):
+            return True
+        feeds = [feed for program in self._programs for feed in program.feeds.values()]
+        return any(matches(feed.aggregate.source, name) for feed in feeds)
+
+
+def _unforeseeable(workflow: Workflow) -> bool:
+    """Return whether anything at all may change what a workflow does: the clock, the first look at a key."""
+    if any(getattr(workflow, each.name) for each in fields(workflow) if each.name not in _KNOWN):
+        return True
+    if workflow.key is not KeyKind.ACCOUNT:  # it is told of whole accounts as they are
+        return True
+    if any(expression.references_root(ANYTHING) for expression in conditions(workflow)):
+        return True
+    return any(isinstance(trigger, Absent) and trigger.after is None for trigger in workflow.triggers)
+
+
+def _looks_anew(plan: Plan) -> bool:
+    """Return whether its runs wait for something that any event may bring about."""
+    return any(isinstance(step, Wait) and step.condition is not None for step in plan.code)
+
+
+def _prefixes(workflows: list[Workflow]) -> tuple[str, ...]:
+    read = {name for workflow in workflows for name in _FIELD.findall(workflow.text)}
+    return (*_ALWAYS, *(prefix for name in sorted(read) for prefix in _TOLD_BY.get(name, ())))
