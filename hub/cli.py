@@ -181,12 +181,24 @@ def explain(
 def stories(
     paths: Annotated[list[Path], typer.Argument(help="Story files or folders.")],
     junit: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML.")] = None,
+    coverage: Annotated[
+        bool,
+        typer.Option(
+            "--coverage", help="Also say which triggers, steps, branches and noes the stories reach."
+        ),
+    ] = False,
+    min_coverage: Annotated[
+        int,
+        typer.Option(
+            "--min-coverage", help="Fail where less percent of a workflow is reached.", min=0, max=100
+        ),
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Run story tests: NAME.test.yaml beside each workflow, on a virtual clock."""
     from hub.commands.test import run_stories  # noqa: PLC0415 (start-up time)
 
-    raise typer.Exit(run_stories(paths, junit, as_json=as_json))
+    raise typer.Exit(run_stories(paths, junit, min_coverage, coverage=coverage, as_json=as_json))
 
 
 @app.command()

@@ -2,16 +2,24 @@
 
 import asyncio
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
+from hub.engine.coverage import PARTS, Coverage
 from hub.engine.story import StoryReport, run_story_files
 from hub.errors import ConfigError
 
+MOST_MISSING = 4
 
-def run_stories(paths: list[Path], junit: Path | None, *, as_json: bool) -> int:
+
+def run_stories(
+    paths: list[Path], junit: Path | None, min_coverage: int, *, coverage: bool, as_json: bool
+) -> int:
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise ConfigError(f"there is no {', '.join(missing)}: name story files (NAME.test.yaml) or folders")
@@ -24,7 +32,17 @@ def run_stories(paths: list[Path], junit: Path | None, *, as_json: bool) -> int:
         print(json.dumps(_data(report)))
     else:
         _show(report)
-    return 0 if report.passed else 1
+        if coverage or min_coverage:
+            _show_coverage(report.coverage)
+        elif report.coverage:
+            print(
+                f"coverage {min(each.of().percent for each in report.coverage)} % at least: --coverage says of what"
+            )
+    low = [each for each in report.coverage if each.of().percent < min_coverage]
+    for each in low:
+        why = ", ".join(each.missing[:MOST_MISSING]) if each.stories else "it has no stories"
+        print(f"{each.workflow}: {each.of().percent} % is less than {min_coverage} %: {why}", file=sys.stderr)
+    return 0 if report.passed and not low else 1
 
 
 def _show(report: StoryReport) -> None:
@@ -44,6 +62,24 @@ def _show(report: StoryReport) -> None:
     )
 
 
+def _show_coverage(coverage: Sequence[Coverage]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("workflow", overflow="fold")
+    for column in ("stories", "triggers", "steps", "branches", "reasons for no", "all"):
+        table.add_column(column, justify="right")
+    table.add_column("not reached", overflow="fold")
+    for each in coverage:
+        parts = [each.of(part) for part in PARTS]
+        cells = [f"{part.reached}/{part.of}" if part.of else "-" for part in parts]
+        more = len(each.missing) - MOST_MISSING
+        missing = ", ".join(each.missing[:MOST_MISSING]) + (f" and {more} more" if more > 0 else "")
+        table.add_row(
+            escape(each.workflow), str(each.stories), *cells, f"{each.of().percent} %", escape(missing)
+        )
+    console = Console()
+    (console if console.is_terminal else Console(width=200)).print(table)
+
+
 def _data(report: StoryReport) -> dict[str, object]:
     return {
         "passed": report.passed,
@@ -58,4 +94,5 @@ def _data(report: StoryReport) -> dict[str, object]:
             }
             for r in report.results
         ],
+        "coverage": [each.data() for each in report.coverage],
     }

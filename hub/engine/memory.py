@@ -98,6 +98,9 @@ class MemoryLog(Log):
     def ranked(self, after: int, limit: int) -> list[Input]:
         return self._ranked[after : after + limit]
 
+    def __len__(self) -> int:
+        return len(self._ranked)
+
     def keys_by_mail(self) -> list[str]:
         """Return the keys that are no accounts and were told of something."""
         return sorted({row.key for row in self._ranked if row.kind == InputKind.MAIL})
@@ -187,7 +190,7 @@ class MemoryInbox(Inbox):
 
     @override
     def backlog(self) -> int:
-        return sum(head - position for head, position in zip(self._log.heads(), self._positions, strict=True))
+        return len(self._log) - sum(self._positions)
 
 
 @final

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from hub.bus.lease import Lease
 from hub.bus.log import Input, InputKind, NewInput
 from hub.clock import ManualClock, to_us
+from hub.engine.coverage import Watch
 from hub.engine.decide import OBSERVED
 from hub.engine.decision import Verdict, decode_trace
 from hub.engine.draft_names import belongs_to_no_account
@@ -23,14 +24,14 @@ from hub.engine.program import Workflow
 from hub.engine.rows import LevelRow
 from hub.engine.story_approvals import ballot_of
 from hub.engine.storybook import Given, StoryAccount, StoryEvent, StorySample, StoryStep, extras
-from hub.engine.why import MOST_TRACES, why
+from hub.engine.why import MOST_TRACES, Answer, why
 from hub.errors import HubError
 from hub.events.account import AccountChanged, ClientChanged
 from hub.events.base import AccountRef, Data
 from hub.events.catalogue import BY_NAME, EventType, event_type
 from hub.events.facts import Fact, make_fact
 from hub.events.risk import LevelCrossed
-from hub.ids import account_key, partition_of
+from hub.ids import PARTITIONS, account_key, partition_of
 from hub.intents.intent import Intent, State, decided_by
 from hub.intents.outcome import Outcome, encode_outcome
 from hub.intents.verbs import VERBS
@@ -61,7 +62,10 @@ class StageError(HubError):
 
 
 class Stage:
-    def __init__(self, workflow: Workflow, begins: datetime, given: Given) -> None:
+    def __init__(
+        self, workflow: Workflow, begins: datetime, given: Given, watch: Watch | None = None
+    ) -> None:
+        self._watch = watch
         self.clock = ManualClock(begins)
         self.log = MemoryLog(self.clock)
         self.store = MemoryEngineStore(self.log)
@@ -78,6 +82,8 @@ class Stage:
     async def open(self) -> None:
         """Activate the workflow and tell the hub who the story is about."""
         await self._loop.activate([self._workflow])
+        await self._settle()
+        await self._be_watched()
         for account in (self._given.account, *self._given.accounts):
             await self._introduce(account)
         await self._settle()
@@ -122,6 +128,7 @@ class Stage:
             await self._append(event.type, kind.model, data, event.account, event) or self._last_event
         )
         await self._settle()
+        await self._look_at_conditions(event.account or self._given.account)
 
     async def sampled(self, sample: StorySample) -> None:
         """Compare a sample with the account's levels, as the hub's watcher does, until nothing more comes of it."""
@@ -140,8 +147,9 @@ class Stage:
             for level, edge, value in found:
                 await self._cross(account, level, edge, value, degraded=sample.degraded)
             if not first and not found:
-                return
+                break
             await self._settle()
+        await self._look_at_conditions(account)
 
     async def decides(self, step: StoryStep) -> None:
         """Have a person approve or decline what was asked."""
@@ -155,7 +163,33 @@ class Stage:
     async def restart(self) -> None:
         """Start another engine on the same log and store, as after a crash: all it had in memory is gone."""
         self._loop, self._inbox = self._start(await self.store.positions("engine"))
+        await self._be_watched()
         await self._settle()
+
+    async def close(self) -> None:
+        """Tell whoever watches what was decided."""
+        if self._watch is not None:
+            rows = self.store.trace_rows.values()
+            self._watch.traced(
+                (row.outcome, decode_trace(row.body)) for row in rows if row.workflow == self._workflow.id
+            )
+
+    async def _be_watched(self) -> None:
+        if self._watch is not None:
+            programs = self._loop.programs
+            await programs.ready(range(PARTITIONS))
+            for partition in range(PARTITIONS):
+                self._watch.over(programs.of(partition))
+
+    async def _look_at_conditions(self, account: StoryAccount) -> None:
+        """See how the triggers stand after something happened: a plain no leaves no other trace."""
+        if self._watch is None:
+            return
+        server_and_login = account_key(account.server, account.login)
+        by_account = self._workflow.key is KeyKind.ACCOUNT
+        for key in [server_and_login] if by_account else self.log.keys_by_mail():
+            answer = await self._answer_for(key)
+            self._watch.stood(answer.standing)
 
     def unseen(self) -> list[Intent]:
         """Return what was asked for since the last time somebody looked."""
@@ -168,15 +202,7 @@ class Stage:
         return [reason for key in self._keys() for reason in await self._reasons_for(key)]
 
     async def _reasons_for(self, key: str) -> list[str]:
-        answer = await why(
-            self.store,
-            self._program,
-            self._workflow.id,
-            key,
-            now_us=self.clock.now_us(),
-            event=self._last_event,
-            sample=self._last_sample,
-        )
+        answer = await self._answer_for(key)
         everything = await self.store.traces(workflow=self._workflow.id, key=key, limit=MOST_TRACES)
         told = [(row.outcome, decode_trace(row.body)) for row in everything]
         held = [
@@ -186,6 +212,17 @@ class Stage:
         ]
         return held + [f"{each.trigger}: {each.reason}" for each in answer.standing]
 
+    async def _answer_for(self, key: str) -> Answer:
+        return await why(
+            self.store,
+            self._program,
+            self._workflow.id,
+            key,
+            now_us=self.clock.now_us(),
+            event=self._last_event,
+            sample=self._last_sample,
+        )
+
     def _keys(self) -> Sequence[str]:
         """Return whom the story is about, as the workflow is kept."""
         if self._workflow.key is not KeyKind.ACCOUNT:
@@ -194,7 +231,7 @@ class Stage:
         return [account_key(account.server, account.login)]
 
     def _start(self, positions: list[int] | None = None) -> tuple[EngineLoop, MemoryInbox]:
-        inbox = MemoryInbox(self.log, positions or [0] * 64)
+        inbox = MemoryInbox(self.log, positions or [0] * PARTITIONS)
         loop = EngineLoop(
             self.store,
             self.log,

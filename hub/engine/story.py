@@ -1,7 +1,7 @@
 """`hub test`: a workflow's stories, told to the real engine on a store in memory, in virtual time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,12 +12,14 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from hub.engine.load import load_file
+from hub.engine.coverage import Coverage, Watch
+from hub.engine.load import load_file, workflow_files
 from hub.engine.problems import Problem
 from hub.engine.program import Mode, Workflow
 from hub.engine.stage import Stage, StageError
 from hub.engine.story_approvals import compare
 from hub.engine.storybook import (
+    SUFFIXES,
     Expected,
     Story,
     StoryStep,
@@ -51,6 +53,7 @@ class StoryResult:
 class StoryReport:
     results: tuple[StoryResult, ...]
     problems: tuple[Problem, ...]
+    coverage: tuple[Coverage, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -92,6 +95,7 @@ async def run_story_files(paths: Sequence[Path]) -> StoryReport:
     """Tell every story of the folders and files given, each from an empty hub."""
     results: list[StoryResult] = []
     problems: list[Problem] = []
+    watches: dict[Path, Watch] = {}
     for path in story_files(list(paths)):
         book = read_story_file(path)
         problems += book.problems
@@ -106,17 +110,32 @@ async def run_story_files(paths: Sequence[Path]) -> StoryReport:
             message = f"tells of {book.file.workflow}, but {beside.name} is {report.workflow.id}"
             problems.append(Problem(Place(str(path), 1, 1), message))
             continue
+        watch = watches.setdefault(beside, Watch(report.workflow))
         for story, place in zip(book.file.tests, book.places, strict=True):
-            results.append(await run_story(report.workflow, story, place))
-    return StoryReport(tuple(results), tuple(problems))
+            results.append(await run_story(report.workflow, story, place, watch))
+    for alone in untold(paths, watches):
+        found = load_file(alone).workflow
+        if found is not None:
+            watches[alone] = Watch(found)
+    coverage = sorted((watch.coverage() for watch in watches.values()), key=lambda each: each.workflow)
+    return StoryReport(tuple(results), tuple(problems), tuple(coverage))
 
 
-async def run_story(workflow: Workflow, story: Story, place: Place) -> StoryResult:
+def untold(paths: Sequence[Path], told: Collection[Path]) -> list[Path]:
+    """Return the workflow files among the paths that have no story."""
+    known = {path.resolve() for path in told}
+    named = [path for path in paths if path.is_dir() or not path.name.endswith(SUFFIXES)]
+    return [path for path in workflow_files(named) if path.resolve() not in known]
+
+
+async def run_story(
+    workflow: Workflow, story: Story, place: Place, watch: Watch | None = None
+) -> StoryResult:
     """Tell one story. The workflow runs live, whatever its mode: nothing leaves the stage."""
     failures: list[str] = []
     try:
         async with asyncio.timeout(STORY_SECONDS):
-            await _tell(replace(workflow, mode=Mode.LIVE), story, failures)
+            await _tell(replace(workflow, mode=Mode.LIVE), story, failures, watch)
     except StageError as problem:
         failures.append(str(problem))
     except TimeoutError:
@@ -124,11 +143,13 @@ async def run_story(workflow: Workflow, story: Story, place: Place) -> StoryResu
     return StoryResult(workflow.id, story.name, place, tuple(failures))
 
 
-async def _tell(workflow: Workflow, story: Story, failures: list[str]) -> None:
+async def _tell(workflow: Workflow, story: Story, failures: list[str], watch: Watch | None) -> None:
     first = story.story[0].at
     if first is None:
         raise StageError("step 1: the first step says when the story begins, with `at`")
-    stage = Stage(workflow, first - BEFORE_IT_BEGINS, story.given)
+    stage = Stage(workflow, first - BEFORE_IT_BEGINS, story.given, watch)
+    if watch is not None:
+        watch.stories += 1
     await stage.open()
     for number, step in enumerate(story.story, start=1):
         try:
@@ -139,6 +160,7 @@ async def _tell(workflow: Workflow, story: Story, failures: list[str]) -> None:
             raise StageError(f"step {number}: {problem}") from problem
         if failure is not None:
             failures.append(f"step {number}: {failure}")
+    await stage.close()
     left = stage.unseen()
     if left and story.story[-1].expect is None and story.story[-1].expect_none is None:
         failures.append(f"the story ends with intents it says nothing about:\n{_listed(left)}")
