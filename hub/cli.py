@@ -256,6 +256,33 @@ def backtest(
 
 
 @app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help="A workflow's file, or the id of a live one.")],
+    new: Annotated[str, typer.Argument(help="What it is compared with.")],
+    since: Annotated[
+        str, typer.Option("--from", help="Compare over the hub's log from this day or time on.")
+    ] = "",
+    until: Annotated[str, typer.Option("--to", help="Up to this day or time, without it.")] = "",
+    events: Annotated[
+        Path | None, typer.Option("--events", help="Compare over this NDJSON of events.")
+    ] = None,
+    recorded: Annotated[
+        bool,
+        typer.Option("--recorded", help="Compare what the hub recorded for two ids, such as one in shadow."),
+    ] = False,
+    config: Config = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Say what changes between two versions of a workflow, in plain English and for whom; exit code 1 if anything does."""
+    from hub.commands.backtest import Asked  # noqa: PLC0415 (start-up time)
+    from hub.commands.diff import run_diff  # noqa: PLC0415
+
+    asked = Asked(since=since, until=until, events=events, config=config, data=data)
+    raise typer.Exit(run_diff(old, new, asked, recorded=recorded, as_json=as_json))
+
+
+@app.command()
 def ingest(
     file: Annotated[Path, typer.Argument(help="NDJSON, one event a line.")],
     url: Url = LOCAL,

@@ -15,7 +15,7 @@ from hub import durations
 from hub.clock import iso
 from hub.commands.backtest_html import page
 from hub.commands.moments import moment
-from hub.commands.recorded import EventFile, live_workflow, open_hub, workflow_of
+from hub.commands.recorded import EventFile, file_named, live_workflow, open_hub, workflow_of
 from hub.commands.rehearse import Stretch, longest_memory, rehearse_file, rehearse_log
 from hub.engine.backtest import Backtest, Difference, Touch, difference
 from hub.engine.program import Workflow
@@ -24,6 +24,7 @@ from hub.errors import ConfigError
 
 MOST_SHOWN = 20
 MOST_IN_JSON = 10_000
+MOST_SCOPES, MOST_NEAR = 3, 3
 
 
 class Asked:
@@ -112,11 +113,6 @@ async def workflow_named(name: str, record: Record | None) -> Workflow:
     return await live_workflow(record, name)
 
 
-def file_named(name: str) -> Path | None:
-    path = Path(name)
-    return path if path.is_file() else None
-
-
 async def _other(workflow: Workflow, against: str, record: Record | None) -> Workflow | None:
     """Return what to compare with; by itself the live version, where there is one and it is another."""
     if against and against != "live":
@@ -160,9 +156,24 @@ def show(report: Backtest) -> None:
         console.print(f"[red]failed[/red] {count:,} times: {escape(kind)}")
     if report.broken_count:
         console.print(f"[red]{report.broken_count:,} could not be decided[/red]: {escape(report.broken[0])}")
+    _missed(console, report)
     _listed(console, tally.touches)
     for note in report.notes:
         console.print(f"note: {escape(note)}", style="dim", soft_wrap=True)
+
+
+def _missed(console: Console, report: Backtest) -> None:
+    if report.misses is None:
+        return
+    for condition, count in report.misses.out_of_scope.most_common(MOST_SCOPES):
+        console.print(
+            f"out of scope {count:,} of {report.misses.asked:,}: {escape(condition)}", soft_wrap=True
+        )
+    for miss in report.misses.nearest[:MOST_NEAR]:
+        console.print(
+            f"near, at the end: {escape(miss.key)} {escape(miss.trigger)}: {escape(miss.text)}",
+            soft_wrap=True,
+        )
 
 
 def _by_trigger(console: Console, report: Backtest) -> None:

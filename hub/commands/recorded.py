@@ -57,6 +57,11 @@ async def open_hub(config: Path | None, data: Path | None) -> AsyncIterator[Reco
         yield PostgresRecord(database)
 
 
+def file_named(name: str) -> Path | None:
+    path = Path(name)
+    return path if path.is_file() else None
+
+
 def workflow_of(path: Path) -> Workflow:
     """Return the workflow in a file; raises ConfigError with everything wrong with it."""
     report = load_alone(path)

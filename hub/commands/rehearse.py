@@ -170,9 +170,7 @@ def _finish(told: Told, since: int, until: int, notes: Sequence[str]) -> Backtes
         )
     if told.tally.actions:
         more.append("actions are assumed to succeed at once, and to do to the account what they say")
-    return finished(
-        told.rehearsal, told.tally, (told.workflow.id, told.workflow.hash), since, until, [*notes, *more]
-    )
+    return finished(told.rehearsal, told.tally, told.workflow, since, until, [*notes, *more])
 
 
 def _bar(*, show: bool) -> Progress:

@@ -9,7 +9,9 @@ from urllib.parse import unquote
 
 from hub.clock import from_us, iso
 from hub.engine.decision import Verdict, decode_trace
+from hub.engine.misses import Misses, misses
 from hub.engine.noes import SELF, kind_of
+from hub.engine.program import Workflow
 from hub.engine.rehearsal import Rehearsal
 from hub.engine.rows import TraceRow
 from hub.intents.intent import Intent
@@ -203,6 +205,7 @@ class Backtest:
     notes: Sequence[str]
     broken: Sequence[str]
     broken_count: int
+    misses: Misses | None = None
 
     def data(self, most: int) -> dict[str, object]:
         """Return the report as JSON's values, with so many touches one by one."""
@@ -242,6 +245,8 @@ class Backtest:
             "held_back": dict(tally.held_back.most_common()),
             "failed": dict(tally.failed.most_common()),
             "not_decided": {"count": self.broken_count, "examples": list(self.broken)},
+            "out_of_scope": dict(self.misses.out_of_scope.most_common()) if self.misses else {},
+            "nearest": [miss.data() for miss in self.misses.nearest] if self.misses else [],
             "touches": [touch.data() for touch in tally.touches[:most]],
             "touches_left_out": max(len(tally.touches) + tally.beyond - most, 0),
             "notes": list(self.notes),
@@ -251,14 +256,14 @@ class Backtest:
 def finished(
     rehearsal: Rehearsal,
     tally: Tally,
-    workflow: tuple[str, str],
+    workflow: Workflow,
     since: int,
     until: int,
     notes: Sequence[str],
 ) -> Backtest:
     return Backtest(
-        workflow=workflow[0],
-        version=workflow[1],
+        workflow=workflow.id,
+        version=workflow.hash,
         since=since,
         until=until,
         events=rehearsal.events,
@@ -267,6 +272,7 @@ def finished(
         notes=tuple(notes),
         broken=tuple(rehearsal.broken),
         broken_count=rehearsal.broken_count,
+        misses=misses(rehearsal, workflow),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from heapq import heappop, heappush
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -20,6 +21,7 @@ from hub.engine.crossing import Observed
 from hub.engine.decide import CROSSINGS, OBSERVED, advance
 from hub.engine.decision import NOTHING, Writes
 from hub.engine.index import Program
+from hub.engine.keys import KeyKind
 from hub.engine.levels import GONE, Sample, crossings, observations
 from hub.engine.program import Mode, Workflow
 from hub.engine.relevant import Needed
@@ -141,6 +143,16 @@ class Rehearsal:
     @property
     def keys(self) -> int:
         return len(self._states)
+
+    @property
+    def at(self) -> int:
+        """Return the moment it has come to."""
+        return self._at
+
+    def states(self, kind: KeyKind, most: int) -> list[KeyState]:
+        """Return the keys of a kind, as many as may be, in a fixed order."""
+        found = (state for key, state in sorted(self._states.items()) if state.kind is kind)
+        return list(islice(found, most))
 
     def _event(self, row: Input, name: str) -> None:
         body = row.body
