@@ -38,9 +38,9 @@ async def why(request: web.Request) -> web.Response:
         {
             "workflow": found.workflow,
             "key": found.key,
-            "decided": [_reason(reason) for reason in found.decided],
-            "now": [_reason(reason) for reason in found.now],
-            "then": [_reason(reason) for reason in found.then],
+            "decided": [reason_json(reason) for reason in found.decided],
+            "now": [reason_json(reason) for reason in found.now],
+            "then": [reason_json(reason) for reason in found.then],
             "note": found.note,
         }
     )
@@ -76,7 +76,7 @@ def run_json(run: RunRow) -> dict[str, Any]:
     }
 
 
-def _reason(reason: Reason) -> dict[str, Any]:
+def reason_json(reason: Reason) -> dict[str, Any]:
     return {
         "outcome": reason.outcome,
         "text": reason.text,

@@ -32,9 +32,9 @@ from hub.store.sqlite.record import open_record
 from hub.store.sqlite.store import open_sqlite
 from hub.store.sqlite.wide import insert
 
-ACCOUNTS = 10_000
+TRADES = 100  # of each account: a million events are those of 10,000 accounts
 BEGINS = datetime(2026, 1, 1, tzinfo=UTC)
-PACE = timedelta(seconds=8)  # a million trades in three months
+LENGTH = timedelta(days=93)
 TARGET = 1_000_000 / 30
 _ROW = "partition, n, at, kind, key, ref, sequence, body, rank"
 _CHUNK = 500
@@ -51,7 +51,7 @@ aggregates:
   losses: {from: trade.closed, where: event.net_profit < 0, sum: abs(event.net_profit), window: {sliding: 7d}}
 when:
   - {id: volume, becomes: lots > 95}
-  - {id: loss, becomes: losses > 480}
+  - {id: loss, becomes: losses > 560}
 limit: {max: 1, every: 30d, per: trigger}
 steps:
   - {id: pay, do: credit.grant, with: {amount: = lots * 2, comment: "{{ lots }} lots"}}
@@ -73,7 +73,7 @@ async def fill(folder: Path, count: int) -> None:
     rows: list[Input] = []
     connection.execute("BEGIN")
     for number in range(count):
-        rows.append(_row(number))
+        rows.append(_row(number, count))
         if len(rows) == _CHUNK:
             insert(connection, f"INSERT INTO input ({_ROW})", rows)
             rows = []
@@ -82,10 +82,11 @@ async def fill(folder: Path, count: int) -> None:
     connection.close()
 
 
-def _row(number: int) -> Input:
+def _row(number: int, count: int) -> Input:
     kind = BY_NAME["trade.closed"]
-    moment = BEGINS + PACE * number
-    login = 1000 + number * 7919 % ACCOUNTS
+    moment = BEGINS + LENGTH * number / count
+    accounts = count // TRADES
+    login = 1000 + number * 7919 % accounts
     profit = f"{number * 31 % 199 - 100}.50"
     data = kind.model.model_construct(
         deal=number + 1,
@@ -108,7 +109,7 @@ def _row(number: int) -> Input:
         source="bench",
         account=AccountRef(server="live-1", login=login, group="real/std", currency="USD"),
     )
-    sequence = number // ACCOUNTS + 1
+    sequence = number // accounts + 1
     return Input(
         fact.partition,
         number + 1,

@@ -19,11 +19,11 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parents[2] / "deploy" / "bare"))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench import decide, end_to_end, engine, ingest, latency, scaled, watcher
+from bench import asking, backtest, decide, end_to_end, engine, ingest, latency, scaled, watcher
 from bench.figures import Figure, Skipped, print_table, write_json
 
 Measured = list[Figure | Skipped]
-PARTS = ("watcher", "decide", "engine", "ingest", "end-to-end", "latency", "scaled")
+PARTS = ("watcher", "decide", "engine", "backtest", "asking", "ingest", "end-to-end", "latency", "scaled")
 
 
 def measure(part: str, folder: Path, repeats: int, *, quick: bool) -> Measured:
@@ -31,6 +31,8 @@ def measure(part: str, folder: Path, repeats: int, *, quick: bool) -> Measured:
         "watcher": lambda: [*watcher.measure(repeats, quick=quick)],
         "decide": lambda: [*decide.measure(repeats, quick=quick)],
         "engine": lambda: [*engine.measure(repeats, quick=quick)],
+        "backtest": lambda: [*backtest.measure(folder, quick=quick)],
+        "asking": lambda: [*asking.measure(folder, repeats, quick=quick)],
         "ingest": lambda: [*_loop(ingest.measure(folder, repeats, quick=quick))],
         "end-to-end": lambda: [*_loop(end_to_end.measure(folder, repeats, quick=quick))],
         "latency": lambda: [*_loop(latency.measure(folder, quick=quick))],

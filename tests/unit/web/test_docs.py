@@ -23,7 +23,9 @@ from hub.api.docs import render
 from hub.api.endpoints import NewEndpoint
 from hub.api.key_routes import NewKey
 from hub.api.openapi import plain_path
+from hub.api.ports import Reason
 from hub.api.problems import ProblemBody
+from hub.api.workflows import reason_json
 from hub.cli import app
 from hub.clock import ManualClock
 from hub.config import DEFAULT_SYMBOLS, Settings, load
@@ -350,6 +352,9 @@ async def test_an_example_in_json_is_what_the_code_reads(block):
             assert [receipt.accepted, receipt.duplicates, receipt.rejected] == [
                 statuses.count(status) for status in ("accepted", "duplicate", "rejected")
             ]
+        case {"outcome": outcome, "text": text, "remains": remains, "share": share}:
+            reason = Reason(outcome, text, remains=tuple(remains), share=share)
+            assert told.items() <= reason_json(reason).items()
         case {"equity": _}:
             PostedSample.model_validate(told)
         case {"email": _}:
