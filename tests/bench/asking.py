@@ -9,7 +9,7 @@ from bench.figures import Figure
 from bench.measure import middle
 
 from hub.clock import SystemClock
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.past import MOST_INPUTS
 from hub.engine.story import run_story_files
 from hub.engine.then import stood

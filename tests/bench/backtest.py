@@ -23,7 +23,7 @@ from hub.bus.log import Input
 from hub.clock import ManualClock, to_us
 from hub.commands.rehearse import Stretch, rehearse_log
 from hub.engine.backtest import Backtest
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.program import Workflow
 from hub.events.base import AccountRef
 from hub.events.catalogue import BY_NAME

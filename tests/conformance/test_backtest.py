@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from hub.clock import ManualClock
+from hub.clock import ManualClock, SystemClock
 from hub.commands.backtest import Asked, run_backtest
 from hub.commands.diff import run_diff
-from hub.engine.load import load_text
+from hub.engine.live_files import LiveFiles
+from hub.engine.load import LoadedSet
+from hub.engine.load_text import load_text
 from hub.engine.loop import EngineLoop
 from hub.engine.program import Workflow
 from hub.errors import ConfigError
+from hub.store.sqlite.history import SqliteHistory
 from hub.store.sqlite.store import SqliteStore, open_sqlite
 from hub.testing import MORNING, a_trade_closed, an_account, an_event
+from hub.views import WorkflowView
 
 SECOND = timedelta(seconds=1)
 RULE = """schema: 1
@@ -46,10 +50,11 @@ class Running:
         self.folder = folder
         self.clock = ManualClock(MORNING)
 
-    async def live(self, store: SqliteStore, *workflows: Workflow) -> None:
+    async def live(self, store: SqliteStore, *workflows: Workflow) -> EngineLoop:
         lease = await store.leases.seize("hub", "tests", timedelta(days=1))
         loop = EngineLoop(
             store.engine,
+            store.log,
             store.follow(await store.engine.positions("engine")),
             self.clock,
             lambda _partitions: [lease],
@@ -69,7 +74,7 @@ class Running:
             await self.clock.advance(SECOND)
         for _ in range(200):
             if sum(store.log.heads()) == sum(await store.engine.positions("engine")):
-                return
+                return loop
             await loop.step()
         raise AssertionError("the engine does not come to an end")
 
@@ -86,6 +91,50 @@ def hub(tmp_path: Path) -> Path:
 
     asyncio.run(fill())
     return folder
+
+
+class NeverSampled:
+    def last_seen(self, key: str) -> None:
+        return None
+
+
+async def test_a_plain_no_is_told_as_it_stood_with_an_event_and_at_a_time(tmp_path: Path) -> None:
+    running, rule = Running(tmp_path / "data"), a_rule(20)
+    async with open_sqlite(running.folder, running.clock) as store:
+        loop = await running.live(store, rule)
+        view = WorkflowView(
+            store.engine,
+            store.browser,
+            store.log,
+            loop.programs,
+            NeverSampled(),  # type: ignore[arg-type]  # nothing else of a watcher is asked for
+            LiveFiles.fixed(LoadedSet((rule,), ())),
+            running.clock,
+            SqliteHistory(store.reader, SystemClock()),
+        )
+        rows = [row for row in await store.log.scan(0, 1_000) if row.key == "live-1:7001" and row.kind == 1]
+
+        then = await view.why("rule", "live-1:7001", event=rows[2].ref)
+        earlier = await view.why("rule", "live-1:7001", at=rows[1].at)
+        fired = [row for row in await store.log.scan(0, 1_000) if row.key == "live-1:7002" and row.kind == 1][
+            3
+        ]
+        did = await view.why("rule", "live-1:7002", event=fired.ref)
+        stranger = await view.why("rule", "live-1:7001", event="evt_aaaaaaaaaaaaaaaaaaaaaaaaaa")
+
+    assert then is not None
+    assert [(each.outcome, each.text, each.remains) for each in then.then] == [
+        ("no", "volume: lots > 20 is false (8 > 20)", ("lots: 8 of 20, more than 12 to go",))
+    ]
+    assert then.now == ()
+    assert "from 3 inputs of the log" in then.note
+    assert earlier is not None
+    assert earlier.then[0].text == "volume: lots > 20 is false (4 > 20)"
+    assert did is not None
+    assert [each.outcome for each in did.decided] == ["fired"]
+    assert did.then == ()  # what was decided is stored, and nothing is worked out again
+    assert stranger is not None
+    assert stranger.now[0].text == "no event evt_aaaaaaaaaaaaaaaaaaaaaaaaaa is in the log (any more)"
 
 
 def a_file(folder: Path, lots: int) -> str:

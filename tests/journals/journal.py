@@ -17,7 +17,7 @@ from hub.engine.backtest import Tally
 from hub.engine.decide import advance, realign
 from hub.engine.decision import Decision, apply, to_batch
 from hub.engine.index import Program
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.program import Mode, Workflow
 from hub.engine.rehearsal import Rehearsal
 from hub.engine.state import KeyState

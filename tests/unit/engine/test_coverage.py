@@ -7,7 +7,7 @@ import pytest
 
 from hub.commands.test import run_stories
 from hub.engine.coverage import Point, points_of
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.story import run_story_files
 
 RULE = """schema: 1

@@ -19,7 +19,7 @@ from hub.clock import to_us
 from hub.engine.backtest import Tally
 from hub.engine.coverage import points_of
 from hub.engine.explain import explain
-from hub.engine.load import LoadReport, load_text
+from hub.engine.load_text import LoadReport, load_text
 from hub.engine.memory_of import memory_of
 from hub.engine.rehearsal import Rehearsal
 from hub.events.catalogue import BY_NAME
