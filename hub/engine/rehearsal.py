@@ -16,7 +16,7 @@ import msgspec
 
 from hub.bus.log import Input, InputKind
 from hub.clock import from_us
-from hub.engine import assumed
+from hub.engine import rehearsed
 from hub.engine.crossing import Observed
 from hub.engine.decide import CROSSINGS, OBSERVED, advance
 from hub.engine.decision import NOTHING, Writes
@@ -235,7 +235,7 @@ class Rehearsal:
             row = self._row(intent.account)
             if reported:
                 currency = row.currency if row is not None and row.currency else ""
-                self._listener.asked(intent, currency, assumed.amount_of(intent))
+                self._listener.asked(intent, currency, rehearsed.amount_of(intent))
             if intent.state is State.READY and VERBS[intent.verb].is_manager:
                 self._succeed(intent, row)
         if reported:
@@ -245,15 +245,15 @@ class Rehearsal:
     def _succeed(self, intent: Intent, row: AccountRow | None) -> None:
         """Take an action for applied: its effect is seen, and its run goes on."""
         if row is not None:
-            changed = assumed.effect_of(intent, row)
+            changed = rehearsed.effect_of(intent, row)
             if changed:
-                self._publish(assumed.told(intent, row, changed, self._at))
+                self._publish(rehearsed.told(intent, row, changed, self._at))
             group = changed.get("group")
             if isinstance(group, str):
                 recorded = self._groups.get(intent.account, (row.group, ""))[0]
                 self._groups[intent.account] = (recorded, group)
         key = decided_by(intent)
-        body = assumed.outcome_of(intent, self._n)
+        body = rehearsed.outcome_of(intent, self._n)
         outcome = Input(intent.partition, 0, self._at, int(InputKind.OUTCOME), key, intent.key, None, body)
         self._following.append(outcome)
 
@@ -358,7 +358,7 @@ class Rehearsal:
             data,
             timestamp=from_us(self._at),
             received_us=self._at,
-            source=assumed.SOURCE,
+            source=rehearsed.SOURCE,
             account=AccountRef(server=server, login=int(login)),
             dedupe_key=f"{level.level_id}:{level.generation}:{edge}",
         )

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from hub.engine.assumed import amount_of
 from hub.engine.backtest import Difference, Touch, difference, touch_of
 from hub.engine.record import Record, steady
+from hub.engine.rehearsed import amount_of
 from hub.intents.intent import Intent, State
 
 MOST = 100_000  # intents of one side
