@@ -2,7 +2,18 @@
 
 from datetime import timedelta
 
-from hub.engine.program import Absent, Becomes, Calendar, Sliding, Tumbling, Wait, Workflow
+from hub.engine.code import code_of
+from hub.engine.program import (
+    Absent,
+    Becomes,
+    Calendar,
+    Crosses,
+    OnEvent,
+    Sliding,
+    Tumbling,
+    Wait,
+    Workflow,
+)
 
 _PERIODS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}
 A_DAY = timedelta(days=1)
@@ -29,9 +40,11 @@ def memory_of(workflow: Workflow) -> timedelta | None:
                 longest = max(longest, hold)
             case Absent(within=within):
                 longest = max(longest, within)
-            case _:
+            case OnEvent() | Becomes() | Crosses():
                 pass
-    for step in (*workflow.steps, *workflow.on_error):
+            case _:
+                return None  # of another kind: nobody here can say
+    for step in code_of(workflow).steps:
         if isinstance(step, Wait):
             longest = max(longest, step.span or A_DAY, step.timeout or A_DAY)
     return longest

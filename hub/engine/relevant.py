@@ -3,9 +3,24 @@
 import re
 from dataclasses import fields
 
+from hub.engine.code import Act, Branch, Jump
 from hub.engine.index import ANYTHING, Plan, Program, conditions, matches
 from hub.engine.keys import KeyKind
-from hub.engine.program import Absent, Wait, Workflow
+from hub.engine.program import (
+    Absent,
+    Aggregate,
+    Becomes,
+    Calendar,
+    Crosses,
+    Lifetime,
+    OnEvent,
+    Set,
+    Sliding,
+    Stop,
+    Tumbling,
+    Wait,
+    Workflow,
+)
 
 _TRADES = ("trade.", "position.")
 _MONEY = ("balance.", "credit.", "bonus.")
@@ -47,6 +62,11 @@ _KNOWN = frozenset(
         "place",
     ]
 )
+_KNOWN_PARTS = (OnEvent, Becomes, Crosses, Absent, Calendar, Sliding, Tumbling, Lifetime)
+_KNOWN_STEPS = (Act, Branch, Jump, Set, Stop, Wait)
+_KNOWN_OF_AGGREGATES = frozenset(
+    ["id", "name", "source", "function", "value", "where", "window", "retract", "days"]
+)
 _MOST_TYPES = 4096
 
 
@@ -84,7 +104,12 @@ class Needed:
 
 def _unforeseeable(workflow: Workflow) -> bool:
     """Return whether anything at all may change what a workflow does: the clock, the first look at a key."""
-    if any(getattr(workflow, each.name) for each in fields(workflow) if each.name not in _KNOWN):
+    if _says_more(workflow, _KNOWN) or any(
+        _says_more(each, _KNOWN_OF_AGGREGATES) for each in workflow.aggregates
+    ):
+        return True
+    parts = (*workflow.triggers, *(each.window for each in workflow.aggregates))
+    if not all(isinstance(part, _KNOWN_PARTS) for part in parts):
         return True
     if workflow.key is not KeyKind.ACCOUNT:  # it is told of whole accounts as they are
         return True
@@ -93,9 +118,16 @@ def _unforeseeable(workflow: Workflow) -> bool:
     return any(isinstance(trigger, Absent) and trigger.after is None for trigger in workflow.triggers)
 
 
+def _says_more(part: Workflow | Aggregate, known: frozenset[str]) -> bool:
+    return any(getattr(part, each.name) for each in fields(part) if each.name not in known)
+
+
 def _looks_anew(plan: Plan) -> bool:
     """Return whether its runs wait for something that any event may bring about."""
-    return any(isinstance(step, Wait) and step.condition is not None for step in plan.code)
+    return any(
+        not isinstance(step, _KNOWN_STEPS) or (isinstance(step, Wait) and step.condition is not None)
+        for step in plan.code
+    )
 
 
 def _prefixes(workflows: list[Workflow]) -> tuple[str, ...]:
