@@ -12,8 +12,9 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
+from hub.engine.alone import load_alone
 from hub.engine.coverage import Coverage, Watch
-from hub.engine.load import load_file, workflow_files
+from hub.engine.load import workflow_files
 from hub.engine.problems import Problem
 from hub.engine.program import Mode, Workflow
 from hub.engine.stage import Stage, StageError
@@ -84,6 +85,11 @@ class StoryReport:
             suite = ET.SubElement(root, "testsuite", name=problem.place.path)
             case = ET.SubElement(suite, "testcase", classname=problem.place.path, name="load")
             ET.SubElement(case, "error", message=_printable(str(problem)))
+        for suite in root:
+            cases = list(suite)
+            suite.set("tests", str(len(cases)))
+            suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
+            suite.set("errors", str(sum(case.find("error") is not None for case in cases)))
         return ET.tostring(root, encoding="unicode", xml_declaration=True)
 
 
@@ -102,7 +108,7 @@ async def run_story_files(paths: Sequence[Path]) -> StoryReport:
         if book.file is None:
             continue
         beside = workflow_beside(path)
-        report = load_file(beside)
+        report = load_alone(beside)
         problems += [problem for problem in report.problems if report.workflow is None]
         if report.workflow is None:
             continue
@@ -114,7 +120,7 @@ async def run_story_files(paths: Sequence[Path]) -> StoryReport:
         for story, place in zip(book.file.tests, book.places, strict=True):
             results.append(await run_story(report.workflow, story, place, watch))
     for alone in untold(paths, watches):
-        found = load_file(alone).workflow
+        found = load_alone(alone).workflow
         if found is not None:
             watches[alone] = Watch(found)
     coverage = sorted((watch.coverage() for watch in watches.values()), key=lambda each: each.workflow)

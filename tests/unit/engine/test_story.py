@@ -107,6 +107,7 @@ async def test_the_report_is_junit_with_a_place_for_every_story(tmp_path):
         ("a lie", "failure"),
         ("load", "error"),
     ]
+    assert [(each.get("failures"), each.get("errors")) for each in root] == [("1", "0"), ("0", "1")]
     assert not report.passed
 
 
