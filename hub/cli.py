@@ -243,6 +243,12 @@ def backtest(
             help="How long before --from it is told events: 30d, all, none; as long as it looks back.",
         ),
     ] = "",
+    assume: Annotated[
+        str,
+        typer.Option(
+            "--assume", help="What people say who are asked; else nobody answers.", metavar="approve|decline"
+        ),
+    ] = "",
     html: Annotated[Path | None, typer.Option("--html", help="Also write a page with a chart.")] = None,
     config: Config = None,
     data: Data = None,
@@ -251,7 +257,9 @@ def backtest(
     """Say whom a workflow would have touched, when, and with how much money; nothing is sent."""
     from hub.commands.backtest import Asked, run_backtest  # noqa: PLC0415 (start-up time)
 
-    asked = Asked(since=since, until=until, warm_up=warm_up, events=events, config=config, data=data)
+    asked = Asked(
+        since=since, until=until, warm_up=warm_up, assume=assume, events=events, config=config, data=data
+    )
     raise typer.Exit(run_backtest(workflow, asked, against=against, html=html, as_json=as_json))
 
 

@@ -20,6 +20,7 @@ from hub.commands.rehearse import Stretch, longest_memory, rehearse_file, rehear
 from hub.engine.backtest import Backtest, Difference, Touch, difference
 from hub.engine.program import Workflow
 from hub.engine.record import Record, live_workflows
+from hub.engine.rehearsed import People
 from hub.errors import ConfigError
 
 MOST_SHOWN = 20
@@ -36,6 +37,7 @@ class Asked:
         since: str = "",
         until: str = "",
         warm_up: str = "",
+        assume: str = "",
         events: Path | None = None,
         config: Path | None = None,
         data: Path | None = None,
@@ -43,12 +45,25 @@ class Asked:
         self.since = moment(since, "--from")
         self.until = moment(until, "--to")
         self.warm_up = warm_up
+        self.people = _people(assume)
         self.events = events
         self.config = config
         self.data = data
 
     def stretch(self, workflows: Sequence[Workflow]) -> Stretch:
-        return Stretch(self.since, self.until, _warm_up(self.warm_up, workflows))
+        return Stretch(self.since, self.until, _warm_up(self.warm_up, workflows), self.people)
+
+
+def _people(assume: str) -> People | None:
+    match assume:
+        case "":
+            return None
+        case "approve":
+            return "approve"
+        case "decline":
+            return "decline"
+        case _:
+            raise ConfigError(f"--assume {assume!r}: people approve, or they decline")
 
 
 def _warm_up(text: str, workflows: Sequence[Workflow]) -> timedelta | None:

@@ -17,6 +17,7 @@ from hub.engine.memory_of import memory_of
 from hub.engine.program import Workflow
 from hub.engine.record import Record, steady
 from hub.engine.rehearsal import Rehearsal
+from hub.engine.rehearsed import People
 from hub.engine.state import AccountRow, ClientRow
 from hub.errors import ConfigError
 
@@ -30,6 +31,7 @@ class Stretch(NamedTuple):
     since: int | None
     until: int | None
     warm_up: timedelta | None
+    people: People | None = None  # what they are assumed to say when they are asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ async def rehearse_log(
     if stretch.warm_up is not None:
         begins = max(span.first, since - stretch.warm_up // MICROSECOND)
     seeds: Seeds = {}
-    told = _told(workflows, since, seeds)
+    told = _told(workflows, since, seeds, stretch.people)
     seeded = begins > span.first
     with _bar(show=show) as bar:
         task = bar.add_task("reading the log", total=until - begins)
@@ -99,7 +101,7 @@ async def rehearse_file(
     """Tell a file of events to workflows."""
     since = stretch.since or 0
     until = stretch.until or FOREVER
-    told = _told(workflows, since, {})
+    told = _told(workflows, since, {}, stretch.people)
     first, last = None, 0
     with _bar(show=show) as bar:
         task = bar.add_task("reading", total=file.size)
@@ -129,11 +131,13 @@ async def rehearse_file(
     return [_finish(each, max(since, first), end, notes) for each in told]
 
 
-def _told(workflows: Sequence[Workflow], since: int, seeds: Seeds) -> list[Told]:
+def _told(workflows: Sequence[Workflow], since: int, seeds: Seeds, people: People | None) -> list[Told]:
     found = []
     for workflow in workflows:
         tally = Tally()
-        rehearsal = Rehearsal([workflow], tally, since=since, known=lambda key: seeds.get(key, (None, None)))
+        rehearsal = Rehearsal(
+            [workflow], tally, since=since, known=lambda key: seeds.get(key, (None, None)), people=people
+        )
         found.append(Told(workflow, rehearsal, tally))
     return found
 

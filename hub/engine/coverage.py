@@ -1,10 +1,8 @@
 """What of a workflow its stories have been to: triggers, steps, both sides of every branch, and each reason to say no."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, cast, overload
-
-from typing_extensions import override
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 from hub.engine.code import Act, Branch, Instruction, code_of
 from hub.engine.decision import Trace, Verdict
@@ -12,7 +10,6 @@ from hub.engine.index import Program
 from hub.engine.noes import CONDITION, LIMIT, QUIET, RUN_MODE, SCOPE, WHERE, kind_of
 from hub.engine.program import Becomes, Crosses, OnEvent, Workflow
 from hub.engine.why import Standing
-from hub.expr import Expression, Unknown
 
 TRIGGER, STEP, BRANCH, NO = "trigger", "step", "branch", "no"
 PARTS: Final = (TRIGGER, STEP, BRANCH, NO)
@@ -116,8 +113,8 @@ class Watch:
         """Have the steps of a program tell when they are taken; the program decides as before."""
         for part in (program, *program.mailed):
             plan = part.plans.get(self.workflow.id)
-            if plan is not None and not isinstance(plan.code, _Watched):
-                plan.code = _Watched(plan.code, self)
+            if plan is not None and plan.watcher is None:
+                plan.watcher = _Steps(plan.code, self)
 
     def reached(self, part: str, name: str) -> None:
         self._reached.add(Point(part, name))
@@ -144,49 +141,18 @@ class Watch:
         return Coverage(self.workflow.id, points | more, self.stories)
 
 
-class _Watched(Sequence[Instruction]):
-    """A workflow's instructions; whoever takes one is seen."""
+class _Steps:
+    """Says by name what a run takes by its place in the code."""
 
     def __init__(self, code: Sequence[Instruction], watch: Watch) -> None:
         self._watch = watch
-        self._code = [_asked(each, watch) if isinstance(each, Branch) else each for each in code]
-        self._paths = [None if isinstance(each, Branch) else _path(each) for each in code]
+        self._paths = [_path(each) for each in code]
+        self._branches = [isinstance(each, Branch) for each in code]
 
-    @override
-    def __len__(self) -> int:
-        return len(self._code)
+    def took(self, position: int) -> None:
+        path = self._paths[position]
+        if path is not None and not self._branches[position]:
+            self._watch.reached(STEP, path)
 
-    @overload
-    def __getitem__(self, index: int) -> Instruction: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Instruction]: ...
-    @override
-    def __getitem__(self, index: int | slice) -> Instruction | Sequence[Instruction]:
-        if isinstance(index, int):
-            path = self._paths[index]
-            if path is not None:
-                self._watch.reached(STEP, path)
-        return self._code[index]
-
-
-def _asked(branch: Branch, watch: Watch) -> Branch:
-    # The expression is final, so that its calls are cheap where it counts; here another stands in for one.
-    return replace(branch, condition=cast(Expression, _Condition(branch.condition, branch.path, watch)))
-
-
-class _Condition:
-    """A branch's condition that tells how it was answered."""
-
-    def __init__(self, condition: Expression, path: str, watch: Watch) -> None:
-        self._condition = condition
-        self._path = path
-        self._watch = watch
-
-    def test(self, env: Mapping[str, object]) -> bool | Unknown:
-        truth = self._condition.test(env)
-        if truth is True or truth is False:
-            self._watch.reached(BRANCH, f"{self._path} {'holds' if truth else 'does not'}")
-        return truth
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._condition, name)
+    def answered(self, position: int, holds: bool, /) -> None:
+        self._watch.reached(BRANCH, f"{self._paths[position]} {'holds' if holds else 'does not'}")

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
 from hub.engine.accumulators import Counting, counting
@@ -83,6 +83,14 @@ class Binding(NamedTuple):
 NOTHING_BOUND = Binding((), None)
 
 
+class Watcher(Protocol):
+    """Sees which steps runs take, by their place in the code, and how their branches are answered."""
+
+    def took(self, position: int) -> None: ...
+
+    def answered(self, position: int, holds: bool, /) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class Plan:
     """A workflow with what running it needs: `prefix` starts the identity of every run and intent of it."""
@@ -97,6 +105,7 @@ class Plan:
     granted_on: frozenset[str] = frozenset()  # what a grant's worth depends on, as changes are named
 
     asks: bool = field(init=False)  # a person, somewhere on its way
+    watcher: "Watcher | None" = None
 
     def __post_init__(self) -> None:
         self.asks = any(isinstance(step, Approve) for step in self.code)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from hub.engine.code import code_of
 from hub.engine.program import (
     Absent,
+    Approve,
     Becomes,
     Calendar,
     Crosses,
@@ -47,4 +48,6 @@ def memory_of(workflow: Workflow) -> timedelta | None:
     for step in code_of(workflow).steps:
         if isinstance(step, Wait):
             longest = max(longest, step.span or A_DAY, step.timeout or A_DAY)
+        elif isinstance(step, Approve):
+            longest = max(longest, step.within)
     return longest

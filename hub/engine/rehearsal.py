@@ -17,6 +17,7 @@ import msgspec
 from hub.bus.log import Input, InputKind
 from hub.clock import from_us
 from hub.engine import rehearsed
+from hub.engine.ballots import encode_ballot
 from hub.engine.crossing import Observed
 from hub.engine.decide import CROSSINGS, OBSERVED, advance
 from hub.engine.decision import NOTHING, Writes
@@ -24,8 +25,9 @@ from hub.engine.index import Program
 from hub.engine.keys import KeyKind
 from hub.engine.levels import GONE, Sample, crossings, observations
 from hub.engine.program import Mode, Workflow
+from hub.engine.rehearsed import People
 from hub.engine.relevant import Needed
-from hub.engine.rows import LevelRow, TimerRow, TraceRow
+from hub.engine.rows import ApprovalRow, LevelRow, TimerRow, TraceRow
 from hub.engine.state import ACCOUNT, CLIENT, AccountRow, ClientRow, KeyState
 from hub.events.base import AccountRef
 from hub.events.catalogue import BY_NAME
@@ -76,6 +78,7 @@ class Rehearsal:
         *,
         since: int = 0,
         known: Known = nobody,
+        people: People | None = None,
     ) -> None:
         live = [replace(workflow, mode=Mode.LIVE) for workflow in workflows]
         self.program = Program(live)
@@ -86,6 +89,7 @@ class Rehearsal:
         self._listener = listener
         self._since = since
         self._known = known
+        self._people = people
         self._own = [b'"caused_by":"' + workflow.id.encode() + b"/" for workflow in live]
         self._crosses = any(part.crosses for part in (self.program, *self.program.mailed))
         self._states: dict[str, KeyState] = {}
@@ -230,6 +234,9 @@ class Rehearsal:
             )
         for fact in writes.facts:
             self._publish(fact)
+        if self._people is not None:
+            for question in writes.approvals:
+                self._answer(question, self._people)
         reported = self._at >= self._since
         for intent in writes.intents:
             row = self._row(intent.account)
@@ -256,6 +263,15 @@ class Rehearsal:
         body = rehearsed.outcome_of(intent, self._n)
         outcome = Input(intent.partition, 0, self._at, int(InputKind.OUTCOME), key, intent.key, None, body)
         self._following.append(outcome)
+
+    def _answer(self, question: ApprovalRow, people: People) -> None:
+        """Have as many people as it takes say what they are assumed to say."""
+        for ballot in rehearsed.ballots(question, people):
+            body = encode_ballot(ballot)
+            kind = int(InputKind.APPROVAL)
+            self._following.append(
+                Input(question.partition, 0, self._at, kind, question.key, question.id, None, body)
+            )
 
     def _publish(self, fact: Fact) -> None:
         if fact.key in self._published or not fact.account:

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from hub.clock import from_us
+from hub.engine.ballots import Ballot
+from hub.engine.rows import ApprovalRow
 from hub.engine.state import AccountRow
 from hub.events.account import AccountChanged
 from hub.events.base import AccountRef
@@ -18,6 +20,7 @@ from hub.intents.intent import Intent, State
 from hub.intents.outcome import Outcome, encode_outcome
 
 SOURCE = "assumed"  # of the events that tell of an assumed effect
+People = Literal["approve", "decline"]
 Params = Mapping[str, Any]
 Fields = dict[str, str | int | bool]
 _Effect = Callable[[AccountRow, Params], Fields]
@@ -30,6 +33,25 @@ def outcome_of(intent: Intent, number: int) -> bytes:
     return encode_outcome(
         Outcome(intent=intent.key, verb=intent.verb, state=State.APPLIED.value, ticket=number, reason=SOURCE)
     )
+
+
+def ballots(question: ApprovalRow, people: People) -> list[Ballot]:
+    """Return what people say to a question: all that are needed approve, or one declines."""
+    count = int(_decode(question.shown).get("quorum", 1)) if people == "approve" else 1
+    return [
+        Ballot(
+            id=f"{SOURCE}-{number}",
+            approval=question.id,
+            workflow=question.workflow,
+            run=question.run,
+            decision=people,
+            by=f"{SOURCE}:{number}",
+            name=f"{SOURCE} {number}",
+            permission=question.permission,
+            hash=question.hash,
+        )
+        for number in range(1, count + 1)
+    ]
 
 
 def amount_of(intent: Intent) -> Decimal | None:

@@ -9,6 +9,7 @@ from hub.engine.keys import KeyKind
 from hub.engine.program import (
     Absent,
     Aggregate,
+    Approve,
     Becomes,
     Calendar,
     Crosses,
@@ -63,7 +64,7 @@ _KNOWN = frozenset(
     ]
 )
 _KNOWN_PARTS = (OnEvent, Becomes, Crosses, Absent, Calendar, Sliding, Tumbling, Lifetime)
-_KNOWN_STEPS = (Act, Branch, Jump, Set, Stop, Wait)
+_KNOWN_STEPS = (Act, Approve, Branch, Jump, Set, Stop, Wait)
 _KNOWN_OF_AGGREGATES = frozenset(
     ["id", "name", "source", "function", "value", "where", "window", "retract", "days"]
 )

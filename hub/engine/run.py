@@ -131,6 +131,8 @@ class Run:
 
     def _take(self, step: Instruction) -> tuple[Verdict, str] | None:
         """Take one step; return how the run stands if it has to wait, or is over."""
+        if self.plan.watcher is not None:
+            self.plan.watcher.took(self.position)
         match step:
             case Jump(target=target):
                 self.position = target
@@ -205,6 +207,8 @@ class Run:
     def _branch(self, branch: Branch) -> None:
         truth = branch.condition.test(self.env())
         unknown = truth is not True and truth is not False
+        if self.plan.watcher is not None and not unknown:
+            self.plan.watcher.answered(self.position, truth is True)
         # A condition nobody can answer takes neither way.
         self.position = branch.end if unknown else self.position + 1 if truth else branch.otherwise
 

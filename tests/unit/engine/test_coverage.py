@@ -134,3 +134,24 @@ def test_being_watched_changes_nothing_that_is_decided(folder):
 
     assert 'tests="1"' in junit.read_text(encoding="utf-8")
     assert "<failure" not in junit.read_text(encoding="utf-8")
+
+
+async def test_what_people_are_only_shown_was_not_done(folder):
+    asks = RULE.replace(
+        ONCE,
+        "  - {id: sign_off, approve: {permission: money.approve, within: 1h}}\n"
+        "  - if: steps.sign_off.decision == 'approved'\n"
+        "    then: [{id: paid, do: event.publish, with: {type: custom.paid}}]\n" + ONCE,
+    )
+    (folder / "rule.yaml").write_text(asks, encoding="utf-8")
+    stories = STORIES.replace(
+        "      - expect: [{action: event.publish}, {action: event.publish}]",
+        "      - expect: [{action: event.publish}]\n"
+        "      - {decline: sign_off, by: ann, expect: [{action: event.publish}]}",
+    )
+    (folder / "rule.test.yaml").write_text(stories, encoding="utf-8")
+
+    found = await coverage(folder)
+
+    assert found.points[Point("step", "sign_off")]
+    assert not found.points[Point("step", "paid")]

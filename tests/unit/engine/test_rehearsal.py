@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
+import pytest
 from unit.engine.desk import MORNING, Desk, a_workflow
 
 from hub.clock import to_us
@@ -260,5 +261,39 @@ def test_a_workflow_by_client_hears_of_its_accounts():
         ),
         record,
     )
+
+    assert tally.actions == {"event.publish": 1}
+
+
+ASKS = """
+when: [{event: trade.closed}]
+limit: {max: 9, every: 1d}
+steps:
+  - {id: sign_off, approve: {permission: approvals.money, quorum: 2, within: 2h, show: [event]}}
+  - if: steps.sign_off.decision == "approved"
+    then: [{id: pay, do: credit.grant, with: {amount: 5}}]
+    else: [{do: event.publish, with: {type: custom.refused, data: {why: = steps.sign_off.decision}}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("people", "verbs"), [("approve", {"credit.grant": 1}), ("decline", {"event.publish": 1}), (None, {})]
+)
+def test_people_say_what_they_are_assumed_to_say(people, verbs):
+    record = a_record()
+    record.tell("trade.closed", lots="1", deal=1)
+
+    rehearsal, tally = rehearse(a_workflow(ASKS), record, people=people)
+
+    assert rehearsal.broken == []
+    assert tally.actions == verbs
+
+
+def test_nobody_answers_where_nothing_is_assumed():
+    record = a_record()
+    record.tell("trade.closed", lots="1", deal=1)
+
+    rehearsal, tally = rehearse(a_workflow(ASKS), record)
+    rehearsal.until(to_us(MORNING + 3 * HOUR))
 
     assert tally.actions == {"event.publish": 1}
