@@ -29,6 +29,7 @@ from hub.engine.rehearsed import People
 from hub.engine.relevant import Needed
 from hub.engine.rows import ApprovalRow, LevelRow, TimerRow, TraceRow
 from hub.engine.state import ACCOUNT, CLIENT, AccountRow, ClientRow, KeyState
+from hub.errors import HubError
 from hub.events.base import AccountRef
 from hub.events.catalogue import BY_NAME
 from hub.events.facts import Fact, make_fact, stored
@@ -46,7 +47,7 @@ _TYPE = b'"type":"'
 _NEAR_THE_FRONT = 200
 
 
-class Endless(Exception):
+class Endless(HubError):
     """The workflow sets itself off without end."""
 
 

@@ -51,7 +51,12 @@ class SqliteRecord(Record):
 
     @override
     async def span(self) -> Span | None:
-        return await self._reader.read(self._span)
+        try:
+            return await self._reader.read(self._span)
+        except apsw.Error as error:
+            raise ConfigError(
+                f"cannot read {self._path} ({error}): run this as the user the hub runs as, on its own machine"
+            ) from error
 
     @override
     async def batches(self, since: int, until: int) -> AsyncIterator[Sequence[Input]]:
