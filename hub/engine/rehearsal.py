@@ -36,8 +36,7 @@ from hub.events.facts import Fact, make_fact, stored
 from hub.events.records import Envelope, decode_data, decode_envelope, encode
 from hub.events.risk import LevelCrossed
 from hub.ids import partition_of
-from hub.intents.intent import Intent, State, decided_by
-from hub.intents.verbs import VERBS
+from hub.intents.intent import Intent, decided_by
 
 MOST_AT_ONCE = 10_000  # inputs that follow from one event, before it is called a workflow without end
 MOST_BROKEN = 20
@@ -244,14 +243,16 @@ class Rehearsal:
             if reported:
                 currency = row.currency if row is not None and row.currency else ""
                 self._listener.asked(intent, currency, rehearsed.amount_of(intent))
-            if intent.state is State.READY and VERBS[intent.verb].is_manager:
-                self._succeed(intent, row)
+            self._succeed(intent, row)
         if reported:
             for trace in writes.traces:
                 self._listener.traced(trace)
 
     def _succeed(self, intent: Intent, row: AccountRow | None) -> None:
-        """Take an action for applied: its effect is seen, and its run goes on."""
+        """Take an action somebody waits for as applied: its effect is seen, and its run goes on."""
+        body = rehearsed.outcome_of(intent, self._n)
+        if body is None:
+            return
         if row is not None:
             changed = rehearsed.effect_of(intent, row)
             if changed:
@@ -261,7 +262,6 @@ class Rehearsal:
                 recorded = self._groups.get(intent.account, (row.group, ""))[0]
                 self._groups[intent.account] = (recorded, group)
         key = decided_by(intent)
-        body = rehearsed.outcome_of(intent, self._n)
         outcome = Input(intent.partition, 0, self._at, int(InputKind.OUTCOME), key, intent.key, None, body)
         self._following.append(outcome)
 

@@ -18,6 +18,7 @@ from hub.events.facts import Fact, make_fact
 from hub.ids import account_key
 from hub.intents.intent import Intent, State
 from hub.intents.outcome import Outcome, encode_outcome
+from hub.intents.verbs import VERBS
 
 SOURCE = "assumed"  # of the events that tell of an assumed effect
 People = Literal["approve", "decline"]
@@ -28,8 +29,10 @@ _Effect = Callable[[AccountRow, Params], Fields]
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
-def outcome_of(intent: Intent, number: int) -> bytes:
-    """Return the body of the outcome: applied, under a ticket of its own."""
+def outcome_of(intent: Intent, number: int) -> bytes | None:
+    """Return the body of the outcome, applied under a ticket of its own; None where no run waits for one."""
+    if intent.state is not State.READY or not VERBS[intent.verb].is_manager:
+        return None
     return encode_outcome(
         Outcome(intent=intent.key, verb=intent.verb, state=State.APPLIED.value, ticket=number, reason=SOURCE)
     )

@@ -24,6 +24,9 @@ from hub.engine.triggers import spoken
 from hub.events.records import decode_data, decode_envelope
 
 MOST_TRACES = 100
+DECIDED_WITHIN = (
+    600_000_000  # µs: a decision bears the moment of its event, by another key that of the mail about it
+)
 STANDS = {NEW: "not seen yet", ARMED: "not crossed", CROSSED: "crossed, and not recovered since"}
 
 
@@ -85,6 +88,8 @@ async def why(
     state as it is now.
     """
     until = None if at is None else at + 1
+    if event is not None and until is None:  # however much was decided since
+        until = event.at + DECIDED_WITHIN
     rows = await store.traces(workflow=workflow, key=key, limit=MOST_TRACES, before=until)
     kept = []
     for row in rows:

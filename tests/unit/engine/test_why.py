@@ -1,11 +1,13 @@
 """Why: what was kept, and how each trigger stands now, with the values that decide."""
 
+from datetime import timedelta
+
 import pytest
 from unit.engine.desk import a_workflow
 from unit.engine.test_loop import Engine
 
 from hub.engine.index import Program
-from hub.engine.why import why
+from hub.engine.why import MOST_TRACES, why
 from hub.testing import a_trade_closed
 
 TEXT = """
@@ -81,6 +83,16 @@ async def test_it_can_be_asked_of_one_event_or_of_a_time(asked):
 
     assert {kept.event for kept in (await asked.why(event=event)).kept} == {event.ref}
     assert (await asked.why(at=asked.engine.clock.now_us() - 1)).kept == ()
+
+
+async def test_a_decision_is_found_however_much_was_decided_since(asked):
+    fact = await asked.tell("10")
+    event = await asked.engine.log.find(fact.key)
+    await asked.engine.clock.advance(timedelta(hours=1))
+    for _ in range(MOST_TRACES + 1):
+        await asked.tell("11")
+
+    assert [kept.verdict for kept in (await asked.why(event=event)).kept] == ["fired"]
 
 
 async def test_it_says_when_nothing_is_known(asked):
