@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from unit.engine.desk import MORNING, Desk, a_workflow
 
 from hub.clock import to_us
@@ -297,3 +299,35 @@ def test_nobody_answers_where_nothing_is_assumed():
     rehearsal.until(to_us(MORNING + 3 * HOUR))
 
     assert tally.actions == {"event.publish": 1}
+
+
+SLIDES = """
+aggregates:
+  lots: {from: trade.closed, sum: event.lots, window: {sliding: 3h}}
+when:
+  - {id: many, becomes: lots > 8}
+  - {id: few, becomes: lots < 3}
+limit: {max: 5, every: 1d, per: trigger}
+steps: [{wait: {for: 1h}}, {do: event.publish, with: {type: custom.x, data: {lots: = lots}}}]
+"""
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 6)), max_size=20))
+def test_what_a_window_lets_go_is_decided_as_by_the_hub(script):
+    record, moment = a_record(), MORNING
+    for deal, (hours, lots) in enumerate(script, start=1):
+        moment += hours * HOUR
+        record.tell("trade.closed", at=moment, deal=deal, lots=str(lots))
+    hub = Desk(a_workflow(SLIDES))
+    for item in record.rows:
+        hub.until(MORNING + timedelta(microseconds=item.at - to_us(MORNING) - 1))
+        hub.take(item._replace(n=len(hub.inputs) + 10_000))
+    hub.until(moment + 9 * HOUR)
+
+    rehearsal, tally = rehearse(a_workflow(SLIDES), record)
+    rehearsal.until(to_us(moment + 9 * HOUR))
+
+    asked = [intent for decision in hub.decisions for intent in decision.intents]
+    assert [(t.at, t.name, t.params) for t in tally.touches] == [
+        (intent.at, intent.key.partition("/")[2], intent.params) for intent in asked
+    ]
