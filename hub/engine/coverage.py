@@ -6,12 +6,14 @@ from typing import Any, Final, NamedTuple
 
 from hub.engine.code import Act, Branch, Instruction, code_of
 from hub.engine.decision import Trace, Verdict
-from hub.engine.index import Program
+from hub.engine.index import Program, quoted
 from hub.engine.noes import CONDITION, LIMIT, QUIET, RUN_MODE, SCOPE, WHERE, kind_of
 from hub.engine.program import Becomes, Crosses, OnEvent, Workflow
 from hub.engine.why import Standing
+from hub.intents.intent import Intent
 
 TRIGGER, STEP, BRANCH, NO = "trigger", "step", "branch", "no"
+BACK: Final = ", taken back"
 PARTS: Final = (TRIGGER, STEP, BRANCH, NO)
 _FIRED: Final = frozenset({Verdict.FIRED, Verdict.DONE})
 
@@ -65,6 +67,8 @@ class Coverage:
 def points_of(workflow: Workflow) -> list[Point]:
     """Return all there is to reach, in the order of the file."""
     found = [Point(TRIGGER, trigger.id) for trigger in workflow.triggers]
+    if workflow.grant is not None:
+        found += [Point(TRIGGER, workflow.grant.id), Point(TRIGGER, f"{workflow.grant.id}{BACK}")]
     found += [Point(NO, kind) for kind in _noes_of(workflow)]
     for instruction in code_of(workflow).steps:
         name = _path(instruction)
@@ -126,6 +130,13 @@ class Watch:
                 self.reached(NO, kind_of(trace.reason))
             elif outcome in _FIRED or (outcome == Verdict.FAILED and trace.run is not None):
                 self.reached(TRIGGER, trace.trigger)
+
+    def asked(self, intents: Iterable[Intent]) -> None:
+        """Take in what a grant booked and took back in one story."""
+        grant = self.workflow.grant
+        for intent in intents:
+            if grant is not None and intent.key.split("/")[2:3] == [quoted(grant.id)]:
+                self.reached(TRIGGER, grant.id if intent.verb == grant.verb.name else f"{grant.id}{BACK}")
 
     def stood(self, standing: Iterable[Standing]) -> None:
         """Take in how the triggers stood after something happened."""

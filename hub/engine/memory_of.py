@@ -10,6 +10,7 @@ from hub.engine.program import (
     Calendar,
     Crosses,
     OnEvent,
+    PeriodEnd,
     Sliding,
     Tumbling,
     Wait,
@@ -41,10 +42,17 @@ def memory_of(workflow: Workflow) -> timedelta | None:
                 longest = max(longest, hold)
             case Absent(within=within):
                 longest = max(longest, within)
+            case PeriodEnd(calendar=Calendar(period=period), delay=delay):
+                longest = max(longest, timedelta(days=_PERIODS[period]) + delay + A_DAY)
             case OnEvent() | Becomes() | Crosses():
                 pass
             case _:
                 return None  # of another kind: nobody here can say
+    if workflow.grant is not None:
+        if workflow.grant.calendar is None:
+            return None
+        whole = timedelta(days=_PERIODS[workflow.grant.calendar.period]) + A_DAY
+        longest = max(longest, whole + workflow.grant.delay + workflow.grant.watch)
     for step in code_of(workflow).steps:
         if isinstance(step, Wait):
             longest = max(longest, step.span or A_DAY, step.timeout or A_DAY)

@@ -173,6 +173,7 @@ class Stage:
             self._watch.traced(
                 (row.outcome, decode_trace(row.body)) for row in rows if row.workflow == self._workflow.id
             )
+            self._watch.asked(self.store.intents.values())
 
     async def _be_watched(self) -> None:
         if self._watch is not None:

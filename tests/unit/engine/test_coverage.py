@@ -155,3 +155,13 @@ async def test_what_people_are_only_shown_was_not_done(folder):
 
     assert found.points[Point("step", "sign_off")]
     assert not found.points[Point("step", "paid")]
+
+
+async def test_what_a_grant_books_and_takes_back_is_reached_apart(folder):
+    shipped = Path(__file__).parents[3] / "workflows"
+
+    report = await run_story_files([shipped / "monthly-volume-bonus.test.yaml"])
+
+    points = report.coverage[0].points
+    assert points[Point("trigger", "bonus")]
+    assert points[Point("trigger", "bonus, taken back")]

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from unit.engine.desk import MORNING, Desk, a_workflow
 from hub.clock import to_us
 from hub.engine.backtest import Tally
 from hub.engine.levels import Sample
+from hub.engine.load_text import load_text
 from hub.engine.rehearsal import Rehearsal
 from hub.engine.state import AccountRow
 
@@ -331,3 +333,21 @@ def test_what_a_window_lets_go_is_decided_as_by_the_hub(script):
     assert [(t.at, t.name, t.params) for t in tally.touches] == [
         (intent.at, intent.key.partition("/")[2], intent.params) for intent in asked
     ]
+
+
+def test_a_grant_is_booked_when_its_period_is_over_and_taken_back_when_it_stops_holding():
+    text = (Path(__file__).parents[3] / "workflows" / "monthly-volume-bonus.yaml").read_text(encoding="utf-8")
+    workflow = load_text(text, "bonus.yaml").workflow
+    assert workflow is not None
+    record = a_record()
+    record.account(type="real", currency="USD", country="CY", credit="0", digits="2")
+    for deal, lots in enumerate(("12", "13"), start=1):
+        record.tell("trade.closed", lots=lots, deal=deal, symbol_class="fx")
+    record.tell("balance.withdrawn", amount="10", ticket=1, at=MORNING + timedelta(days=40))
+
+    rehearsal, tally = rehearse(workflow, record)
+    rehearsal.until(to_us(MORNING + timedelta(days=60)))
+
+    assert rehearsal.broken == []
+    assert dict(tally.money) == {"credit.grant USD": Decimal("50.00"), "credit.remove USD": Decimal("50.00")}
+    assert [touch.trigger for touch in tally.touches] == ["bonus", "bonus"]
