@@ -154,9 +154,9 @@ class Rehearsal:
         """Return the moment it has come to."""
         return self._at
 
-    def states(self, kind: KeyKind, most: int) -> list[KeyState]:
+    def states(self, kind: KeyKind | str, most: int) -> list[KeyState]:
         """Return the keys of a kind, as many as may be, in a fixed order."""
-        found = (state for key, state in sorted(self._states.items()) if state.kind is kind)
+        found = (state for key, state in sorted(self._states.items()) if state.kind == kind)
         return list(islice(found, most))
 
     def _event(self, row: Input, name: str) -> None:
