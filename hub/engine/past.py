@@ -14,7 +14,6 @@ from hub.engine.state import ACCOUNT, CLIENT, AccountRow, ClientRow, KeyState
 
 MOST_INPUTS = 10_000
 TURN = 100  # inputs decided before others get a turn: two milliseconds
-_KINDS = frozenset({InputKind.EVENT, InputKind.TIMER, InputKind.OUTCOME, InputKind.MAIL, InputKind.COMMAND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Past:
         inputs = self._told.inputs
         end = min(self._done + TURN, len(inputs))
         for item in inputs[self._done : end]:
-            if item.kind in _KINDS:
+            if item.kind != InputKind.ACTIVATED:
                 try:
                     advance(self.program, self.state, item)
                 except (

@@ -22,7 +22,7 @@ from hub.engine.crossing import Observed
 from hub.engine.decide import CROSSINGS, OBSERVED, advance, decide
 from hub.engine.decision import NOTHING, Decision, Writes, apply
 from hub.engine.index import Program
-from hub.engine.keys import KeyKind
+from hub.engine.keys import KeyedBy
 from hub.engine.levels import GONE, Sample, crossings, observations
 from hub.engine.program import Mode, Workflow
 from hub.engine.rehearsed import People
@@ -154,7 +154,7 @@ class Rehearsal:
         """Return the moment it has come to."""
         return self._at
 
-    def states(self, kind: KeyKind | str, most: int) -> list[KeyState]:
+    def states(self, kind: KeyedBy, most: int) -> list[KeyState]:
         """Return the keys of a kind, as many as may be, in a fixed order."""
         found = (state for key, state in sorted(self._states.items()) if state.kind == kind)
         return list(islice(found, most))

@@ -39,6 +39,8 @@ _TOLD_BY: dict[str, tuple[str, ...]] = {
 _ALWAYS = ("account.", "client.", "kyc.", "challenge.", "equity.crossed", "margin.crossed", "day.rolled")
 # In expressions and in texts for people alike.
 _FIELD = re.compile(r"\baccount\s*\.\s*([a-z_]+)")
+# Roots that are told by events of their own, and read from what stands.
+_OTHER_ROOTS = re.compile(r"(?<![.\w])(?:position|symbol|group)\s*\.\s*[a-z_]")
 # What is known here of a workflow. One that says more may depend on anything, and is told everything.
 _KNOWN = frozenset(
     [
@@ -111,6 +113,8 @@ def _unforeseeable(workflow: Workflow) -> bool:
         return True
     parts = (*workflow.triggers, *(each.window for each in workflow.aggregates))
     if not all(isinstance(part, _KNOWN_PARTS) for part in parts):
+        return True
+    if _OTHER_ROOTS.search(workflow.text):
         return True
     if workflow.key is not KeyKind.ACCOUNT:  # it is told of whole accounts as they are
         return True

@@ -51,6 +51,7 @@ def is_needed(text: str, name: str, **header) -> bool:
         (f"when: [{{becomes: now > account.registered_at}}]\n{SAYS}", "order.placed", True),
         (f"when: [{{absent: {{event: trade.closed, within: 1h}}}}]\n{SAYS}", "order.placed", True),
         (RETRACTED, "trade.cancelled", True),
+        (f"aggregates: {{n: {{from: positions, sum: position.lots}}}}\n{TRADES}", "order.placed", True),
     ],
 )  # fmt: skip
 def test_it_knows_what_a_workflow_depends_on(text, name, needed):
