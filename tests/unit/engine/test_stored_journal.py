@@ -10,6 +10,10 @@ from journals import journal
 from journals.journal import Journal
 
 from hub.bus.log import InputKind
+from hub.engine.alone import load_alone
+from hub.engine.backtest import Tally
+from hub.engine.misses import misses
+from hub.engine.rehearsal import Rehearsal
 
 ROOT = Path(__file__).parents[3]
 
@@ -58,3 +62,21 @@ def test_it_holds_what_a_hub_decides_about(stored):
 
 def test_the_same_events_told_to_other_workflows_lead_to_something(stored):
     assert journal.rehearsed(stored).count(b"Touch(") > 10
+
+
+SHIPPED = [
+    path for path in sorted((ROOT / "workflows").glob("*.yaml")) if not path.name.endswith(".test.yaml")
+]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_workflow_can_be_told_the_journal(stored, path):
+    workflow = load_alone(path).workflow
+    assert workflow is not None
+    rehearsal = Rehearsal([workflow], Tally(), people="approve")
+
+    rehearsal.tell(stored.rows)
+    rehearsal.until(stored.rows[-1].at + 90 * 86_400_000_000)
+
+    assert rehearsal.broken == []
+    assert misses(rehearsal, workflow).asked > 0
