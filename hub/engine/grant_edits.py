@@ -52,6 +52,9 @@ def _begin_for_known(scene: Scene, plan: Plan) -> None:
     grant = plan.workflow.grant
     assert grant is not None
     span = span_of(grant.calendar, scene.item.at)
+    known = ledger_of(scene, name_of(plan.workflow.id, grant, span[0]))
+    if known is not None and known.stage == "closed" and grant.calendar is not None:
+        span = span_of(grant.calendar, span[1])  # the present period was paid for and is over for this key
     name = name_of(plan.workflow.id, grant, span[0])
     if ledger_of(scene, name) is not None:
         return

@@ -57,6 +57,8 @@ def _stands(scene: Scene, name: str, ledger: Ledger) -> tuple[bool | None, str]:
             None,
             f"{label_in(name)}: version {ledger.version[:12]} of {workflow_of(name)} is not at hand; {_booked(ledger)}",
         )
+    if ledger.start > scene.item.at:
+        return False, f"{label_in(name)}: begins at {iso(ledger.start)}"
     env = env_for(scene, plan, ledger)
     found = owed(scene, plan, ledger, env)
     far = _distance(grant.condition, env)

@@ -167,8 +167,8 @@ def _follow(scene: Scene, name: str, ledger: Ledger, changed: frozenset[str]) ->
     if f"{MARK}{name}" not in changed and plan.granted_on.isdisjoint(changed):
         return
     grant = plan.workflow.grant
-    if grant.at_end and ledger.stage == "open":
-        return  # nothing is booked before its period is over
+    if (grant.at_end and ledger.stage == "open") or ledger.start > scene.item.at:
+        return  # nothing is booked before its period is over, nor anything before it has begun
     broken = scene.broken.get(name)
     if broken is not None:
         _hold(scene, name, ledger, "broken", broken)

@@ -309,6 +309,61 @@ def test_march_is_followed_while_april_adds_up_and_longer_than_april_itself():
     assert april[0].run.endswith("/2026-04")
 
 
+def test_a_withdrawal_counts_in_the_months_after_the_next_as_well():
+    desk = a_desk(bonus(("watch: 30d", "watch: 60d")))
+    desk.outcome(*desk.until(BOOKED))
+    desk.outcome(*desk.tell("balance.withdrawn", at=BOOKED + DAY, amount="10"))
+    assert ledger(desk).booked == 0
+
+    desk.until(END + 35 * DAY)  # in May nothing was withdrawn
+    assert desk.tell("trade.closed", deal=2, lots="1", timestamp=END - DAY) == []
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "distinct: event.symbol, window: {calendar: month, tz: Europe/Nicosia}",
+        "distinct_days: true, window: {calendar: month, tz: Europe/Nicosia}",
+        "last: event.lots, window: {calendar: month, tz: Europe/Nicosia}",
+        "max: event.lots, window: {calendar: month, tz: Europe/Nicosia}",
+    ],
+)
+def test_whatever_is_kept_of_a_month_is_kept_as_long_as_it_is_followed(kept):
+    workflow = bonus(
+        (
+            "sum: event.lots\n    window: {calendar: month, tz: Europe/Nicosia}",
+            kept.replace(", window", "\n    window"),
+        ),
+        ("default: 20", "default: 0"),
+        ("watch: 30d", "watch: 60d"),
+    )
+    desk = a_desk(workflow, lots="3")
+    (first,) = desk.until(BOOKED)
+    desk.outcome(first)
+    worth = ledger(desk).booked
+    for day in (5, 15, 35, 40, 50):
+        desk.tell("trade.closed", at=END + day * DAY, deal=100 + day, symbol="XAUUSD", lots="9")
+        restarted(desk)
+
+    assert worth > 0
+    assert ledger(desk).booked == worth
+    late = desk.tell("trade.closed", deal=2, symbol="GBPUSD", lots="4", timestamp=END - DAY)
+    assert [intent.verb for intent in late if intent.run.endswith("2026-03")] == ["credit.grant"]
+
+
+def test_a_promise_that_was_paid_is_not_paid_again_when_its_workflow_goes_and_comes_back():
+    at_once = bonus(("{at: period_end, delay: 6h}", "{at: once_true}"), ("and withdrawn == 0", ""))
+    desk = a_desk(at_once)
+    desk.outcome(*[i for d in desk.decisions for i in d.intents])
+    assert ledger(desk).booked == 50
+    switched(desk, pinned=[at_once])
+    switched(desk, at_once)
+
+    assert desk.tell("trade.closed", deal=2, lots="1") == []
+    assert desk.until(END) == []
+    assert said(desk.tell("trade.closed", deal=3, lots="21")) == [("credit.grant", "42.00", "1")]  # of April
+
+
 def test_after_the_watch_nothing_changes_any_more():
     desk = a_desk()
     desk.outcome(*desk.until(BOOKED))
