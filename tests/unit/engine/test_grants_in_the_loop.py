@@ -162,6 +162,7 @@ steps = st.one_of(
     st.tuples(st.just("reject"), st.just(0), st.just(0)),
     st.tuples(st.just("kill"), st.just(0), st.just(0)),
     st.tuples(st.just("edit"), st.integers(0, 2), st.just(0)),
+    st.tuples(st.just("gone"), st.just(0), st.just(0)),
 )
 
 
@@ -183,6 +184,9 @@ async def test_what_the_broker_paid_is_what_the_ledgers_say_whatever_is_killed_a
                 await engine.answer("rejected")
             case "kill":
                 await engine.restart()
+            case "gone":
+                await engine.loop.activate([])
+                await engine.settle()
             case _:
                 await engine.loop.activate([bonus(("default: 2.00", f"default: {number + 1}.00"))])
                 await engine.settle()
