@@ -40,6 +40,7 @@ from hub.engine.loop import EngineLoop
 from hub.engine.rows import Batch
 from hub.errors import HubError, LeaseLost
 from hub.ingest.directory import Directory
+from hub.ingest.profiles import Profiles
 from hub.ingest.receive import Receiver
 from hub.ingest.source import Connector
 from hub.ingest.symbols import SymbolClasses
@@ -191,6 +192,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             )
         )
         directory = Directory(store.clients, clock)
+        accounts = AccountView(store.engine, store.browser)
         deps = ApiDeps(
             clock=clock,
             log=store.log,
@@ -198,6 +200,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             receiver=Receiver(store.log, clock, symbols=symbols),
             watcher=watcher,
             directory=directory,
+            profiles=Profiles(store.profiles, clock, accounts.folded),
             endpoints=store.endpoints,
             events=store.browser,
             deliveries=store.browser,
@@ -212,7 +215,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 clock,
                 SqliteHistory(store.reader, clock),
             ),
-            accounts=AccountView(store.engine, store.browser),
+            accounts=accounts,
             approvals=approvals,
             readiness=Readiness(store.problem, lease.problem),
             metrics=lambda: metrics.metrics_text(collector),

@@ -26,6 +26,12 @@ arrivals = typer.Typer(
     help="What processes of a hub left for one another and nobody could take; on PostgreSQL alone.",
     no_args_is_help=True,
 )
+clients = typer.Typer(help="The directory of clients of a running hub.", no_args_is_help=True)
+accounts = typer.Typer(
+    help="What the broker says about accounts beside their platform.", no_args_is_help=True
+)
+app.add_typer(clients, name="clients")
+app.add_typer(accounts, name="accounts")
 app.add_typer(keys, name="keys")
 app.add_typer(approvals, name="approvals")
 app.add_typer(endpoints, name="endpoints")
@@ -43,6 +49,10 @@ Folders = Annotated[
     list[Path], typer.Option("--workflows", "-w", help="Where the blueprints are; repeatable.")
 ]
 HERE = [Path("workflows")]
+AsCsv = Annotated[
+    bool | None, typer.Option("--csv/--ndjson", help="What the file is; told by its name if left out.")
+]
+Start = Annotated[int, typer.Option("--from", help="Begin at this line.", min=1)]
 
 
 def _version(wanted: bool) -> None:
@@ -378,6 +388,42 @@ def arrivals_drop(
     from hub.commands.arrivals import drop_arrival  # noqa: PLC0415 (start-up time)
 
     raise typer.Exit(drop_arrival(config, number, because))
+
+
+@clients.command("import")
+def clients_import(
+    file: Annotated[Path, typer.Argument(help="CSV with a header, or NDJSON: a client a row.")],
+    as_csv: AsCsv = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Change what a row names; otherwise it is the whole record.")
+    ] = False,
+    start: Start = 1,
+    url: Url = LOCAL,
+    api_key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Add or change the clients of a file; run it again and nothing is told twice."""
+    from hub.commands.directory import import_file  # noqa: PLC0415 (start-up time)
+
+    path = "/v1/clients/bulk" + ("?mode=merge" if merge else "")
+    raise typer.Exit(import_file(file, url, path, api_key, start, is_csv=as_csv, as_json=as_json))
+
+
+@accounts.command("import")
+def accounts_import(
+    file: Annotated[Path, typer.Argument(help="CSV with a header, or NDJSON: an account a row.")],
+    as_csv: AsCsv = None,
+    start: Start = 1,
+    url: Url = LOCAL,
+    api_key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Change the programme, phase, type, tags and attributes of the accounts of a file; what is not named stays."""
+    from hub.commands.directory import import_file  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(
+        import_file(file, url, "/v1/accounts/bulk", api_key, start, is_csv=as_csv, as_json=as_json)
+    )
 
 
 def main() -> None:

@@ -1,7 +1,9 @@
 """What the API shows of workflows, accounts and readiness, read from the rooms that know."""
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from typing import Protocol, final
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from typing import Any, Protocol, final
+
+import msgspec
 
 from hub import ids
 from hub.api.ports import AccountView as AccountRecord
@@ -200,6 +202,11 @@ class AccountView:
         if Kind.ACCOUNT not in known:
             return None
         return AccountRecord(known[Kind.ACCOUNT], known.get(Kind.CLIENT), await self._browser.sequence(key))
+
+    async def folded(self, key: str) -> Mapping[str, Any] | None:
+        """Return an account as its events told it so far."""
+        view = await self.account(key)
+        return msgspec.json.decode(view.account, type=dict[str, Any]) if view is not None else None
 
 
 @final

@@ -1,16 +1,23 @@
-"""What is known of an account."""
+"""What is known of an account, and what the broker says about it beside its platform."""
+
+from typing import Any
 
 import msgspec
 from aiohttp import web
+from pydantic import ValidationError
 
-from hub.api.bodies import answer
-from hub.api.problems import not_found
+from hub.api.bodies import answer, read_model
+from hub.api.problems import Problem, not_found
 from hub.api.queries import Query
-from hub.api.routing import DEPS, Route
+from hub.api.routing import DEPS, PRINCIPAL, Route
 from hub.clock import iso
 from hub.control.keys import Scope
 from hub.ids import account_key
+from hub.ingest.clients import LinkedAccount
+from hub.ingest.profiles import AccountProfile
 from hub.ingest.reading import FIELDS
+
+_encode = msgspec.json.Encoder().encode
 
 
 async def get_account(request: web.Request) -> web.Response:
@@ -46,7 +53,49 @@ async def get_account(request: web.Request) -> web.Response:
     )
 
 
+async def put_account(request: web.Request) -> web.Response:
+    """Change what the body names, and answer with all that was ever said this way."""
+    Query(request)
+    account = _account(request)
+    servers = request[PRINCIPAL].servers
+    if servers is not None and account.server not in servers:
+        raise Problem(403, "server-not-yours", f"this key may not tell of server {account.server}")
+    kept = await request.app[DEPS].profiles.change(account, await read_model(request, AccountProfile))
+    head: dict[str, Any] = {
+        "account": kept.stored.account,
+        "version": kept.stored.version,
+        "created_at": iso(kept.stored.created_at),
+        "updated_at": iso(kept.stored.updated_at),
+    }
+    rest = kept.stored.body[1:]
+    body = msgspec.Raw(_encode(head)[:-1] + (b"," if rest != b"}" else b"") + rest)
+    return answer(body, 201 if kept.created else 200)
+
+
+def _account(request: web.Request) -> LinkedAccount:
+    server, login = request.match_info["server"], request.match_info["login"]
+    try:
+        return LinkedAccount(server=server, login=int(login) if len(login) < 20 else 0)
+    except ValidationError:
+        raise Problem(400, "bad-account", "no server has such a name, or no account such a login") from None
+
+
 ROUTES = (
+    Route(
+        "PUT",
+        "/v1/accounts/{server}/{login:[0-9]+}",
+        put_account,
+        Scope.CLIENTS_WRITE,
+        "Change an account's programme, phase, type, tags or attributes",
+        "accounts",
+        body=AccountProfile,
+        answers={
+            200: "The profile as it stands now.",
+            201: "The profile, new.",
+            403: "The key may not tell of that server.",
+            422: "Some fields are not right.",
+        },
+    ),
     Route(
         "GET",
         "/v1/accounts/{server}/{login:[0-9]+}",

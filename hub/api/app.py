@@ -6,6 +6,7 @@ from hub.api import (
     accounts,
     actions,
     approvals,
+    bulk,
     clients,
     deliveries,
     docs,
@@ -27,6 +28,7 @@ from hub.ingest.strict import MAX_BYTES
 ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
     *samples.ROUTES,
+    *bulk.ROUTES,
     *clients.ROUTES,
     *endpoints.ROUTES,
     *deliveries.ROUTES,

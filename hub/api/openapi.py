@@ -31,6 +31,7 @@ _ABOUT = {
     "state": "Only those in this state.",
     "workflow": "The id of a workflow.",
     "permission": "What it takes to decide, such as money.approve.",
+    "mode": "replace (the default): a row is the whole record; merge: it changes what it names.",
 }
 
 
@@ -92,6 +93,12 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["description"] = f"Needs the scope `{route.scope}`."
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": _content(route, route.body)}
+    elif route.path.endswith("/bulk"):
+        text = {"schema": {"type": "string"}}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/x-ndjson": text, "text/csv": text},
+        }
     return operation
 
 

@@ -16,6 +16,7 @@ from hub.engine.ballots import Ballot
 from hub.engine.problems import Problem
 from hub.engine.rows import ApprovalRow, RunRow
 from hub.ingest.directory import Directory
+from hub.ingest.profiles import Profiles
 from hub.ingest.reading import Reading
 from hub.ingest.receive import Receiver
 from hub.ingest.samples import Sample, SampleSink
@@ -195,6 +196,7 @@ class ApiDeps:
     receiver: Receiver
     watcher: Watching
     directory: Directory
+    profiles: Profiles
     endpoints: Endpoints
     events: EventReader
     deliveries: DeliveryReader

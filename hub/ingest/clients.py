@@ -5,7 +5,15 @@ from functools import lru_cache
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from hub.events.base import Flag, Login, Scalar, ServerName, Text
 
@@ -51,6 +59,27 @@ class LinkedAccount(BaseModel):
         return f"{self.server}:{self.login}"
 
 
+def _spelled(value: object) -> object:
+    """Take "live-1:7001" apart; everything else is left to the model."""
+    if not isinstance(value, str):
+        return value
+    server, _, login = value.rpartition(":")
+    if not (login.isascii() and login.isdigit() and len(login) < 20):
+        raise ValueError('not an account such as "live-1:7001"')
+    return {"server": server, "login": int(login)}
+
+
+Linked = Annotated[LinkedAccount, BeforeValidator(_spelled, json_schema_input_type=str | LinkedAccount)]
+Tags = Annotated[tuple[Tag, ...], Field(max_length=32)]
+Attributes = Annotated[dict[AttributeName, Scalar], Field(max_length=64)]
+
+
+def fits_an_event(tags: tuple[str, ...]) -> tuple[str, ...]:
+    if len(",".join(tags)) > _TOLD_LENGTH:
+        raise ValueError(f"tags are longer than {_TOLD_LENGTH} characters together")
+    return tags
+
+
 class Client(BaseModel):
     """The whole record: what is left out is not known. `attributes` are read in workflows as client.attributes.name."""
 
@@ -66,14 +95,13 @@ class Client(BaseModel):
     consent_marketing: Flag | None = None
     kyc: Text | None = None
     ib: Text | None = None
-    tags: Annotated[tuple[Tag, ...], Field(max_length=32)] = ()
-    attributes: Annotated[dict[AttributeName, Scalar], Field(max_length=64)] = {}
-    accounts: Annotated[tuple[LinkedAccount, ...], Field(max_length=MAX_ACCOUNTS)] = ()
+    tags: Tags = ()
+    attributes: Attributes = {}
+    accounts: Annotated[tuple[Linked, ...], Field(max_length=MAX_ACCOUNTS)] = ()
 
     @model_validator(mode="after")
     def _says_each_thing_once(self) -> "Client":
-        if len(",".join(self.tags)) > _TOLD_LENGTH:
-            raise ValueError(f"tags are longer than {_TOLD_LENGTH} characters together")
+        fits_an_event(self.tags)
         if len(set(self.accounts)) != len(self.accounts):
             raise ValueError("an account is listed twice")
         return self

@@ -1,6 +1,6 @@
 """The directory of clients: who is behind an account, told to the partition of every account it concerns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, NamedTuple, Protocol, final
@@ -86,13 +86,26 @@ class Directory:
 
         Raises AccountTaken when an account is somebody else's.
         """
-        body = client.model_dump_json(exclude_none=True).encode()
-        client = Client.model_validate_json(
-            body
-        )  # as it will be read back, or the comparison below finds differences
+        return await self._change(client_id, lambda _: client)
+
+    async def merge(self, client_id: str, fields: Mapping[str, Any]) -> Kept:
+        """Change the fields that are given, keep the others. An attribute that is null is taken out.
+
+        Raises AccountTaken, or ValidationError where the record would not be right.
+        """
+        return await self._change(client_id, lambda before: merged(before, fields))
+
+    async def _change(self, client_id: str, make: Callable[[Client | None], Client]) -> Kept:
         for _ in range(_TRIES):
             stored = await self._store.get(client_id)
             before = _kept(stored) if stored is not None else None
+            body = (
+                make(before.client if before is not None else None)
+                .model_dump_json(exclude_none=True)
+                .encode()
+            )
+            # As it will be read back, or the comparison below finds differences.
+            client = Client.model_validate_json(body)
             if (
                 before is not None
                 and before.client == client
@@ -114,6 +127,20 @@ class Directory:
             if outcome.state == "taken":
                 raise AccountTaken(outcome.account, outcome.client)
         raise StoreUnavailable(f"client {client_id} is being changed by too many at once: try again")
+
+
+def merged(before: Client | None, fields: Mapping[str, Any]) -> Client:
+    """Return the record with the fields that are given. Raises ValidationError."""
+    known: dict[str, Any] = {}
+    if before is not None:
+        known = {name: getattr(before, name) for name in before.model_fields_set}
+    attributes = fields.get("attributes")
+    if isinstance(attributes, dict):
+        both = {**known.get("attributes", {}), **attributes}
+        fields = {**fields, "attributes": {name: value for name, value in both.items() if value is not None}}
+    given = {name: value for name, value in fields.items() if value is not None}
+    left = {name: value for name, value in known.items() if name not in fields}
+    return Client.model_validate({**left, **given})
 
 
 def changes_of(stored: StoredClient, before: Client | None, after: Client) -> list[Fact]:

@@ -21,6 +21,7 @@ from hub.dispatch.safe_http import AiohttpTransport
 from hub.engine.live_files import LiveFiles
 from hub.engine.programs import Programs
 from hub.ingest.directory import Directory
+from hub.ingest.profiles import Profiles
 from hub.ingest.receive import Receiver
 from hub.ingest.samples import Sample
 from hub.ingest.symbols import SymbolClasses
@@ -45,6 +46,7 @@ from hub.store.postgres.listen import Listener
 from hub.store.postgres.log import PostgresLog
 from hub.store.postgres.marks import PostgresMarks, SourceFence
 from hub.store.postgres.notices import KEYS
+from hub.store.postgres.profiles import PostgresProfiles
 from hub.views import AccountView, Readiness, WorkflowView
 
 FULL = 16 * 1024 * 1024  # bytes Kafka has not acknowledged at which posting has to pause
@@ -126,6 +128,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         if Role.API in roles:
             process.metrics.append(approvals.metrics)
             process.working.append(approvals)
+        accounts = AccountView(engine_store, browser)
         collector = HubCollector(process.metrics)
         deps = ApiDeps(
             clock=clock,
@@ -134,6 +137,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             receiver=Receiver(far_log, clock, symbols=symbols),
             watcher=far_watcher,
             directory=Directory(PostgresClients(database), clock),
+            profiles=Profiles(PostgresProfiles(database), clock, accounts.folded),
             endpoints=PostgresEndpoints(database),
             events=browser,
             deliveries=browser,
@@ -148,7 +152,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
                 clock,
                 PostgresHistory(database),
             ),
-            accounts=AccountView(engine_store, browser),
+            accounts=accounts,
             approvals=approvals,
             readiness=Readiness(database.problem, process.problem),
             metrics=lambda: metrics.metrics_text(collector),

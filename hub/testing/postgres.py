@@ -19,6 +19,7 @@ from hub.store.postgres.keys import PostgresKeys
 from hub.store.postgres.lease import PostgresLeases
 from hub.store.postgres.log import PostgresLog
 from hub.store.postgres.outbox import PostgresDeliveries
+from hub.store.postgres.profiles import PostgresProfiles
 from hub.store.postgres.prune import PostgresPruner
 from hub.store.retention import Retention
 
@@ -42,6 +43,7 @@ class PostgresStore:
     keys: PostgresKeys
     approvals: PostgresApprovals
     clients: PostgresClients
+    profiles: PostgresProfiles
     browser: PostgresBrowser
     pruner: PostgresPruner
 
@@ -82,6 +84,7 @@ async def open_postgres(
             keys=PostgresKeys(database),
             approvals=PostgresApprovals(database),
             clients=PostgresClients(database),
+            profiles=PostgresProfiles(database),
             browser=PostgresBrowser(database),
             pruner=PostgresPruner(database, clock, retention),
         )

@@ -1,11 +1,12 @@
 """The whole HTTP interface over real sockets, with everything behind it in memory."""
 
 import base64
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, Literal, TypeVar, final
 
 import aiohttp
 from typing_extensions import override
@@ -42,6 +43,7 @@ from hub.errors import Place, StoreUnavailable
 from hub.events.facts import Fact
 from hub.events.records import decode_envelope
 from hub.ingest.directory import ClientStore, Directory, PutOutcome, StoredClient
+from hub.ingest.profiles import Profiles, ProfileStore, StoredProfile
 from hub.ingest.receive import Receiver
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
@@ -122,6 +124,26 @@ class MemoryClients(ClientStore):
         self.clients[client.id] = client
         await self.log.append(facts)
         return PutOutcome("stored")
+
+
+@final
+class MemoryProfiles(ProfileStore):
+    def __init__(self, log: MemoryLog) -> None:
+        self.log = log
+        self.profiles: dict[str, StoredProfile] = {}
+
+    @override
+    async def get(self, account: str) -> StoredProfile | None:
+        return self.profiles.get(account)
+
+    @override
+    async def put(self, profile: StoredProfile, facts: Sequence[Fact]) -> Literal["stored", "stale"]:
+        known = self.profiles.get(profile.account)
+        if (known.version if known else 0) != profile.version - 1:
+            return "stale"
+        self.profiles[profile.account] = profile
+        await self.log.append(facts)
+        return "stored"
 
 
 class SwitchableLog:
@@ -334,6 +356,9 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
     async def refresh() -> None:
         refreshed.append(1)
 
+    async def folded(key: str) -> Mapping[str, Any] | None:
+        return json.loads(shelves.views[key].account) if key in shelves.views else None
+
     app = make_api(
         ApiDeps(
             clock=clock,
@@ -342,6 +367,7 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
             receiver=Receiver(log, clock, symbols=SymbolClasses({"EUR*": "fx"})),
             watcher=watcher,
             directory=Directory(MemoryClients(real), clock),
+            profiles=Profiles(MemoryProfiles(real), clock, folded),
             endpoints=endpoints,
             events=shelves,
             deliveries=shelves,

@@ -24,6 +24,7 @@ from hub.store.sqlite.log import SqliteLog
 from hub.store.sqlite.numbering import Numbering
 from hub.store.sqlite.outbox import SqliteDeliveries, SqliteEndpoints, SqliteIntents
 from hub.store.sqlite.places import SqlitePlaces
+from hub.store.sqlite.profiles import SqliteProfiles
 from hub.store.sqlite.prune import Pruner
 from hub.store.sqlite.reader import Reader
 from hub.store.sqlite.writer import Writer
@@ -44,6 +45,7 @@ class SqliteStore:
     keys: SqliteKeys
     approvals: SqliteApprovals
     clients: SqliteClients
+    profiles: SqliteProfiles
     browser: SqliteBrowser
     pruner: Pruner
     places: SqlitePlaces
@@ -107,6 +109,7 @@ async def open_sqlite(
                 keys=SqliteKeys(writer, reader),
                 approvals=SqliteApprovals(reader),
                 clients=SqliteClients(writer, reader, log),
+                profiles=SqliteProfiles(writer, reader, log),
                 browser=SqliteBrowser(reader),
                 places=SqlitePlaces(writer, reader),
                 pruner=Pruner(writer, numbering, clock, retention or Retention()),

@@ -48,6 +48,7 @@ from hub.ids import from_id
 from hub.ingest.clients import Client
 from hub.ingest.posted import ONLY_THE_HUB
 from hub.ingest.posted_samples import PostedSample
+from hub.ingest.profiles import AccountProfile
 from hub.ingest.receive import Receipt, Receiver
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
 from hub.intents.intent import State
@@ -359,6 +360,8 @@ async def test_an_example_in_json_is_what_the_code_reads(block):
             PostedSample.model_validate(told)
         case {"email": _}:
             Client.model_validate(told)
+        case {"program": _}:
+            AccountProfile.model_validate(told)
         case {"url": _}:
             NewEndpoint.model_validate(told)
         case {"decision": _}:

@@ -1,0 +1,80 @@
+"""Commands about the directory of a running hub: files of clients and of account profiles."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from hub.clock import SystemClock
+from hub.errors import ConfigError
+from hub.ingest.directory_files import DirectoryFile, Progress
+
+_CSV = frozenset({".csv", ".tsv", ".txt"})
+_NDJSON = frozenset({".ndjson", ".jsonl", ".json"})
+
+
+def import_file(
+    file: Path, url: str, path: str, api_key: str, start: int, *, is_csv: bool | None, as_json: bool
+) -> int:
+    """Send a file; the exit code is 1 if a line was refused."""
+    if not file.is_file():
+        raise ConfigError(
+            f"there is no file {file}: name a CSV file with a header, or NDJSON, one row a line"
+        )
+    if not api_key:
+        raise ConfigError("an API key is needed: set HUB_KEY in the environment, or give --key")
+    sender = DirectoryFile(url, path, api_key, SystemClock(), is_csv=_is_csv(file, is_csv))
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=as_json,
+    )
+    with bar:
+        task = bar.add_task("sending", total=max(file.stat().st_size, 1))
+
+        def moved(sent: Progress) -> None:
+            said = (
+                f"line {sent.line}: {sent.accepted} changed, {sent.duplicates} known, {sent.rejected} refused"
+            )
+            bar.update(task, completed=sent.bytes_done, description=said)
+
+        sent = asyncio.run(sender.send(file, first_line=start, on_progress=moved))
+    _report(sent, as_json=as_json)
+    return 1 if sent.rejected else 0
+
+
+def _is_csv(file: Path, said: bool | None) -> bool:
+    if said is not None:
+        return said
+    suffix = file.suffix.lower()
+    if suffix not in _CSV | _NDJSON:
+        raise ConfigError(f"cannot tell what {file.name} is: say --csv or --ndjson")
+    return suffix in _CSV
+
+
+def _report(sent: Progress, *, as_json: bool) -> None:
+    if as_json:
+        refused = [
+            {
+                "line": each.line,
+                "id": each.id,
+                "errors": [
+                    {"field": error.field, "reason": error.reason, "fix": error.fix} for error in each.errors
+                ],
+            }
+            for each in sent.refusals
+        ]
+        counts = {"accepted": sent.accepted, "duplicates": sent.duplicates, "rejected": sent.rejected}
+        print(json.dumps({**counts, "lines": sent.line, "refusals": refused}))
+        return
+    print(f"{sent.accepted} changed, {sent.duplicates} were known, {sent.rejected} refused")
+    for each in sent.refusals:
+        for error in each.errors:
+            fix = f"; {error.fix}" if error.fix else ""
+            print(f"  line {each.line}: {error.field}: {error.reason}{fix}")
