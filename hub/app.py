@@ -50,6 +50,7 @@ from hub.parts import (
     Tidy,
     action_worker,
     announcer,
+    base_currency,
     compile_stored,
     connector,
     event_stream,
@@ -125,6 +126,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         keys, first_key = await load_keys(store.keys, clock)
         files = LiveFiles(existing(settings.workflows)) if workflows is None else LiveFiles.fixed(workflows)
         symbols = SymbolClasses(settings.symbols)
+        base, keeping_rates = base_currency(settings, clock)
 
         transport = await stack.enter_async_context(
             AiohttpTransport(
@@ -174,7 +176,9 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         await engine.activate(files.loaded.workflows, files.loaded.unread)
         watcher.load(await store.engine.levels())
 
-        connectors = [connector(source, store.log, clock, watcher, symbols) for source in settings.sources]
+        connectors = [
+            connector(source, store.log, clock, watcher, symbols, base) for source in settings.sources
+        ]
 
         inboxes, streams = [inbox, webhooks], list[Service]()
         if settings.stream is not None:
@@ -197,7 +201,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             clock=clock,
             log=store.log,
             keys=keys,
-            receiver=Receiver(store.log, clock, symbols=symbols),
+            receiver=Receiver(store.log, clock, symbols=symbols, convert=base.converted),
             watcher=watcher,
             directory=directory,
             profiles=Profiles(store.profiles, clock, accounts.folded),
@@ -242,7 +246,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             committed=committed,
             _inboxes=inboxes,
             _stages=(
-                (lease, keys, *sessions),
+                (lease, keys, *keeping_rates, *sessions),
                 (
                     store.journal,
                     engine,

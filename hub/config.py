@@ -34,6 +34,7 @@ from hub.engine.problems import Problems
 from hub.engine.yaml import read
 from hub.errors import ConfigError
 from hub.events.base import Currency, Name
+from hub.ingest.rates import RateSetting
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -158,7 +159,10 @@ DEFAULT_SYMBOLS = {
 
 
 class Settings(BaseSettings):
-    """`symbols` maps masks to classes, first match wins; a symbol no mask names has no class, never a guessed one."""
+    """`symbols` maps masks to classes, first match wins; a symbol no mask names has no class, never a guessed one.
+
+    `rates` and the file say what one unit of a currency is worth in the base currency; the file wins.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="HUB_", env_nested_delimiter="__", extra="forbid", frozen=True
@@ -171,6 +175,9 @@ class Settings(BaseSettings):
     leases: Leasing = Leasing()
     workflows: tuple[Path, ...] = (Path("workflows"),)
     base_currency: Currency = "USD"
+    rates: dict[Currency, RateSetting] = {}
+    rates_file: Path | None = None
+    rates_max_age: Duration = timedelta(days=7)
     symbols: dict[Name, Name] = DEFAULT_SYMBOLS
     sources: tuple[SourceKind, ...] = ()
     managers: tuple[ManagerSettings, ...] = ()

@@ -31,8 +31,10 @@ from hub.errors import ConfigError, HubError
 from hub.events.catalogue import BY_NAME
 from hub.events.facts import make_fact
 from hub.events.operations import DeliveryMoved
+from hub.ingest.base_currency import BaseCurrency
 from hub.ingest.mt5rest import Mt5RestConnector
 from hub.ingest.mt_remote import MtRemoteConnector
+from hub.ingest.rates import Rates, RatesFile
 from hub.ingest.samples import SampleSink
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
 from hub.ingest.source import Connector, Settled, at_once
@@ -174,6 +176,16 @@ def action_worker(
     )
 
 
+def base_currency(settings: Settings, clock: Clock) -> tuple[BaseCurrency, Sequence[Service]]:
+    """Return what converts money, and the service that keeps its rates. Raises ConfigError for a file that is not right."""
+    rates = Rates(settings.rates, longest=settings.rates_max_age)
+    if settings.rates_file is None:
+        return BaseCurrency(settings.base_currency, rates), ()
+    file = RatesFile(settings.rates_file, rates, clock)
+    file.load()
+    return BaseCurrency(settings.base_currency, rates), (file,)
+
+
 def event_stream(settings: KafkaStreamSettings, inbox: Follower, places: Places, clock: Clock) -> Service:
     """Return the service that sends events to a Kafka topic. Raises ConfigError where its library is not installed."""
     try:
@@ -191,8 +203,17 @@ def connector(
     clock: Clock,
     sink: SampleSink,
     symbols: SymbolClasses,
+    base: BaseCurrency,
     settled: Settled = at_once,
 ) -> Connector:
     """Return the connector that follows a source."""
     kind = MtRemoteConnector if isinstance(source, MtRemoteSettings) else Mt5RestConnector
-    return kind(source, teller, clock, sink=sink, classify=symbols.of, settled=settled)  # type: ignore[arg-type]  # each has its own settings
+    return kind(
+        source,  # type: ignore[arg-type]  # each has its own settings
+        teller,
+        clock,
+        sink=sink,
+        classify=symbols.of,
+        convert=base.converted,
+        settled=settled,
+    )

@@ -25,7 +25,7 @@ from hub.engine.rows import (
     TraceRow,
 )
 from hub.errors import LeaseLost
-from hub.events.facts import Fact, stored, with_entity_version
+from hub.events.facts import Fact, says_the_same, stored, with_entity_version
 from hub.ids import PARTITIONS, hashed
 from hub.intents.intent import Intent
 
@@ -127,7 +127,11 @@ class MemoryLog(Log):
             fact = with_entity_version(fact, version)
         known = self._keys.get(fact.key)
         if known is not None:
-            return Appended(fact.envelope.id, duplicate=True, mismatch=known[1] != fact.content)
+            return Appended(
+                fact.envelope.id,
+                duplicate=True,
+                mismatch=not says_the_same(fact.envelope.type, known[1], fact.content),
+            )
         sequence = None
         if fact.account:
             self._sequences[fact.account] += 1

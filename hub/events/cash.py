@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hub.events.base import Currency, Data, Flag, Moment, Money, Name, Number, Text
+from hub.events.base import Currency, Data, Flag, Moment, Money, Name, Number, Price, Text
 
 Positive = Annotated[Money, Field(gt=0)]
 
 
 class BalanceMoved(Data):
-    """`amount` is positive; the type says the direction. `amount_base` is in the hub's base currency."""
+    """`amount` is positive; the type says the direction. `amount_base` is in the hub's base currency, at `rate`."""
 
     ticket: Number | None = None
     amount: Positive
@@ -18,6 +18,8 @@ class BalanceMoved(Data):
     is_first: Flag | None = None
     method: Text | None = None
     comment: Text | None = None
+    rate: Price | None = None
+    rate_at: Moment | None = None
 
 
 class BalanceAdjusted(Data):
@@ -48,3 +50,5 @@ class PaymentMoved(Data):
     method: Text | None = None
     requested_by: Text | None = None
     reason: Text | None = None
+    rate: Price | None = None
+    rate_at: Moment | None = None

@@ -24,7 +24,10 @@ class TradeOpened(Data):
 
 
 class TradeClosed(Data):
-    """`side` is the position's; `magic` and `comment` are joined from its opening; net_profit = profit + swap + commission + fee + taxes."""
+    """`side` is the position's; `magic` and `comment` are joined from its opening; net_profit = profit + swap + commission + fee + taxes.
+
+    `net_profit_base` is net_profit in the hub's base currency, at `rate`.
+    """
 
     deal: Number | None = None
     position: Number | None = None
@@ -51,6 +54,8 @@ class TradeClosed(Data):
     close_by: Number | None = None
     magic: Number | None = None
     comment: Text | None = None
+    rate: Price | None = None
+    rate_at: Moment | None = None
 
 
 class TradeCancelled(Data):
@@ -66,6 +71,7 @@ class PositionResized(Data):
     position: Number
     deal: Number
     symbol: Name
+    symbol_class: Name | None = None
     lots_before: Lots
     lots_after: Lots
 
@@ -73,6 +79,7 @@ class PositionResized(Data):
 class PositionModified(Data):
     position: Number
     symbol: Name
+    symbol_class: Name | None = None
     sl_before: Price | None = None
     sl: Price | None = None
     tp_before: Price | None = None
@@ -82,6 +89,7 @@ class PositionModified(Data):
 class OrderChanged(Data):
     order: Number
     symbol: Name
+    symbol_class: Name | None = None
     side: Side
     order_type: Literal["market", "limit", "stop", "stop_limit", "close_by"] | None = None
     lots: Lots

@@ -24,7 +24,16 @@ from hub.ingest.mt5rest_session import Mt5RestSession, Wires, milliseconds
 from hub.ingest.samples import Sample, SampleSink
 from hub.ingest.server_clock import ServerClock
 from hub.ingest.settings import Mt5RestSettings, TraderAccount
-from hub.ingest.source import Classify, Connector, Reporter, Settled, at_once, unclassified
+from hub.ingest.source import (
+    Classify,
+    Connector,
+    Convert,
+    Reporter,
+    Settled,
+    at_once,
+    unclassified,
+    unconverted,
+)
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.waiting import Backoff
 
@@ -44,6 +53,7 @@ class Mt5RestConnector(Connector):
         *,
         sink: SampleSink | None = None,
         classify: Classify = unclassified,
+        convert: Convert = unconverted,
         settled: Settled = at_once,
         dice: random.Random | None = None,
     ) -> None:
@@ -54,7 +64,9 @@ class Mt5RestConnector(Connector):
         self._settled = settled
         self._dice = dice or random.Random()  # noqa: S311 - jitter, guards nothing
         self.server_clock = ServerClock(clock, zone=settings.zone, utc_offset=settings.utc_offset)
-        self._reporter = Reporter(log, clock, settings, server_clock=self.server_clock, classify=classify)
+        self._reporter = Reporter(
+            log, clock, settings, server_clock=self.server_clock, classify=classify, convert=convert
+        )
         self._connecting = asyncio.Semaphore(settings.connects_at_once)
         self._lost_at: dict[int, datetime] = {}
         self._told_lost: set[int] = set()

@@ -20,7 +20,16 @@ from hub.ingest.mt_remote_session import MtRemoteSession, open_session
 from hub.ingest.samples import SampleSink
 from hub.ingest.server_clock import ServerClock
 from hub.ingest.settings import MtRemoteSettings
-from hub.ingest.source import Classify, Connector, Reporter, Settled, at_once, unclassified
+from hub.ingest.source import (
+    Classify,
+    Connector,
+    Convert,
+    Reporter,
+    Settled,
+    at_once,
+    unclassified,
+    unconverted,
+)
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.waiting import Backoff
 
@@ -38,6 +47,7 @@ class MtRemoteConnector(Connector):
         *,
         sink: SampleSink | None = None,
         classify: Classify = unclassified,
+        convert: Convert = unconverted,
         settled: Settled = at_once,
         dice: random.Random | None = None,
     ) -> None:
@@ -47,7 +57,9 @@ class MtRemoteConnector(Connector):
         self._sink = sink
         self._settled = settled
         self.server_clock = ServerClock(clock, zone=settings.zone, utc_offset=settings.utc_offset)
-        self._reporter = Reporter(log, clock, settings, server_clock=self.server_clock, classify=classify)
+        self._reporter = Reporter(
+            log, clock, settings, server_clock=self.server_clock, classify=classify, convert=convert
+        )
         self._backoff = Backoff(settings.retry_first, settings.retry_longest, dice or random.Random())  # noqa: S311 (jitter)
         self._lost_at: datetime | None = None
         self._has_told_loss = False

@@ -1,7 +1,7 @@
 """Posted events: strict JSON in, one answer per item out, after everything accepted is on disk."""
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, final
@@ -113,11 +113,19 @@ class _Turn:
 
 @final
 class Receiver:
-    def __init__(self, log: Teller, clock: Clock, *, symbols: SymbolClasses | None = None) -> None:
+    def __init__(
+        self,
+        log: Teller,
+        clock: Clock,
+        *,
+        symbols: SymbolClasses | None = None,
+        convert: Callable[[Fact], Fact] | None = None,
+    ) -> None:
         self._log = log
         self._clock = clock
         self._symbols = symbols or SymbolClasses()
         self._quick = QuickReader(self._symbols)
+        self._convert = convert
 
     async def accept(
         self,
@@ -139,7 +147,7 @@ class Receiver:
         places: list[int] = []
         for index, read in enumerate(await self._read_all(body, content_type, now_us, source, servers)):
             if isinstance(read, Fact):
-                facts.append(read)
+                facts.append(read if self._convert is None else self._convert(read))
                 places.append(index)
                 results.append(_NOT_YET)
             else:
@@ -155,7 +163,8 @@ class Receiver:
         """Return what a body of one event tells, where it can be read the quick way; None says nothing about it."""
         if len(body) > MAX_BYTES or not body.startswith(b"{"):
             return None
-        return self._quick.read(body, self._clock.now_us(), source, servers)
+        fact = self._quick.read(body, self._clock.now_us(), source, servers)
+        return fact if fact is None or self._convert is None else self._convert(fact)
 
     def append_one(self, fact: Fact) -> "asyncio.Future[list[Appended]]":
         return asyncio.ensure_future(self._log.append((fact,)))

@@ -23,6 +23,7 @@ log_lines = structlog.get_logger(__name__)
 _currency = TypeAdapter(Currency)
 
 Classify = Callable[[str], str | None]
+Convert = Callable[[Fact], Fact]
 Settled = Callable[[], Awaitable[None]]
 
 
@@ -52,6 +53,7 @@ class Reporter:
         *,
         server_clock: ServerClock,
         classify: Classify,
+        convert: Convert,
     ) -> None:
         self._log = log
         self._clock = clock
@@ -60,6 +62,7 @@ class Reporter:
         self._tells_states = settings.authoritative
         self._server_clock = server_clock
         self._classify = classify
+        self._convert = convert
 
     async def marks(self, source: str) -> dict[str, bytes]:
         return dict(await self._log.marks(source))
@@ -113,7 +116,7 @@ class Reporter:
         symbol = getattr(data, "symbol", None)
         if symbol and "symbol_class" in type(data).model_fields:
             data = data.model_copy(update={"symbol_class": self._classify(symbol)})
-        return make_fact(
+        fact = make_fact(
             BY_NAME[telling.type],
             telling.type,
             data,
@@ -126,6 +129,7 @@ class Reporter:
             replayed=late,
             degraded=telling.degraded,
         )
+        return self._convert(fact)
 
     def _moved(self, kind: str, reason: str, missed: int | None, since: datetime | None) -> Fact:
         data = ConnectorMoved(connector=self._name, reason=reason[:2048], missed=missed, since=since)
@@ -142,6 +146,11 @@ async def at_once() -> None:
 def unclassified(symbol: str) -> str | None:
     """Return no class: without a mask table a symbol's class is unknown, never a guess."""
     return None
+
+
+def unconverted(fact: Fact) -> Fact:
+    """Return the fact as it is: without a base currency nothing is converted into it."""
+    return fact
 
 
 def _is_new(result: Appended) -> bool:

@@ -26,7 +26,7 @@ from hub.ingest.receive import Receiver
 from hub.ingest.samples import Sample
 from hub.ingest.symbols import SymbolClasses
 from hub.metrics import HubCollector
-from hub.parts import compile_stored, existing, listen, load_keys
+from hub.parts import base_currency, compile_stored, existing, listen, load_keys
 from hub.scaled import dispatch, engine, ingest, refused
 from hub.scaled.looking import EVERY, Looking
 from hub.scaled.owned import Nothing, only_looking
@@ -104,6 +104,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         stack.push_async_callback(samples.close)
         far_log, far_watcher = tell(only_looking), FarWatcher(samples)
         symbols = SymbolClasses(settings.symbols)
+        base, keeping_rates = base_currency(settings, clock)
 
         beside = None
         if Role.DISPATCH in roles:
@@ -119,7 +120,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             engine.add(process, files, beside)
             refused.add(process)
         if Role.INGEST in roles:
-            ingest.add(process, tell, far_watcher, symbols)
+            ingest.add(process, tell, far_watcher, symbols, base)
 
         engine_store = PostgresEngineStore(database, looking, Nothing(), clock)
         programs = Programs(engine_store, compile_stored)
@@ -134,7 +135,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             clock=clock,
             log=far_log,
             keys=keys,
-            receiver=Receiver(far_log, clock, symbols=symbols),
+            receiver=Receiver(far_log, clock, symbols=symbols, convert=base.converted),
             watcher=far_watcher,
             directory=Directory(PostgresClients(database), clock),
             profiles=Profiles(PostgresProfiles(database), clock, accounts.folded),
@@ -177,7 +178,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             first_key=first_key,
             _stages=Stages(
                 (
-                    (listener, keys, known_keys, Every(EVERY, programs.forget, clock)),
+                    (listener, keys, known_keys, *keeping_rates, Every(EVERY, programs.forget, clock)),
                     process.working,
                     process.owning,
                 ),

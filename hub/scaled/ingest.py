@@ -9,6 +9,7 @@ from hub.bus.lease import Lease
 from hub.bus.log import Teller
 from hub.clock import Clock
 from hub.config import Settings
+from hub.ingest.base_currency import BaseCurrency
 from hub.ingest.samples import SampleSink
 from hub.ingest.symbols import SymbolClasses
 from hub.parts import connector
@@ -27,6 +28,7 @@ class IngestRole:
     teller: Teller
     samples: SampleSink
     symbols: SymbolClasses
+    base: BaseCurrency
     clock: Clock
     stored: StoredByOwners
 
@@ -36,7 +38,9 @@ class IngestRole:
     @asynccontextmanager
     async def begin(self, names: frozenset[str]) -> AsyncIterator[Service]:
         connectors = [
-            connector(source, self.teller, self.clock, self.samples, self.symbols, self.stored.wait)
+            connector(
+                source, self.teller, self.clock, self.samples, self.symbols, self.base, self.stored.wait
+            )
             for source in self.settings.sources
             if source.name in names
         ]
@@ -44,7 +48,11 @@ class IngestRole:
 
 
 def add(
-    process: Process, tell: Callable[[SourceFence], Teller], samples: SampleSink, symbols: SymbolClasses
+    process: Process,
+    tell: Callable[[SourceFence], Teller],
+    samples: SampleSink,
+    symbols: SymbolClasses,
+    base: BaseCurrency,
 ) -> None:
     """Let the process own connectors."""
 
@@ -60,7 +68,7 @@ def add(
 
     stored = stored_by_owners(process)
     process.problems.append(stored.problem)
-    role = IngestRole(process.settings, tell(owned), samples, symbols, process.clock, stored)
+    role = IngestRole(process.settings, tell(owned), samples, symbols, base, process.clock, stored)
     ownership = process.work_in_shifts("connector", role.names, role.begin)
 
 

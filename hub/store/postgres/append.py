@@ -10,7 +10,7 @@ from hub import ids
 from hub.bus.lease import Lease
 from hub.bus.log import Appended, Input, InputKind, NewInput
 from hub.errors import StoreUnavailable
-from hub.events.facts import Fact, stored, with_entity_version
+from hub.events.facts import Fact, says_the_same, stored, with_entity_version
 from hub.events.records import decode_envelope
 from hub.store.postgres.arrivals import send
 from hub.store.postgres.database import Connection
@@ -143,7 +143,11 @@ def _fact(page: _Page, numbering: Numbering, held: Held, at: int, fact: Fact, aw
     if not fact.key:  # an entity told again in the state it is in
         return Appended("", duplicate=True, mismatch=False)
     if fact.key in page.now:
-        return Appended(event_id, duplicate=True, mismatch=page.now[fact.key] != fact.content)
+        return Appended(
+            event_id,
+            duplicate=True,
+            mismatch=not says_the_same(fact.envelope.type, page.now[fact.key], fact.content),
+        )
     if fact.key in page.stored:
         return Appended(event_id, duplicate=True, mismatch=_said(fact) in page.differing)
     n = numbering.next_n(fact.partition)
@@ -216,7 +220,8 @@ async def _differing(
     for fact in again:
         row = first.get(known[fact.key][:2])
         # Of what was pruned the content can no longer be compared.
-        if row is not None and bytes(decode_envelope(row.body).data) != fact.content:
+        envelope = decode_envelope(row.body) if row is not None else None
+        if envelope is not None and not says_the_same(envelope.type, bytes(envelope.data), fact.content):
             differing.add(_said(fact))
     return frozenset(differing)
 

@@ -8,7 +8,7 @@ import msgspec
 
 from hub import ids
 from hub.bus.log import Appended, Input, InputKind, NewInput
-from hub.events.facts import Fact, stored, with_entity_version
+from hub.events.facts import Fact, says_the_same, stored, with_entity_version
 from hub.events.records import decode_envelope
 from hub.store.sqlite.numbering import LANDMARK_EVERY, Numbering
 from hub.store.sqlite.wide import among, insert
@@ -119,7 +119,11 @@ def _fact(
         return Appended("", duplicate=True, mismatch=False)
     event_id = fact.envelope.id
     if fact.key in known.now:
-        return Appended(event_id, duplicate=True, mismatch=known.now[fact.key] != fact.content)
+        return Appended(
+            event_id,
+            duplicate=True,
+            mismatch=not says_the_same(fact.envelope.type, known.now[fact.key], fact.content),
+        )
     if fact.key in known.stored:
         return Appended(event_id, duplicate=True, mismatch=_differs(connection, known.stored[fact.key], fact))
     n = numbering.next_n(fact.partition)
@@ -171,7 +175,8 @@ def _differs(connection: apsw.Connection, where: int, fact: Fact) -> bool:
     row = row_at(connection, where)
     if row is None or row.kind != InputKind.EVENT:  # pruned: its content can no longer be compared
         return False
-    return bytes(decode_envelope(row.body).data) != fact.content
+    envelope = decode_envelope(row.body)
+    return not says_the_same(envelope.type, bytes(envelope.data), fact.content)
 
 
 def _insert(

@@ -1,0 +1,87 @@
+"""Money in the hub's base currency, beside what the account calls it, with the rate and its moment in the event.
+
+The fields are added behind what was told, and what was told alone is a fact's identity: the same deal told again at
+another rate is still the same deal, and the first rate stands.
+"""
+
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import Final, final
+
+import msgspec
+
+from hub.clock import iso
+from hub.events.base import Data
+from hub.events.cash import PaymentMoved
+from hub.events.catalogue import BY_NAME
+from hub.events.decimals import DIGITS_BEFORE, plain
+from hub.events.facts import Fact
+from hub.ingest.rates import Rates
+
+DIGITS: Final = 8
+_SMALLEST: Final = Decimal(1).scaleb(-DIGITS)
+_EXACT: Final = Context(prec=60, rounding=ROUND_HALF_UP)
+_ONE: Final = Decimal(1)
+
+
+class _Money(msgspec.Struct):
+    """What there is to convert in any of the types."""
+
+    amount: Decimal | None = None
+    net_profit: Decimal | None = None
+    currency: str | None = None
+    amount_base: str | None = None
+    net_profit_base: str | None = None
+    rate: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Money).decode
+
+
+def _field(model: type[Data]) -> str | None:
+    return next((name for name in ("amount", "net_profit") if f"{name}_base" in model.model_fields), None)
+
+
+CONVERTED: Final = {
+    name: field for name, kind in BY_NAME.items() if (field := _field(kind.model)) is not None
+}
+_PAYMENTS: Final = frozenset(name for name, kind in BY_NAME.items() if kind.model is PaymentMoved)
+
+
+@final
+class BaseCurrency:
+    def __init__(self, currency: str, rates: Rates) -> None:
+        self.currency = currency
+        self._rates = rates
+
+    def converted(self, fact: Fact) -> Fact:
+        """Return the fact with its money in the base currency, too; as it is where no rate is known."""
+        field = CONVERTED.get(fact.envelope.type)
+        if field is None:
+            return fact
+        money = _decode(fact.content)
+        amount = money.amount if field == "amount" else money.net_profit
+        told = money.amount_base if field == "amount" else money.net_profit_base
+        currency = money.currency if fact.envelope.type in _PAYMENTS else None
+        if currency is None and fact.envelope.account is not None:
+            currency = fact.envelope.account.currency
+        if amount is None or currency is None or told is not None or money.rate is not None:
+            return fact
+        if currency == self.currency:
+            rate, at, worth = _ONE, fact.event_us, amount
+        else:
+            known = self._rates.of(currency, fact.event_us)
+            if known is None:
+                return fact
+            rate, at = known.rate, fact.event_us if known.is_fixed else known.at
+            worth = _rounded(_EXACT.multiply(amount, rate))
+            if worth.adjusted() >= DIGITS_BEFORE:  # more than an event can say
+                return fact
+        extra = f',"{field}_base":"{plain(worth)}","rate":"{plain(rate)}","rate_at":"{iso(at)}"}}'
+        data = msgspec.Raw(fact.content[:-1] + extra.encode())
+        return msgspec.structs.replace(fact, envelope=msgspec.structs.replace(fact.envelope, data=data))
+
+
+def _rounded(worth: Decimal) -> Decimal:
+    """Return an amount with eight digits after the point at most, half away from zero."""
+    rounded = worth.quantize(_SMALLEST, context=_EXACT)
+    return rounded.normalize(_EXACT) if rounded else Decimal(0)
