@@ -155,7 +155,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             MtRemoteBackend(manager, session)
             for manager, session in zip(settings.managers, sessions, strict=True)
         ]
-        actions = action_worker(settings, store.intents, backends, clock, random)
+        actions = action_worker(settings, store.intents, backends, clock, random, contacts=store.contacts)
 
         watcher = Watcher(store.log, clock)
         inbox = store.follow(await store.engine.positions("engine"))
@@ -204,6 +204,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             receiver=Receiver(store.log, clock, symbols=symbols, convert=base.converted),
             watcher=watcher,
             directory=directory,
+            suppressions=store.contacts,
             profiles=Profiles(store.profiles, clock, accounts.folded),
             endpoints=store.endpoints,
             events=store.browser,

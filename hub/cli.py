@@ -30,7 +30,9 @@ clients = typer.Typer(help="The directory of clients of a running hub.", no_args
 accounts = typer.Typer(
     help="What the broker says about accounts beside their platform.", no_args_is_help=True
 )
+suppress = typer.Typer(help="Addresses and clients nothing is sent to.", no_args_is_help=True)
 app.add_typer(clients, name="clients")
+app.add_typer(suppress, name="suppress")
 app.add_typer(accounts, name="accounts")
 app.add_typer(keys, name="keys")
 app.add_typer(approvals, name="approvals")
@@ -424,6 +426,41 @@ def accounts_import(
     raise typer.Exit(
         import_file(file, url, "/v1/accounts/bulk", api_key, start, is_csv=as_csv, as_json=as_json)
     )
+
+
+@suppress.command("add")
+def suppress_add(
+    whom: Annotated[str, typer.Argument(help="A mail address, a phone number, or client=ID.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept beside it.")],
+    channel: Annotated[str, typer.Option("--channel", help="all, email, sms, push or platform.")] = "all",
+    url: Url = LOCAL,
+    api_key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Send nothing to an address or a client any more."""
+    from hub.commands.directory import add_suppression  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(add_suppression(url, api_key, whom, channel, reason, as_json=as_json))
+
+
+@suppress.command("list")
+def suppress_list(url: Url = LOCAL, api_key: Key = "", as_json: Json = False) -> None:
+    """List whom nothing is sent to."""
+    from hub.commands.directory import list_suppressions  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(list_suppressions(url, api_key, as_json=as_json))
+
+
+@suppress.command("remove")
+def suppress_remove(
+    entry_id: Annotated[str, typer.Argument(metavar="ID", help="As `hub suppress list` shows it.")],
+    url: Url = LOCAL,
+    api_key: Key = "",
+) -> None:
+    """Send to an address or a client again."""
+    from hub.commands.directory import remove_suppression  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(remove_suppression(url, api_key, entry_id))
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from hub.bus.kafka.settings import KafkaSettings, read_password
 from hub.dispatch.channels.email import EmailSettings
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
 from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSettings
+from hub.dispatch.contacts import ContactLimit
 from hub.durations import span
 from hub.engine.nodes import Document
 from hub.engine.problems import Problems
@@ -36,6 +37,7 @@ from hub.errors import ConfigError
 from hub.events.base import Currency, Name
 from hub.ingest.rates import RateSetting
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
+from hub.intents.contact import Category
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Duration = Annotated[timedelta, BeforeValidator(span)]
@@ -179,6 +181,7 @@ class Settings(BaseSettings):
     rates_file: Path | None = None
     rates_max_age: Duration = timedelta(days=7)
     symbols: dict[Name, Name] = DEFAULT_SYMBOLS
+    contact_policy: dict[Category, ContactLimit] = {}
     sources: tuple[SourceKind, ...] = ()
     managers: tuple[ManagerSettings, ...] = ()
     actions: Actions = Actions()

@@ -21,6 +21,7 @@ from hub.control.keys import Keys, KeyStore, NameTaken, Scope
 from hub.dispatch.announce import Announcement
 from hub.dispatch.channels.email import EmailChannel
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
+from hub.dispatch.contacts import ContactGate, Contacts
 from hub.dispatch.effects.backend import ManagerBackend
 from hub.dispatch.effects.machine import Timing
 from hub.dispatch.effects.worker import ActionWorker
@@ -157,6 +158,7 @@ def action_worker(
     clock: Clock,
     random: Random,
     *,
+    contacts: Contacts,
     owns: Callable[[str], bool] = lambda _server: True,
 ) -> ActionWorker:
     """Return the worker that carries intents out through these backends and the channels the settings name."""
@@ -168,6 +170,7 @@ def action_worker(
         armed=settings.arm,
         random=random,
         owns=owns,
+        gate=ContactGate(contacts, settings.contact_policy, clock),
         timing=Timing(
             money_quiesce=settings.actions.money_quiesce,
             state_quiesce=settings.actions.state_quiesce,

@@ -15,6 +15,7 @@ from typing_extensions import override
 from hub.bus.log import InputKind, Mark, NewInput
 from hub.clock import ManualClock, to_us
 from hub.control.keys import ApiKey, Scope
+from hub.dispatch.contacts import Asked, Suppression
 from hub.dispatch.outbox import DeliveryState
 from hub.engine.rows import (
     ApprovalMove,
@@ -28,6 +29,7 @@ from hub.engine.rows import (
 )
 from hub.ids import PARTITIONS
 from hub.ingest.directory import StoredClient
+from hub.ingest.profiles import StoredProfile
 from hub.intents.intent import State
 from hub.moving.move import Compared, Move, Watching
 from hub.moving.source import open_source
@@ -133,9 +135,18 @@ async def _write_everything(hub: SqliteBackend) -> None:
     await hub.log.append(TRADES[100:])
     await _write_deliveries(hub)
     await hub.store.clients.put(StoredClient("c1", 1, b'{"id":"c1"}', now, now), [KEY, "live-1:7002"], [])
+    await hub.store.profiles.put(StoredProfile(KEY, 1, b'{"phase":"1"}', now, now), [])
+    await hub.store.contacts.add(Suppression.of("address", "a@b.c", "all", "hard bounce", "crm", now))
+    for number in range(2):
+        await hub.store.contacts.admit(a_contact(number, now))
     await hub.store.keys.add(API_KEY)
     await hub.engine.save_version("v1", "bonus", "id: bonus für alle")
     await hub.engine.activate('{"bonus":"v1"}', [an_input(5)])
+
+
+def a_contact(number: int, at: int) -> Asked:
+    """Two a day are enough for anybody."""
+    return Asked(f"mail-{number}", "email", "b@c.d", "c1", KEY, "service", 2, at - 86_400_000_000, at)
 
 
 async def _write_deliveries(hub: SqliteBackend) -> None:
@@ -182,6 +193,9 @@ async def said_by(hub: StoreBackend) -> dict[str, Any]:
             await hub.deliveries.attempts("ep_1", row.partition, row.n) for row in await hub.log.scan(0, 200)
         ],
         "clients": await hub.store.clients.list(after="", limit=10),
+        "profile": await hub.store.profiles.get(KEY),
+        "suppressions": await hub.store.contacts.list(after="", limit=10),
+        "a third message": await hub.store.contacts.admit(a_contact(3, hub.clock.now_us())),
         "keys": await hub.store.keys.all(),
     }
 

@@ -15,6 +15,7 @@ from hub.api import (
     health,
     key_routes,
     samples,
+    suppressions,
     workflows,
 )
 from hub.api.gate import Gate, RequestIds
@@ -30,6 +31,7 @@ ROUTES: tuple[Route, ...] = (
     *samples.ROUTES,
     *bulk.ROUTES,
     *clients.ROUTES,
+    *suppressions.ROUTES,
     *endpoints.ROUTES,
     *deliveries.ROUTES,
     *workflows.ROUTES,

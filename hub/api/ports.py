@@ -11,6 +11,7 @@ from hub.bus.log import Input, Teller
 from hub.bus.pages import BadCursor, Page
 from hub.clock import Clock
 from hub.control.keys import Keys
+from hub.dispatch.contacts import Suppressions
 from hub.dispatch.outbox import Attempt, Delivery, Endpoints
 from hub.engine.ballots import Ballot
 from hub.engine.problems import Problem
@@ -197,6 +198,7 @@ class ApiDeps:
     watcher: Watching
     directory: Directory
     profiles: Profiles
+    suppressions: Suppressions
     endpoints: Endpoints
     events: EventReader
     deliveries: DeliveryReader

@@ -3,15 +3,19 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from hub.clock import SystemClock
+from hub.commands.remote import RemoteHub
 from hub.errors import ConfigError
 from hub.ingest.directory_files import DirectoryFile, Progress
 
+_CLIENT = "client="
 _CSV = frozenset({".csv", ".tsv", ".txt"})
 _NDJSON = frozenset({".ndjson", ".jsonl", ".json"})
 
@@ -47,6 +51,46 @@ def import_file(
         sent = asyncio.run(sender.send(file, first_line=start, on_progress=moved))
     _report(sent, as_json=as_json)
     return 1 if sent.rejected else 0
+
+
+def add_suppression(url: str, api_key: str, whom: str, channel: str, reason: str, *, as_json: bool) -> int:
+    """`whom` is an address, or client=ID."""
+    client = whom.removeprefix(_CLIENT) if whom.startswith(_CLIENT) else None
+    named = {"client": client} if client is not None else {"address": whom}
+    body = {**named, "channel": channel, "reason": reason}
+    made = asyncio.run(RemoteHub(url, api_key).ask("POST", "/v1/suppressions", body=body))
+    what = "nothing is sent" if channel == "all" else f"nothing is sent by {channel}"
+    print(json.dumps(made) if as_json else f"{what} to {whom} any more; the entry is {made['id']}")
+    return 0
+
+
+def list_suppressions(url: str, api_key: str, *, as_json: bool) -> int:
+    found = asyncio.run(_all(RemoteHub(url, api_key)))
+    if as_json:
+        print(json.dumps(found))
+        return 0
+    for entry in found:
+        whom = entry["address"] if "address" in entry else _CLIENT + entry["client"]
+        print(f"{entry['id']}  {entry['channel']:<8}  {whom}  {entry['reason']}")
+    return 0
+
+
+def remove_suppression(url: str, api_key: str, entry_id: str) -> int:
+    path = f"/v1/suppressions/{quote(entry_id, safe='')}"
+    asyncio.run(RemoteHub(url, api_key).ask("DELETE", path))
+    print(f"{entry_id} is gone: messages go there again")
+    return 0
+
+
+async def _all(hub: RemoteHub) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    query = {"limit": "500"}
+    while True:
+        page = await hub.ask("GET", "/v1/suppressions", query=query)
+        found += page["items"]
+        if page["next"] is None:
+            return found
+        query["after"] = page["next"]
 
 
 def _is_csv(file: Path, said: bool | None) -> bool:

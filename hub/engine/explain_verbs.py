@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from hub.intents.contact import NEEDS_CONSENT
 from hub.intents.verbs import Risk, Verb
 
 SENTENCES: Final[Mapping[str, str]] = {
@@ -71,6 +72,9 @@ def sentence(verb: Verb, said: Mapping[str, str]) -> str:
         # What it was when the run decided: the one sensible use of it reads best without the field's name.
         still = "it was in before" if expected == "the account's group" else expected
         whole += f", if it is still in the group {still}"
+    if (category := rest.pop("category", None)) is not None:
+        kind = category.strip('"')
+        whole += f", as {kind}" + (": only to clients who agreed to that" if kind in NEEDS_CONSENT else "")
     told = ", ".join(f"{name.replace('_', ' ')} = {value}" for name, value in rest.items())
     return f"{whole}, with {told}" if told else whole
 

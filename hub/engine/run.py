@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from hub.clock import MICROSECOND, iso, to_us
 from hub.engine.approvals import ASSUMED, approval_id, open_approval, withdraw
 from hub.engine.code import Act, Branch, Instruction, Jump
+from hub.engine.contact import addressed
 from hub.engine.decision import Verdict, encode_trace
 from hub.engine.index import PRIORITY, Plan, matches, quoted
 from hub.engine.kept import keep_all, recall_all
@@ -296,7 +297,9 @@ class Run:
         if act.do.verb.approval and not self.shadow and path not in self.approved:
             raise StepFailed("it always needs a person's approval, and nobody has approved it")
         fixed = recall_all(self.approved[path]) if path in self.approved else NOTHING_FIXED
-        params = parameters(act.do, self.env(), scene.account.digits, fixed)
+        params, held = addressed(
+            parameters(act.do, self.env(), scene.account.digits, fixed), scene.client
+        )
         if is_manager and not scene.account_key:
             raise StepFailed("the workflow began without an account, and this acts on one")
         body = encoded(params)
@@ -307,6 +310,8 @@ class Run:
         if isinstance(params, PublishEvent):
             self._publish(params, key, send=not shadow)
         state = State.SHADOW if shadow else State.DELIVERED if published else State.READY
+        if held:
+            state = State.SUPPRESSED
         scene.decision.writing().intents.append(
             Intent(
                 key=key,
@@ -322,6 +327,7 @@ class Run:
                 at=scene.item.at,
                 due=scene.item.at,
                 priority=PRIORITY[plan.workflow.priority],
+                reason=held,
             )
         )
         self.intents.append(key)
@@ -330,7 +336,9 @@ class Run:
             self._store(waiting=key, verb=verb, params=msgspec.Raw(body))
             self._row("running", f"waits for {key}")
             return True
-        self.results[name] = {"ok": True, "state": state.value} | ({"assumed": True} if shadow else {})
+        self.results[name] = {"ok": not held, "state": state.value} | ({"assumed": True} if shadow else {})
+        if held:
+            self.results[name]["reason"] = held
         self.position += 1
         return False
 

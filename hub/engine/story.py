@@ -30,7 +30,7 @@ from hub.engine.storybook import (
     workflow_beside,
 )
 from hub.errors import Place
-from hub.intents.intent import Intent
+from hub.intents.intent import Intent, State
 
 BEFORE_IT_BEGINS = timedelta(seconds=1)
 STORY_SECONDS = 60
@@ -167,7 +167,7 @@ async def _tell(workflow: Workflow, story: Story, failures: list[str], watch: Wa
         if failure is not None:
             failures.append(f"step {number}: {failure}")
     await stage.close()
-    left = stage.unseen()
+    left = [each for each in stage.unseen() if each.state is not State.SUPPRESSED]
     if left and story.story[-1].expect is None and story.story[-1].expect_none is None:
         failures.append(f"the story ends with intents it says nothing about:\n{_listed(left)}")
 
@@ -194,6 +194,8 @@ async def _play(stage: Stage, step: StoryStep) -> str | None:
 
 
 def _silence(step: StoryStep, happened: Sequence[Intent], reasons: Sequence[str]) -> str | None:
+    reasons = [*reasons, *(each.reason for each in happened if each.state is State.SUPPRESSED)]
+    happened = [each for each in happened if each.state is not State.SUPPRESSED]
     if happened:
         return f"expected no intent, but this was asked for:\n{_listed(happened)}"
     if step.why is None:
@@ -212,7 +214,8 @@ def _compare(expected: Sequence[Expected], happened: Sequence[Intent], reasons: 
             missing.append(wanted)
         else:
             left.remove(match)
-    if not missing and not left:
+    asked = [each for each in left if each.state is not State.SUPPRESSED]
+    if not missing and not asked:
         return None
     lines: list[str] = []
     for wanted in missing:
@@ -220,10 +223,10 @@ def _compare(expected: Sequence[Expected], happened: Sequence[Intent], reasons: 
         near = next((intent for intent in left if intent.verb == (wanted.action or wanted.verb)), None)
         if near is not None:
             lines += [f"  {difference}" for difference in _differences(wanted, near)]
-    if left:
+    if asked:
         lines += [
             "and this was asked for instead:" if missing else "this was asked for as well:",
-            _listed(left),
+            _listed(asked),
         ]
     elif missing:
         lines += ["nothing like it was asked for; the reasons are", _indented(reasons)]
@@ -233,6 +236,8 @@ def _compare(expected: Sequence[Expected], happened: Sequence[Intent], reasons: 
 def _differences(wanted: Expected, intent: Intent) -> list[str]:
     server, _, login = intent.account.rpartition(":")
     found: list[str] = []
+    if intent.state is State.SUPPRESSED and wanted.state is None:
+        found.append(f"state: it was suppressed ({intent.reason})")
     pairs: list[tuple[str, object, object]] = [
         ("action", wanted.action or wanted.verb, intent.verb),
         ("server", wanted.server, server),

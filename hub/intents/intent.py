@@ -9,7 +9,7 @@ class State(StrEnum):
     """Where an intent stands.
 
     Manager actions: READY → SENDING → APPLIED | REJECTED | UNKNOWN → READY (once, after two complete looks) | PARKED.
-    Notifications: READY → DELIVERED | EXHAUSTED, with `due` moved forward between attempts.
+    Notifications: READY → DELIVERED | EXHAUSTED | SUPPRESSED, with `due` moved forward between attempts.
     """
 
     READY = "ready"
@@ -21,15 +21,20 @@ class State(StrEnum):
     DELIVERED = "delivered"
     EXHAUSTED = "exhausted"
     SHADOW = "shadow"  # recorded instead of sent
+    SUPPRESSED = "suppressed"  # a message that may not go to its client; the reason says why
 
 
 MOVES: dict[State, frozenset[State]] = {
-    State.READY: frozenset({State.SENDING, State.REJECTED, State.DELIVERED, State.EXHAUSTED, State.READY}),
+    State.READY: frozenset(
+        {State.SENDING, State.REJECTED, State.DELIVERED, State.EXHAUSTED, State.SUPPRESSED, State.READY}
+    ),
     State.SENDING: frozenset({State.APPLIED, State.REJECTED, State.UNKNOWN, State.READY}),
     State.UNKNOWN: frozenset({State.APPLIED, State.READY, State.PARKED, State.UNKNOWN}),
     State.PARKED: frozenset({State.APPLIED, State.REJECTED, State.READY}),
 }
-FINAL = frozenset({State.APPLIED, State.REJECTED, State.DELIVERED, State.EXHAUSTED, State.SHADOW})
+FINAL = frozenset(
+    {State.APPLIED, State.REJECTED, State.DELIVERED, State.EXHAUSTED, State.SHADOW, State.SUPPRESSED}
+)
 
 
 class Intent(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from hub.events.base import Lots, Money, Name, Number, Price, Text
+from hub.intents.contact import Category
 
 Positive = Annotated[Money, Field(gt=0)]
 Words = Annotated[str, Field(max_length=16_384)]
@@ -153,13 +154,23 @@ class PublishEvent(Params):
     endpoints: list[Name] | None = None
 
 
-class SendMail(Params):
+class ToClient(Params):
+    """`category` says what kind of message it is: consent, and the contact policy of hub.yaml, go by it; service if left out.
+
+    `client` is whose contact it is; the client the run is about if left out.
+    """
+
+    category: Category | None = None
+    client: Name | None = None
+
+
+class SendMail(ToClient):
     to: Address
     subject: Annotated[str, Field(min_length=1, max_length=200)]
     text: Words
 
 
-class SendMessage(Params):
+class SendMessage(ToClient):
     to: Text | None = None
     template: Name | None = None
     text: Words | None = None
@@ -168,7 +179,7 @@ class SendMessage(Params):
     expires: Text | None = None
 
 
-class PlatformMail(Params):
+class PlatformMail(ToClient):
     subject: Annotated[str, Field(min_length=1, max_length=128)]
     text: Words
 

@@ -28,6 +28,7 @@ from hub.scaled.looking import EVERY, Looking
 from hub.scaled.owned import only_looking
 from hub.scaled.process import Process
 from hub.stages import Every, Service, Stages
+from hub.store.postgres.contacts import PostgresContacts
 from hub.store.postgres.database import Database
 from hub.store.postgres.endpoints import PostgresEndpoints
 from hub.store.postgres.intents import PostgresIntents
@@ -99,7 +100,13 @@ class ActionRole:
         ]
         intents = PostgresIntents(self.database, self.ownership.fence, owned=lambda: names)
         worker = action_worker(
-            self.settings, intents, backends, self.clock, self.random, owns=self.ownership.holds
+            self.settings,
+            intents,
+            backends,
+            self.clock,
+            self.random,
+            contacts=PostgresContacts(self.database),
+            owns=self.ownership.holds,
         )
 
         def heard(payload: str) -> None:

@@ -36,6 +36,7 @@ from hub.stages import Every, Stages
 from hub.store.postgres.approvals import PostgresApprovals
 from hub.store.postgres.browse import PostgresBrowser
 from hub.store.postgres.clients import PostgresClients
+from hub.store.postgres.contacts import PostgresContacts
 from hub.store.postgres.database import open_database
 from hub.store.postgres.endpoints import PostgresEndpoints
 from hub.store.postgres.engine import PostgresEngineStore
@@ -138,6 +139,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             receiver=Receiver(far_log, clock, symbols=symbols, convert=base.converted),
             watcher=far_watcher,
             directory=Directory(PostgresClients(database), clock),
+            suppressions=PostgresContacts(database),
             profiles=Profiles(PostgresProfiles(database), clock, accounts.folded),
             endpoints=PostgresEndpoints(database),
             events=browser,

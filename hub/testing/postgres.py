@@ -11,6 +11,7 @@ from hub.clock import Clock
 from hub.store.postgres.approvals import PostgresApprovals
 from hub.store.postgres.browse import PostgresBrowser
 from hub.store.postgres.clients import PostgresClients
+from hub.store.postgres.contacts import PostgresContacts
 from hub.store.postgres.database import Database, open_database
 from hub.store.postgres.endpoints import PostgresEndpoints
 from hub.store.postgres.engine import PostgresEngineStore
@@ -44,6 +45,7 @@ class PostgresStore:
     approvals: PostgresApprovals
     clients: PostgresClients
     profiles: PostgresProfiles
+    contacts: PostgresContacts
     browser: PostgresBrowser
     pruner: PostgresPruner
 
@@ -85,6 +87,7 @@ async def open_postgres(
             approvals=PostgresApprovals(database),
             clients=PostgresClients(database),
             profiles=PostgresProfiles(database),
+            contacts=PostgresContacts(database),
             browser=PostgresBrowser(database),
             pruner=PostgresPruner(database, clock, retention),
         )

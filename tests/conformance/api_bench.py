@@ -33,6 +33,7 @@ from hub.bus.log import Appended, Input, InputKind
 from hub.clock import ManualClock
 from hub.control.keys import ApiKey, Keys, KeyStore, Scope
 from hub.dispatch.memory import MemoryEndpoints
+from hub.dispatch.memory_contacts import MemoryContacts
 from hub.dispatch.outbox import Attempt, Delivery
 from hub.dispatch.patterns import matches
 from hub.engine.ballots import Ballot
@@ -367,6 +368,7 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
             receiver=Receiver(log, clock, symbols=SymbolClasses({"EUR*": "fx"})),
             watcher=watcher,
             directory=Directory(MemoryClients(real), clock),
+            suppressions=MemoryContacts(),
             profiles=Profiles(MemoryProfiles(real), clock, folded),
             endpoints=endpoints,
             events=shelves,

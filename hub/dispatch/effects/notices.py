@@ -9,6 +9,7 @@ from hub.intents.intent import Intent, State
 from hub.intents.outcome import Outcome
 
 # Messages age faster than deliveries: some nine hours in all.
+_REASON = 500
 WAITS: tuple[float, ...] = (30, 120, 600, 1_800, 7_200, 21_600)
 
 
@@ -28,6 +29,11 @@ def after_attempt(intent: Intent, told: Told, now_us: int, random: Random) -> St
             if wait is None:
                 return _final(intent._replace(state=State.EXHAUSTED, attempts=attempts, reason=reason))
             return Step(intent._replace(attempts=attempts, due=now_us + wait, reason=reason), None)
+
+
+def suppressed(intent: Intent, reason: str) -> Step:
+    """Return the end of a message that may not go to whom it is for."""
+    return _final(intent._replace(state=State.SUPPRESSED, reason=reason[:_REASON]))
 
 
 def _final(intent: Intent) -> Step:

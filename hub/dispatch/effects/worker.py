@@ -11,6 +11,7 @@ import structlog
 
 from hub.bus.log import InputKind, NewInput
 from hub.clock import MICROSECOND, Clock
+from hub.dispatch.contacts import ContactGate
 from hub.dispatch.effects import machine, notices
 from hub.dispatch.effects.backend import Executed, Found, ManagerBackend, Seen, Unknown, Unreadable
 from hub.dispatch.effects.lanes import Lanes
@@ -56,6 +57,7 @@ class ActionWorker:
         timing: Timing | None = None,
         in_flight: int = IN_FLIGHT,
         owns: Callable[[str], bool] = _everything,
+        gate: ContactGate | None = None,
     ) -> None:
         self._intents = intents
         self._clock = clock
@@ -66,6 +68,7 @@ class ActionWorker:
         self._timing = timing or Timing()
         self._most = in_flight
         self._owns = owns
+        self._gate = gate
         self._lanes = Lanes()
         self._running: set[str] = set()
         self._held_back = 0
@@ -225,6 +228,10 @@ class ActionWorker:
         if notifier is None:
             await self._move(intent, machine.reject(intent, f"no configured channel offers {intent.verb}"))
             return
+        refused = await self._refusal(intent)
+        if refused is not None:
+            await self._move(intent, notices.suppressed(intent, refused))
+            return
         told: Told
         try:
             told = await notifier.send(intent)
@@ -232,6 +239,18 @@ class ActionWorker:
             log.exception("notification.channel_failed", intent=intent.key)
             told = Later(f"the channel failed: {type(bug).__name__}")
         await self._move(intent, notices.after_attempt(intent, told, self._clock.now_us(), self._random))
+
+    async def _refusal(self, intent: Intent) -> str | None:
+        """Return why a message may not go; until the store says so or otherwise it is not sent."""
+        while self._gate is not None:
+            try:
+                return await self._gate.refusal(intent)
+            except StoreUnavailable as problem:
+                log.warning("notification.not_asked", intent=intent.key, reason=str(problem))
+                await self._clock.sleep(STORE_RETRY)
+            except (msgspec.DecodeError, msgspec.ValidationError) as problem:
+                return f"its parameters cannot be read: {problem}"
+        return None
 
     # --- writing
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar, final
 import structlog
 
 from hub.clock import MICROSECOND, Clock, to_us
+from hub.dispatch.contacts import KEPT as CONTACTS_KEPT
 from hub.errors import HubError, StoreUnavailable
 from hub.store.postgres.database import Connection, Database
 from hub.store.postgres.endpoints import rows_in
@@ -27,6 +28,7 @@ _OLD = {
     # Rank follows time: the oldest come first, and an index of times would cost every delivery.
     "attempt": "rank IN (SELECT rank FROM (SELECT rank, at FROM attempt ORDER BY rank LIMIT $2) AS oldest WHERE at < $1)",
     "trace": "ctid = ANY(ARRAY(SELECT ctid FROM trace WHERE at < $1 ORDER BY at LIMIT $2))",
+    "contact": "intent IN (SELECT intent FROM contact WHERE at < $1 ORDER BY at LIMIT $2)",
     "fact_hashed": "key IN (SELECT key FROM fact_hashed WHERE at < $1 ORDER BY at LIMIT $2)",
 }
 # A fan-out that had not heard of the deletion yet may have written some after it. Endpoints are found by leaping from
@@ -91,6 +93,7 @@ class PostgresPruner:
                 ("attempt", keep.attempts),
                 ("trace", keep.traces),
                 ("fact_hashed", keep.hashed_keys),
+                ("contact", CONTACTS_KEPT),
             ):
                 deleted += await self._drain(
                     f"DELETE FROM {table} WHERE {_OLD[table]}", now - age // MICROSECOND

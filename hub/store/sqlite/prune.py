@@ -5,6 +5,7 @@ from functools import partial
 import apsw
 
 from hub.clock import MICROSECOND, Clock
+from hub.dispatch.contacts import KEPT as CONTACTS_KEPT
 from hub.store.retention import Retention
 from hub.store.sqlite.append import write_sequences
 from hub.store.sqlite.numbering import Numbering
@@ -38,6 +39,10 @@ class Pruner:
         deleted += await self._drain(
             "DELETE FROM fact_hashed WHERE key IN (SELECT key FROM fact_hashed WHERE at < ? ORDER BY at LIMIT ?)",
             (now - keep.hashed_keys // MICROSECOND,),
+        )
+        deleted += await self._drain(
+            "DELETE FROM contact WHERE intent IN (SELECT intent FROM contact WHERE at < ? ORDER BY at LIMIT ?)",
+            (now - CONTACTS_KEPT // MICROSECOND,),
         )
         await self._writer.submit(
             lambda connection: connection.execute("PRAGMA incremental_vacuum(200)").fetchall()

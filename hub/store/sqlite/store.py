@@ -15,6 +15,7 @@ from hub.store.retention import Retention
 from hub.store.sqlite.approvals import SqliteApprovals
 from hub.store.sqlite.browse import SqliteBrowser
 from hub.store.sqlite.clients import SqliteClients
+from hub.store.sqlite.contacts import SqliteContacts
 from hub.store.sqlite.database import FILE, Folder, open_writer
 from hub.store.sqlite.engine import SqliteEngineStore
 from hub.store.sqlite.journal import Journal, recover
@@ -46,6 +47,7 @@ class SqliteStore:
     approvals: SqliteApprovals
     clients: SqliteClients
     profiles: SqliteProfiles
+    contacts: SqliteContacts
     browser: SqliteBrowser
     pruner: Pruner
     places: SqlitePlaces
@@ -110,6 +112,7 @@ async def open_sqlite(
                 approvals=SqliteApprovals(reader),
                 clients=SqliteClients(writer, reader, log),
                 profiles=SqliteProfiles(writer, reader, log),
+                contacts=SqliteContacts(writer, reader),
                 browser=SqliteBrowser(reader),
                 places=SqlitePlaces(writer, reader),
                 pruner=Pruner(writer, numbering, clock, retention or Retention()),

@@ -163,3 +163,24 @@ async def test_a_story_is_told_of_several_accounts_of_a_client():
 
     assert true.failures == ()
     assert "lots > 20 is false (12 > 20)" in str(false.failures)
+
+
+OFFER = """
+when: [{becomes: lots > 10}]
+aggregates: {lots: {from: trade.closed, sum: event.lots, window: lifetime}}
+steps:
+  - {do: notify.email, with: {to: a@b.c, subject: An offer, text: An offer, category: marketing}}
+"""
+
+
+async def test_a_message_that_is_held_back_is_silence_with_its_reason():
+    asked_for = "{expect: [{action: notify.email}]}"
+    silent = "{expect_none: true, why: client.consent_marketing is missing}"
+    named = "{expect: [{action: notify.email, state: suppressed}]}"
+
+    held_back = await told([FIRST, silent], workflow=OFFER)
+    by_name = await told([FIRST, named], workflow=OFFER)
+    mistaken = await told([FIRST, asked_for], workflow=OFFER)
+
+    assert (held_back.failures, by_name.failures) == ((), ())
+    assert "it was suppressed (client.consent_marketing is missing" in mistaken.failures[0]
