@@ -59,9 +59,9 @@ class Draft:
         return about_unknown(name, self.scopes.aggregates, self.scopes.key) or error.message
 
     def template(self, location: Location, source: str, scope: Scope) -> Template | None:
-        """Compile human text; every path in it is checked as an expression would be."""
+        """Compile human text, or HTML where the field is called that; every path in it is checked as an expression would be."""
         try:
-            template = Template(source, place=self.document.place(location))
+            template = Template(source, place=self.document.place(location), html=location[-1] == "html")
         except TextError as error:
             self.problems.error(self._line(location, source, error.line), error.message)
             return None

@@ -11,12 +11,13 @@ from hub.engine.program import Computed, Do, Literally, Nested, Rendered, Value
 from hub.engine.scene import Env
 from hub.errors import HubError
 from hub.expr import UNKNOWN
-from hub.intents.verbs import Params, Risk, Verb
+from hub.intents.verbs import HUMAN_TEXT, Params, Risk, Verb
 from hub.text import TextError, one_line
 
 MAX_PARAMS_BYTES = 64 * 1024
 DEFAULT_DIGITS = 2
-MANY_LINES = frozenset({"text"})
+MANY_LINES = frozenset({"text", "html"})
+ONE_LINE = HUMAN_TEXT - MANY_LINES
 NOTHING_FIXED: Mapping[str, Any] = {}
 
 
@@ -44,6 +45,10 @@ def parameters(do: Do, env: Env, digits: int | None, fixed: Mapping[str, Any] = 
     values = {
         name: fixed[name] if name in fixed else resolve(value, env, name) for name, value in do.params.items()
     }
+    for name, value in values.items():
+        if name in ONE_LINE and isinstance(value, str):
+            # An expression may bring a line end where a header must not have one.
+            values[name] = one_line(value)
     if do.verb.risk is Risk.MONEY and "amount" in values:
         values["amount"] = booked(values["amount"], digits, do.verb)
         if "amount" in fixed and values["amount"] != fixed["amount"]:

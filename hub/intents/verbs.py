@@ -168,6 +168,7 @@ class SendMail(ToClient):
     to: Address
     subject: Annotated[str, Field(min_length=1, max_length=200)]
     text: Words
+    html: Annotated[str, Field(max_length=49_152)] | None = None
 
 
 class SendMessage(ToClient):
@@ -282,5 +283,5 @@ _VERBS = (
 
 VERBS = {verb.name: verb for verb in _VERBS}
 
-# Parameters a person reads: these are Jinja2 text, every other value is a literal or an expression.
-HUMAN_TEXT = frozenset({"text", "subject", "comment", "url", "title"})
+# Parameters a person reads: these are Jinja2 text, every other value is a literal or an expression. In `html` values are escaped.
+HUMAN_TEXT = frozenset({"text", "html", "subject", "comment", "url", "title"})

@@ -1,9 +1,10 @@
 """The Jinja2 that human text is written in: values, conditions and a few filters; no loops, calls or definitions.
 
-Without loops, assignments and string repetition the work is linear in the text, so nothing has to be timed.
+Without loops, assignments and string repetition the work is linear in the text and in what it looks at, and both are
+bounded: nothing has to be timed, and a run that is decided again is decided the same.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -15,6 +16,7 @@ from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from typing_extensions import override
 
+from hub.text import work
 from hub.text.filters import FILTERS, LONGEST, plain
 
 MAX_SOURCE: Final = 16_384
@@ -90,10 +92,12 @@ class Missing(StrictUndefined):
 class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
 
-    def __init__(self) -> None:
-        super().__init__(undefined=Missing, finalize=_finalize, keep_trailing_newline=True, cache_size=0)
+    def __init__(self, *, html: bool) -> None:
+        super().__init__(
+            undefined=Missing, finalize=_finalize, keep_trailing_newline=True, cache_size=0, autoescape=html
+        )
         self.globals = {}
-        self.filters = dict(FILTERS)
+        self.filters = {name: _counted(work) for name, work in FILTERS.items()}
         self.tests = {name: test for name, test in self.tests.items() if name in _TESTS}
 
     @override
@@ -105,6 +109,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(argument, str):
             return self._field(obj, argument)
         if isinstance(obj, list | tuple) and isinstance(argument, int) and -len(obj) <= argument < len(obj):
+            work.count(obj[argument])
             return obj[argument]
         return self.undefined(obj=obj, name=str(argument)[:64])
 
@@ -117,6 +122,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         # Methods and classes are no data; text has no fields.
         if value is None or callable(value) or isinstance(obj, str | bytes):
             return self.undefined(obj=obj, name=name)
+        work.count(value)
         return value
 
     @override
@@ -134,7 +140,19 @@ class Sandbox(ImmutableSandboxedEnvironment):
                     raise SecurityError("the numbers in this text grow too large")
         elif len(left) + len(right) > LONGEST:
             raise SecurityError(f"joined texts have at most {LONGEST} characters")
+        work.count(left)
+        work.count(right)
         return super().call_binop(context, operator, left, right)
+
+
+def _counted(filter_: Callable[..., object]) -> Callable[..., object]:
+    def counted(value: object, *given: object, **named: object) -> object:
+        work.count(value)
+        found = filter_(value, *given, **named)
+        work.count(found)
+        return found
+
+    return counted
 
 
 def _finalize(value: Any) -> Any:
@@ -149,7 +167,8 @@ def _finalize(value: Any) -> Any:
     )
 
 
-_SANDBOX: Final = Sandbox()
+_PLAIN: Final = Sandbox(html=False)
+_HTML: Final = Sandbox(html=True)
 Paths = tuple[tuple[tuple[str, ...], int], ...]  # the names of each path, and its line
 
 
@@ -163,14 +182,16 @@ class Refused(Exception):
 
 
 @lru_cache(maxsize=4096)
-def compiled(source: str) -> tuple[Compiled, Paths]:
-    """Return the compiled text and every dotted path it reads, with its line."""
+def compiled(source: str, *, html: bool = False) -> tuple[Compiled, Paths]:
+    """Return the compiled text and every dotted path it reads, with its line; in `html` values are escaped."""
+    sandbox = _HTML if html else _PLAIN
+    work.begin()
     if len(source) > MAX_SOURCE:
         raise Refused(f"the text has {len(source)} characters, {MAX_SOURCE} are allowed", 1)
     try:
-        tree = _SANDBOX.parse(source)
+        tree = sandbox.parse(source)
         _check(tree)
-        code = _SANDBOX.compile(tree)
+        code = sandbox.compile(tree)
     except TemplateSyntaxError as error:
         raise Refused(_sentence(error.message or "not a valid text"), max(1, error.lineno)) from error
     except (RecursionError, MemoryError):
@@ -178,7 +199,7 @@ def compiled(source: str) -> tuple[Compiled, Paths]:
     except (TemplateError, SyntaxError, ValueError, ArithmeticError, TypeError) as error:
         # Constant parts are evaluated while compiling.
         raise Refused(_sentence(str(error)), 1) from error
-    return Compiled.from_code(_SANDBOX, code, {}), tuple(_paths(tree))
+    return Compiled.from_code(sandbox, code, {}), tuple(_paths(tree))
 
 
 def _sentence(message: str) -> str:

@@ -1,4 +1,9 @@
-"""Human text with values in it: compiled once while loading, rendered within bounds."""
+"""Human text with values in it: compiled once while loading, rendered within bounds.
+
+A rendering happens where a step is decided, which must come out the same whenever it is decided again. So it is never
+timed and never handed to somebody who could be killed: it is bounded by what it may look at and write. The largest
+work these bounds allow stays below a tenth of a second.
+"""
 
 from collections.abc import Mapping
 from typing import Final, final
@@ -8,6 +13,7 @@ from jinja2.exceptions import TemplateError, UndefinedError
 from typing_extensions import override
 
 from hub.errors import HubError, Place
+from hub.text import work
 from hub.text.sandbox import MAX_SOURCE, Paths, Refused, compiled
 
 MAX_OUTPUT: Final = 256 * 1024
@@ -33,20 +39,21 @@ def _has_marks(source: str) -> bool:
 
 @final
 class Template:
-    """Immutable; equal sources share one compiled form."""
+    """Immutable; equal sources share one compiled form. In `html` every value is escaped, the text itself is not."""
 
-    __slots__ = ("_compiled", "_paths", "place", "source")
+    __slots__ = ("_compiled", "_paths", "_roots", "place", "source")
 
-    def __init__(self, source: str, *, place: Place) -> None:
+    def __init__(self, source: str, *, place: Place, html: bool = False) -> None:
         self.source: Final = source
         self.place: Final = place
         found: Found
         try:
-            found = compiled(source) if _has_marks(source) else _NOTHING
+            found = compiled(source, html=html) if _has_marks(source) else _NOTHING
         except Refused as refused:
             raise TextError(refused.message, place=place, line=refused.line) from refused
         self._compiled: Final = found[0]
         self._paths: Final = found[1]
+        self._roots: Final = self.variables()
 
     @override
     def __repr__(self) -> str:
@@ -66,7 +73,10 @@ class Template:
             return self.source
         pieces: list[str] = []
         room = MAX_OUTPUT
+        work.begin()
         try:
+            for name in self._roots:
+                work.count(vars.get(name))
             for piece in self._compiled.generate(dict(vars)):
                 room -= len(piece.encode("utf-8", "surrogatepass"))
                 if room < 0:

@@ -126,3 +126,15 @@ async def test_a_server_that_is_not_there_is_for_later():
 def test_a_password_is_only_sent_over_tls():
     with pytest.raises(ValidationError, match="starttls"):
         EmailSettings(host="mail", sender="hub@broker.example", user="u", password="p")
+
+
+async def test_a_mail_in_html_has_its_text_beside_it():
+    async with a_mail_server() as (server, channel):
+        await channel.send(an_intent(html="<p>Hello <b>there</b></p>"))
+
+        mail = server.mails[0]
+        assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
+        assert [part.get_content().split("\r\n") for part in mail.iter_parts()] == [
+            ["Hello", "there", ""],
+            ["<p>Hello <b>there</b></p>", ""],
+        ]

@@ -95,6 +95,8 @@ class EmailChannel(Notifier):
         message["Message-ID"] = self.message_id(intent)
         message["Auto-Submitted"] = "auto-generated"  # so that absence notes do not answer it
         message.set_content(mail.text)
+        if mail.html is not None:
+            message.add_alternative(mail.html, subtype="html")
         return message
 
 

@@ -123,3 +123,34 @@ def test_what_kind_of_message_it_is_is_explained() -> None:
         "Hello, as marketing: only to clients who agreed to that"
     )
     assert sentence(VERBS["notify.email"], said | {"category": "service"}).endswith("Hello, as service")
+
+
+def test_line_ends_never_reach_a_header_and_html_is_escaped() -> None:
+    rule = a_workflow(
+        "when: [{event: custom.asked}]\n"
+        "steps:\n"
+        "  - do: notify.email\n"
+        "    with:\n"
+        "      to: ann@example.com\n"
+        "      subject: = event.topic\n"
+        "      text: 'About {{ event.topic }}'\n"
+        "      html: '<p>About {{ event.topic }}</p>'\n"
+    )
+
+    intent = Desk(rule).tell("custom.asked", topic="Hello\r\nBcc: eve@example.com <b>")[0]
+
+    params = json.loads(intent.params)
+    assert params["subject"] == "Hello Bcc: eve@example.com <b>"
+    assert params["text"] == "About Hello\r\nBcc: eve@example.com <b>"
+    assert params["html"] == "<p>About Hello\r\nBcc: eve@example.com &lt;b&gt;</p>"
+
+
+def test_an_address_with_a_line_end_fails_the_step() -> None:
+    rule = a_workflow(
+        "when: [{event: custom.asked}]\n"
+        "steps: [{do: notify.email, with: {to: = event.to, subject: s, text: t}}]\n"
+    )
+    desk = Desk(rule)
+
+    assert desk.tell("custom.asked", to="ann@example.com\r\nBcc: eve@example.com") == []
+    assert desk.decisions[-1].writing().runs[-1].state == "failed"

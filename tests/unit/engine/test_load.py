@@ -526,7 +526,7 @@ REFUSALS = [
     (
         ("amount: = lots * 2", 'amount: "{{ lots }}"'),
         (
-            "13:20: error: `{{ }}` is filled in only in comment, subject, text, title, url: "
+            "13:20: error: `{{ }}` is filled in only in comment, html, subject, text, title, url: "
             "write an expression, `= ...`, instead"
         ),
     ),
