@@ -297,9 +297,7 @@ class Run:
         if act.do.verb.approval and not self.shadow and path not in self.approved:
             raise StepFailed("it always needs a person's approval, and nobody has approved it")
         fixed = recall_all(self.approved[path]) if path in self.approved else NOTHING_FIXED
-        params, held = addressed(
-            parameters(act.do, self.env(), scene.account.digits, fixed), scene.client
-        )
+        params, held = addressed(parameters(act.do, self.env(), scene.account.digits, fixed), scene.client)
         if is_manager and not scene.account_key:
             raise StepFailed("the workflow began without an account, and this acts on one")
         body = encoded(params)
