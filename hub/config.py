@@ -35,6 +35,7 @@ from hub.engine.problems import Problems
 from hub.engine.yaml import read
 from hub.errors import ConfigError
 from hub.events.base import Currency, Name
+from hub.ingest.contracts import Contract
 from hub.ingest.rates import RateSetting
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
 from hub.intents.contact import Category
@@ -180,6 +181,7 @@ class Settings(BaseSettings):
     rates: dict[Currency, RateSetting] = {}
     rates_file: Path | None = None
     rates_max_age: Duration = timedelta(days=7)
+    contracts: dict[Name, Contract] = {}
     symbols: dict[Name, Name] = DEFAULT_SYMBOLS
     contact_policy: dict[Category, ContactLimit] = {}
     sources: tuple[SourceKind, ...] = ()

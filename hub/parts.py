@@ -33,6 +33,7 @@ from hub.events.catalogue import BY_NAME
 from hub.events.facts import make_fact
 from hub.events.operations import DeliveryMoved
 from hub.ingest.base_currency import BaseCurrency
+from hub.ingest.contracts import Contracts
 from hub.ingest.mt5rest import Mt5RestConnector
 from hub.ingest.mt_remote import MtRemoteConnector
 from hub.ingest.rates import Rates, RatesFile
@@ -182,11 +183,12 @@ def action_worker(
 def base_currency(settings: Settings, clock: Clock) -> tuple[BaseCurrency, Sequence[Service]]:
     """Return what converts money, and the service that keeps its rates. Raises ConfigError for a file that is not right."""
     rates = Rates(settings.rates, longest=settings.rates_max_age)
+    base = BaseCurrency(settings.base_currency, rates, Contracts(settings.contracts))
     if settings.rates_file is None:
-        return BaseCurrency(settings.base_currency, rates), ()
+        return base, ()
     file = RatesFile(settings.rates_file, rates, clock)
     file.load()
-    return BaseCurrency(settings.base_currency, rates), (file,)
+    return base, (file,)
 
 
 def event_stream(settings: KafkaStreamSettings, inbox: Follower, places: Places, clock: Clock) -> Service:

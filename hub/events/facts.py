@@ -19,7 +19,7 @@ EVENT_PREFIX = "evt"
 _NO_FLAGS = Flags()
 # Behind other fields always, and inside of a text a quotation mark has a backslash before it.
 _ADDED = re.compile(
-    rb',"(?:symbol_class|amount_base|net_profit_base|notional_base|rate|rate_at)":"(?:[^"\\]|\\.)*"'
+    rb',"(?:symbol_class|amount_base|net_profit_base|notional_base|rate|rate_at|notional_rate|notional_rate_at)":"(?:[^"\\]|\\.)*"'
 )
 # The words of a numbered key's text, spelled once: an enum's name is a slow property.
 _NUMBER_WORDS = {kind: kind.name.lower() for kind in Kind}

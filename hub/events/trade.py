@@ -26,7 +26,7 @@ class TradeOpened(Data):
 class TradeClosed(Data):
     """`side` is the position's; `magic` and `comment` are joined from its opening; net_profit = profit + swap + commission + fee + taxes.
 
-    `net_profit_base` is net_profit in the hub's base currency, at `rate`.
+    `net_profit_base` is net_profit in the hub's base currency, at `rate`; `notional_base` what was traded, at `notional_rate`.
     """
 
     deal: Number | None = None
@@ -56,6 +56,8 @@ class TradeClosed(Data):
     comment: Text | None = None
     rate: Price | None = None
     rate_at: Moment | None = None
+    notional_rate: Price | None = None
+    notional_rate_at: Moment | None = None
 
 
 class TradeCancelled(Data):

@@ -15,6 +15,7 @@ from hub.events.cash import PaymentMoved
 from hub.events.catalogue import BY_NAME
 from hub.events.decimals import DIGITS_BEFORE, plain
 from hub.events.facts import Fact
+from hub.ingest.contracts import Contracts
 from hub.ingest.rates import Rates
 
 DIGITS: Final = 8
@@ -32,6 +33,11 @@ class _Money(msgspec.Struct):
     amount_base: str | None = None
     net_profit_base: str | None = None
     rate: str | None = None
+    symbol: str | None = None
+    lots: Decimal | None = None
+    close_price: Decimal | None = None
+    notional_base: str | None = None
+    notional_rate: str | None = None
 
 
 _decode = msgspec.json.Decoder(_Money).decode
@@ -44,14 +50,16 @@ def _field(model: type[Data]) -> str | None:
 CONVERTED: Final = {
     name: field for name, kind in BY_NAME.items() if (field := _field(kind.model)) is not None
 }
+_TRADE: Final = "trade.closed"
 _PAYMENTS: Final = frozenset(name for name, kind in BY_NAME.items() if kind.model is PaymentMoved)
 
 
 @final
 class BaseCurrency:
-    def __init__(self, currency: str, rates: Rates) -> None:
+    def __init__(self, currency: str, rates: Rates, contracts: Contracts | None = None) -> None:
         self.currency = currency
         self._rates = rates
+        self._contracts = contracts or Contracts()
 
     def converted(self, fact: Fact) -> Fact:
         """Return the fact with its money in the base currency, too; as it is where no rate is known."""
@@ -59,26 +67,49 @@ class BaseCurrency:
         if field is None:
             return fact
         money = _decode(fact.content)
+        extra = self._money(fact, money, field)
+        if self._contracts and fact.envelope.type == _TRADE:
+            extra += self._notional(fact, money)
+        if not extra:
+            return fact
+        data = msgspec.Raw(fact.content[:-1] + extra.encode() + b"}")
+        return msgspec.structs.replace(fact, envelope=msgspec.structs.replace(fact.envelope, data=data))
+
+    def _money(self, fact: Fact, money: _Money, field: str) -> str:
         amount = money.amount if field == "amount" else money.net_profit
         told = money.amount_base if field == "amount" else money.net_profit_base
         currency = money.currency if fact.envelope.type in _PAYMENTS else None
         if currency is None and fact.envelope.account is not None:
             currency = fact.envelope.account.currency
         if amount is None or currency is None or told is not None or money.rate is not None:
-            return fact
+            return ""
+        return self._worth(amount, currency, fact.event_us, f"{field}_base", "rate")
+
+    def _notional(self, fact: Fact, money: _Money) -> str:
+        contract = self._contracts.of(money.symbol) if money.symbol is not None else None
+        price = money.close_price if contract is not None and contract.priced else _ONE
+        known = contract is not None and money.lots is not None and price is not None
+        if not known or money.notional_base is not None or money.notional_rate is not None:
+            return ""
+        assert contract is not None
+        assert money.lots is not None
+        assert price is not None
+        traded = _rounded(_EXACT.multiply(_EXACT.multiply(money.lots, contract.size), price))
+        return self._worth(traded, contract.currency, fact.event_us, "notional_base", "notional_rate")
+
+    def _worth(self, amount: Decimal, currency: str, at_us: int, field: str, rate_field: str) -> str:
+        """Return the fields that say what an amount is worth; nothing where that is not known."""
         if currency == self.currency:
-            rate, at, worth = _ONE, fact.event_us, amount
+            rate, at, worth = _ONE, at_us, amount
         else:
-            known = self._rates.of(currency, fact.event_us)
+            known = self._rates.of(currency, at_us)
             if known is None:
-                return fact
-            rate, at = known.rate, fact.event_us if known.is_fixed else known.at
+                return ""
+            rate, at = known.rate, at_us if known.is_fixed else known.at
             worth = _rounded(_EXACT.multiply(amount, rate))
-            if worth.adjusted() >= DIGITS_BEFORE:  # more than an event can say
-                return fact
-        extra = f',"{field}_base":"{plain(worth)}","rate":"{plain(rate)}","rate_at":"{iso(at)}"}}'
-        data = msgspec.Raw(fact.content[:-1] + extra.encode())
-        return msgspec.structs.replace(fact, envelope=msgspec.structs.replace(fact.envelope, data=data))
+        if worth.adjusted() >= DIGITS_BEFORE:  # more than an event can say
+            return ""
+        return f',"{field}":"{plain(worth)}","{rate_field}":"{plain(rate)}","{rate_field}_at":"{iso(at)}"'
 
 
 def _rounded(worth: Decimal) -> Decimal:

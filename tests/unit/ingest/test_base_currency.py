@@ -19,6 +19,7 @@ from hub.errors import ConfigError
 from hub.events.catalogue import BY_NAME
 from hub.events.records import decode_data, decode_envelope
 from hub.ingest.base_currency import CONVERTED, BaseCurrency
+from hub.ingest.contracts import Contract, Contracts
 from hub.ingest.rates import LOOK_EVERY, DatedRate, Quote, Rates, RateSetting, RatesFile, read_rates
 from hub.ingest.receive import Receiver
 from hub.testing import MORNING
@@ -215,6 +216,56 @@ async def test_a_conversion_is_exact_to_eight_digits_and_can_be_read(amount: Dec
     assert "E" not in stored["amount_base"]
     assert abs(Decimal(stored["amount_base"]) - amount * rate) <= Decimal("0.000000005")
     assert decode_data(decode_envelope(desk.log.ranked(0, 1)[0].body)).rate == rate
+
+
+LOTS = {
+    "EUR???*": Contract(size=Decimal(100_000), currency="EUR"),
+    "XAUUSD*": Contract(size=Decimal(100), currency="USD", priced=True),
+    "DAX*": Contract(size=Decimal(25), currency="CHF", priced=True),
+}
+
+
+async def traded(symbol: str, **more: Any) -> dict[str, Any]:
+    log = MemoryLog(ManualClock(MORNING))
+    base = BaseCurrency("USD", rates(EUR=EUR), Contracts(LOTS))
+    receiver = Receiver(log, ManualClock(MORNING), convert=base.converted)
+    trade = {"deal": 7, "symbol": symbol, "side": "buy", "lots": "0.5", **more}
+    event = {
+        "type": "trade.closed",
+        "timestamp": at(0),
+        "account": {"server": "live-1", "login": 7001},
+        "data": trade,
+    }
+    assert (await receiver.accept(json.dumps(event).encode(), "application/json", source="api:crm")).accepted
+    stored: dict[str, Any] = json.loads(bytes(decode_envelope(log.ranked(0, 1)[0].body).data))
+    return {name: value for name, value in stored.items() if name.startswith("notional")}
+
+
+async def test_what_was_traded_is_lots_of_what_a_lot_is() -> None:
+    assert await traded("EURGBP") == {
+        "notional_base": "54225",
+        "notional_rate": "1.0845",
+        "notional_rate_at": at(-1),
+    }
+    assert (await traded("XAUUSD", close_price="4000.10"))["notional_base"] == "200005"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "more"),
+    [
+        ("ACME", {}),
+        ("XAUUSD", {}),
+        ("DAX40", {"close_price": "1"}),
+        ("EURUSD", {"notional_rate": "1"}),
+    ],
+    ids=["no contract", "no price", "no rate", "the sender's own"],
+)
+async def test_what_was_traded_is_not_guessed(symbol: str, more: dict[str, Any]) -> None:
+    assert "notional_base" not in await traded(symbol, **more)
+
+
+async def test_a_notional_the_sender_gives_stays_his() -> None:
+    assert await traded("EURUSD", notional_base="7") == {"notional_base": "7"}
 
 
 async def test_what_is_more_than_an_event_can_say_is_missing() -> None:
