@@ -9,7 +9,7 @@ from typing import Final, final
 
 import msgspec
 
-from hub.clock import iso
+from hub.clock import from_us
 from hub.events.base import Data
 from hub.events.cash import PaymentMoved
 from hub.events.catalogue import BY_NAME
@@ -41,6 +41,7 @@ class _Money(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Money).decode
+_moment = msgspec.json.Encoder().encode  # as every other moment in an event is written
 
 
 def _field(model: type[Data]) -> str | None:
@@ -83,7 +84,7 @@ class BaseCurrency:
             currency = fact.envelope.account.currency
         if amount is None or currency is None or told is not None or money.rate is not None:
             return ""
-        return self._worth(amount, currency, fact.event_us, f"{field}_base", "rate")
+        return self._worth(amount, currency, fact, f"{field}_base", "rate")
 
     def _notional(self, fact: Fact, money: _Money) -> str:
         contract = self._contracts.of(money.symbol) if money.symbol is not None else None
@@ -95,21 +96,21 @@ class BaseCurrency:
         assert money.lots is not None
         assert price is not None
         traded = _rounded(_EXACT.multiply(_EXACT.multiply(money.lots, contract.size), price))
-        return self._worth(traded, contract.currency, fact.event_us, "notional_base", "notional_rate")
+        return self._worth(traded, contract.currency, fact, "notional_base", "notional_rate")
 
-    def _worth(self, amount: Decimal, currency: str, at_us: int, field: str, rate_field: str) -> str:
+    def _worth(self, amount: Decimal, currency: str, fact: Fact, field: str, rate_field: str) -> str:
         """Return the fields that say what an amount is worth; nothing where that is not known."""
         if currency == self.currency:
-            rate, at, worth = _ONE, at_us, amount
+            rate, at, worth = _ONE, fact.envelope.timestamp, amount
         else:
-            known = self._rates.of(currency, at_us)
+            known = self._rates.of(currency, fact.event_us)
             if known is None:
                 return ""
-            rate, at = known.rate, at_us if known.is_fixed else known.at
+            rate, at = known.rate, fact.envelope.timestamp if known.is_fixed else from_us(known.at)
             worth = _rounded(_EXACT.multiply(amount, rate))
         if worth.adjusted() >= DIGITS_BEFORE:  # more than an event can say
             return ""
-        return f',"{field}":"{plain(worth)}","{rate_field}":"{plain(rate)}","{rate_field}_at":"{iso(at)}"'
+        return f',"{field}":"{plain(worth)}","{rate_field}":"{plain(rate)}","{rate_field}_at":{_moment(at).decode()}'
 
 
 def _rounded(worth: Decimal) -> Decimal:

@@ -8,12 +8,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from hub.clock import ManualClock, iso, to_us
+from hub.clock import ManualClock, to_us
 from hub.engine.memory import MemoryLog
 from hub.errors import ConfigError
 from hub.events.catalogue import BY_NAME
@@ -30,7 +31,7 @@ WEEK = timedelta(days=7)
 
 
 def at(days: float) -> str:
-    return iso(to_us(MORNING + days * DAY))
+    return str(json.loads(msgspec.json.encode(MORNING + days * DAY)))
 
 
 def rates(**said: Any) -> Rates:
