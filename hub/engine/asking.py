@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from hub.clock import iso
-from hub.engine.code import Act, Branch, Instruction, Jump
+from hub.engine.code import Act, Branch, Fork, Instruction, Jump
 from hub.engine.index import Plan
 from hub.engine.kept import Kept, keep_all, recall_all
 from hub.engine.program import Approve, Do, Set, Stop
@@ -65,7 +65,10 @@ def ask(step: Approve, plan: Plan, run: OpenRun, env: Env, *, due: int, digits: 
     assumed: Env = {**env, "steps": {**steps, step.id: APPROVED}}
     fixed: dict[str, dict[str, Kept]] = {}
     actions: list[_Action] = []
-    for do in following(plan.code, run.position, assumed, {*steps, step.id}):
+    code = (
+        plan.code if run.branch is None else plan.code[: run.branch.until]
+    )  # of a branch, what follows in it
+    for do in following(code, run.position, assumed, {*steps, step.id}):
         values, later = _values(do, assumed, digits, recall_all(run.approved.get(do.path, {})))
         fixed[do.path] = keep_all(values)
         actions.append(_action(do, assumed, digits, values, later))
@@ -105,6 +108,8 @@ def following(code: Sequence[Instruction], position: int, env: Env, known: Colle
                 todo += _ways(branch, at, env, settled)
             case Stop():
                 pass
+            case Fork(slices=slices, end=end):
+                todo += [*(start for start, _ in slices), end]
             case Act(do=do):
                 if binds(do):
                     found[at] = do

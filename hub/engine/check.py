@@ -9,7 +9,7 @@ from hub.engine.blueprints import Blueprint
 from hub.engine.load import load_folder
 from hub.engine.load_text import LoadReport
 from hub.engine.problems import Problem, Severity
-from hub.engine.program import Approve, Do, If, Set, Step, Stop, Wait, Workflow
+from hub.engine.program import Approve, Do, ForEach, If, Parallel, Set, Step, Stop, Wait, Workflow
 from hub.errors import Place
 
 WIDEST: Final = 160
@@ -126,14 +126,21 @@ def _not_offered(workflow: Workflow, offered: frozenset[str]) -> Iterator[Proble
 
 
 def steps_of(steps: Iterable[Step]) -> Iterator[Do]:
-    """Yield every verb step, those under conditions as well."""
+    """Yield every verb step, those under conditions and in branches as well, and what takes them back."""
     for step in steps:
         match step:
             case Do():
                 yield step
+                if step.undo is not None:
+                    yield step.undo
             case If(then=then, otherwise=otherwise):
                 yield from steps_of(then)
                 yield from steps_of(otherwise)
+            case Parallel(branches=branches):
+                for branch in branches:
+                    yield from steps_of(branch)
+            case ForEach(steps=inner):
+                yield from steps_of(inner)
             case Set() | Stop() | Wait() | Approve():
                 pass
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hub.engine.program import Approve, Do, If, Set, Step, Stop, Wait, Workflow
+from hub.engine.program import Approve, Do, ForEach, If, Parallel, Set, Step, Stop, Wait, Workflow
 from hub.expr import Expression
 
 
@@ -28,7 +28,20 @@ class Jump:
     target: int
 
 
-Instruction = Act | Branch | Jump | Set | Stop | Wait | Approve
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """The run goes on at `end` when its branches have been through their slices: each its own, or all the one of `each`."""
+
+    path: str
+    id: str | None
+    slices: tuple[tuple[int, int], ...]
+    each: ForEach | None
+    concurrency: int
+    goes_on: bool
+    end: int
+
+
+Instruction = Act | Branch | Jump | Fork | Set | Stop | Wait | Approve
 
 
 class Code(NamedTuple):
@@ -66,4 +79,24 @@ def flatten(steps: Sequence[Step], start: int = 0) -> list[Instruction]:
                 otherwise = flatten(step.otherwise, otherwise_at)
                 end = otherwise_at + len(otherwise)
                 code += [Branch(step.path, step.condition, otherwise_at, end), *then, Jump(end), *otherwise]
+            case Parallel():
+                code += _forked(step, step.branches, None, len(step.branches), here)
+            case ForEach():
+                code += _forked(step, (step.steps,), step, step.concurrency, here)
     return code
+
+
+def _forked(
+    step: Parallel | ForEach,
+    branches: Sequence[Sequence[Step]],
+    each: ForEach | None,
+    concurrency: int,
+    here: int,
+) -> list[Instruction]:
+    inner, slices = list[Instruction](), list[tuple[int, int]]()
+    for branch in branches:
+        start = here + 1 + len(inner)
+        inner += flatten(branch, start)
+        slices.append((start, here + 1 + len(inner)))
+    end = here + 1 + len(inner)
+    return [Fork(step.path, step.id, tuple(slices), each, concurrency, step.goes_on, end), *inner]

@@ -17,7 +17,10 @@ from hub.engine.problems import Problems, did_you_mean, quoted
 LATER: Final = "is part of the format but not of this version yet"
 _DISCRIMINATING: Final = {
     "when": ("a trigger", TRIGGER_KEYS),
-    "steps": ("a step", ("do", "if", "choose", "wait", "approve", "set", "stop")),
+    "steps": (
+        "a step",
+        ("do", "if", "choose", "parallel", "for_each", "wait", "approve", "set", "stop"),
+    ),
     "window": ("a window", ("calendar", "sliding", "tumbling", "since")),
 }
 _TRIGGER_TAGS: Final = frozenset(f"({key})" for key in TRIGGER_KEYS)

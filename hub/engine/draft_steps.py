@@ -2,31 +2,48 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from typing import final
 
 from hub.engine.draft import Draft
+from hub.engine.draft_aggregates import name_problem
 from hub.engine.draft_approve import approve
 from hub.engine.draft_names import event_is_sound
+from hub.engine.draft_rules_of_steps import StepRules
 from hub.engine.draft_values import compile_params, compile_values
 from hub.engine.model_approve import ApproveStep
 from hub.engine.model_steps import (
+    MOST_BRANCHES,
     AnyStep,
     ChoiceFile,
     ChooseStep,
     DoStep,
+    ForEachStep,
     IfStep,
+    ParallelStep,
     SetStep,
     StopStep,
+    UndoFile,
     WaitStep,
 )
 from hub.engine.money import MoneyRules
 from hub.engine.nodes import Location, Mapping
 from hub.engine.problems import did_you_mean, quoted
-from hub.engine.program import Approve, Do, If, Literally, Retry, Set, Step, Stop, Value, Wait
-from hub.engine.scopes import unknown_event
+from hub.engine.program import (
+    Approve,
+    Do,
+    ForEach,
+    If,
+    Literally,
+    Parallel,
+    Set,
+    Step,
+    Stop,
+    Value,
+    Wait,
+)
+from hub.engine.scopes import ANY, unknown_event
 from hub.events.catalogue import BY_NAME, is_custom
-from hub.expr import Kind, Scope, compile_expression
+from hub.expr import Kind, Scope, Type, compile_expression
 from hub.intents.verbs import VERBS, Risk, Verb
 
 # What the platforms and the hub itself report cannot be claimed by a workflow: others act on it.
@@ -51,6 +68,9 @@ class StepDrafter:
         self._asks = False  # a person, before the steps from here on
         self._done: list[str] = []
         self._scope: Scope | None = None
+        self._items: dict[str, Type] = {}  # by the names `for_each` gives them
+        self._most = 1  # branches at once, by the forks around
+        self._around = StepRules(draft)
 
     def steps(self, location: Location, files: Sequence[AnyStep], prefix: str = "") -> tuple[Step, ...]:
         made = (
@@ -63,13 +83,15 @@ class StepDrafter:
         """Return the steps for a run that failed: they know where and why, and of earlier steps only what may be."""
         self._handles = True
         self._scope = None
-        return self.steps(location, files, "on_error.")
+        self._around.handles = True
+        made = self.steps(location, files, "on_error.")
+        self._around.every_step_says_undo()
+        return made
 
     def _step(self, at: Location, file: AnyStep, position: str) -> Step | None:
         match file:
             case DoStep():
-                made = self._do(at, file.id, file.do, file.params, position)
-                return self._with_errors(at, made, file) if made is not None else None
+                return self._do(at, file, position)
             case IfStep():
                 return self._if(at, file, position)
             case ChooseStep():
@@ -84,17 +106,84 @@ class StepDrafter:
                 return self._wait(at, file, position)
             case ApproveStep():
                 return self._approve(at, file)
+            case ParallelStep():
+                return self._parallel(at, file, position)
+            case ForEachStep():
+                return self._for_each(at, file, position)
 
     def _known(self) -> Scope:
         if self._scope is None:
-            self._scope = self._draft.scopes.steps(
+            known = self._draft.scopes.steps(
                 self._events,
                 tuple(self._done),
                 crossed=self._crossed,
                 certain=self._certain,
                 failed=self._handles,
             )
+            self._scope = known.extended(self._items) if self._items else known
         return self._scope
+
+    def _parallel(self, at: Location, file: ParallelStep, position: str) -> Parallel:
+        self._claim(at, file.id)
+        path = file.id if file.id is not None else position
+        before, found, asks = len(self._done), list[str](), self._asks
+        most, self._most = self._most, self._most * len(file.parallel)
+        self._not_too_many((*at, "parallel"))
+        branches: list[tuple[Step, ...]] = []
+        for number, branch in enumerate(file.parallel):
+            here: Location = (*at, "parallel", number)
+            if isinstance(branch, list):
+                branches.append(self.steps(here, branch, f"{path}.{number}."))
+            else:
+                only = self._step(here, branch, f"{path}.{number}")
+                branches.append((only,) if only is not None else ())
+            found += self._left(before)  # what goes on beside it is not known to the next branch
+            self._asks = asks  # and what is approved in it is what follows in it
+        self._most = most
+        for name in (*found, file.id):
+            self._is_done(name)
+        return Parallel(path, file.id, tuple(branches), file.on_error == "continue")
+
+    def _for_each(self, at: Location, file: ForEachStep, position: str) -> ForEach | None:
+        self._claim(at, file.id)
+        each, here, draft = file.for_each, (*at, "for_each"), self._draft
+        path = file.id if file.id is not None else position
+        items = draft.expression((*here, "in"), self._known(), Kind.LIST)
+        name, before, asks = each.name, len(self._done), self._asks
+        if problem := name_problem(name):
+            draft.error((*here, "as"), problem)
+        elif name in self._known().roots:
+            draft.error(
+                (*here, "as"), f"`{name}` is the name of something else here: choose another for the item"
+            )
+        outer, most = self._items, self._most
+        self._items = {**outer, name: (items.type.item if items is not None else None) or ANY}
+        self._most *= each.max
+        self._not_too_many((*here, "max") if "max" in each.model_fields_set else here)
+        self._scope = None
+        steps = self.steps((*here, "steps"), each.steps, f"{path}.each.")
+        self._left(before)  # of its steps each item has its own
+        self._items, self._most, self._asks = outer, most, asks
+        self._is_done(file.id)
+        if items is None:
+            return None
+        goes_on = file.on_error == "continue"
+        return ForEach(path, file.id, items, name, steps, each.concurrency, each.max, goes_on)
+
+    def _left(self, before: int) -> list[str]:
+        """Return the steps since then, which are known no longer."""
+        found = self._done[before:]
+        del self._done[before:]
+        self._scope = None
+        return found
+
+    def _not_too_many(self, location: Location) -> None:
+        if self._most > MOST_BRANCHES:
+            self._draft.error(
+                location,
+                f"up to {self._most} branches, those of the steps around it counted: at most {MOST_BRANCHES} may be. "
+                "Say `max`, for how many items there may be",
+            )
 
     def _claim(self, at: Location, name: str | None) -> None:
         if name is None:
@@ -106,8 +195,9 @@ class StepDrafter:
     def _if(self, at: Location, file: IfStep, position: str) -> If | None:
         condition = self._draft.expression((*at, "if"), self._known(), Kind.BOOL)
         path = file.id if file.id is not None and file.do is None else position
-        if file.do is not None:
-            inner = self._do(at, file.id, file.do, file.params or {}, f"{path}.then.0")
+        only = file.one_thing
+        if only is not None:
+            inner = self._do(at, only, f"{path}.then.0")
             then: tuple[Step, ...] = (inner,) if inner is not None else ()
             own_id = None
         else:
@@ -117,18 +207,6 @@ class StepDrafter:
             own_id = file.id
         otherwise = self.steps((*at, "else"), file.otherwise, f"{path}.else.")
         return If(path, own_id, condition, then, otherwise) if condition is not None else None
-
-    def _with_errors(self, at: Location, made: Do, file: DoStep) -> Do:
-        retry = None
-        if file.retry is not None:
-            if not made.verb.is_manager:
-                self._draft.error(
-                    (*at, "retry"),
-                    f"{made.verb.name} is tried again by itself: `retry` is for actions on accounts",
-                )
-            given = file.retry
-            retry = Retry(given.max, given.delay, Decimal(given.factor), given.up_to)
-        return replace(made, retry=retry, goes_on=file.on_error == "continue")
 
     def _choose(self, at: Location, ways: Sequence[ChoiceFile], first: int, position: str) -> If | None:
         """Return the ways from one on as conditions within each other: where one holds, the next is not asked."""
@@ -208,18 +286,38 @@ class StepDrafter:
             self._done.append(name)
             self._scope = None
 
-    def _do(
-        self, at: Location, name: str | None, do: str, params: dict[str, object], position: str
-    ) -> Do | None:
-        self._claim(at, name)
-        verb = VERBS.get(do)
+    def _do(self, at: Location, file: DoStep, position: str) -> Do | None:
+        self._claim(at, file.id)
+        verb = VERBS.get(file.do)
+        made = None
         if verb is None:
-            self._draft.error((*at, "do"), f"unknown verb {quoted(do)}{did_you_mean(do, VERBS)}")
-            made = None
+            self._draft.error((*at, "do"), f"unknown verb {quoted(file.do)}{did_you_mean(file.do, VERBS)}")
         else:
-            made = self._with_verb(at, name, verb, params, position)
-        self._is_done(name)
+            made = self._with_verb(at, file.id, verb, file.params, position)
+            if made is not None:
+                made = self._around.of(at, made, file, self._known())
+        self._is_done(file.id)
+        if made is not None and isinstance(file.undo, UndoFile):
+            made = replace(made, undo=self._undo(at, made, file.undo))
         return made
+
+    def _undo(self, at: Location, made: Do, file: UndoFile) -> Do | None:
+        here: Location = (*at, "undo")
+        verb = VERBS.get(file.do)
+        if verb is None:
+            self._draft.error((*here, "do"), f"unknown verb {quoted(file.do)}{did_you_mean(file.do, VERBS)}")
+            return None
+        if not verb.is_manager:
+            self._draft.error((*here, "do"), f"{verb.name} takes nothing back: name an action on an account")
+            return None
+        if verb.approval:
+            self._draft.error(
+                (*here, "do"),
+                f"{verb.name} always needs a person's approval, and taking back waits for nobody",
+            )
+            return None
+        path = f"{made.path}.undo"
+        return self._with_verb(here, path, verb, file.params, path)
 
     def _with_verb(
         self, at: Location, name: str | None, verb: Verb, params: dict[str, object], position: str

@@ -14,7 +14,7 @@ from hub.engine.draft_steps import StepDrafter
 from hub.engine.keys import kept_by
 from hub.engine.model import WorkflowFile
 from hub.engine.model_grants import PeriodEndTrigger
-from hub.engine.model_steps import AnyStep, ChooseStep, DoStep, IfStep
+from hub.engine.model_steps import AnyStep, ChooseStep, DoStep, ForEachStep, IfStep, ParallelStep
 from hub.engine.model_triggers import AbsentTrigger, AnyTrigger, BecomesTrigger, CrossesTrigger, EventTrigger
 from hub.engine.money import MoneyRules, pinned_currencies
 from hub.engine.nodes import Document, Location
@@ -165,6 +165,10 @@ def _acts(step: AnyStep) -> bool:
             return any(
                 _acts(each) for way in step.choose for each in (*(way.steps or ()), *(way.otherwise or ()))
             )
+        case ParallelStep(parallel=branches):
+            return any(_acts(each) for way in branches for each in (way if isinstance(way, list) else [way]))
+        case ForEachStep(for_each=each):
+            return any(_acts(inner) for inner in each.steps)
         case _:
             return False
 

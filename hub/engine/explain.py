@@ -21,11 +21,13 @@ from hub.engine.program import (
     Becomes,
     Calendar,
     Crosses,
+    ForEach,
     If,
     Lifetime,
     Limit,
     Mode,
     OnEvent,
+    Parallel,
     PeriodEnd,
     Quiet,
     Since,
@@ -287,6 +289,11 @@ def _awaited(steps: Iterable[Step]) -> Iterator[str]:
                 yield event
             case If(then=then, otherwise=otherwise):
                 yield from _awaited((*then, *otherwise))
+            case Parallel(branches=branches):
+                for branch in branches:
+                    yield from _awaited(branch)
+            case ForEach(steps=inner):
+                yield from _awaited(inner)
             case _:
                 pass
 

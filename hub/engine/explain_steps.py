@@ -11,9 +11,11 @@ from hub.engine.program import (
     Approve,
     Computed,
     Do,
+    ForEach,
     If,
     Literally,
     Nested,
+    Parallel,
     Rendered,
     Set,
     Step,
@@ -30,6 +32,14 @@ _INDENT: Final = "   "  # what stands under a number
 _INNER: Final = "  "
 _GAP: Final = re.compile(r"\{\{-?\s*([a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*)\s*((?:\|[^{}]*)?)-?\}\}")
 _FALLBACK: Final = re.compile(r"""\|\s*(?:default|d)\(\s*(?:"([^"]*)"|'([^']*)')\s*\)""")
+_BRANCH_FAILED: Final = {
+    True: "If a branch fails, it goes on all the same.",
+    False: "If a branch fails, the others end as soon as they can, and the run fails.",
+}
+_ITEM_FAILED: Final = {
+    True: "If an item fails, it goes on with the others.",
+    False: "If an item fails, the others end as soon as they can, and the run fails.",
+}
 _SHOWN: Final = {
     "event": "the event",
     "account": "the account",
@@ -73,6 +83,22 @@ class StepSayings:
                 return [self._wait(step)]
             case Approve():
                 return self._approve(step)
+            case Parallel():
+                return self._parallel(step, more=more)
+            case ForEach():
+                return self._for_each(step, more=more)
+
+    def _parallel(self, step: Parallel, *, more: bool) -> list[str]:
+        lines = ["Does these side by side, and goes on when all are at their end:"]
+        for number, branch in enumerate(step.branches, start=1):
+            lines += [f"{_INNER}Branch {number}:", *self.steps(branch, _INNER * 2, more=more)]
+        return [*lines, _BRANCH_FAILED[step.goes_on]]
+
+    def _for_each(self, step: ForEach, *, more: bool) -> list[str]:
+        at_once = "one after another" if step.concurrency == 1 else f"{step.concurrency} at a time"
+        items = self._wording.value(step.items)
+        first = f"For each {step.name} of {items}, {at_once}, at most {names.count(step.most, 'item')}:"
+        return [first, *self.steps(step.steps, _INNER, more=more), _ITEM_FAILED[step.goes_on]]
 
     def _do(self, step: Do, *, more: bool) -> list[str]:
         said, blocks = {}, []
@@ -86,9 +112,27 @@ class StepSayings:
         lines = [f"{verbs.sentence(step.verb, said)}{':' if blocks else '.'}", *blocks]
         if (warning := verbs.warning(step.verb)) is not None:
             lines.append(warning)
+        lines += self._conditions(step)
         if (refused := _refused(step, more=more)) is not None:
             lines.append(refused)
+        if step.undo is not None:
+            taken = {name: self.value(value) for name, value in step.undo.params.items()}
+            sentence = verbs.sentence(step.undo.verb, taken)
+            lines.append(
+                f"If the run fails later, this is taken back, as the account was before: {sentence}."
+            )
         return lines
+
+    def _conditions(self, step: Do) -> list[str]:
+        told: list[str] = []
+        if step.guard is not None:
+            told.append(f"Only if, on a fresh look, {self._wording.condition(step.guard)}.")
+        if step.verify is not None:
+            told.append(f"Afterwards it looks whether {self._wording.condition(step.verify)}.")
+        if step.timeout is not None:
+            late = " It may happen yet, and is not asked for again." if step.verb.is_manager else ""
+            told.append(f"Waits for what comes of it for at most {names.span(step.timeout)}.{late}")
+        return told
 
     def _if(self, step: If, *, more: bool) -> list[str]:
         """Return a condition and what is done otherwise; a chain of them stays on one level, as `choose` has it."""

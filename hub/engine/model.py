@@ -43,11 +43,15 @@ from hub.engine.model_steps import (
     ChoiceFile,
     ChooseStep,
     DoStep,
+    ForEachFile,
+    ForEachStep,
     IfStep,
+    ParallelStep,
     RetryFile,
     SetStep,
     Step,
     StopStep,
+    UndoFile,
     WaitFile,
     WaitStep,
 )
@@ -155,7 +159,7 @@ class WorkflowFile(Part):
 
     model_config = ConfigDict(title="Workflow")
 
-    later: ClassVar[frozenset[str]] = frozenset({"anchors", "trip", "catch_up", "undo", "sample"})
+    later: ClassVar[frozenset[str]] = frozenset({"anchors", "trip", "catch_up"})
 
     version: Literal[1] = Field(alias="schema", description="The version of the file format: 1.")
     id: Slug = Field(description="Its name for ever: runs and payments are counted under it.")
@@ -235,6 +239,12 @@ TAGGED: Final[dict[str, type[Part]]] = {
     "(stop)": StopStep,
     "(wait)": WaitStep,
     "(approve)": ApproveStep,
+    "(parallel)": ParallelStep,
+    "(for_each)": ForEachStep,
+    "(step)": Part,
+    "(branch)": Part,
+    "(undo)": UndoFile,
+    "(none)": Part,
     "(lifetime)": Part,
     "(true)": Part,
     "(value)": Part,
@@ -248,6 +258,8 @@ NAMED: Final[dict[str, type[Part]]] = {
     "wait": WaitFile,
     "approve": ApproveFile,
     "retry": RetryFile,
+    "for_each": ForEachFile,
+    "undo": UndoFile,
     "quiet_hours": QuietFile,
     "absent": AbsentFile,
     "run": RunFile,

@@ -23,7 +23,7 @@ from hub.engine.fields import (
 from hub.engine.model_approve import ApproveStep
 from hub.engine.model_part import Part
 
-_LATER_STEPS: Final = frozenset({"for_each", "parallel", "timeout", "verify", "guard", "undo"})
+MOST_BRANCHES: Final = 1_000  # of one step, those of the steps around it counted
 Params = dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], Any]
 
 
@@ -38,10 +38,29 @@ class RetryFile(Part):
     up_to: Duration | None = Field(None, description="The longest pause.")
 
 
+class UndoFile(Part):
+    """What takes an action back when the run fails later on."""
+
+    do: VerbName = Field(description="The action that takes it back.")
+    params: Params = Field(
+        {},
+        alias="with",
+        description="Its parameters; in expressions `account` is as it was before the step was applied.",
+    )
+
+
+def _kind_of_undo(value: object) -> str:
+    return "(none)" if isinstance(value, str) else "(undo)"
+
+
+Undo = Annotated[
+    Annotated[UndoFile, Tag("(undo)")] | Annotated[Literal["none"], Tag("(none)")],
+    Discriminator(_kind_of_undo),
+]
+
+
 class DoStep(Part):
     """One verb with its parameters."""
-
-    later: ClassVar[frozenset[str]] = _LATER_STEPS
 
     id: Identifier | None = Field(
         None, description="Its name: `steps.NAME` reads its outcome. Money needs one."
@@ -54,17 +73,36 @@ class DoStep(Part):
     on_error: Literal["fail", "continue"] = Field(
         "fail", description="Whether the run ends, or goes on, where the step does not come about."
     )
+    timeout: Duration | None = Field(
+        None,
+        description="How long the run waits for what comes of it; an action is never asked for again then.",
+    )
+    guard: Expr | None = Field(
+        None, description="Has to hold on a fresh look at the account, right before the action is sent."
+    )
+    verify: Expr | None = Field(
+        None, description="Has to hold on a fresh look at the account, after the action was applied."
+    )
+    undo: Undo | None = Field(
+        None, description="What takes it back when the run fails later on, or `none`: it cannot be."
+    )
 
 
 class IfStep(Part):
     """Steps under a condition, and others where it does not hold."""
 
-    later: ClassVar[frozenset[str]] = _LATER_STEPS
-
     id: Identifier | None = Field(None, description="Its name, or that of the one step beside it.")
     condition: Expr = Field(alias="if", description="The condition.")
     do: VerbName | None = Field(None, description="The one thing to do where it holds …")
     params: Params | None = Field(None, alias="with", description="… with these parameters.")
+    retry: RetryFile | None = Field(None, description="Of the one thing to do, as in a step of its own.")
+    on_error: Literal["fail", "continue"] | None = Field(
+        None, description="Of the one thing to do, as in a step of its own."
+    )
+    timeout: Duration | None = Field(None, description="Of the one thing to do, as in a step of its own.")
+    guard: Expr | None = Field(None, description="Of the one thing to do, as in a step of its own.")
+    verify: Expr | None = Field(None, description="Of the one thing to do, as in a step of its own.")
+    undo: Undo | None = Field(None, description="Of the one thing to do, as in a step of its own.")
     then: "list[Step] | None" = Field(None, description="The steps where it holds.")
     steps: "list[Step] | None" = Field(None, description="The same as `then`.")
     otherwise: "list[Step]" = Field([], alias="else", description="The steps where it does not hold.")
@@ -73,9 +111,36 @@ class IfStep(Part):
     def _one_body(self) -> Self:
         if sum(body is not None for body in (self.do, self.then, self.steps)) != 1:
             raise PydanticCustomError("hub", "`if` has exactly one of `do`, `then` and `steps` beside it")
-        if self.params is not None and self.do is None:
-            raise PydanticCustomError("hub", "`with` belongs to `do`: move it into the step")
+        of_do: dict[str, object] = {
+            "with": self.params,
+            "retry": self.retry,
+            "on_error": self.on_error,
+            "timeout": self.timeout,
+        }
+        of_do |= {"guard": self.guard, "verify": self.verify, "undo": self.undo}
+        given = next((name for name, value in of_do.items() if value is not None), None)
+        if given is not None and self.do is None:
+            raise PydanticCustomError(
+                "hub", "`{name}` belongs to `do`: move it into the step", {"name": given}
+            )
         return self
+
+    @property
+    def one_thing(self) -> DoStep | None:
+        """Return the `do` beside the `if` as the step it stands for."""
+        if self.do is None:
+            return None
+        return DoStep.model_construct(
+            id=self.id,
+            do=self.do,
+            params=self.params or {},
+            retry=self.retry,
+            on_error=self.on_error or "fail",
+            timeout=self.timeout,
+            guard=self.guard,
+            verify=self.verify,
+            undo=self.undo,
+        )
 
 
 class ChoiceFile(Part):
@@ -102,8 +167,6 @@ class ChoiceFile(Part):
 class ChooseStep(Part):
     """The first way whose condition holds, and no other."""
 
-    later: ClassVar[frozenset[str]] = _LATER_STEPS
-
     id: Identifier | None = Field(None, description="Its name.")
     choose: Annotated[list[ChoiceFile], Field(min_length=1, max_length=64)] = Field(
         description="The ways, in order."
@@ -121,8 +184,6 @@ class ChooseStep(Part):
 class SetStep(Part):
     """Values kept under a name, as they are now: `steps.NAME.FIELD` reads them."""
 
-    later: ClassVar[frozenset[str]] = _LATER_STEPS
-
     id: Identifier = Field(description="Its name: `steps.NAME.FIELD` reads the values.")
     values: Annotated[dict[Identifier, Any], Field(min_length=1, max_length=64)] = Field(
         alias="set", description="The values; `= ...` is an expression."
@@ -131,8 +192,6 @@ class SetStep(Part):
 
 class StopStep(Part):
     """The end of the run."""
-
-    later: ClassVar[frozenset[str]] = _LATER_STEPS
 
     id: Identifier | None = Field(None, description="Its name.")
     stop: Line = Field(description="Why, for whoever asks later.")
@@ -179,13 +238,55 @@ class WaitFile(Part):
 class WaitStep(Part):
     """A pause that survives restarts: `steps.NAME.timed_out` says how it ended."""
 
-    later: ClassVar[frozenset[str]] = _LATER_STEPS
-
     id: Identifier | None = Field(None, description="Its name: `steps.NAME` reads how it ended.")
     wait: WaitFile
 
 
-_STEP_KEYS: Final = ("choose", "set", "stop", "wait", "approve", "if", "do")
+def _kind_of_branch(value: object) -> str:
+    return "(branch)" if isinstance(value, list) else "(step)"
+
+
+class ParallelStep(Part):
+    """Branches that are gone through side by side; the run goes on when all of them are at their end."""
+
+    id: Identifier | None = Field(
+        None, description="Its name: `steps.NAME.ok` says whether every branch came about."
+    )
+    parallel: "Annotated[list[Branch], Field(min_length=1, max_length=32)]" = Field(
+        description="The branches: a step, or a list of steps, each."
+    )
+    on_error: Literal["fail", "continue"] = Field(
+        "fail", description="Whether the run fails, or goes on, where a branch fails."
+    )
+
+
+class ForEachFile(Part):
+    """Steps for each item of a list."""
+
+    items: Expr = Field(alias="in", description="The list.")
+    name: Identifier = Field(alias="as", description="The name the steps read the item by.")
+    steps: "Annotated[list[Step], Field(min_length=1, max_length=64)]" = Field(
+        description="What is done for each item."
+    )
+    concurrency: Annotated[int, Field(ge=1, le=100)] = Field(
+        1, description="For how many items at a time: one after another, unless more is said."
+    )
+    max: Annotated[int, Field(ge=1, le=MOST_BRANCHES)] = Field(
+        MOST_BRANCHES, description="How many items there may be; the step fails where there are more."
+    )
+
+
+class ForEachStep(Part):
+    """The same steps for every item of a list; `steps.NAME.items` tells what came of each."""
+
+    id: Identifier | None = Field(None, description="Its name: `steps.NAME` tells what came of it.")
+    for_each: ForEachFile
+    on_error: Literal["fail", "continue"] = Field(
+        "fail", description="Whether the run fails, or goes on with the other items, where an item fails."
+    )
+
+
+_STEP_KEYS: Final = ("choose", "set", "stop", "wait", "parallel", "for_each", "approve", "if", "do")
 
 
 def _kind_of_step(value: object) -> str | None:
@@ -201,7 +302,16 @@ Step = Annotated[
     | Annotated[SetStep, Tag("(set)")]
     | Annotated[StopStep, Tag("(stop)")]
     | Annotated[WaitStep, Tag("(wait)")]
-    | Annotated[ApproveStep, Tag("(approve)")],
+    | Annotated[ApproveStep, Tag("(approve)")]
+    | Annotated[ParallelStep, Tag("(parallel)")]
+    | Annotated[ForEachStep, Tag("(for_each)")],
     Discriminator(_kind_of_step),
 ]
-AnyStep = DoStep | IfStep | ChooseStep | SetStep | StopStep | WaitStep | ApproveStep
+Branch = Annotated[
+    Annotated[Step, Tag("(step)")]
+    | Annotated[list[Step], Field(min_length=1, max_length=64), Tag("(branch)")],
+    Discriminator(_kind_of_branch),
+]
+AnyStep = (
+    DoStep | IfStep | ChooseStep | SetStep | StopStep | WaitStep | ApproveStep | ParallelStep | ForEachStep
+)

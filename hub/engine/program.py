@@ -221,6 +221,16 @@ class Do:
     place: Place | None = None
     retry: Retry | None = None
     goes_on: bool = False  # where the step does not come about
+    timeout: timedelta | None = None  # how long the run waits for its outcome
+    guard: Expression | None = None  # asked on a fresh look at the account, right before it is sent
+    verify: Expression | None = None  # and this one after it was applied
+    undo: "Do | None" = None  # what takes it back
+    may_repeat: bool = True  # a request that was not answered may be sent again: it does the same but once
+
+    @property
+    def waits(self) -> bool:
+        """Whether the run goes on only when it is known what came of it."""
+        return self.verb.is_manager or self.verb.answers or self.timeout is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +292,31 @@ class Approve:
     text: Value | None
 
 
-Step = Do | If | Set | Stop | Wait | Approve
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """Branches side by side; the run goes on when all are at their end."""
+
+    path: str
+    id: str | None
+    branches: tuple[tuple["Step", ...], ...]
+    goes_on: bool  # where a branch fails
+
+
+@dataclass(frozen=True, slots=True)
+class ForEach:
+    """The same steps for every item of a list, read as `name`; of so many items at a time."""
+
+    path: str
+    id: str | None
+    items: Expression
+    name: str
+    steps: tuple["Step", ...]
+    concurrency: int
+    most: int
+    goes_on: bool  # where an item fails
+
+
+Step = Do | If | Set | Stop | Wait | Approve | Parallel | ForEach
 
 
 class Unread(NamedTuple):

@@ -2,28 +2,26 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from pydantic import ValidationError
 
 from hub.clock import MICROSECOND, iso, to_us
 from hub.engine.approvals import ASSUMED, approval_id, open_approval, withdraw
-from hub.engine.code import Act, Branch, Instruction, Jump
+from hub.engine.code import Act, Branch, Fork, Instruction, Jump
 from hub.engine.contact import addressed
 from hub.engine.decision import Verdict, encode_trace
 from hub.engine.index import PRIORITY, Plan, matches, quoted
 from hub.engine.kept import keep_all, recall_all
-from hub.engine.program import Approve, Mode, Quiet, Retry, Set, Stop, Wait
+from hub.engine.program import Approve, Do, Mode, Quiet, Retry, Set, Stop, Wait
+from hub.engine.publishing import fact_of
 from hub.engine.quiet import NoClock, quiet_until
+from hub.engine.roots import Began, Failure
 from hub.engine.rows import RunRow, TimerRow
-from hub.engine.scene import PUBLISHER, Env, Scene
-from hub.engine.state import Cause, Kind, OpenRun, Waiting
+from hub.engine.scene import Env, Scene
+from hub.engine.state import AccountRow, Cause, Kind, OpenRun, Waiting
 from hub.engine.steps import NOTHING_FIXED, NothingToDo, StepFailed, encoded, parameters, resolve
 from hub.engine.timers import WaitTimer, timer_id
-from hub.events.catalogue import event_type
-from hub.events.facts import make_fact
 from hub.events.records import decode_data, decode_envelope, fields_of
 from hub.expr import Expression, Unknown
 from hub.intents.intent import Intent, State
@@ -31,23 +29,6 @@ from hub.intents.verbs import PublishEvent
 
 LONGEST_WAIT = timedelta(days=366)
 Results = dict[str, dict[str, Any]]
-
-
-class Began(NamedTuple):
-    """What `trigger` is while a run looks at an event it waits for; `event` is the one it began with."""
-
-    id: str
-    at: datetime
-    value: Decimal | None
-    limit: Decimal | None
-    event: Any
-
-
-class Failure(NamedTuple):
-    """What `error` is for the steps of `on_error`."""
-
-    step: str
-    message: str
 
 
 class RunBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -76,11 +57,18 @@ class Run:
         self.approved = dict(begun.approved)
         self.tried = begun.tried
         self.error = begun.error
+        self.fork = begun.fork
+        self.undos = list(begun.undo)
+        self.undoing = begun.undoing
+        self.branch = begun.branch
+        self.bound = recall_all(begun.branch.bound) if begun.branch is not None else {}
+        self.until = begun.branch.until if begun.branch is not None else len(plan.code)
         self.intents: list[str] = []
+        self.over = False
 
     def carry_on(self) -> tuple[Verdict, str]:
         """Take steps until one has to wait or none is left; return how it stands, with the reason."""
-        while self.position < len(self.plan.code):
+        while self.position < self.until:
             try:
                 stands = self._take(self.plan.code[self.position])
             except StepFailed as problem:
@@ -94,19 +82,28 @@ class Run:
             else:
                 if stands is not None:
                     return stands
-        if self.error is not None:
+        if self.error is not None and self.branch is None:
             self.end("failed", self.error["message"])
             return Verdict.FAILED, ""
         self.end("done", "")
         return Verdict.DONE, ""
 
-    def fail(self, reason: str) -> tuple[Verdict, str]:
+    def stop(self, reason: str) -> tuple[Verdict, str]:
+        """End the run before its last step; return how it stands."""
+        failed = self.error is not None
+        self.end("failed" if failed else "done", reason)
+        return Verdict.FAILED if failed else Verdict.DONE, f"stopped: {reason}"
+
+    def fail(self, reason: str, step: str = "") -> tuple[Verdict, str]:
         """End the run as a failure, after the steps there are for that; return how it stands."""
         handler = self.plan.handler
+        if self.branch is not None:
+            self.end("failed", reason)  # what follows from it, the run around it says
+            return Verdict.FAILED, reason
         if handler is None or self.error is not None:
             self.end("failed", self.error["message"] if self.error is not None else reason)
             return Verdict.FAILED, reason
-        self.error = {"step": self._step_name(), "message": reason}
+        self.error = {"step": step or self._step_name(), "message": reason}
         self.tried, self.position = 0, handler
         _, more = self.carry_on()
         return Verdict.FAILED, f"{reason}; {more}" if more else reason
@@ -140,15 +137,14 @@ class Run:
             case Branch():
                 self._branch(step)
             case Act(do=do):
-                if self._act(do.path, do.id, do.verb.name, do.verb.is_manager):
+                if self._act(do):
                     return Verdict.FIRED, ""
             case Set():
                 env = self.env()
                 self.kept[step.id] = {name: resolve(value, env, name) for name, value in step.values.items()}
                 self.position += 1
             case Stop(reason=reason):
-                self.end("done" if self.error is None else "failed", reason)
-                return Verdict.DONE if self.error is None else Verdict.FAILED, f"stopped: {reason}"
+                return self.stop(reason)
             case Wait():
                 if self._wait(step):
                     return Verdict.FIRED, ""
@@ -158,6 +154,8 @@ class Run:
                         Verdict.FIRED,
                         f"{approval_id(self.begun.id, step.path)} asks for {step.permission}",
                     )
+            case Fork():
+                raise AssertionError("a run that forks takes this step itself")
         return None
 
     def env(self) -> Env:
@@ -169,6 +167,8 @@ class Run:
         env = self.scene.env_for_steps(self.plan, self.begun.cause, steps)
         if self.error is not None:
             env["error"] = Failure(**self.error)
+        if self.bound:
+            env |= self.bound
         return env
 
     def passed(self, name: str | None, result: dict[str, Any], event: bytes | None = None) -> None:
@@ -192,7 +192,14 @@ class Run:
         match self.plan.code[self.position]:
             case Act(do=do):
                 return f"{do.path} ({do.verb.name})"
-            case Branch(path=path) | Set(path=path) | Stop(path=path) | Wait(path=path) | Approve(path=path):
+            case (
+                Branch(path=path)
+                | Set(path=path)
+                | Stop(path=path)
+                | Wait(path=path)
+                | Approve(path=path)
+                | Fork(path=path)
+            ):
                 return path
             case Jump():
                 return str(self.position)
@@ -267,13 +274,7 @@ class Run:
         return False
 
     def _pause(self, what: str, due: int) -> bool:
-        begun, scene = self.begun, self.scene
-        name = timer_id(scene.state.key, f"{begun.id}@{self.position}", due)
-        self._store(wait=Waiting(what, due, name))
-        row = TimerRow(
-            scene.state.partition, due, name, scene.state.key, "wait", WaitTimer(begun.id, due).encoded()
-        )
-        scene.decision.writing().timers.append(row)
+        self._store(wait=self._timer(what, due))
         self._row(
             "running",
             f"waits for {self._awaited()}, until {iso(due)}"
@@ -282,6 +283,16 @@ class Run:
         )
         return True
 
+    def _timer(self, what: str, due: int) -> Waiting:
+        """Have a timer end what the run waits for."""
+        begun, scene = self.begun, self.scene
+        name = timer_id(scene.state.key, f"{begun.id}@{self.position}", due)
+        row = TimerRow(
+            scene.state.partition, due, name, scene.state.key, "wait", WaitTimer(begun.id, due).encoded()
+        )
+        scene.decision.writing().timers.append(row)
+        return Waiting(what, due, name)
+
     def _awaited(self) -> str:
         step = self.plan.code[self.position]
         if isinstance(step, Approve):
@@ -289,27 +300,52 @@ class Run:
         assert isinstance(step, Wait)
         return step.event or (step.condition.text if step.condition is not None else "")
 
-    def _act(self, path: str, step_id: str | None, verb: str, is_manager: bool) -> bool:
+    def _act(self, do: Do) -> bool:
         """Write one step's intent; return whether the run waits for its outcome."""
-        scene, plan = self.scene, self.plan
-        act = plan.code[self.position]
-        assert isinstance(act, Act)
-        if act.do.verb.approval and not self.shadow and path not in self.approved:
+        scene, shadow = self.scene, self.shadow
+        if do.verb.approval and not shadow and do.path not in self.approved:
             raise StepFailed("it always needs a person's approval, and nobody has approved it")
-        fixed = recall_all(self.approved[path]) if path in self.approved else NOTHING_FIXED
-        params, held = addressed(parameters(act.do, self.env(), scene.account.digits, fixed), scene.client)
-        if is_manager and not scene.account_key:
+        fixed = recall_all(self.approved[do.path]) if do.path in self.approved else NOTHING_FIXED
+        params, held = addressed(parameters(do, self.env(), scene.account.digits, fixed), scene.client)
+        if do.verb.is_manager and not scene.account_key:
             raise StepFailed("the workflow began without an account, and this acts on one")
         body = encoded(params)
         # Asked for again after a refusal it is another intent: the first one is over.
-        key = f"{self.begun.id}/{quoted(path)}" + (f"#{self.tried + 1}" if self.tried else "")
-        shadow = self.shadow
+        key = self.key_of(do.path, self.item) + (f"#{self.tried + 1}" if self.tried else "")
         published = isinstance(params, PublishEvent) and not shadow
         if isinstance(params, PublishEvent):
             self._publish(params, key, send=not shadow)
         state = State.SHADOW if shadow else State.DELIVERED if published else State.READY
         if held:
             state = State.SUPPRESSED
+        self.ask(key, do.path, do.verb.name, body, state, held)
+        if do.waits and not shadow and not held:
+            self._await(do, key, body)
+            return True
+        result: dict[str, Any] = {"ok": not held, "state": state.value}
+        if held:
+            result["reason"] = held
+        self.results[do.id or do.path] = result | ({"assumed": True} if shadow else {})
+        if shadow:
+            self.applied(do, scene.account)
+        self.position += 1
+        return False
+
+    @property
+    def root(self) -> str:
+        return self.begun.id if self.branch is None else self.branch.root
+
+    @property
+    def item(self) -> str:
+        return self.branch.item if self.branch is not None else ""
+
+    def key_of(self, path: str, item: str) -> str:
+        """Return the identity of a step's intent: that of the run, the step, and the item it is for, if for any."""
+        return f"{self.root}/{quoted(path)}" + (f"/{item}" if item else "")
+
+    def ask(self, key: str, path: str, verb: str, body: bytes, state: State, reason: str = "") -> None:
+        """Write an intent."""
+        scene, plan = self.scene, self.plan
         scene.decision.writing().intents.append(
             Intent(
                 key=key,
@@ -318,54 +354,35 @@ class Run:
                 verb=verb,
                 params=body,
                 workflow=plan.workflow.id,
-                run=self.begun.id,
+                run=self.root,
                 step=path,
                 caused_by=self.begun.caused_by,
                 state=state,
                 at=scene.item.at,
                 due=scene.item.at,
                 priority=PRIORITY[plan.workflow.priority],
-                reason=held,
+                reason=reason,
             )
         )
         self.intents.append(key)
-        name = step_id or path
-        if is_manager and not shadow:
-            self._store(waiting=key, verb=verb, params=msgspec.Raw(body))
-            self._row("running", f"waits for {key}")
-            return True
-        self.results[name] = {"ok": not held, "state": state.value} | ({"assumed": True} if shadow else {})
-        if held:
-            self.results[name]["reason"] = held
-        self.position += 1
-        return False
+
+    def applied(self, do: Do, before: AccountRow) -> None:
+        """Hear that a step was applied, and how the account was before."""
+
+    def _await(self, do: Do, key: str, body: bytes) -> None:
+        wait = None
+        if do.timeout is not None:
+            wait = self._timer("outcome", self.scene.item.at + do.timeout // MICROSECOND)
+        asked = self.scene.account if do.undo is not None else None
+        self._store(waiting=key, verb=do.verb.name, params=msgspec.Raw(body), wait=wait, asked=asked)
+        until = f", until {iso(wait.due)}" if wait is not None else ""
+        self._row("running", f"waits for {key}{until}")
 
     def _publish(self, params: PublishEvent, key: str, *, send: bool) -> None:
         """Check what the step publishes, and append it to the log in the deciding transaction."""
-        kind = event_type(params.type)
-        if kind is None:
-            raise StepFailed(f"type: {params.type!r} is neither in the catalogue nor custom.something")
-        try:
-            data = kind.model.model_validate(params.data)
-            scene = self.scene
-            fact = make_fact(
-                kind,
-                params.type,
-                data,
-                timestamp=scene.now,
-                received_us=scene.item.at,
-                source=f"{PUBLISHER}{self.begun.depth + 1}",
-                account=scene.account_ref,
-                dedupe_key=key,
-                caused_by=key,
-                endpoints=params.endpoints,
-            )
-        except ValidationError as problem:
-            first = problem.errors(include_url=False, include_input=False)[0]
-            where = ".".join(("data", *(str(part) for part in first["loc"])))
-            raise StepFailed(f"{where}: {first['msg']}") from problem
+        fact = fact_of(params, key, self.scene, self.begun.depth)
         if send:
-            scene.decision.writing().facts.append(fact)
+            self.scene.decision.writing().facts.append(fact)
 
     def _store(self, **changes: Any) -> None:
         begun = msgspec.structs.replace(
@@ -378,11 +395,15 @@ class Run:
             approved=self.approved,
             tried=self.tried,
             error=self.error,
-            **{"waiting": "", "wait": None, **changes},
+            fork=self.fork,
+            undo=self.undos,
+            undoing=self.undoing,
+            **{"waiting": "", "wait": None, "asked": None, **changes},
         )
         self.scene.decision.put_run(begun.id, begun)
 
     def end(self, state: str, reason: str) -> None:
+        self.over = True
         if self.plan.asks:
             withdraw(self.scene, self.begun.id)
         if (Kind.RUN.value, self.begun.id) in self.scene.state.values:

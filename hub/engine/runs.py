@@ -7,12 +7,15 @@ import msgspec
 from hub.bus.log import InputKind
 from hub.clock import from_us
 from hub.engine import grants
+from hub.engine.branches import Late
 from hub.engine.code import Act
 from hub.engine.decision import Trace, Verdict
+from hub.engine.forking import Forking
 from hub.engine.index import Plan, quoted
-from hub.engine.run import Run
+from hub.engine.late import came_late, waited_for
 from hub.engine.scene import PUBLISHER, Scene
-from hub.engine.state import NO_EVENT, NOBODY, Cause, Kind, OpenRun
+from hub.engine.state import NO_EVENT, NOBODY, Cause, OpenRun
+from hub.engine.undoing import as_before
 from hub.events.catalogue import event_type
 from hub.events.facts import make_fact
 from hub.events.operations import ActionMoved
@@ -54,7 +57,7 @@ def begin(scene: Scene, plan: Plan, run_id: str, cause: Cause, reason: str) -> N
         client=scene.client if by_mail and scene.client is not NOBODY else None,
         mode=workflow.mode.value,
     )
-    run = Run(scene, plan, begun)
+    run = Forking(scene, plan, begun)
     verdict, problem = run.carry_on()
     if verdict is Verdict.DONE:
         verdict = Verdict.FIRED
@@ -74,11 +77,14 @@ def conclude(scene: Scene) -> None:
     outcome = decode_outcome(scene.item.body)
     state = State(outcome.state)
     run = _waiting(scene, outcome.intent)
+    late = waited_for(scene, outcome.intent) if run is None else None
     if run is not None and run.account is not None:  # as it was when the run began: this key knows no later
         scene.account, scene.client = run.account, scene.state.client or run.client or NOBODY
     booking = grants.learn(scene, outcome, state) if run is None and scene.state.ledgers else {}
     if state in ACTION_EVENTS:
-        _tell(scene, outcome, state, run, booking)
+        _tell(scene, outcome, state, run or late, booking)
+    if late is not None:
+        came_late(scene, late, outcome, state)
     if run is None or state is State.UNKNOWN:
         return
     plan = scene.program.version(run.version, run.workflow)
@@ -87,47 +93,69 @@ def conclude(scene: Scene) -> None:
     if bytes(run.event) != bytes(NO_EVENT):
         scene.event = decode_data(decode_envelope(run.event))
     scene.depth = run.depth
-    carried = Run(scene, plan, run)
-    act = plan.code[run.position]
-    assert isinstance(act, Act)
-    applied = state is State.APPLIED
-    carried.results[act.do.id or act.do.path] = {
-        "ok": applied,
-        "state": state.value,
-        "ticket": outcome.ticket,
-        "reason": outcome.reason,
-        "before": outcome.before,
-        "after": outcome.after,
-    }
-    verdict, reason = _go_on(carried, act, outcome, state)
+    carried = Forking(scene, plan, run)
+    carried.forget_wait()
+    if run.undoing is not None:
+        verdict, reason = carried.taken_back(outcome, state)
+        part = f"{outcome.intent.removeprefix(plan.prefix)}/{state.value}"
+    else:
+        act = plan.code[run.position]
+        assert isinstance(act, Act)
+        verdict, reason = _take_in(carried, act, outcome, state)
+        part = f"{run.id.removeprefix(plan.prefix)}/{quoted(act.do.path)}/{state.value}"
     trace = Trace(run.cause.id, reason or f"{outcome.verb} was applied", None, run.id, carried.intents)
-    part = f"{run.id.removeprefix(plan.prefix)}/{quoted(act.do.path)}/{state.value}"
     scene.decision.trace(run.workflow, part, verdict, trace)
 
 
-def _go_on(run: Run, act: Act, outcome: Outcome, state: State) -> tuple[Verdict, str]:
-    """Carry the run on as the outcome says; return how it stands, with the reason."""
+def _take_in(run: Forking, act: Act, outcome: Outcome, state: State) -> tuple[Verdict, str]:
+    """Keep what came of the step the run waited for, and carry it on; return how it stands, with the reason."""
+    do = act.do
+    result = run.results[do.id or do.path] = {
+        "ok": state in {State.APPLIED, State.DELIVERED} and not outcome.unverified,
+        "state": state.value,
+        "ticket": outcome.ticket,
+        "reason": outcome.unverified or outcome.reason,
+        "before": outcome.before,
+        "after": outcome.after,
+    }
     if state is State.APPLIED:
+        run.applied(do, as_before(run.begun.asked or run.scene.account, outcome.before))
+    return _go_on(run, act, outcome, state, ok=bool(result["ok"]))
+
+
+def _go_on(run: Forking, act: Act, outcome: Outcome, state: State, *, ok: bool) -> tuple[Verdict, str]:
+    """Carry the run on as the outcome says."""
+    if ok:
         run.tried = 0
         run.position += 1
         verdict, reason = run.carry_on()
-        return verdict, f"{outcome.verb} was applied, the run went on" if verdict is Verdict.FIRED else reason
-    reason = f"step {act.do.path}: {outcome.verb} was {state.value}: {outcome.reason or 'no reason given'}"
-    # Only what was surely not done is asked for again; of what is parked a person decides.
-    if state is State.REJECTED and act.do.retry is not None and run.try_again(act.do.retry):
-        return Verdict.FIRED, f"{reason}; it is asked for again, {run.tried} of {act.do.retry.max} times"
+        done = f"{outcome.verb} was {state.value}, the run went on"
+        return verdict, done if verdict is Verdict.FIRED else reason
+    why = outcome.unverified or outcome.reason or "no reason given"
+    reason = f"step {act.do.path}: {outcome.verb} was {state.value}: {why}"
+    retry = act.do.retry
+    if retry is not None and _may_be_asked_again(act, outcome, state) and run.try_again(retry):
+        return Verdict.FIRED, f"{reason}; it is asked for again, {run.tried} of {retry.max} times"
     if run.goes_on_without(reason):
         verdict, problem = run.carry_on()
         return verdict, f"{reason}; the run went on" + (f"; {problem}" if problem else "")
     return run.fail(reason)
 
 
+def _may_be_asked_again(act: Act, outcome: Outcome, state: State) -> bool:
+    """Only what was surely not done, or does the same but once; of what is parked a person decides."""
+    if state is State.APPLIED:  # and found wanting
+        return act.do.verb.desired_state
+    return state is State.REJECTED if act.do.verb.is_manager else outcome.again
+
+
 def _waiting(scene: Scene, intent: str) -> OpenRun | None:
-    run = scene.state.values.get((Kind.RUN, intent.rpartition("/")[0]))
-    return run if isinstance(run, OpenRun) and run.waiting == intent else None
+    return next((run for run in scene.state.open_runs if run.waiting == intent), None)
 
 
-def _tell(scene: Scene, outcome: Outcome, state: State, run: OpenRun | None, booking: dict[str, Any]) -> None:
+def _tell(
+    scene: Scene, outcome: Outcome, state: State, run: OpenRun | Late | None, booking: dict[str, Any]
+) -> None:
     kind = event_type(ACTION_EVENTS[state])
     assert kind is not None
     data = ActionMoved(

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from hub.engine.branches import Branched, BranchOf, Forked, Late, Taken
 from hub.engine.held import GroupRow, PositionRow, SymbolRow, ThingRow, Told
 from hub.engine.keys import KeyKind, kind_of
 from hub.engine.ledger import AGES, Ledger, PeriodEnds, PeriodFacts
@@ -34,11 +35,13 @@ class Kind(IntEnum):
     ABSENCE = 11
     GRANT = 13
     PERIOD = 14
+    FORK = 18
     APPROVAL = 19
     POSITION = 20
     TOLD = 21
     SYMBOL = 22
     GROUP = 23
+    LATE = 24
 
 
 # Rows hold JSON's values and never each other, so no cycle can run through them: `gc=False` spares the collector
@@ -190,7 +193,7 @@ NO_EVENT = msgspec.Raw(b"null")
 class Waiting(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a run waits for beside an outcome: a moment, an event or a condition; its timer ends it at `due`."""
 
-    what: str  # time, event, condition, retry, approval
+    what: str  # time, event, condition, retry, approval, outcome
     due: int
     timer: str
 
@@ -225,6 +228,11 @@ class OpenRun(msgspec.Struct, frozen=True, omit_defaults=True):
     early: list[msgspec.Raw] = []  # events that came before the wait they may answer
     # By people: the values of later steps' parameters, which are used as they were approved.
     approved: dict[str, dict[str, tuple[str, str]]] = {}
+    branch: BranchOf | None = None
+    fork: Forked | None = None  # while it waits for its branches
+    undo: list[Taken] = []  # what takes back the steps that were applied, in their order
+    undoing: dict[str, str] | None = None  # the step that failed and its message, while those are taken back
+    asked: AccountRow | None = None  # the account as it was when the step it waits for was asked for
     v: int = 1
 
 
@@ -303,6 +311,8 @@ Value = (
     | PositionRow
     | Told
     | ThingRow
+    | Branched
+    | Late
 )
 Slot = tuple[int, str]
 
@@ -328,6 +338,8 @@ _decoders: dict[int, msgspec.json.Decoder[Any]] = {
     Kind.TOLD: msgspec.json.Decoder(Told),
     Kind.SYMBOL: msgspec.json.Decoder(SymbolRow),
     Kind.GROUP: msgspec.json.Decoder(GroupRow),
+    Kind.FORK: msgspec.json.Decoder(Branched),
+    Kind.LATE: msgspec.json.Decoder(Late),
 }
 encode_value = msgspec.json.Encoder(decimal_format="string").encode
 

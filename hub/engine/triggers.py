@@ -166,7 +166,9 @@ def _held_back(scene: Scene, candidate: Candidate) -> str | None:
         return f"{MOST_OPEN} runs of this key are open: the limit, for each is looked at with every event"
     most = plan.workflow.most_open
     if most is not None:
-        names = [run.id for run in scene.state.open_runs if run.workflow == plan.workflow.id]
+        names = [
+            run.id for run in scene.state.open_runs if run.workflow == plan.workflow.id and run.branch is None
+        ]
         if len(names) >= most:
             return f"run: {len(names)} open already, and {most} may be: {names[0]}"
     limit, quiet = plan.workflow.limit, plan.workflow.quiet

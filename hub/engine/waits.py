@@ -10,11 +10,12 @@ from hub.clock import from_us, iso
 from hub.engine import approvals
 from hub.engine.ballots import decode_ballot, refusal, rules_of
 from hub.engine.decision import Trace, Verdict
+from hub.engine.forking import Forking
 from hub.engine.index import Plan, matches
 from hub.engine.keys import KeyKind
+from hub.engine.late import gave_up
 from hub.engine.program import Approve, Wait
 from hub.engine.rows import TimerKey
-from hub.engine.run import Run
 from hub.engine.scene import NO_EVENT as NOTHING
 from hub.engine.scene import Broken, Scene
 from hub.engine.state import NO_ACCOUNT, NO_EVENT, NOBODY, Approval, Kind, OpenRun, Waiting
@@ -30,6 +31,8 @@ def time_is_up(scene: Scene) -> None:
     now = scene.item.at
     waits = [(run.wait, run) for run in scene.state.open_runs if run.wait is not None and run.wait.due <= now]
     for wait, run in sorted(waits, key=lambda each: (each[0].due, each[0].timer)):
+        if (Kind.RUN.value, run.id) in scene.decision.puts:
+            continue  # ended meanwhile, by another branch of its run
         plan = _plan(scene, run)
         if plan is None:
             _give_up(scene, run)
@@ -47,7 +50,9 @@ def hear(scene: Scene) -> None:
         step = plan.code[run.position]
         waits = run.wait is not None and isinstance(step, Wait) and _is_of(step, name)
         ahead = [
-            each for each in plan.code[run.position + 1 :] if isinstance(each, Wait) and _is_of(each, name)
+            each
+            for each in plan.code[run.position + 1 : _until(run)]
+            if isinstance(each, Wait) and _is_of(each, name)
         ]
         if not waits and not ahead:
             continue  # nearly always: nothing is decoded for it
@@ -107,7 +112,7 @@ def _answer(
     scene: Scene,
     run: OpenRun,
     plan: Plan,
-    carried: Run,
+    carried: Forking,
     name: str,
     approval: Approval,
     state: str,
@@ -123,7 +128,7 @@ def _answer(
     _carry_on(scene, run, plan, carried, reason)
 
 
-def _expire(scene: Scene, run: OpenRun, plan: Plan, carried: Run, late: timedelta) -> None:
+def _expire(scene: Scene, run: OpenRun, plan: Plan, carried: Forking, late: timedelta) -> None:
     step = plan.code[run.position]
     assert isinstance(step, Approve)
     name = approvals.approval_id(run.id, step.path)
@@ -144,6 +149,10 @@ def _end_wait(scene: Scene, run: OpenRun, plan: Plan, wait: Waiting) -> None:
     if wait.what == "retry":
         _carry_on(scene, run, plan, carried, f"asked for again, {run.tried} times so far")
         return
+    if wait.what == "outcome":
+        _cancel(scene, run)
+        _keep(scene, run, plan, *gave_up(carried), carried)
+        return
     step = plan.code[run.position]
     late = from_us(scene.item.at) - from_us(wait.due)
     if isinstance(step, Approve):
@@ -159,8 +168,8 @@ def _end_wait(scene: Scene, run: OpenRun, plan: Plan, wait: Waiting) -> None:
         _cancel(scene, run)
         in_vain = f"{reason}, in vain"
         if step.on_timeout == "stop":
-            carried.end("done", in_vain)
-            _keep(scene, run, plan, Verdict.DONE, in_vain, carried)
+            verdict, _ = carried.stop(in_vain)
+            _keep(scene, run, plan, verdict, in_vain, carried)
         else:
             _keep(scene, run, plan, *carried.fail(in_vain), carried)
 
@@ -180,10 +189,8 @@ def _is_broken(scene: Scene, run: OpenRun, plan: Plan) -> bool:
     broken = scene.broken.get(run.id)
     if broken is None:
         return False
-    if run.wait is not None:
-        _cancel(scene, run)
-    carried = Run(scene, plan, run)
-    carried.end("failed", broken)
+    carried = Forking(scene, plan, run)
+    carried.break_off(broken)
     _keep(scene, run, plan, Verdict.FAILED, broken, carried)
     return True
 
@@ -201,22 +208,33 @@ def _plan(scene: Scene, run: OpenRun) -> Plan | None:
     return scene.program.version(run.version, run.workflow)
 
 
+def _until(run: OpenRun) -> int | None:
+    return run.branch.until if run.branch is not None else None
+
+
 def _is_of(step: Wait, type_name: str) -> bool:
     return step.event is not None and matches(step.event, type_name)
 
 
-def _carried(scene: Scene, run: OpenRun, plan: Plan) -> Run:
+def _carried(scene: Scene, run: OpenRun, plan: Plan) -> Forking:
     event = decode_data(decode_envelope(run.event)) if bytes(run.event) != bytes(NO_EVENT) else NOTHING
     about = scene.beside(event, run.depth)
     if scene.state.by_mail:  # whichever account the mail is from: this run is about the one it began with
         about.account = about.account_before = run.account or NO_ACCOUNT
         if scene.state.kind is not KeyKind.CLIENT:  # whose client is the key itself
             about.client = about.client_before = run.client or NOBODY
-    return Run(about, plan, run)
+    return Forking(about, plan, run)
 
 
 def _pass(
-    scene: Scene, run: OpenRun, plan: Plan, carried: Run, *, ok: bool, reason: str, event: bytes | None = None
+    scene: Scene,
+    run: OpenRun,
+    plan: Plan,
+    carried: Forking,
+    *,
+    ok: bool,
+    reason: str,
+    event: bytes | None = None,
 ) -> None:
     """Go past the wait a run stands at."""
     step = plan.code[run.position]
@@ -225,7 +243,7 @@ def _pass(
     _carry_on(scene, run, plan, carried, reason)
 
 
-def _carry_on(scene: Scene, run: OpenRun, plan: Plan, carried: Run, reason: str) -> None:
+def _carry_on(scene: Scene, run: OpenRun, plan: Plan, carried: Forking, reason: str) -> None:
     _cancel(scene, run)
     verdict, problem = carried.carry_on()
     _keep(scene, run, plan, verdict, f"{reason}; {problem}" if problem else reason, carried)
@@ -248,7 +266,7 @@ def _cancel(scene: Scene, run: OpenRun) -> None:
     scene.decision.writing().cancelled.append(timer)
 
 
-def _keep(scene: Scene, run: OpenRun, plan: Plan, verdict: Verdict, reason: str, carried: Run) -> None:
+def _keep(scene: Scene, run: OpenRun, plan: Plan, verdict: Verdict, reason: str, carried: Forking) -> None:
     event = scene.envelope.id if scene.envelope is not None else None
     part = f"{run.id.removeprefix(plan.prefix)}/{run.position}/{verdict.value}"
     trace = Trace(run.cause.id, reason, event, run.id, carried.intents, run.mode)

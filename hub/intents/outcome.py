@@ -12,7 +12,8 @@ MAX_OUTCOME_BYTES = 64 * 1024
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """`state` is the intent's State; `before` and `after` are the fields that were read, as the backend names them.
 
-    `sends` and `looks` say how often it was really sent and looked for; `incident` is why a person should hear of it.
+    `unverified`: it was applied, and what had to hold afterwards does not. `again`: a request that came to nothing may be
+    made again without doing anything twice. `sends` and `looks` say how often it was really sent and looked for; `incident` is why a person should hear of it.
     """
 
     intent: str
@@ -25,6 +26,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     sends: int = 0
     looks: int = 0
     incident: str = ""
+    unverified: str = ""
+    again: bool = False
 
 
 _encode = msgspec.json.Encoder().encode

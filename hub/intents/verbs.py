@@ -210,6 +210,11 @@ class Verb:
     approval: bool = False  # always needs a person
 
     @property
+    def answers(self) -> bool:
+        """Whether its outcome carries what somebody answered, for later steps to read."""
+        return self.name == "http.request"
+
+    @property
     def is_manager(self) -> bool:
         return self.risk not in {Risk.NOTIFY, Risk.INTEGRATION}
 

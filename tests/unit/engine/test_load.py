@@ -498,20 +498,12 @@ REFUSALS = [
         "12:9: error: unknown verb `credit.grnt`; did you mean credit.grant?",
     ),
     (
-        ("    do: credit.grant", "    for_each: 5s"),
-        "12:5: error: `for_each` is part of the format but not of this version yet",
-    ),
-    (
-        ("do: credit.grant", "do: credit.grant\n    guard: lots > 1"),
-        "13:5: error: `guard` is part of the format but not of this version yet",
-    ),
-    (
         ("do: credit.grant", "do: credit.grant\n    retry: {max: 3}"),
         "13:12: error: `delay` is missing: How long after the first refusal, such as 200ms.",
     ),
     (
         (PUBLISH, "do: event.publish\n    retry: {max: 3, delay: 1s}\n    with: {type: custom.x}"),
-        "13:12: error: event.publish is tried again by itself: `retry` is for actions on accounts",
+        "13:12: error: event.publish is tried again by itself: `retry` is for actions on accounts and for requests",
     ),
     (("{amount: = lots * 2}", "{}"), "13:11: error: credit.grant needs `amount`: add it under `with`"),
     (
