@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-Kept = tuple[str, str]
+from hub.intents.kept import Kept
 
 
 class Taken(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -9,7 +9,9 @@ from hub.engine.draft import Draft
 from hub.engine.model_steps import DoStep, RetryFile, UndoFile
 from hub.engine.nodes import Location
 from hub.engine.program import Do, Retry
+from hub.errors import ExpressionError
 from hub.expr import Expression, Kind, Scope
+from hub.expr.judge import undeclared
 
 LONGEST_TIMEOUT: Final = timedelta(days=30)
 
@@ -84,7 +86,22 @@ class StepRules:
                 f"`{name}` asks about an account, and {made.verb.name} is no action on one: use `if`",
             )
             return None
-        return self._draft.expression((*at, name), known.extended({}, sampled_allowed=True), Kind.BOOL)
+        found = self._draft.expression((*at, name), known.extended({}, sampled_allowed=True), Kind.BOOL)
+        if found is not None and not any(path.startswith("account.") for path in found.reads):
+            self._draft.warn(
+                (*at, name),
+                f"`{name}` reads nothing of the account, so a fresh look at it changes nothing: use `if`",
+            )
+        if found is not None:
+            self._asked_elsewhere((*at, name), found)
+        return found
+
+    def _asked_elsewhere(self, location: Location, condition: Expression) -> None:
+        """Say now what would come out only where the action is carried out: there, nobody knows the types."""
+        try:
+            undeclared(condition.text, condition.reads)
+        except ExpressionError as error:
+            self._draft.error(location, f"cannot be asked where the action is carried out: {error.message}")
 
     def _note_undo(self, at: Location, made: Do, file: DoStep) -> None:
         if file.undo is None:

@@ -8,6 +8,7 @@ import msgspec
 
 from hub.clock import MICROSECOND, iso, to_us
 from hub.engine.approvals import ASSUMED, approval_id, open_approval, withdraw
+from hub.engine.checks import checks_for
 from hub.engine.code import Act, Branch, Fork, Instruction, Jump
 from hub.engine.contact import addressed
 from hub.engine.decision import Verdict, encode_trace
@@ -24,6 +25,7 @@ from hub.engine.steps import NOTHING_FIXED, NothingToDo, StepFailed, encoded, pa
 from hub.engine.timers import WaitTimer, timer_id
 from hub.events.records import decode_data, decode_envelope, fields_of
 from hub.expr import Expression, Unknown
+from hub.intents.checks import with_checks
 from hub.intents.intent import Intent, State
 from hub.intents.verbs import PublishEvent
 
@@ -318,7 +320,10 @@ class Run:
         state = State.SHADOW if shadow else State.DELIVERED if published else State.READY
         if held:
             state = State.SUPPRESSED
-        self.ask(key, do.path, do.verb.name, body, state, held)
+        checked = body
+        if do.guard is not None or do.verify is not None:
+            checked = with_checks(body, checks_for(do, self.env()))
+        self.ask(key, do.path, do.verb.name, checked, state, held)
         if do.waits and not shadow and not held:
             self._await(do, key, body)
             return True

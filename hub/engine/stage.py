@@ -22,6 +22,7 @@ from hub.engine.loop import EngineLoop
 from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
 from hub.engine.program import Workflow
 from hub.engine.rows import LevelRow
+from hub.engine.stage_answers import outcome_of
 from hub.engine.story_approvals import ballot_of
 from hub.engine.storybook import Given, StoryAccount, StoryEvent, StorySample, StoryStep, extras
 from hub.engine.why import MOST_TRACES, Answer, why
@@ -32,9 +33,9 @@ from hub.events.catalogue import BY_NAME, EventType, event_type
 from hub.events.facts import Fact, make_fact
 from hub.events.risk import LevelCrossed
 from hub.ids import PARTITIONS, account_key, partition_of
+from hub.intents.checks import FRESH
 from hub.intents.intent import Intent, State, decided_by
-from hub.intents.outcome import Outcome, encode_outcome
-from hub.intents.verbs import VERBS
+from hub.intents.outcome import encode_outcome
 
 LEASE = Lease("engine", "story", 1, 2**62)
 MOST_ROUNDS = 200
@@ -78,6 +79,7 @@ class Stage:
         self._last_event: Input | None = None
         self._last_sample: Sample | None = None
         self._next_number = FIRST_NUMBER
+        self._reads: dict[str, Any] = {}
 
     async def open(self) -> None:
         """Activate the workflow and tell the hub who the story is about."""
@@ -260,23 +262,26 @@ class Stage:
         waiting = [
             intent
             for key, intent in self.store.intents.items()
-            if key not in self._answered and intent.state is State.READY and VERBS[intent.verb].is_manager
+            if key not in self._answered and intent.state is State.READY
         ]
         for intent in waiting:
             self._answered.add(intent.key)
-            state = self._given.answers.get(intent.verb, "applied")
             self._next_number += 1
-            outcome = Outcome(
-                intent=intent.key,
-                verb=intent.verb,
-                state=state,
-                ticket=self._next_number if state == "applied" else None,
-                reason="" if state == "applied" else "as the story says",
-            )
+            outcome = outcome_of(intent, self._given, self._fresh(), ticket=self._next_number)
             key = decided_by(intent)
             told = NewInput(intent.partition, InputKind.OUTCOME, key, intent.key, encode_outcome(outcome))
             await self.log.append((), inputs=(told,))
         return bool(waiting)
+
+    def reads(self, fields: Mapping[str, Any]) -> None:
+        """Have a fresh look at the account say this from now on."""
+        self._reads |= fields
+
+    def _fresh(self) -> dict[str, Any]:
+        sample = self._last_sample
+        sampled = {name: getattr(sample, name) for name in FRESH if getattr(sample, name, None) is not None}
+        known = {name: value for name, value in extras(self._given.account).items() if name in FRESH}
+        return {**known, **sampled, **self._reads}
 
     async def _cross(
         self, account: StoryAccount, level: LevelRow, edge: str, value: Decimal, *, degraded: bool

@@ -174,6 +174,7 @@ async def _tell(workflow: Workflow, story: Story, failures: list[str], watch: Wa
 
 async def _play(stage: Stage, step: StoryStep) -> str | None:
     """Carry out one step; return what is wrong with what it expected."""
+    stage.reads(step.reads)
     if step.event is not None:
         await stage.happens(step.event)
     elif step.sample is not None:

@@ -131,6 +131,7 @@ class StoryStep(Strict):
     expect_none: Literal[True] | None = None
     expect_approval: ExpectedApproval | None = None
     why: str | None = None
+    reads: dict[str, Any] = {}  # what a fresh look at the account says from here on
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> "StoryStep":

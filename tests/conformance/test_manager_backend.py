@@ -14,11 +14,12 @@ from pydantic import SecretStr
 from hub.clock import SystemClock
 from hub.dispatch.channels.manager_mt_remote import MtRemoteBackend
 from hub.dispatch.channels.mt_remote_client import MtRemoteClient, MtRemoteSettings
-from hub.dispatch.effects.backend import Applied, Found, NotFound, Refused
+from hub.dispatch.effects.backend import Applied, Found, NotFound, Refused, Unreadable
 from hub.dispatch.effects.machine import Timing
 from hub.dispatch.effects.worker import NOT_ARMED, ActionWorker
 from hub.dispatch.memory import MemoryIntents
 from hub.ids import tag_of
+from hub.intents.checks import Check, Checks, with_checks
 from hub.intents.intent import Intent, State
 from hub.intents.outcome import decode_outcome
 from hub.sim.faults import Odds
@@ -340,3 +341,33 @@ async def test_an_unknown_login_is_a_definite_no():
         (done,), _ = await carried_out(backend, [an_intent("nobody", login=424242)])
 
         assert done.state is State.REJECTED
+
+
+async def test_a_fresh_look_tells_how_the_account_stands_and_a_guard_is_asked_on_it():
+    async with a_broker() as (simulator, backend):
+        read = await backend.read("live-1:1001")
+        assert read["balance"] == simulator.broker.account(1001).balance
+        assert (read["open_positions"], read["enabled"]) == (0, True)
+        assert "free_margin" not in read, "this gateway does not tell it, and nobody guesses"
+
+        rich, poor = an_intent("rich"), an_intent("poor")
+        for_rich = Checks(Check("account.balance >= 0", {}))
+        for_poor = Checks(Check("account.balance < 0", {}))
+        intents, told = await carried_out(
+            backend,
+            [
+                rich._replace(params=with_checks(rich.params, for_rich)),
+                poor._replace(params=with_checks(poor.params, for_poor)),
+            ],
+        )
+
+        assert [intent.state for intent in intents] == [State.APPLIED, State.REJECTED]
+        assert len(cash_effects(simulator, rich)) == 1
+        assert cash_effects(simulator, poor) == []
+        assert any("guard: account.balance < 0 is false" in outcome.reason for outcome in told)
+
+
+async def test_an_account_nobody_knows_cannot_be_read():
+    async with a_broker() as (_, backend):
+        assert isinstance(await backend.read("live-1:999999"), Unreadable | Refused)
+        assert isinstance(await backend.read("live-1:x"), Refused)

@@ -14,15 +14,18 @@ from typing_extensions import override
 
 from hub.clock import MICROSECOND, to_us
 from hub.dispatch.channels.mt_remote_client import MtRemoteClient, MtRemoteSettings
+from hub.dispatch.channels.mt_remote_standing import standing
 from hub.dispatch.channels.server_clock import parse_zone, server_seconds
 from hub.dispatch.effects.backend import (
     Applied,
     Doubtful,
     Executed,
+    Fields,
     Found,
     ManagerBackend,
     NotFound,
     NotSent,
+    ReadsAccounts,
     Refused,
     Seen,
     Unknown,
@@ -95,7 +98,7 @@ class _Impossible(HubError):
 
 
 @final
-class MtRemoteBackend(ManagerBackend):
+class MtRemoteBackend(ManagerBackend, ReadsAccounts):
     def __init__(self, settings: MtRemoteSettings, client: MtRemoteClient) -> None:
         self._settings = settings
         self._client = client
@@ -145,6 +148,28 @@ class MtRemoteBackend(ManagerBackend):
         wanted = _wanted(intent.verb, params)
         now = _fields(user)
         return Found(after=now) if all(now[name] == value for name, value in wanted.items()) else NotFound()
+
+    @override
+    async def read(self, account: str) -> Fields | Refused | Unreadable:
+        """Return what this gateway tells: no margin."""
+        try:
+            user = await self._user(_login_of(account))
+            result = await self._client.read(
+                "trades.get.by_login", {"login": user.login, "group": user.group}
+            )
+            return standing(
+                result,
+                group=user.group,
+                leverage=user.leverage,
+                enabled=user.enable,
+                trading_enabled=not user.read_only,
+                balance=user.balance,
+                credit=user.credit,
+            )
+        except _Impossible as problem:
+            return Refused(str(problem))
+        except ManagerError as problem:
+            return Unreadable(str(problem))
 
     # --- money
 
@@ -282,9 +307,13 @@ def _params(intent: Intent) -> Params:
 
 
 def _login(intent: Intent) -> int:
-    _, _, login = intent.account.rpartition(":")
+    return _login_of(intent.account)
+
+
+def _login_of(account: str) -> int:
+    _, _, login = account.rpartition(":")
     if not (login.isascii() and login.isdigit()):
-        raise _Impossible(f"{intent.account!r} names no account: it must be server:login")
+        raise _Impossible(f"{account!r} names no account: it must be server:login")
     return int(login)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from hub.intents.intent import Intent
 
@@ -93,3 +93,11 @@ class ManagerBackend(Protocol):
     async def execute(self, intent: Intent) -> Executed: ...
 
     async def look(self, intent: Intent) -> Seen: ...
+
+
+@runtime_checkable
+class ReadsAccounts(Protocol):
+    """A backend that can say how an account stands now: without it no `guard` and no `verify` can be asked."""
+
+    async def read(self, account: str) -> Fields | Refused | Unreadable:
+        """Return what was read just now, named as expressions name it; what the platform does not tell is left out."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
+import msgspec
+
 from hub.clock import MICROSECOND
 from hub.dispatch.effects.backend import (
     Applied,
@@ -86,8 +88,32 @@ def begin(intent: Intent, now_us: int) -> Intent:
     return _move(intent, State.SENDING, sends=intent.sends + 1, sent_at=first, looks=0, reason="")
 
 
-def reject(intent: Intent, reason: str) -> Step:
-    return _told(_move(intent, State.REJECTED, reason=reason))
+def reject(intent: Intent, reason: str, *, before: Fields | None = None) -> Step:
+    """Return it as never to be sent, or not again: of one that was, a person hears."""
+    incident = ""
+    if intent.sends and is_money(intent.verb):
+        reason = f"{reason}; it was sent before and never found, and is not sent again"
+        incident = reason
+    return _told(_move(intent, State.REJECTED, reason=reason), before=before, incident=incident)
+
+
+def not_yet(intent: Intent, reason: str, now_us: int, timing: Timing) -> Step:
+    """Return it as one that waits before anything is sent."""
+    return Step(_move(intent, State.READY, due=now_us + _retry_us(intent, timing), reason=reason), None)
+
+
+def unread(intent: Intent, reason: str, now_us: int, timing: Timing) -> Step:
+    """Return one that was sent, where nobody could see afterwards whether what had to hold does."""
+    return _unknown(intent, reason, now_us, timing)
+
+
+def unverified(step: Step, why: str, after: Fields | None) -> Step:
+    """Return an action that was applied and did not bring about what had to hold."""
+    assert step.outcome is not None
+    outcome = msgspec.structs.replace(
+        step.outcome, unverified=why, after=dict(after) if after is not None else step.outcome.after
+    )
+    return Step(step.after._replace(reason=why), outcome)
 
 
 def recover(intent: Intent, now_us: int, timing: Timing) -> Step:

@@ -12,7 +12,7 @@ import structlog
 from hub.bus.log import InputKind, NewInput
 from hub.clock import MICROSECOND, Clock
 from hub.dispatch.contacts import ContactGate
-from hub.dispatch.effects import machine, notices
+from hub.dispatch.effects import fresh, machine, notices
 from hub.dispatch.effects.backend import Executed, Found, ManagerBackend, Seen, Unknown, Unreadable
 from hub.dispatch.effects.lanes import Lanes
 from hub.dispatch.effects.machine import Step, Timing
@@ -20,6 +20,7 @@ from hub.dispatch.effects.notifier import Later, Notifier, Told
 from hub.dispatch.outbox import Intents, Move
 from hub.dispatch.waiting import until
 from hub.errors import StoreUnavailable
+from hub.intents.checks import without_checks
 from hub.intents.intent import Intent, State, decided_by
 from hub.intents.outcome import encode_outcome
 from hub.intents.verbs import VERBS
@@ -173,6 +174,15 @@ class ActionWorker:
             await self._send(backend, intent)
 
     async def _send(self, backend: ManagerBackend, intent: Intent) -> None:
+        try:
+            why, read = await fresh.guarded(backend, intent)
+        except fresh.Unasked as problem:
+            step = machine.not_yet(intent, str(problem), self._clock.now_us(), self._timing)
+            await self._move(intent, step)
+            return
+        if why:
+            await self._move(intent, machine.reject(intent, why, before=fresh.told(read)))
+            return
         sending = machine.begin(intent, self._clock.now_us())
         if not await self._move(intent, Step(sending, None)):
             return  # somebody else has it now: nothing was sent
@@ -181,11 +191,27 @@ class ActionWorker:
             log.warning("action.server_of_another", intent=intent.key, server=backend.server)
             return
         step = machine.after_execute(
-            sending, await self._execute(backend, sending), self._clock.now_us(), self._timing
+            sending,
+            await self._execute(backend, without_checks(sending)),
+            self._clock.now_us(),
+            self._timing,
         )
         if step.after.state is State.APPLIED and sending.sends > 1 and machine.is_money(sending.verb):
             step = await self._with_duplicates(backend, step)
-        await self._move(sending, step)
+        await self._move(sending, await self._verified(backend, sending, step))
+
+    async def _verified(self, backend: ManagerBackend, before: Intent, step: Step) -> Step:
+        """Return the step with what its `verify` says to it; what cannot be asked now is looked at again."""
+        if step.after.state is not State.APPLIED:
+            return step
+        try:
+            why, read = await fresh.verified(backend, before)
+        except fresh.Unasked as problem:
+            now_us, reason = self._clock.now_us(), f"applied, but {problem}"
+            if before.state is State.UNKNOWN:
+                return machine.after_look(before, Unreadable(reason), now_us, self._timing)
+            return machine.unread(before, reason, now_us, self._timing)
+        return machine.unverified(step, why, fresh.told(read)) if why else step
 
     async def _with_duplicates(self, backend: ManagerBackend, step: Step) -> Step:
         """Look once more after a second send that was applied: the first may have arrived late after all."""
@@ -197,7 +223,8 @@ class ActionWorker:
 
     async def _look(self, backend: ManagerBackend, intent: Intent) -> None:
         seen = await self._read(backend, intent)
-        await self._move(intent, machine.after_look(intent, seen, self._clock.now_us(), self._timing))
+        step = machine.after_look(intent, seen, self._clock.now_us(), self._timing)
+        await self._move(intent, await self._verified(backend, intent, step))
 
     @staticmethod
     async def _execute(backend: ManagerBackend, intent: Intent) -> Executed:
@@ -211,7 +238,7 @@ class ActionWorker:
     @staticmethod
     async def _read(backend: ManagerBackend, intent: Intent) -> Seen:
         try:
-            return await backend.look(intent)
+            return await backend.look(without_checks(intent))
         except Exception as bug:
             log.exception("action.look_failed", intent=intent.key)
             return Unreadable(f"the backend failed: {type(bug).__name__}")

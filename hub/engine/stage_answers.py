@@ -1,0 +1,43 @@
+"""What becomes of an intent in a story: as the story says, and otherwise well, if its conditions hold."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from hub.engine.storybook import Given
+from hub.expr.judge import judge
+from hub.intents.checks import FRESH, Check, checks_of
+from hub.intents.intent import Intent
+from hub.intents.kept import recall_all
+from hub.intents.outcome import Outcome
+from hub.intents.verbs import VERBS
+
+
+def outcome_of(intent: Intent, given: Given, fresh: Mapping[str, Any], *, ticket: int) -> Outcome:
+    answer = given.answers.get(intent.verb, "applied")
+    if not VERBS[intent.verb].is_manager:
+        return _message(intent, answer)
+    checks = checks_of(intent)
+    if checks is not None and (why := _no(checks.guard, fresh)) is not None:
+        return Outcome(intent.key, intent.verb, "rejected", reason=f"guard: {why}")
+    if answer != "applied":
+        return Outcome(intent.key, intent.verb, answer, reason="as the story says")
+    why = _no(checks.verify, fresh) if checks is not None else None
+    unverified = f"verify: {why}" if why is not None else ""
+    return Outcome(intent.key, intent.verb, answer, ticket=ticket, unverified=unverified)
+
+
+def _message(intent: Intent, answer: str) -> Outcome:
+    if answer == "applied":
+        return Outcome(intent.key, intent.verb, "delivered")
+    return Outcome(intent.key, intent.verb, "exhausted", reason="as the story says")
+
+
+def _no(check: Check | None, fresh: Mapping[str, Any]) -> str | None:
+    if check is None:
+        return None
+    numbers = {
+        name: Decimal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else value
+        for name, value in fresh.items()
+    }
+    return judge(check.text, recall_all(check.values), numbers, FRESH)
