@@ -59,6 +59,7 @@ from hub.parts import (
     load_keys,
     retention,
     tell_of_money,
+    warn_of_secrets,
 )
 from hub.stages import Service, Stages, run_until
 from hub.store.sqlite.history import SqliteHistory
@@ -125,6 +126,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         await lease.take()
         keys, first_key = await load_keys(store.keys, clock)
         files = LiveFiles(existing(settings.workflows)) if workflows is None else LiveFiles.fixed(workflows)
+        warn_of_secrets(files.loaded, settings)
         symbols = SymbolClasses(settings.symbols)
         base, keeping_rates = base_currency(settings, clock)
 

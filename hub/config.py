@@ -39,6 +39,7 @@ from hub.ingest.contracts import Contract
 from hub.ingest.rates import RateSetting
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
 from hub.intents.contact import Category
+from hub.intents.http_request import SecretName
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Duration = Annotated[timedelta, BeforeValidator(span)]
@@ -152,6 +153,12 @@ class Leasing(Section):
         return self
 
 
+class SecretFile(Section):
+    """A secret in a file of its own, which only the hub can read."""
+
+    file: Path
+
+
 DEFAULT_SYMBOLS = {
     "XAU*": "metals", "XAG*": "metals", "XPT*": "metals", "XPD*": "metals",
     "BTC*": "crypto", "ETH*": "crypto", "XRP*": "crypto", "LTC*": "crypto",
@@ -165,6 +172,7 @@ class Settings(BaseSettings):
     """`symbols` maps masks to classes, first match wins; a symbol no mask names has no class, never a guessed one.
 
     `rates` and the file say what one unit of a currency is worth in the base currency; the file wins.
+    `secrets` are what workflows name and never see.
     """
 
     model_config = SettingsConfigDict(
@@ -191,6 +199,7 @@ class Settings(BaseSettings):
     delivering: Delivering = Delivering()
     keep: Keep = Keep()
     stream: KafkaStreamSettings | None = None
+    secrets: Annotated[dict[SecretName, SecretFile | SecretStr], Field(max_length=256)] = {}
     arm: bool = False
 
     @property
@@ -225,6 +234,17 @@ def load(path: Path | None, flags: dict[str, Any] | None = None) -> Settings:
     _refuse_exposure(settings)
     _refuse_half_a_shape(settings)
     return settings
+
+
+def secrets_of(settings: Settings) -> dict[str, SecretStr]:
+    """Return the secrets by name; raises ConfigError where the file of one cannot be used."""
+    found: dict[str, SecretStr] = {}
+    for name, given in settings.secrets.items():
+        if isinstance(given, SecretFile):
+            found[name] = SecretStr(read_password(given.file, f"secrets.{name}.file"))
+        else:
+            found[name] = given
+    return found
 
 
 def _from_file(path: Path) -> Document | None:

@@ -16,16 +16,19 @@ from hub.api.server import Serving, serve
 from hub.bus.follower import Follower
 from hub.bus.log import Input, InputKind, Places, Teller
 from hub.clock import Clock, from_us
-from hub.config import Settings
+from hub.config import Settings, secrets_of
 from hub.control.keys import Keys, KeyStore, NameTaken, Scope
 from hub.dispatch.announce import Announcement
 from hub.dispatch.channels.email import EmailChannel
+from hub.dispatch.channels.http_requests import HttpRequests
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
 from hub.dispatch.contacts import ContactGate, Contacts
 from hub.dispatch.effects.backend import ManagerBackend
 from hub.dispatch.effects.machine import Timing
 from hub.dispatch.effects.worker import ActionWorker
 from hub.dispatch.outbox import Intents
+from hub.engine.check import missing_secrets
+from hub.engine.load import LoadedSet
 from hub.engine.load_text import load_text
 from hub.engine.program import Workflow
 from hub.errors import ConfigError, HubError
@@ -120,6 +123,13 @@ def compile_stored(text: str, workflow_id: str) -> Workflow:
     return report.workflow
 
 
+def warn_of_secrets(loaded: LoadedSet, settings: Settings) -> None:
+    """Say which secrets the workflows name and nobody has set."""
+    for workflow in loaded.workflows:
+        for problem in missing_secrets(workflow, frozenset(settings.secrets)):
+            log.warning("workflow.secret_missing", workflow=workflow.id, reason=str(problem))
+
+
 def announcer(teller: Teller, clock: Clock) -> Callable[[Announcement], Awaitable[None]]:
     """Return what makes an event of something dispatch says about itself."""
 
@@ -168,6 +178,11 @@ def action_worker(
         clock,
         backends=backends,
         notifiers=[EmailChannel(settings.mail, clock)] if settings.mail else [],
+        requesters=[
+            HttpRequests(
+                secrets_of(settings), clock, allow_loopback=settings.delivering.allow_loopback_endpoints
+            )
+        ],
         armed=settings.arm,
         random=random,
         owns=owns,

@@ -14,7 +14,7 @@ def run_check(paths: list[Path], config: Path | None, *, as_json: bool) -> int:
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise ConfigError(f"there is no {', '.join(missing)}: name workflow files or folders")
-    report = check(paths, backends_verbs=_offered(config))
+    report = check(paths, backends_verbs=_offered(config), secrets=_secrets(config))
     print(json.dumps(report.data()) if as_json else report.text(), end="\n" if as_json else "")
     return 0 if report.ok else 1
 
@@ -30,3 +30,7 @@ def _offered(config: Path | None) -> frozenset[str] | None:
     if settings.managers:
         offered |= OFFERS
     return frozenset(offered & VERBS.keys())
+
+
+def _secrets(config: Path | None) -> frozenset[str] | None:
+    return None if config is None else frozenset(load(config).secrets)

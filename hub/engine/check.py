@@ -82,8 +82,16 @@ class CheckReport:
         return f"{_count(self.files, 'file')}: {_count(self.errors, 'error')}, {_count(self.warnings, 'warning')}"
 
 
-def check(paths: Iterable[Path], *, backends_verbs: frozenset[str] | None = None) -> CheckReport:
-    """Check files and folders; `backends_verbs` are the verbs the configured backends offer, None if not known."""
+def check(
+    paths: Iterable[Path],
+    *,
+    backends_verbs: frozenset[str] | None = None,
+    secrets: frozenset[str] | None = None,
+) -> CheckReport:
+    """Check files and folders; `backends_verbs` are the verbs the configured backends offer, None if not known.
+
+    `secrets` are those that are configured, by name.
+    """
     paths = list(paths)
     absent = [path for path in paths if not path.exists()]
     loaded = load_folder([path for path in paths if path.exists()])
@@ -92,6 +100,8 @@ def check(paths: Iterable[Path], *, backends_verbs: frozenset[str] | None = None
         problems += report.problems
         if backends_verbs is not None and report.workflow is not None:
             problems += _not_offered(report.workflow, backends_verbs)
+        if secrets is not None and report.workflow is not None:
+            problems += missing_secrets(report.workflow, secrets)
     return CheckReport(
         files=len(loaded.reports),
         workflows=loaded.workflows,
@@ -121,6 +131,17 @@ def _not_offered(workflow: Workflow, offered: frozenset[str]) -> Iterator[Proble
             yield Problem(
                 grant.place or workflow.place,
                 f"no configured backend offers {verb.name}: the booking would be refused",
+                Severity.WARNING,
+            )
+
+
+def missing_secrets(workflow: Workflow, known: frozenset[str]) -> Iterator[Problem]:
+    """Yield the secrets a workflow names and the configuration does not have: the steps would fail."""
+    for step in steps_of((*workflow.steps, *workflow.on_error)):
+        for name in sorted(step.secrets - known):
+            yield Problem(
+                step.place or workflow.place,
+                f"the secret {name} is not set: add it under `secrets` in hub.yaml, or set HUB_SECRETS__{name.upper()}",
                 Severity.WARNING,
             )
 

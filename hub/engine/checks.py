@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from hub.clock import MICROSECOND
 from hub.engine.program import Do
 from hub.engine.scene import Env
 from hub.expr import Expression
@@ -14,10 +15,16 @@ from hub.intents.kept import Kept, keep
 PLAIN = (bool, int, str, Decimal, datetime, timedelta, list, tuple)
 
 
+def needs_checks(do: Do) -> bool:
+    return do.guard is not None or do.verify is not None or (do.verb.answers and do.timeout is not None)
+
+
 def checks_for(do: Do, env: Env) -> Checks:
+    within = do.timeout // MICROSECOND if do.verb.answers and do.timeout is not None else 0
     return Checks(
         _check(do.guard, env) if do.guard is not None else None,
         _check(do.verify, env) if do.verify is not None else None,
+        within,
     )
 
 

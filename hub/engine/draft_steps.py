@@ -8,6 +8,7 @@ from hub.engine.draft import Draft
 from hub.engine.draft_aggregates import name_problem
 from hub.engine.draft_approve import approve
 from hub.engine.draft_names import event_is_sound
+from hub.engine.draft_requests import SECRETS, answer_type, request_of
 from hub.engine.draft_rules_of_steps import StepRules
 from hub.engine.draft_values import compile_params, compile_values
 from hub.engine.model_approve import ApproveStep
@@ -69,6 +70,7 @@ class StepDrafter:
         self._done: list[str] = []
         self._scope: Scope | None = None
         self._items: dict[str, Type] = {}  # by the names `for_each` gives them
+        self._answers: dict[str, Type] = {}  # what requests are answered with
         self._most = 1  # branches at once, by the forks around
         self._around = StepRules(draft)
 
@@ -120,6 +122,10 @@ class StepDrafter:
                 certain=self._certain,
                 failed=self._handles,
             )
+            answers = {name: self._answers[name] for name in self._done if name in self._answers}
+            if answers:
+                steps = known.roots["steps"]
+                known = known.extended({"steps": replace(steps, fields={**(steps.fields or {}), **answers})})
             self._scope = known.extended(self._items) if self._items else known
         return self._scope
 
@@ -293,10 +299,15 @@ class StepDrafter:
         if verb is None:
             self._draft.error((*at, "do"), f"unknown verb {quoted(file.do)}{did_you_mean(file.do, VERBS)}")
         else:
-            made = self._with_verb(at, file.id, verb, file.params, position)
+            known = self._known().extended({"secrets": SECRETS}) if verb.answers else self._known()
+            made = self._with_verb(at, file.id, verb, file.params, position, known)
             if made is not None:
                 made = self._around.of(at, made, file, self._known())
+                made = replace(made, **request_of(self._draft, at, made)) if verb.answers else made
         self._is_done(file.id)
+        if file.id is not None and verb is not None and verb.answers:
+            self._answers[file.id] = answer_type(made.shape if made is not None else None)
+            self._scope = None
         if made is not None and isinstance(file.undo, UndoFile):
             made = replace(made, undo=self._undo(at, made, file.undo))
         return made
@@ -317,10 +328,16 @@ class StepDrafter:
             )
             return None
         path = f"{made.path}.undo"
-        return self._with_verb(here, path, verb, file.params, path)
+        return self._with_verb(here, path, verb, file.params, path, self._known())
 
     def _with_verb(
-        self, at: Location, name: str | None, verb: Verb, params: dict[str, object], position: str
+        self,
+        at: Location,
+        name: str | None,
+        verb: Verb,
+        params: dict[str, object],
+        position: str,
+        known: Scope,
     ) -> Do | None:
         if verb.approval and (self._handles or not self._asks):
             where = (
@@ -339,7 +356,7 @@ class StepDrafter:
             self._draft.error(
                 at, f"{verb.name} moves money and needs an `id`: it is paid once under that name"
             )
-        made = compile_params(self._draft, at, verb, params, self._known())
+        made = compile_params(self._draft, at, verb, params, known)
         if made is None:
             return None
         if verb.name == "event.publish":

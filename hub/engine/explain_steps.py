@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, final
 
 from hub.engine import explain_names as names
+from hub.engine import explain_requests as requests
 from hub.engine import explain_verbs as verbs
 from hub.engine.explain_conditions import Wording
 from hub.engine.program import (
@@ -110,6 +111,9 @@ class StepSayings:
             else:
                 said[name] = self.value(value)
         lines = [f"{verbs.sentence(step.verb, said)}{':' if blocks else '.'}", *blocks]
+        if step.verb.answers:
+            fits = requests.expected(step)
+            lines = [requests.said(step, self.value), *([fits] if fits is not None else [])]
         if (warning := verbs.warning(step.verb)) is not None:
             lines.append(warning)
         lines += self._conditions(step)
@@ -239,11 +243,13 @@ def _refused(step: Do, *, more: bool) -> str | None:
         longer = f", each pause {names.plain(retry.factor)} times the one before" if retry.factor != 1 else ""
         longest = f", none longer than {names.span(retry.up_to)}" if retry.up_to is not None else ""
         told.append(
-            f"If the broker refuses it, it is asked for again, {names.times(retry.max)} at most, "
+            f"If {_who(step)} it is asked for again, {names.times(retry.max)} at most, "
             f"for the first time after {names.span(retry.delay)}{longer}{longest}."
         )
     if step.goes_on:
         told.append("If it does not come about, the run goes on.")
+    elif step.verb.answers and more:
+        told.append("If no such answer comes, the run fails here.")
     elif step.verb.is_manager and more:
         told.append("If it is refused for good, the run fails here." if told else REFUSED)
     return " ".join(told) or None
@@ -252,6 +258,12 @@ def _refused(step: Do, *, more: bool) -> str | None:
 def _listed(words: Sequence[str]) -> str:
     *others, last = words
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def _who(step: Do) -> str:
+    if not step.verb.answers:
+        return "the broker refuses it,"
+    return "no answer comes or a failure," if step.may_repeat else "the other system takes nothing for now,"
 
 
 def _ended(reason: str) -> str:

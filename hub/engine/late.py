@@ -38,6 +38,7 @@ def gave_up(run: Forking) -> Stands:
             Verdict.FIRED,
             f"step {do.path}: {what}; it is asked again, {run.tried} of {do.retry.max} times",
         )
+    run.kept.pop(do.id or do.path, None)  # of an earlier attempt
     run.results[do.id or do.path] = {"ok": False, "state": "timed_out", "reason": what}
     reason = f"step {do.path}: {what}"
     if run.goes_on_without(reason):

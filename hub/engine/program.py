@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from hub.engine.keys import KeyedBy
 from hub.errors import Place
 from hub.expr import Expression
+from hub.intents.shape import Shape
 from hub.intents.verbs import Verb
 from hub.text import Template
 
@@ -226,6 +227,8 @@ class Do:
     verify: Expression | None = None  # and this one after it was applied
     undo: "Do | None" = None  # what takes it back
     may_repeat: bool = True  # a request that was not answered may be sent again: it does the same but once
+    shape: Shape | None = None  # what its answer has to look like
+    secrets: frozenset[str] = frozenset()  # that it needs, by name
 
     @property
     def waits(self) -> bool:

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from hub.clock import MICROSECOND, iso, to_us
+from hub.engine.answers import Answer, assumed_answer
 from hub.engine.approvals import ASSUMED, approval_id, open_approval, withdraw
-from hub.engine.checks import checks_for
+from hub.engine.checks import checks_for, needs_checks
 from hub.engine.code import Act, Branch, Fork, Instruction, Jump
 from hub.engine.contact import addressed
 from hub.engine.decision import Verdict, encode_trace
@@ -321,7 +322,7 @@ class Run:
         if held:
             state = State.SUPPRESSED
         checked = body
-        if do.guard is not None or do.verify is not None:
+        if needs_checks(do):
             checked = with_checks(body, checks_for(do, self.env()))
         self.ask(key, do.path, do.verb.name, checked, state, held)
         if do.waits and not shadow and not held:
@@ -333,6 +334,8 @@ class Run:
         self.results[do.id or do.path] = result | ({"assumed": True} if shadow else {})
         if shadow:
             self.applied(do, scene.account)
+            if do.verb.answers:
+                self.answered(do, assumed_answer(do))
         self.position += 1
         return False
 
@@ -370,6 +373,14 @@ class Run:
             )
         )
         self.intents.append(key)
+
+    def answered(self, do: Do, answer: Answer) -> None:
+        """Keep what a request was answered with. Raises StepFailed where it was assumed and nobody said what."""
+        name = do.id or do.path
+        self.results[name] = answer.told()
+        self.kept[name] = answer.values()
+        if answer.assumed and not answer.ok:
+            raise StepFailed(answer.reason)
 
     def applied(self, do: Do, before: AccountRow) -> None:
         """Hear that a step was applied, and how the account was before."""

@@ -7,6 +7,7 @@ import msgspec
 from hub.bus.log import InputKind
 from hub.clock import from_us
 from hub.engine import grants
+from hub.engine.answers import answer_from
 from hub.engine.branches import Late
 from hub.engine.code import Act
 from hub.engine.decision import Trace, Verdict
@@ -110,6 +111,11 @@ def conclude(scene: Scene) -> None:
 def _take_in(run: Forking, act: Act, outcome: Outcome, state: State) -> tuple[Verdict, str]:
     """Keep what came of the step the run waited for, and carry it on; return how it stands, with the reason."""
     do = act.do
+    if do.verb.answers:
+        answer = answer_from(do, outcome, state)
+        run.answered(do, answer)
+        outcome = msgspec.structs.replace(outcome, reason=answer.reason)
+        return _go_on(run, act, outcome, state, ok=answer.ok)
     result = run.results[do.id or do.path] = {
         "ok": state in {State.APPLIED, State.DELIVERED} and not outcome.unverified,
         "state": state.value,

@@ -326,6 +326,10 @@ def about_unknown(name: str, aggregates: Mapping[str, Type], key: KeyedBy) -> st
     """Return a better sentence for a name that exists, but not in this place or not in this version."""
     if name in {"account", "client"}:
         return f"`{name}` is not known here: with `key: {key}` there is one only while an event is looked at, as in `where`"
+    if name == "secrets":
+        return (
+            "`secrets` are known in http.request only: in `auth`, `headers` and `url.base`, as a whole value"
+        )
     if name in LATER_ROOTS:
         return f"`{name}` is part of the format but not of this version yet"
     if name in aggregates:

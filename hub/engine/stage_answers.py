@@ -4,18 +4,23 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from hub.engine.storybook import Given
+from hub.engine.storybook import Given, StoryAnswer
 from hub.expr.judge import judge
-from hub.intents.checks import FRESH, Check, checks_of
+from hub.intents.checks import FRESH, Check, checks_of, without_checks
+from hub.intents.http_request import Call
 from hub.intents.intent import Intent
 from hub.intents.kept import recall_all
 from hub.intents.outcome import Outcome
+from hub.intents.shape import Misfit, conform, tellable
 from hub.intents.verbs import VERBS
 
 
 def outcome_of(intent: Intent, given: Given, fresh: Mapping[str, Any], *, ticket: int) -> Outcome:
     answer = given.answers.get(intent.verb, "applied")
-    if not VERBS[intent.verb].is_manager:
+    verb = VERBS[intent.verb]
+    if verb.answers and answer == "applied":
+        return _answered(intent, given)
+    if not verb.is_manager:
         return _message(intent, answer)
     checks = checks_of(intent)
     if checks is not None and (why := _no(checks.guard, fresh)) is not None:
@@ -25,6 +30,25 @@ def outcome_of(intent: Intent, given: Given, fresh: Mapping[str, Any], *, ticket
     why = _no(checks.verify, fresh) if checks is not None else None
     unverified = f"verify: {why}" if why is not None else ""
     return Outcome(intent.key, intent.verb, answer, ticket=ticket, unverified=unverified)
+
+
+def _answered(intent: Intent, given: Given) -> Outcome:
+    call = Call.model_validate_json(without_checks(intent).params)
+    found = given.http.get(intent.step, StoryAnswer(body=call.sample))
+    attempt = int(intent.key.partition("#")[2] or 1)
+    answer = found[min(attempt, len(found)) - 1] if isinstance(found, list) else found
+    after: dict[str, Any] = {"status": answer.status}
+    if not call.expect.takes(answer.status):
+        again = call.repeatable and answer.status >= 500
+        reason = f"answered {answer.status}"
+        return Outcome(intent.key, intent.verb, "exhausted", reason=reason, after=after, again=again)
+    try:
+        if call.expect.shape is not None:
+            after["body"] = tellable(conform(call.expect.shape, answer.body))
+    except Misfit as problem:
+        reason = f"the answer does not fit the schema: {problem}"
+        return Outcome(intent.key, intent.verb, "exhausted", reason=reason, after=after)
+    return Outcome(intent.key, intent.verb, "delivered", after=after)
 
 
 def _message(intent: Intent, answer: str) -> Outcome:

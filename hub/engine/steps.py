@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from hub.engine.program import Computed, Do, Literally, Nested, Rendered, Value
 from hub.engine.scene import Env
 from hub.errors import HubError
-from hub.expr import UNKNOWN
+from hub.expr import UNKNOWN, Kind
+from hub.intents.http_request import Call, SecretRef
 from hub.intents.verbs import HUMAN_TEXT, Params, Risk, Verb
 from hub.text import TextError, one_line
 
@@ -55,6 +56,8 @@ def parameters(do: Do, env: Env, digits: int | None, fixed: Mapping[str, Any] = 
             raise StepFailed(
                 f"amount: {fixed['amount']} was approved, and {values['amount']} is what can be booked"
             )
+    if do.verb.answers:
+        _check_call(values)
     model = do.verb.params
     for name in _integers(model) & values.keys():
         values[name] = _integer(values[name])
@@ -65,6 +68,15 @@ def parameters(do: Do, env: Env, digits: int | None, fixed: Mapping[str, Any] = 
         where = ".".join(str(part) for part in first["loc"])
         raise StepFailed(f"{where}: {first['msg']}") from problem
     return params
+
+
+def _check_call(values: dict[str, Any]) -> None:
+    try:
+        Call.model_validate(values)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise StepFailed(f"{where}: {first['msg']}" if where else first["msg"]) from problem
 
 
 def encoded(params: Params) -> bytes:
@@ -79,6 +91,9 @@ def resolve(value: Value, env: Env, name: str) -> Any:
     match value:
         case Literally(value=literal):
             return literal
+        case Computed(expression=expression) if expression.type.kind is Kind.SECRET:
+            (path,) = expression.reads
+            return SecretRef(secret=path.removeprefix("secrets."))
         case Computed(expression=expression):
             found = expression.evaluate(env)
             if found is UNKNOWN:

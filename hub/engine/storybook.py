@@ -59,13 +59,25 @@ class StoryClient(BaseModel):
     id: str = "client-1"
 
 
+class StoryAnswer(Strict):
+    """What another system answers to a request."""
+
+    status: Annotated[int, Field(ge=100, le=599)] = 200
+    body: Any = None
+
+
 class Given(Strict):
-    """`accounts`: further ones of the same client. `answers`: what becomes of manager actions; applied, unless it is said."""
+    """`accounts`: further ones of the same client. `answers`: what becomes of manager actions; applied, unless it is said.
+
+    `http`: what requests are answered with, by step; of several the first attempt gets the first, and the last one stays.
+    Without it a request is answered with its `sample`.
+    """
 
     account: StoryAccount = StoryAccount()
     accounts: Annotated[list[StoryAccount], Field(max_length=20)] = []
     client: StoryClient | None = None
     answers: dict[str, Literal["applied", "rejected", "parked"]] = {}
+    http: dict[str, StoryAnswer | Annotated[list[StoryAnswer], Field(min_length=1, max_length=50)]] = {}
 
 
 class StoryEvent(BaseModel):

@@ -42,10 +42,11 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Checks(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`guard` has to hold right before it is sent, `verify` after it was applied."""
+    """`guard` has to hold right before it is sent, `verify` after it was applied; `within_us` is how long somebody waits."""
 
     guard: Check | None = None
     verify: Check | None = None
+    within_us: int = 0
 
 
 _encode = msgspec.json.Encoder().encode

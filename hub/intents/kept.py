@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from hub.clock import MICROSECOND
+from hub.intents.http_request import SecretRef
 
 Kept = tuple[str, str]
 
@@ -32,6 +33,8 @@ def keep(value: Any) -> Kept:
             return "duration", str(value // MICROSECOND)
         case None:
             return "missing", ""
+        case SecretRef(secret=name):
+            return "secret", name
         case _:
             return "json", _encode(_tagged(value)).decode()
 
@@ -53,6 +56,8 @@ def recall(kept: Kept) -> Any:
             return int(text) * MICROSECOND
         case "missing":
             return None
+        case "secret":
+            return SecretRef(secret=text)
         case _:
             return _untagged(_decode(text))
 

@@ -186,13 +186,16 @@ class PlatformMail(ToClient):
 
 
 class HttpRequest(Params):
+    """Its parts are looked at together, by `Call`: an expression may stand in any of them."""
+
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-    url: Any
+    url: dict[Name, Any]
     headers: dict[Name, Any] = {}
     auth: dict[Name, Any] = {}
     body: Any = None
     expect: dict[Name, Any] = {}
     sample: Any = None
+    idempotent: bool = False
 
 
 class CrmRecord(Params):

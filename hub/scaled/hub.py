@@ -26,7 +26,7 @@ from hub.ingest.receive import Receiver
 from hub.ingest.samples import Sample
 from hub.ingest.symbols import SymbolClasses
 from hub.metrics import HubCollector
-from hub.parts import base_currency, compile_stored, existing, listen, load_keys
+from hub.parts import base_currency, compile_stored, existing, listen, load_keys, warn_of_secrets
 from hub.scaled import dispatch, engine, ingest, refused
 from hub.scaled.looking import EVERY, Looking
 from hub.scaled.owned import Nothing, only_looking
@@ -92,6 +92,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         renewing = await stack.enter_async_context(open_database(dsn, connections=2))
         process = Process(settings, database, PostgresLeases(renewing), kafka, clock)
         files = LiveFiles(existing(settings.workflows))
+        warn_of_secrets(files.loaded, settings)
         keys, first_key = await load_keys(PostgresKeys(database), clock, make_first=Role.API in roles)
         looking = PostgresLog(database, clock, Nothing())
         told: list[KafkaLog] = []

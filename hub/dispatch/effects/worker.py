@@ -12,11 +12,12 @@ import structlog
 from hub.bus.log import InputKind, NewInput
 from hub.clock import MICROSECOND, Clock
 from hub.dispatch.contacts import ContactGate
-from hub.dispatch.effects import fresh, machine, notices
+from hub.dispatch.effects import fresh, machine, notices, requests
 from hub.dispatch.effects.backend import Executed, Found, ManagerBackend, Seen, Unknown, Unreadable
 from hub.dispatch.effects.lanes import Lanes
 from hub.dispatch.effects.machine import Step, Timing
 from hub.dispatch.effects.notifier import Later, Notifier, Told
+from hub.dispatch.effects.requests import Asked, Requester, Unanswered
 from hub.dispatch.outbox import Intents, Move
 from hub.dispatch.waiting import until
 from hub.errors import StoreUnavailable
@@ -53,6 +54,7 @@ class ActionWorker:
         *,
         backends: Iterable[ManagerBackend] = (),
         notifiers: Iterable[Notifier] = (),
+        requesters: Iterable[Requester] = (),
         armed: bool = False,
         random: Random,
         timing: Timing | None = None,
@@ -64,6 +66,7 @@ class ActionWorker:
         self._clock = clock
         self._backends = {backend.server: backend for backend in backends}
         self._notifiers = {verb: notifier for notifier in notifiers for verb in notifier.offers}
+        self._requesters = {verb: requester for requester in requesters for verb in requester.offers}
         self._armed = armed
         self._random = random
         self._timing = timing or Timing()
@@ -97,7 +100,10 @@ class ActionWorker:
         """Make everything that was being sent unknown, and learn which accounts have something open."""
         now_us = self._clock.now_us()
         for intent in await self._intents.in_state(State.SENDING, _EVERYTHING):
-            await self._move(intent, machine.recover(intent, now_us, self._timing))
+            if _is_manager(intent):
+                await self._move(intent, machine.recover(intent, now_us, self._timing))
+            else:
+                await self._move(intent, requests.recover(intent))
         for state in (State.UNKNOWN, State.READY):
             for intent in await self._intents.in_state(state, _EVERYTHING):
                 if _is_manager(intent):
@@ -146,6 +152,8 @@ class ActionWorker:
         try:
             if _is_manager(intent):
                 await self._manage(intent)
+            elif intent.verb in self._requesters:
+                await self._request(self._requesters[intent.verb], intent)
             else:
                 await self._notify(intent)
         finally:
@@ -247,6 +255,23 @@ class ActionWorker:
         server, _, _ = intent.account.rpartition(":")
         backend = self._backends.get(server)
         return backend if backend is not None and intent.verb in backend.offers else None
+
+    # --- requests
+
+    async def _request(self, requester: Requester, intent: Intent) -> None:
+        """Ask once. One that must not be asked twice is written down before, as an action is."""
+        if not requester.repeatable(intent):
+            sending = requests.begin(intent, self._clock.now_us())
+            if not await self._move(intent, Step(sending, None)):
+                return
+            intent = sending
+        asked: Asked
+        try:
+            asked = await requester.ask(intent)
+        except Exception as bug:
+            log.exception("request.channel_failed", intent=intent.key)
+            asked = Unanswered(f"the channel failed: {type(bug).__name__}", sent=True)
+        await self._move(intent, requests.after_ask(intent, asked, again=requester.repeatable(intent)))
 
     # --- notifications
 

@@ -1,0 +1,68 @@
+"""The way out of a request: a session of its own for each, which goes to public addresses only and keeps nothing."""
+
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final, final
+
+import aiohttp
+import yarl
+from aiohttp.abc import AbstractResolver
+
+from hub.dispatch.addresses import denied_text
+from hub.dispatch.resolver import PooledResolver
+from hub.dispatch.safe_http import CONNECT_SECONDS, AddressDenied
+
+_AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
+_HEADER_BYTES: Final = 8 * 1024
+
+
+@final
+class WayOut:
+    """An address is looked at where a socket is made for it: a name may lead elsewhere by then."""
+
+    def __init__(
+        self,
+        *,
+        allow_loopback: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._allow_loopback = allow_loopback
+        self._ssl = ssl_context
+        self._resolver = resolver
+
+    @asynccontextmanager
+    async def open(
+        self, method: str, url: yarl.URL, headers: Mapping[str, str], body: bytes | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send the request and yield the answer, of which the body is still to be read; the caller bounds the time."""
+        if self._resolver is None:
+            self._resolver = PooledResolver()
+        if self._ssl is None:
+            self._ssl = ssl.create_default_context()
+            self._ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+        connector = aiohttp.TCPConnector(
+            ssl=self._ssl, resolver=self._resolver, socket_factory=self._socket, force_close=True
+        )
+        async with (
+            aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+                trust_env=False,
+                auto_decompress=False,
+                max_line_size=_HEADER_BYTES,
+                max_field_size=_HEADER_BYTES,
+            ) as session,
+            session.request(method, url, headers=headers, data=body, allow_redirects=False) as response,
+        ):
+            yield response
+
+    def _socket(self, info: _AddrInfo) -> socket.socket:
+        family, kind, proto, _, address = info
+        why = denied_text(str(address[0]), allow_loopback=self._allow_loopback)
+        if why:
+            raise AddressDenied(str(address[0]), why)
+        return socket.socket(family, kind, proto)
