@@ -22,7 +22,7 @@ _RISKS: Final = {
     Risk.TRADING: "Touches positions and orders.",
     Risk.CONFIGURATION: "Changes what many accounts share.",
     Risk.NOTIFY: "Tells somebody. At least once, under an id that stays the same.",
-    Risk.INTEGRATION: "Asks another system. At least once, under an id that stays the same.",
+    Risk.INTEGRATION: "Asks another system, under an id that stays the same. How: [More about steps](/docs/steps).",
 }
 _HEAD: Final = """# Verbs
 
@@ -73,7 +73,7 @@ def _parameters(params: type[Params]) -> str:
 def _offered(verb: Verb) -> str:
     if verb.approval:
         return "needs approval"
-    if verb.name == _PUBLISH:
+    if verb.name == _PUBLISH or verb.answers:
         return "always"
     if verb.name == _MAIL:
         return "`mail`"
