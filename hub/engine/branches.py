@@ -56,6 +56,7 @@ class Branched(msgspec.Struct, frozen=True, omit_defaults=True):
     kept: dict[str, dict[str, Kept]] = {}
     heard: dict[str, msgspec.Raw] = {}
     undo: list[Taken] = []
+    assumed: dict[str, Kept] = {}
     v: int = 1
 
 

@@ -114,7 +114,7 @@ class StepSayings:
         if step.verb.answers:
             fits = requests.expected(step)
             lines = [requests.said(step, self.value), *([fits] if fits is not None else [])]
-        if (warning := verbs.warning(step.verb)) is not None:
+        if (warning := verbs.warning(step.verb, taken_back=step.undo is not None)) is not None:
             lines.append(warning)
         lines += self._conditions(step)
         if (refused := _refused(step, more=more)) is not None:
@@ -122,9 +122,8 @@ class StepSayings:
         if step.undo is not None:
             taken = {name: self.value(value) for name, value in step.undo.params.items()}
             sentence = verbs.sentence(step.undo.verb, taken)
-            lines.append(
-                f"If the run fails later, this is taken back, as the account was before: {sentence}."
-            )
+            back = f"{sentence[0].lower()}{sentence[1:]}"
+            lines.append(f"If the run fails later, it {back}; the account's values are those from before.")
         return lines
 
     def _conditions(self, step: Do) -> list[str]:

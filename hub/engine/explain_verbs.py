@@ -79,8 +79,10 @@ def sentence(verb: Verb, said: Mapping[str, str]) -> str:
     return f"{whole}, with {told}" if told else whole
 
 
-def warning(verb: Verb) -> str | None:
+def warning(verb: Verb, *, taken_back: bool = False) -> str | None:
     """Return what the one who answers for the workflow has to know of it."""
     approval = " A person has to approve it." if verb.approval else ""
     money = MOVES_MONEY if verb.risk is Risk.MONEY else ""
+    if money and taken_back:
+        money = "This moves money, once for each run."
     return f"{money}{approval}".strip() or None

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from hub.engine import fork_rows as rows
 from hub.engine.approvals import withdraw
+from hub.engine.assumed import together
 from hub.engine.branches import Branched, BranchOf, Forked
 from hub.engine.code import Fork, Instruction
 from hub.engine.decision import Verdict
@@ -90,16 +91,19 @@ class Forking(Undoing):
         rows.close_run(self.scene, self.begun.id)
         around = self._around or self._around_it()
         new = {name: result for name, result in self.results.items() if around.results.get(name) != result}
+        assumed = keep_all(self.assumed)
         if around.goes_through_items:
             told = {name: _told(result) for name, result in new.items()}
-            ended = Branched(ok=state == "done", reason=reason, results=told, undo=self.undos)
+            ended = Branched(
+                ok=state == "done", reason=reason, results=told, undo=self.undos, assumed=assumed
+            )
         else:
             kept = {
                 name: keep_all(values)
                 for name, values in self.kept.items()
                 if around.kept.get(name) != values
             }
-            ended = Branched([], state == "done", reason, new, kept, self.heard, self.undos)
+            ended = Branched([], state == "done", reason, new, kept, self.heard, self.undos, assumed)
         self._put(self.begun.id, ended)
 
     @override
@@ -194,6 +198,7 @@ class Forking(Undoing):
             early=self.early,
             approved=self.approved,
             error=self.error,
+            assumed=keep_all(self.assumed),
             tried=0,
             fork=None,
             undo=[],
@@ -285,6 +290,8 @@ class Forking(Undoing):
         names = [self._name_of(step, number) for number in range(self.fork.next)]
         ends = [self._get(name) for name in names]
         self.undos += [taken for ended in ends for taken in ended.undo]
+        if any(ended.assumed for ended in ends):
+            self.assumed = together(self.assumed, [recall_all(ended.assumed) for ended in ends])
         for name in (*names, self._items_name(step)):
             self._put(name, None)
         self.fork = None

@@ -9,6 +9,7 @@ import msgspec
 from hub.clock import MICROSECOND, iso, to_us
 from hub.engine.answers import Answer, assumed_answer
 from hub.engine.approvals import ASSUMED, approval_id, open_approval, withdraw
+from hub.engine.assumed import Assumed, overlaid, with_effect
 from hub.engine.checks import checks_for, needs_checks
 from hub.engine.code import Act, Branch, Fork, Instruction, Jump
 from hub.engine.contact import addressed
@@ -63,6 +64,7 @@ class Run:
         self.fork = begun.fork
         self.undos = list(begun.undo)
         self.undoing = begun.undoing
+        self.assumed: Assumed = recall_all(begun.assumed)
         self.branch = begun.branch
         self.bound = recall_all(begun.branch.bound) if begun.branch is not None else {}
         self.until = begun.branch.until if begun.branch is not None else len(plan.code)
@@ -172,7 +174,14 @@ class Run:
             env["error"] = Failure(**self.error)
         if self.bound:
             env |= self.bound
+        if self.assumed and self.scene.account.login:
+            env["account"] = self.account
         return env
+
+    @property
+    def account(self) -> AccountRow:
+        """Return the account, in shadow as it would stand after what the run has asked for."""
+        return overlaid(self.scene.account, self.assumed) if self.assumed else self.scene.account
 
     def passed(self, name: str | None, result: dict[str, Any], event: bytes | None = None) -> None:
         """Go past the wait the run stands at."""
@@ -333,7 +342,8 @@ class Run:
             result["reason"] = held
         self.results[do.id or do.path] = result | ({"assumed": True} if shadow else {})
         if shadow:
-            self.applied(do, scene.account)
+            self.applied(do, self.account)
+            self.assumed = with_effect(self.assumed, do.verb.name, params)
             if do.verb.answers:
                 self.answered(do, assumed_answer(do))
         self.position += 1
@@ -414,6 +424,7 @@ class Run:
             fork=self.fork,
             undo=self.undos,
             undoing=self.undoing,
+            assumed=keep_all(self.assumed),
             **{"waiting": "", "wait": None, "asked": None, **changes},
         )
         self.scene.decision.put_run(begun.id, begun)

@@ -233,6 +233,7 @@ class OpenRun(msgspec.Struct, frozen=True, omit_defaults=True):
     undo: list[Taken] = []  # what takes back the steps that were applied, in their order
     undoing: dict[str, str] | None = None  # the step that failed and its message, while those are taken back
     asked: AccountRow | None = None  # the account as it was when the step it waits for was asked for
+    assumed: dict[str, tuple[str, str]] = {}  # in shadow: what its actions would have changed of the account
     v: int = 1
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from typing_extensions import override
 
+from hub.engine.assumed import with_effect
 from hub.engine.branches import Taken
 from hub.engine.decision import Verdict
 from hub.engine.program import Do
@@ -14,6 +15,7 @@ from hub.engine.state import AccountRow
 from hub.engine.steps import NothingToDo, StepFailed, encoded, parameters
 from hub.intents.intent import State
 from hub.intents.outcome import Outcome
+from hub.intents.verbs import VERBS
 
 # What backends call the fields they read, and what they are called here.
 _READ_AS = {
@@ -98,6 +100,8 @@ class Undoing(Run):
                 self._row("running", f"takes back what it did: {key}")
                 return Verdict.FIRED, ""
             self.undos.pop()
+            params = VERBS[taken.verb].params.model_validate_json(body)
+            self.assumed = with_effect(self.assumed, taken.verb, params)
         failed, self.undoing = self.undoing, None
         return super().fail(failed["message"], failed["step"])
 

@@ -28,6 +28,27 @@ amount = the event's amount, first = whether it is the first (false if not known
   The events:
     balance.deposited: Money came in.
 """
+DEPOSIT_WELCOME = """\
+Welcome a client after the first deposit, with the tier the CRM has for him (deposit-welcome, shadow)
+  Shadow: it decides and records, and sends nothing. Owner: marketing.
+  For every client, over all accounts of the client.
+  Starts with every balance.deposited where it is the first.
+    Events the hub learns of afterwards, such as after an outage, do not start it.
+  At most once ever for each client; what that holds back is not made up for later.
+  Then, if it were live:
+    1. Asks the secret crm_url /clients/[the client's id] with GET, signed in by bearer = the secret \
+crm_token.
+       The answer has to have tier; of it nothing else is kept.
+       Waits for what comes of it for at most 5 seconds.
+       If no answer comes or a failure, it is asked for again, 6 times at most, for the first time \
+after 1 second, each pause 2 times the one before, none longer than 1 minute. If it does not come \
+about, the run goes on.
+    2. Publishes the event custom.client_welcomed to your systems, with client = the client's id, \
+amount = the event's amount, tier = (the tier of the body of step crm if step crm succeeded, otherwise \
+standard).
+  The events:
+    balance.deposited: Money came in.
+"""
 EQUITY_ALERT = """\
 Tell our systems when equity falls 20 % below the balance (equity-alert, live)
   Live: what it decides is done. Owner: risk.
@@ -97,6 +118,8 @@ Events the hub learns of afterwards, such as after an outage, count as well.
   Then, if it were live:
     1. Moves the account to the group real/vip, if it is still in the group it was in before.
        If the broker refuses it, the run fails here.
+       If the run fails later, it moves the account to the group the account's group, \
+if it is still in the group real/vip; the account's values are those from before.
     2. Publishes the event custom.client_promoted to your systems, with login = the account's login, lots = lots_30d.
   The events:
     trade.closed: A position was closed, whole or in part.
@@ -189,6 +212,7 @@ GOLDEN = {
     "deposit-bonus": DEPOSIT_BONUS,
     **KEYED,
     "deposit-notice": DEPOSIT_NOTICE,
+    "deposit-welcome": DEPOSIT_WELCOME,
     "equity-alert": EQUITY_ALERT,
     "loss-alert": LOSS_ALERT,
     "margin-alert": MARGIN_ALERT,

@@ -543,11 +543,11 @@ REFUSALS = [
     ),
     (
         ("amount: = lots * 2", "amount: = lots, comment: '{{ secrets.x }}'"),
-        "13:41: error: `secrets` is part of the format but not of this version yet",
+        "13:41: error: `secrets` are known in http.request only: in `auth`, `headers` and `url.base`, as a whole value",
     ),
     (
         ("= lots * 2", "= secrets.x"),
-        "13:22: error: `secrets` is part of the format but not of this version yet",
+        "13:22: error: `secrets` are known in http.request only: in `auth`, `headers` and `url.base`, as a whole value",
     ),
     (
         ("= lots * 2", "= trigger.vlue"),
@@ -810,9 +810,9 @@ def test_every_shipped_workflow_loads_without_a_problem(path):
     assert report.workflow.id == path.stem
 
 
-def test_shipped_workflows_that_touch_accounts_or_money_only_watch():
+def test_shipped_workflows_that_touch_accounts_or_money_or_need_another_system_only_watch():
     for workflow in load_folder([WORKFLOWS]).workflows:
-        acts = any(step.verb.is_manager for step in steps_of(workflow.steps))
+        acts = any(step.verb.is_manager or step.verb.answers for step in steps_of(workflow.steps))
         acts = acts or workflow.grant is not None
         assert workflow.mode is (Mode.SHADOW if acts else Mode.LIVE), workflow.id
 
