@@ -1,8 +1,14 @@
-"""What `trigger` and `error` are where a run knows more than how it began."""
+"""What `trigger` and `error` are where a run knows more than how it began, and what is kept of a run for whoever asks."""
 
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
+
+import msgspec
+
+from hub.engine.state import Cause
+
+Results = dict[str, dict[str, Any]]
 
 
 class Began(NamedTuple):
@@ -20,3 +26,13 @@ class Failure(NamedTuple):
 
     step: str
     message: str
+
+
+class RunBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is kept of a run for whoever asks: why it began, what its steps gave, how it ended."""
+
+    trigger: Cause
+    caused_by: str
+    mode: str
+    steps: Results
+    reason: str = ""

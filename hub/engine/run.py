@@ -14,35 +14,25 @@ from hub.engine.checks import checks_for, needs_checks
 from hub.engine.code import Act, Branch, Fork, Instruction, Jump
 from hub.engine.contact import addressed
 from hub.engine.decision import Verdict, encode_trace
-from hub.engine.index import PRIORITY, Plan, matches, quoted
+from hub.engine.index import Plan, matches, quoted
+from hub.engine.intents import intent_of
 from hub.engine.kept import keep_all, recall_all
 from hub.engine.program import Approve, Do, Mode, Quiet, Retry, Set, Stop, Wait
 from hub.engine.publishing import fact_of
 from hub.engine.quiet import NoClock, quiet_until
-from hub.engine.roots import Began, Failure
+from hub.engine.roots import Began, Failure, Results, RunBody
 from hub.engine.rows import RunRow, TimerRow
 from hub.engine.scene import Env, Scene
-from hub.engine.state import AccountRow, Cause, Kind, OpenRun, Waiting
+from hub.engine.state import AccountRow, Kind, OpenRun, Waiting
 from hub.engine.steps import NOTHING_FIXED, NothingToDo, StepFailed, encoded, parameters, resolve
 from hub.engine.timers import WaitTimer, timer_id
 from hub.events.records import decode_data, decode_envelope, fields_of
 from hub.expr import Expression, Unknown
 from hub.intents.checks import with_checks
-from hub.intents.intent import Intent, State
+from hub.intents.intent import State
 from hub.intents.verbs import PublishEvent
 
 LONGEST_WAIT = timedelta(days=366)
-Results = dict[str, dict[str, Any]]
-
-
-class RunBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is kept of a run for whoever asks: why it began, what its steps gave, how it ended."""
-
-    trigger: Cause
-    caused_by: str
-    mode: str
-    steps: Results
-    reason: str = ""
 
 
 class Run:
@@ -363,25 +353,20 @@ class Run:
 
     def ask(self, key: str, path: str, verb: str, body: bytes, state: State, reason: str = "") -> None:
         """Write an intent."""
-        scene, plan = self.scene, self.plan
-        scene.decision.writing().intents.append(
-            Intent(
-                key=key,
-                partition=scene.state.partition,
-                account=scene.account_key,
-                verb=verb,
-                params=body,
-                workflow=plan.workflow.id,
-                run=self.root,
-                step=path,
-                caused_by=self.begun.caused_by,
-                state=state,
-                at=scene.item.at,
-                due=scene.item.at,
-                priority=PRIORITY[plan.workflow.priority],
-                reason=reason,
-            )
+        scene, caused_by = self.scene, self.begun.caused_by
+        made = intent_of(
+            scene,
+            self.plan,
+            key,
+            run=self.root,
+            step=path,
+            verb=verb,
+            params=body,
+            caused_by=caused_by,
+            state=state,
+            reason=reason,
         )
+        scene.decision.writing().intents.append(made)
         self.intents.append(key)
 
     def answered(self, do: Do, answer: Answer) -> None:

@@ -8,7 +8,7 @@ import pytest
 from unit.engine.desk import MORNING, Desk, a_workflow
 from unit.engine.test_forks import published
 
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.expr.judge import judge
 from hub.intents.checks import CHECKS, FRESH, checks_of, without_checks
 from hub.intents.kept import recall_all

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from unit.engine.desk import MORNING, Desk, a_workflow
 
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.rows import KeyRows
 from hub.engine.state import KeyState, Kind, encode_value
 from hub.intents.intent import State

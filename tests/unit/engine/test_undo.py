@@ -5,7 +5,7 @@ import pytest
 from unit.engine.desk import Desk, a_workflow
 from unit.engine.test_forks import left_behind, published, restarted
 
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.intents.intent import State
 
 WHEN = "when: [{event: custom.go}]\nlimit: {max: 99, every: forever}\n"
