@@ -44,6 +44,17 @@ class Fork:
 Instruction = Act | Branch | Jump | Fork | Set | Stop | Wait | Approve
 
 
+def name_of(step: Instruction) -> str | None:
+    """Return what messages call a step."""
+    match step:
+        case Act(do=do):
+            return f"{do.path} ({do.verb.name})"
+        case Jump():
+            return None
+        case _:
+            return step.path
+
+
 class Code(NamedTuple):
     """The instructions of a workflow; `handler` is where those begin that a failed run takes."""
 

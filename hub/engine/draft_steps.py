@@ -71,7 +71,7 @@ class StepDrafter:
         self._scope: Scope | None = None
         self._items: dict[str, Type] = {}  # by the names `for_each` gives them
         self._answers: dict[str, Type] = {}  # what requests are answered with
-        self._most = 1  # branches at once, by the forks around
+        self._inside = 0  # how many items the steps drafted since may go through
         self._around = StepRules(draft)
 
     def steps(self, location: Location, files: Sequence[AnyStep], prefix: str = "") -> tuple[Step, ...]:
@@ -133,8 +133,7 @@ class StepDrafter:
         self._claim(at, file.id)
         path = file.id if file.id is not None else position
         before, found, asks = len(self._done), list[str](), self._asks
-        most, self._most = self._most, self._most * len(file.parallel)
-        self._not_too_many((*at, "parallel"))
+        outside, self._inside = self._inside, 0
         branches: list[tuple[Step, ...]] = []
         for number, branch in enumerate(file.parallel):
             here: Location = (*at, "parallel", number)
@@ -145,7 +144,8 @@ class StepDrafter:
                 branches.append((only,) if only is not None else ())
             found += self._left(before)  # what goes on beside it is not known to the next branch
             self._asks = asks  # and what is approved in it is what follows in it
-        self._most = most
+        self._not_too_many((*at, "parallel"))
+        self._inside += outside
         for name in (*found, file.id):
             self._is_done(name)
         return Parallel(path, file.id, tuple(branches), file.on_error == "continue")
@@ -162,14 +162,14 @@ class StepDrafter:
             draft.error(
                 (*here, "as"), f"`{name}` is the name of something else here: choose another for the item"
             )
-        outer, most = self._items, self._most
+        outer, outside = self._items, self._inside
         self._items = {**outer, name: (items.type.item if items is not None else None) or ANY}
-        self._most *= each.max
-        self._not_too_many((*here, "max") if "max" in each.model_fields_set else here)
-        self._scope = None
+        self._inside, self._scope = 0, None
         steps = self.steps((*here, "steps"), each.steps, f"{path}.each.")
         self._left(before)  # of its steps each item has its own
-        self._items, self._most, self._asks = outer, most, asks
+        self._inside = each.max * max(1, self._inside)
+        self._not_too_many((*here, "max") if "max" in each.model_fields_set else here)
+        self._items, self._inside, self._asks = outer, self._inside + outside, asks
         self._is_done(file.id)
         if items is None:
             return None
@@ -184,12 +184,9 @@ class StepDrafter:
         return found
 
     def _not_too_many(self, location: Location) -> None:
-        if self._most > MOST_BRANCHES:
-            self._draft.error(
-                location,
-                f"up to {self._most} branches, those of the steps around it counted: at most {MOST_BRANCHES} may be. "
-                "Say `max`, for how many items there may be",
-            )
+        if self._inside > MOST_BRANCHES:
+            told = f"up to {self._inside} items at once, those within each other multiplied: at most {MOST_BRANCHES} may be"
+            self._draft.error(location, f"{told}. Say `max`, for how many items there may be")
 
     def _claim(self, at: Location, name: str | None) -> None:
         if name is None:

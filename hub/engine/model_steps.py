@@ -23,7 +23,7 @@ from hub.engine.fields import (
 from hub.engine.model_approve import ApproveStep
 from hub.engine.model_part import Part
 
-MOST_BRANCHES: Final = 1_000  # of one step, those of the steps around it counted
+MOST_BRANCHES: Final = 1_000  # items of one step, those of the steps within it multiplied
 Params = dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], Any]
 
 

@@ -6,7 +6,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from hub.engine.state import Cause
+from hub.engine.decision import encode_trace
+from hub.engine.rows import RunRow
+from hub.engine.scene import Scene
+from hub.engine.state import Cause, OpenRun
 
 Results = dict[str, dict[str, Any]]
 
@@ -36,3 +39,18 @@ class RunBody(msgspec.Struct, frozen=True, omit_defaults=True):
     mode: str
     steps: Results
     reason: str = ""
+
+
+def row_of(scene: Scene, begun: OpenRun, results: Results, state: str, reason: str) -> RunRow:
+    """Return what is kept of a run as it stands now."""
+    body = RunBody(begun.cause, begun.caused_by, begun.mode, results, reason)
+    return RunRow(
+        scene.state.partition,
+        begun.id,
+        scene.state.key,
+        begun.workflow,
+        begun.version,
+        state,
+        begun.at,
+        encode_trace(body),
+    )

@@ -11,21 +11,20 @@ from hub.engine.answers import Answer, assumed_answer
 from hub.engine.approvals import ASSUMED, approval_id, open_approval, withdraw
 from hub.engine.assumed import Assumed, overlaid, with_effect
 from hub.engine.checks import checks_for, needs_checks
-from hub.engine.code import Act, Branch, Fork, Instruction, Jump
+from hub.engine.code import Act, Branch, Fork, Instruction, Jump, name_of
 from hub.engine.contact import addressed
-from hub.engine.decision import Verdict, encode_trace
+from hub.engine.decision import Verdict
 from hub.engine.index import Plan, matches, quoted
 from hub.engine.intents import intent_of
 from hub.engine.kept import keep_all, recall_all
 from hub.engine.program import Approve, Do, Mode, Quiet, Retry, Set, Stop, Wait
 from hub.engine.publishing import fact_of
 from hub.engine.quiet import NoClock, quiet_until
-from hub.engine.roots import Began, Failure, Results, RunBody
-from hub.engine.rows import RunRow, TimerRow
+from hub.engine.roots import Began, Failure, Results, row_of
 from hub.engine.scene import Env, Scene
 from hub.engine.state import AccountRow, Kind, OpenRun, Waiting
 from hub.engine.steps import NOTHING_FIXED, NothingToDo, StepFailed, encoded, parameters, resolve
-from hub.engine.timers import WaitTimer, timer_id
+from hub.engine.timers import wait_timer
 from hub.events.records import decode_data, decode_envelope, fields_of
 from hub.expr import Expression, Unknown
 from hub.intents.checks import with_checks
@@ -85,9 +84,8 @@ class Run:
 
     def stop(self, reason: str) -> tuple[Verdict, str]:
         """End the run before its last step; return how it stands."""
-        failed = self.error is not None
-        self.end("failed" if failed else "done", reason)
-        return Verdict.FAILED if failed else Verdict.DONE, f"stopped: {reason}"
+        self.end("done" if self.error is None else "failed", reason)
+        return Verdict.DONE if self.error is None else Verdict.FAILED, f"stopped: {reason}"
 
     def fail(self, reason: str, step: str = "") -> tuple[Verdict, str]:
         """End the run as a failure, after the steps there are for that; return how it stands."""
@@ -191,20 +189,7 @@ class Run:
         return step.where.test(env)
 
     def _step_name(self) -> str:
-        match self.plan.code[self.position]:
-            case Act(do=do):
-                return f"{do.path} ({do.verb.name})"
-            case (
-                Branch(path=path)
-                | Set(path=path)
-                | Stop(path=path)
-                | Wait(path=path)
-                | Approve(path=path)
-                | Fork(path=path)
-            ):
-                return path
-            case Jump():
-                return str(self.position)
+        return name_of(self.plan.code[self.position]) or str(self.position)
 
     def _approve(self, step: Approve) -> bool:
         """Ask people and wait for them; in shadow they are assumed to approve."""
@@ -237,9 +222,8 @@ class Run:
             return False
         if step.from_start and self._was_answered(step):
             return False
-        return self._pause(
-            "event" if step.event is not None else "condition", now + step.timeout // MICROSECOND
-        )
+        what = "event" if step.event is not None else "condition"
+        return self._pause(what, now + step.timeout // MICROSECOND)
 
     def _was_answered(self, step: Wait) -> bool:
         """Go past a wait that was answered before it began; an event answers one wait."""
@@ -268,9 +252,10 @@ class Run:
         if not isinstance(moment, datetime):
             raise StepFailed(f"until: {until.explain(env)}")
         due = to_us(moment)
-        if due > self.scene.item.at + LONGEST_WAIT // MICROSECOND:
+        now = self.scene.item.at
+        if due > now + LONGEST_WAIT // MICROSECOND:
             raise StepFailed(f"until: {iso(due)} is more than {LONGEST_WAIT.days} days away")
-        if due > self.scene.item.at:
+        if due > now:
             return self._pause("time", due)
         self.passed(step.id, {"ok": True, "timed_out": False})
         return False
@@ -287,13 +272,10 @@ class Run:
 
     def _timer(self, what: str, due: int) -> Waiting:
         """Have a timer end what the run waits for."""
-        begun, scene = self.begun, self.scene
-        name = timer_id(scene.state.key, f"{begun.id}@{self.position}", due)
-        row = TimerRow(
-            scene.state.partition, due, name, scene.state.key, "wait", WaitTimer(begun.id, due).encoded()
-        )
-        scene.decision.writing().timers.append(row)
-        return Waiting(what, due, name)
+        state, run = self.scene.state, self.begun.id
+        row = wait_timer(state.partition, state.key, run, self.position, due)
+        self.scene.decision.writing().timers.append(row)
+        return Waiting(what, due, row.id)
 
     def _awaited(self) -> str:
         step = self.plan.code[self.position]
@@ -423,17 +405,5 @@ class Run:
         self._row(state, reason)
 
     def _row(self, state: str, reason: str) -> None:
-        begun, scene = self.begun, self.scene
-        body = encode_trace(RunBody(begun.cause, begun.caused_by, begun.mode, self.results, reason))
-        scene.decision.writing().runs.append(
-            RunRow(
-                scene.state.partition,
-                begun.id,
-                scene.state.key,
-                begun.workflow,
-                begun.version,
-                state,
-                begun.at,
-                body,
-            )
-        )
+        row = row_of(self.scene, self.begun, self.results, state, reason)
+        self.scene.decision.writing().runs.append(row)

@@ -4,6 +4,8 @@ from hashlib import sha256
 
 import msgspec
 
+from hub.engine.rows import TimerRow
+
 
 class WindowTimer(msgspec.Struct, frozen=True):
     """Wakes a key when its aggregate lets a contribution go."""
@@ -44,3 +46,9 @@ def timer_id(key: str, what: str, due: int) -> str:
     It only has to tell apart timers of one and the same microsecond: 80 bits do.
     """
     return "tmr_" + sha256(f"{key}\0{what}\0{due}".encode()).hexdigest()[:20]
+
+
+def wait_timer(partition: int, key: str, run: str, position: int, due: int) -> TimerRow:
+    """Return the timer that ends what a run waits for at a step."""
+    name = timer_id(key, f"{run}@{position}", due)
+    return TimerRow(partition, due, name, key, "wait", WaitTimer(run, due).encoded())

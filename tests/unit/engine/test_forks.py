@@ -474,7 +474,11 @@ def test_in_shadow_every_branch_is_recorded_and_nothing_is_sent():
         ),
         (
             "{for_each: {in: event.l, as: x, steps: [{for_each: {in: x, as: y, steps: [{stop: a}]}}]}}",
-            "up to 1000000 branches",
+            "up to 1000000 items",
+        ),
+        (
+            "{parallel: [{for_each: {in: event.l, as: x, steps: [{stop: a}]}}, {for_each: {in: event.l, as: y, max: 1, steps: [{stop: a}]}}]}",
+            "up to 1001 items",
         ),
         ("{for_each: {in: event.l, as: x, steps: []}}", "`steps` is empty"),
         (
