@@ -13,8 +13,8 @@ from hub.engine.ledger import AGES, Ledger
 from hub.engine.periods import periods
 from hub.engine.program import Grant
 from hub.engine.promise import plain
+from hub.engine.roots import RunBody
 from hub.engine.rows import RunRow, TimerKey, TimerRow
-from hub.engine.run import RunBody
 from hub.engine.scene import Scene
 from hub.engine.state import Cause, Kind
 from hub.engine.timers import TriggerTimer, timer_id
