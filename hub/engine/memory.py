@@ -18,6 +18,7 @@ from hub.engine.rows import (
     Inbox,
     KeyRows,
     LevelRow,
+    Peak,
     RunRow,
     SeriesRow,
     StateRow,
@@ -249,7 +250,9 @@ class MemoryEngineStore(EngineStore):
             if level.state == "gone":
                 self.level_rows.pop(level.level_id, None)
             else:
-                self.level_rows[level.level_id] = level
+                known = self.level_rows.get(level.level_id)
+                same = known is not None and known.generation == level.generation
+                self.level_rows[level.level_id] = level._replace(peak=known.peak if known and same else "")
         for run in batch.runs:
             self.runs[run.id] = run
         for approval in batch.approvals:
@@ -299,6 +302,16 @@ class MemoryEngineStore(EngineStore):
     @override
     async def levels(self) -> list[LevelRow]:
         return list(self.level_rows.values())
+
+    @override
+    async def save_peaks(self, peaks: Sequence[Peak], fence: Sequence[Lease]) -> None:
+        for lease in fence:
+            if lease.epoch != self.epoch:
+                raise LeaseLost(f"{lease.name}: epoch {lease.epoch} is over, it is now {self.epoch}")
+        for each in peaks:
+            known = self.level_rows.get(each.level_id)
+            if known is not None and known.generation == each.generation:
+                self.level_rows[each.level_id] = known._replace(peak=each.peak)
 
     @override
     async def save_version(self, version: str, workflow: str, text: str) -> None:

@@ -53,7 +53,12 @@ class TimerKey(NamedTuple):
 class LevelRow(NamedTuple):
     """A sampled value somebody waits for. `state`: new (never seen), armed, crossed, or gone (delete it).
 
-    A crossing counts only while its generation is the row's; every change of the row is a new generation.
+    A crossing counts only while its generation is the row's; every change of the row is a new generation. `rule` is
+    that of `hub.events.watched`.
+
+    Two more kinds of rows stand among them. State day: the day whose clock is (`side`, `threshold`) rolls over, and has
+    until `rearm`. State trail: of `field` the largest (`side` max) or smallest value is followed, from `threshold` on,
+    or from the `peak` that was written since.
     """
 
     partition: int
@@ -65,6 +70,17 @@ class LevelRow(NamedTuple):
     rearm: str
     generation: int
     state: str
+    rule: str = ""
+    peak: str = ""
+
+
+class Peak(NamedTuple):
+    """How far a trail has come; it counts for that generation of the row alone."""
+
+    partition: int
+    level_id: str
+    generation: int
+    peak: str
 
 
 class RunRow(NamedTuple):
@@ -177,6 +193,9 @@ class EngineStore(Protocol):
 
     async def levels(self) -> list[LevelRow]:
         """Return every level, for a watcher that starts."""
+
+    async def save_peaks(self, peaks: Sequence[Peak], fence: Sequence[Lease]) -> None:
+        """Write how far trails have come, beside what the engine writes of them. Raises LeaseLost as `commit` does."""
 
     async def save_version(self, version: str, workflow: str, text: str) -> None: ...
 

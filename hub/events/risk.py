@@ -3,15 +3,16 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from hub.events.base import Data, Moment, Money, Name, Percent
 
 Age = Annotated[int, Field(strict=True, ge=0)]
+TimeOfDay = Annotated[str, StringConstraints(strict=True, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
 class LevelCrossed(Data):
-    """A sampled value passed a level a workflow watches. `limit` is in the unit of `field`."""
+    """A sampled value passed a level a workflow watches. `limit` is in the unit of `field`; `peak` is what it follows."""
 
     level_id: Name
     generation: Age
@@ -22,6 +23,7 @@ class LevelCrossed(Data):
     limit: Money
     sampled_at: Moment
     sample_age_ms: Age
+    peak: Money | None = None
 
 
 class MarginState(Data):
@@ -33,9 +35,19 @@ class MarginState(Data):
 
 
 class DayRolled(Data):
+    """`day` ended, at its `timestamp`: it is called by the date on which it began, at `daily_at` by the clock of `zone`.
+
+    What is sampled is as it was last seen, at `sampled_at`. `peaks` are those of the levels that follow one.
+    """
+
     day: date
     zone: Name
+    daily_at: TimeOfDay | None = None
     balance: Money | None = None
     equity: Money | None = None
+    floating: Money | None = None
+    free_margin: Money | None = None
+    margin_level: Percent | None = None
     sampled_at: Moment | None = None
     sample_age_ms: Age | None = None
+    peaks: Annotated[dict[Name, Money], Field(max_length=256)] | None = None

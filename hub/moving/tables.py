@@ -92,7 +92,7 @@ TABLES = (
     _same("timer", "partition, due, id, key, kind, body", "due, id"),
     _same(
         "level",
-        "level_id, partition, key, field, side, threshold, rearm, generation, state",
+        "level_id, partition, key, field, side, threshold, rearm, generation, state, rule, peak",
         "level_id",
     ),
     _same("run", "id, partition, key, workflow, version, state, at, body", "id"),

@@ -9,7 +9,8 @@ from hub.store.postgres.database import Connection
 from hub.store.postgres.intents import write_intents
 
 TIMER = "partition, due, id, key, kind, body"
-LEVEL = "partition, level_id, key, field, side, threshold, rearm, generation, state"
+_TOLD = "partition, level_id, key, field, side, threshold, rearm, generation, state, rule"
+LEVEL = f"{_TOLD}, peak"
 RUN = "partition, id, key, workflow, version, state, at, body"
 APPROVAL = (
     "partition, id, key, workflow, run, step, title, account, permission, state, at, due, hash, shown, votes"
@@ -45,8 +46,10 @@ _SERIES = _insert(
     "(partition, key, name, at, ref) DO UPDATE SET value = excluded.value", value="text",
 )  # fmt: skip
 _LEVELS = _insert(
-    "level", LEVEL,
-    "(level_id) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in LEVEL.split(", ")),
+    "level", _TOLD,
+    "(level_id) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in _TOLD.split(", "))
+    # The peak is written beside the engine, and stands as long as the row is of the same generation.
+    + ", peak = CASE WHEN level.generation = excluded.generation THEN level.peak ELSE '' END",
 )  # fmt: skip
 _RUNS = _insert("run", RUN, "(id) DO UPDATE SET state = excluded.state, body = excluded.body")
 _TIMERS = _insert("timer", TIMER, "DO NOTHING", kind="text")
@@ -71,7 +74,7 @@ async def write_batch(connection: Connection, batch: Batch) -> None:
     await _do(connection, _NO_STATES, [row[:4] for row in states if row.value is None])
     await _do(connection, _SERIES, [row for row in series if row.value is not None])
     await _do(connection, _NO_SERIES, [row[:5] for row in series if row.value is None])
-    await _do(connection, _LEVELS, [row for row in levels if row.state != "gone"])
+    await _do(connection, _LEVELS, [row[:-1] for row in levels if row.state != "gone"])
     await _do(connection, _NO_LEVELS, [(row.level_id,) for row in levels if row.state == "gone"])
     # Cancelled first: a timer may be set anew in the batch that cancels it.
     await _do(connection, _NO_TIMERS, batch.cancelled)

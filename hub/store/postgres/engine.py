@@ -8,7 +8,7 @@ from typing_extensions import override
 from hub.bus.lease import Lease, Owned
 from hub.bus.log import InputKind, NewInput
 from hub.clock import Clock
-from hub.engine.rows import Batch, EngineStore, KeyRows, LevelRow, RunRow, TimerRow, TraceRow
+from hub.engine.rows import Batch, EngineStore, KeyRows, LevelRow, Peak, RunRow, TimerRow, TraceRow
 from hub.intents.intent import Intent
 from hub.store.postgres.append import Written
 from hub.store.postgres.arrivals import send
@@ -30,6 +30,11 @@ ORDER BY t.due, t.id, t.partition LIMIT $3
 _NEXT = """
 SELECT min(t.due) FROM unnest($1::smallint[]) AS p CROSS JOIN LATERAL
   (SELECT due FROM timer WHERE partition = p ORDER BY due LIMIT 1) AS t
+"""
+_PEAKS = """
+UPDATE level SET peak = told.peak
+FROM unnest($1::text[], $2::bigint[], $3::text[]) AS told (level_id, generation, peak)
+WHERE level.level_id = told.level_id AND level.generation = told.generation
 """
 
 
@@ -158,6 +163,18 @@ class PostgresEngineStore(EngineStore):
             return [LevelRow(*row) for row in rows]
 
         return await self._database.read(work)
+
+    @override
+    async def save_peaks(self, peaks: Sequence[Peak], fence: Sequence[Lease]) -> None:
+        async def work(connection: Connection) -> None:
+            await connection.execute(
+                _PEAKS,
+                [each.level_id for each in peaks],
+                [each.generation for each in peaks],
+                [each.peak for each in peaks],
+            )
+
+        await self._database.transact(work, fence)
 
     @override
     async def save_version(self, version: str, workflow: str, text: str) -> None:

@@ -9,7 +9,7 @@ from typing_extensions import override
 from hub.bus.lease import Lease
 from hub.bus.log import InputKind, NewInput
 from hub.clock import Clock
-from hub.engine.rows import Batch, EngineStore, KeyRows, LevelRow, RunRow, TimerRow, TraceRow
+from hub.engine.rows import Batch, EngineStore, KeyRows, LevelRow, Peak, RunRow, TimerRow, TraceRow
 from hub.ids import PARTITIONS
 from hub.intents.intent import Intent
 from hub.store.sqlite.append import Written
@@ -23,7 +23,14 @@ from hub.store.sqlite.writer import Writer
 
 CONSUMER = "engine"
 _TIMER = "partition, due, id, key, kind, body"
-_LEVEL = "partition, level_id, key, field, side, threshold, rearm, generation, state"
+_TOLD = "partition, level_id, key, field, side, threshold, rearm, generation, state, rule"
+_LEVEL = f"{_TOLD}, peak"
+# The peak is written beside the engine, and stands as long as the row is of the same generation.
+_ANEW = (
+    "ON CONFLICT (level_id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _TOLD.split(", "))
+    + ", peak = CASE WHEN level.generation = excluded.generation THEN level.peak ELSE '' END"
+)
 RUN = "partition, id, key, workflow, version, state, at, body"
 _TRACE = "partition, n, id, workflow, key, at, outcome, body"
 
@@ -157,6 +164,18 @@ class SqliteEngineStore(EngineStore):
         )
 
     @override
+    async def save_peaks(self, peaks: Sequence[Peak], fence: Sequence[Lease]) -> None:
+        def work(connection: apsw.Connection) -> None:
+            for lease in fence:
+                check_lease(connection, lease)
+            connection.executemany(
+                "UPDATE level SET peak = ? WHERE level_id = ? AND generation = ?",
+                [(each.peak, each.level_id, each.generation) for each in peaks],
+            )
+
+        await self._writer.submit(work)
+
+    @override
     async def save_version(self, version: str, workflow: str, text: str) -> None:
         row = (version, workflow, text, self._clock.now_us())
 
@@ -246,8 +265,9 @@ def _write_levels_and_timers(connection: apsw.Connection, batch: Batch) -> None:
     levels = {row.level_id: row for row in batch.levels}
     insert(
         connection,
-        f"INSERT OR REPLACE INTO level ({_LEVEL})",
-        [level for level in levels.values() if level.state != "gone"],
+        f"INSERT INTO level ({_TOLD})",
+        [level[:-1] for level in levels.values() if level.state != "gone"],
+        _ANEW,
     )
     gone = [(level.level_id,) for level in levels.values() if level.state == "gone"]
     among(connection, "DELETE FROM level WHERE (level_id)", gone)

@@ -1,0 +1,95 @@
+"""What a watched row says beside its numbers: whether its limit follows a peak, and when it counts as passed.
+
+The engine writes it, the watcher acts on it. Both reckon with the functions here, so they agree to the last digit.
+"""
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+SMALLEST: Final = Decimal("1E-10")  # what an amount of an event can say
+DAY, WAITING = (
+    "day",
+    "waiting",
+)  # rows of days: `waiting` has rolled over without a sample, and still wants one
+TRAIL = "trail"  # a row of the highest or the lowest value so far
+# Of 60 digits nothing is lost where amounts of 26 are multiplied.
+_EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+
+class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A limit as a function of the peak it follows: slope · peak + offset, and never below `low` or above `high`."""
+
+    slope: Decimal
+    offset: Decimal
+    low: Decimal | None = None
+    high: Decimal | None = None
+
+
+class Rule(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """`trail` names the row whose peak `limit` follows, no further than to `lock`; without `rearm` that is the limit.
+
+    `inclusive`: being on the limit counts as past it. `held`: its trigger waits for it to stay so. `sampled`: a day
+    that wants to know what the account was worth when it rolled over.
+    """
+
+    trail: str = ""
+    limit: Line | None = None
+    rearm: Line | None = None
+    lock: Decimal | None = None
+    inclusive: bool = False
+    held: bool = False
+    sampled: bool = False
+
+
+PLAIN: Final = Rule()
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+_decode = msgspec.json.Decoder(Rule).decode
+
+
+def encode_rule(rule: Rule) -> str:
+    """Return a rule as text; nothing for one that says nothing."""
+    return "" if rule == PLAIN else _encode(rule).decode()
+
+
+@lru_cache(maxsize=4096)  # thousands of accounts have the same
+def decode_rule(text: str) -> Rule:
+    return _decode(text) if text else PLAIN
+
+
+def farther(side: str, peak: Decimal, value: Decimal) -> bool:
+    """Return whether a value is a new peak: of a `max` above the old one, of a `min` below it."""
+    return value > peak if side == "max" else value < peak
+
+
+def locked(side: str, peak: Decimal, lock: Decimal | None) -> Decimal:
+    """Return how far a peak counts."""
+    if lock is None:
+        return peak
+    return min(peak, lock) if side == "max" else max(peak, lock)
+
+
+def limit_at(line: Line, side: str, peak: Decimal, lock: Decimal | None) -> Decimal:
+    """Return where a limit is while the peak is there, within the decimals an event can say."""
+    counts = locked(side, peak, lock)
+    value = _EXACT.add(_EXACT.multiply(line.slope, counts), line.offset)
+    if line.low is not None and value < line.low:
+        value = line.low
+    if line.high is not None and value > line.high:
+        value = line.high
+    return value.quantize(SMALLEST, context=_EXACT)
+
+
+def is_past(side: str, threshold: Decimal, value: Decimal, *, inclusive: bool) -> bool:
+    if value == threshold:
+        return inclusive
+    return value < threshold if side == "below" else value > threshold
+
+
+def is_back(side: str, threshold: Decimal, rearm: Decimal, value: Decimal, *, inclusive: bool) -> bool:
+    """Return whether a value has recovered; where the limit itself counts as past, it has to leave it."""
+    if is_past(side, threshold, value, inclusive=inclusive):
+        return False
+    return value >= rearm if side == "below" else value <= rearm
