@@ -37,7 +37,7 @@ from hub.dispatch.safe_http import AiohttpTransport
 from hub.engine.live_files import LiveFiles, Reloading
 from hub.engine.load import LoadedSet
 from hub.engine.loop import EngineLoop
-from hub.engine.rows import Batch
+from hub.engine.rows import Batch, Peak
 from hub.errors import HubError, LeaseLost
 from hub.ingest.directory import Directory
 from hub.ingest.profiles import Profiles
@@ -159,7 +159,13 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         ]
         actions = action_worker(settings, store.intents, backends, clock, random, contacts=store.contacts)
 
-        watcher = Watcher(store.log, clock)
+        watcher = Watcher(
+            store.log,
+            clock,
+            save_peaks=lambda peaks: store.engine.save_peaks(
+                [Peak(*each) for each in peaks], lease.fence(())
+            ),
+        )
         inbox = store.follow(await store.engine.positions("engine"))
         store.log.let_bulk_wait_for(inbox.backlog)
         committed: list[Callable[[Batch], None]] = [lambda batch: actions.wake() if batch.intents else None]
@@ -177,6 +183,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         store.log.listen(lambda rows: tell_of_money(watcher, rows))
         await engine.activate(files.loaded.workflows, files.loaded.unread)
         watcher.load(await store.engine.levels())
+        await watcher.tell()  # that nobody watched meanwhile, before the engine decides anything
 
         connectors = [
             connector(source, store.log, clock, watcher, symbols, base) for source in settings.sources

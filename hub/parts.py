@@ -37,6 +37,7 @@ from hub.events.facts import make_fact
 from hub.events.operations import DeliveryMoved
 from hub.ingest.base_currency import BaseCurrency
 from hub.ingest.contracts import Contracts
+from hub.ingest.gaps import HeardTeller, VouchedSamples
 from hub.ingest.mt5rest import Mt5RestConnector
 from hub.ingest.mt_remote import MtRemoteConnector
 from hub.ingest.rates import Rates, RatesFile
@@ -228,11 +229,12 @@ def connector(
 ) -> Connector:
     """Return the connector that follows a source."""
     kind = MtRemoteConnector if isinstance(source, MtRemoteSettings) else Mt5RestConnector
+    samples = VouchedSamples(sink, clock)
     return kind(
         source,  # type: ignore[arg-type]  # each has its own settings
-        teller,
+        HeardTeller(teller, samples),
         clock,
-        sink=sink,
+        sink=samples,
         classify=symbols.of,
         convert=base.converted,
         settled=settled,

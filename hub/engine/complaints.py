@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from hub.engine.model import NAMED, TAGGED, ParamFile, WorkflowFile
 from hub.engine.model_aggregates import AggregateFile
+from hub.engine.model_anchors import AnchorFile
 from hub.engine.model_part import Part
 from hub.engine.model_triggers import TRIGGER_KEYS
 from hub.engine.nodes import Document, Mapping
@@ -72,6 +73,8 @@ def model_at(location: tuple[str | int, ...], whole: type[Part] = WorkflowFile) 
         return whole
     if parents[:1] == ("params",):
         return ParamFile
+    if parents[:1] == ("anchors",) and len(parents) > 1:
+        return AnchorFile
     named = parents[2:] if parents[:1] == ("aggregates",) else parents
     for part in reversed(named):
         if isinstance(part, str) and (found := TAGGED.get(part) or NAMED.get(part)):

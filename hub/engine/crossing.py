@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
-from hub.engine import absence, grant_edits, period_ends
+from hub.clock import iso
+from hub.engine import absence, anchors, grant_edits, period_ends
 from hub.engine.decision import Trace, Verdict
-from hub.engine.holds import realign_holds
+from hub.engine.holds import let_go, realign_holds
 from hub.engine.index import Candidate, Program
 from hub.engine.levels import ARMED, CROSSED, CROSSED_EDGE, GONE, NEW, RECOVERED_EDGE, put_level, refresh
 from hub.engine.program import Crosses
@@ -46,7 +47,11 @@ def crossed(scene: Scene, event: Any) -> None:
             fire_crossing(scene, candidate, value=event.value, limit=event.limit, reason=reason)
     elif event.edge == RECOVERED_EDGE and stored.state == CROSSED:
         level = put_level(scene, event.level_id, stored, ARMED)
-        _keep(scene, level, Verdict.ARMED, f"{event.field} {event.value} has recovered from {event.limit}")
+        reason = f"{event.field} {event.value} has recovered from {event.limit}"
+        hold = let_go(scene, f"{level.workflow}/{level.trigger}")
+        if hold is not None:
+            reason += f"; it had been past it since {iso(hold.since)}, which was not long enough"
+        _keep(scene, level, Verdict.ARMED, reason)
 
 
 def observed(scene: Scene) -> None:
@@ -65,8 +70,10 @@ def observed(scene: Scene) -> None:
         if item.beyond and candidate is not None:
             trigger = candidate.trigger
             if isinstance(trigger, Crosses) and trigger.on_first:
-                limit = Decimal(level.threshold)
-                reason = f"{level.field} was {level.side} {limit} when it was first seen"
+                # Where a peak is followed that nobody has told yet, only the watcher knows the limit.
+                limit = Decimal(level.threshold) if level.threshold else None
+                passed = limit if limit is not None else "its limit"
+                reason = f"{level.field} was {level.side} {passed} when it was first seen"
                 fire_crossing(scene, candidate, value=None, limit=limit, reason=reason)
 
 
@@ -80,6 +87,8 @@ def rebuild(scene: Scene) -> None:
             and f"{level.workflow}/{level.trigger}" not in live
         ):
             put_level(scene, name, level, GONE)
+    if scene.program.anchored or any(kind == Kind.ANCHOR for kind, _ in scene.state.values):
+        anchors.realign(scene)
     if scene.state.account is not None:
         for candidate in scene.program.crosses:
             assert isinstance(candidate.trigger, Crosses)

@@ -7,12 +7,12 @@ from operator import attrgetter
 from typing import Any
 
 from hub.bus.log import Input, InputKind
-from hub.engine import absence, grants, period_ends
+from hub.engine import absence, anchors, grants, period_ends
 from hub.engine.accumulators import Contribution
 from hub.engine.crossing import crossed, observed, rebuild
 from hub.engine.decision import NOTHING, Decision, apply
 from hub.engine.fold import fold_account, fold_client
-from hub.engine.holds import held_long_enough
+from hub.engine.holds import BACK, LOST, begin_anew, doubt_held, held_long_enough
 from hub.engine.index import CREATED, NOTHING_BOUND, Candidate, Feed, Program, TypePlan
 from hub.engine.joined import is_up
 from hub.engine.keys import KeyKind
@@ -40,6 +40,7 @@ from hub.ids import account_key
 ACCOUNT_FIELDS = {name: f"account.{name}" for name in AccountRow.__struct_fields__}
 CROSSINGS = frozenset({"equity.crossed", "margin.crossed"})
 OBSERVED = "level.observed"
+SAMPLED_LATE = "day.sampled"
 EVENT, OUTCOME = int(InputKind.EVENT), int(InputKind.OUTCOME)
 MAIL, COMMAND = int(InputKind.MAIL), int(InputKind.COMMAND)
 APPROVAL = int(InputKind.APPROVAL)
@@ -80,6 +81,13 @@ def _decide(program: Program, state: KeyState, item: Input, broken: Mapping[str,
         observed(Scene(program, state, item, decision, broken))
     elif item.kind == APPROVAL:
         decided(Scene(program, state, item, decision, broken))
+    elif item.kind == COMMAND and item.ref == SAMPLED_LATE:
+        scene = Scene(program, state, item, decision, broken)
+        _ask(scene, program.no_event, anchors.sampled(scene))
+    elif item.kind == COMMAND and item.ref == LOST:
+        doubt_held(Scene(program, state, item, decision, broken))
+    elif item.kind == COMMAND and item.ref == BACK:
+        begin_anew(Scene(program, state, item, decision, broken))
     # A timer has done its work by being a moment; other commands are not the engine's.
     return decision
 
@@ -154,6 +162,8 @@ def _event(scene: Scene) -> None:
     counted = _count(scene, plan, envelope, record)
     if scene.program.looks_at_rows:
         counted += take_stock(scene, envelope, record, dirty)
+    if scene.program.anchored:
+        dirty = (*dirty, *anchors.note(scene, plan, (*dirty, *counted)))
     if envelope.type in CROSSINGS:
         crossed(scene, record)
     if scene.program.absents:
@@ -192,6 +202,9 @@ def _mail(scene: Scene) -> None:
     counted = _count(scene, plan, envelope, record)
     if mail.parts:
         counted += hear_of(scene, account_key(mail.account.server, mail.account.login), mail.parts)
+    if scene.program.anchored:
+        new = () if scene.state.values else (CREATED,)
+        dirty = (*dirty, *anchors.note(scene, plan, (*dirty, *counted, *new)))
     if scene.program.absents:
         _note_absences(scene, plan, first=not scene.state.values)
     if scene.program.period_ends and not scene.state.values:

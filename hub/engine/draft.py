@@ -16,13 +16,14 @@ _UNKNOWN = "unknown name "
 
 @final
 class Draft:
-    """`reads` collects every path that is read, to tell what nobody reads."""
+    """`reads` collects every path that is read, to tell what nobody reads; `trails` are anchors that follow samples."""
 
     def __init__(self, document: Document, problems: Problems, scopes: Scopes) -> None:
         self.document = document
         self.problems = problems
         self.scopes = scopes
         self.reads: set[str] = set()
+        self.trails: set[str] = set()
 
     def error(self, location: Location, message: str) -> None:
         self.problems.error(self.document.place(location), message)

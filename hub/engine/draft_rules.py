@@ -9,6 +9,7 @@ from typing import Final, Literal, cast
 from hub.durations import duration
 from hub.engine.draft import Draft
 from hub.engine.draft_aggregates import Param
+from hub.engine.draft_anchors import trailing
 from hub.engine.draft_grants import period_end
 from hub.engine.draft_names import event_is_sound, is_zone, zones
 from hub.engine.keys import KeyKind
@@ -80,7 +81,7 @@ def trigger_ids(draft: Draft, files: list[Trigger]) -> list[str]:
 
 
 def trigger(
-    draft: Draft, position: int, name: str, file: Trigger, on_replay: Replay
+    draft: Draft, position: int, name: str, file: Trigger, on_replay: Replay, *, critical: bool = False
 ) -> CompiledTrigger | None:
     location: Location = ("when", position)
     match file:
@@ -103,7 +104,7 @@ def trigger(
                 )
             return Becomes(name, condition, file.hold, file.on_first, file.on_replay or on_replay)
         case CrossesTrigger():
-            return _crosses(draft, location, name, file)
+            return _crosses(draft, location, name, file, critical=critical)
         case PeriodEndTrigger():
             return period_end(draft, location, name, file)
         case AbsentTrigger():
@@ -128,10 +129,12 @@ def _absent(draft: Draft, location: Location, name: str, file: AbsentFile) -> Ab
 
 def _can_change(draft: Draft, path: str) -> bool:
     root = path.partition(".")[0]
-    return root in {"account", "client"} or root in draft.scopes.aggregates
+    return root in {"account", "client"} or root in draft.scopes.aggregates  # which anchors are among
 
 
-def _crosses(draft: Draft, trigger_at: Location, name: str, file: CrossesTrigger) -> Crosses | None:
+def _crosses(
+    draft: Draft, trigger_at: Location, name: str, file: CrossesTrigger, *, critical: bool
+) -> Crosses | None:
     location: Location = (*trigger_at, "crosses")
     if draft.scopes.key is not KeyKind.ACCOUNT:
         draft.error(
@@ -151,7 +154,29 @@ def _crosses(draft: Draft, trigger_at: Location, name: str, file: CrossesTrigger
         return None
     if rearm is not None:
         _rearm_is_behind(draft, (*location, "rearm"), side, limit, rearm)
-    return Crosses(name, field, side, limit, rearm, file.on_first)
+    if critical and file.crosses.hold is not None and file.crosses.gap is None:
+        draft.error(
+            (*location, "for"),
+            "`priority: critical` says what becomes of `for` when the feed is away: add `gap: restart` (it has to hold anew) "
+            "or `gap: continue` (it counts on)",
+        )
+    trails = trailing(draft, (*location, side), limit)
+    rearm_trails = trailing(draft, (*location, "rearm"), rearm) if rearm is not None else None
+    if rearm_trails is not None and (trails is None or trails.anchor != rearm_trails.anchor):
+        draft.error((*location, "rearm"), f"`rearm` follows `{rearm_trails.anchor}`, and the limit does not")
+    return Crosses(
+        name,
+        field,
+        side,
+        limit,
+        rearm,
+        file.on_first,
+        file.crosses.inclusive,
+        file.crosses.hold,
+        file.crosses.gap or "restart",
+        trails,
+        rearm_trails,
+    )
 
 
 def _watched(draft: Draft, location: Location) -> Field | None:

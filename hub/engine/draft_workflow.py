@@ -9,6 +9,7 @@ from hub.engine import draft_grants as grants
 from hub.engine import draft_rows as rows
 from hub.engine import draft_rules as rules
 from hub.engine.draft import Draft
+from hub.engine.draft_anchors import anchor
 from hub.engine.draft_names import belongs_to_no_account
 from hub.engine.draft_steps import StepDrafter
 from hub.engine.keys import kept_by
@@ -19,7 +20,7 @@ from hub.engine.model_triggers import AbsentTrigger, AnyTrigger, BecomesTrigger,
 from hub.engine.money import MoneyRules, pinned_currencies
 from hub.engine.nodes import Document, Location
 from hub.engine.problems import Problems
-from hub.engine.program import Aggregate, Mode, Trigger, Workflow
+from hub.engine.program import Aggregate, Anchor, Mode, Trigger, Workflow
 from hub.engine.scopes import Scopes, unknown_event
 from hub.expr import Expression, Kind, Type
 from hub.intents.verbs import VERBS
@@ -52,6 +53,7 @@ class Drafting:
     def workflow(self) -> Workflow:
         file, draft = self._file, self._draft
         aggregates = self._aggregates()
+        anchors = self._anchors()
         scope = (
             draft.expression(("scope",), draft.scopes.scope, Kind.BOOL) if file.scope is not None else None
         )
@@ -99,6 +101,7 @@ class Drafting:
             text=self._document.source,
             place=self._document.root.place,
             grant=grant,
+            anchors=anchors,
         )
 
     def _aggregates(self) -> tuple[Aggregate, ...]:
@@ -112,11 +115,23 @@ class Drafting:
                 self._types[name] = type_
         return tuple(made)
 
+    def _anchors(self) -> tuple[Anchor, ...]:
+        made: list[Anchor] = []
+        for name, file in self._file.anchors.items():
+            found, type_ = anchor(self._draft, name, file, self._params)
+            if found is not None:
+                made.append(found)
+            if aggregates.name_problem(name) is None:
+                self._types.setdefault(name, type_)
+        return tuple(made)
+
     def _triggers(self) -> tuple[Trigger, ...]:
         names = rules.trigger_ids(self._draft, self._file.when)
         on_replay = _on_replay((*self._file.steps, *self._file.on_error))
         found = [
-            rules.trigger(self._draft, position, name, file, on_replay)
+            rules.trigger(
+                self._draft, position, name, file, on_replay, critical=self._file.priority == "critical"
+            )
             for position, (name, file) in enumerate(zip(names, self._file.when, strict=True))
         ]
         return tuple(trigger for trigger in found if trigger is not None)
@@ -125,9 +140,14 @@ class Drafting:
         if self._problems.fatal:  # what failed to compile may have read it
             return
         reads = self._draft.reads
-        for kind, names in (("aggregates", self._file.aggregates), ("params", self._file.params)):
+        named: dict[str, Iterable[str]] = {
+            "aggregates": self._file.aggregates,
+            "anchors": self._file.anchors,
+            "params": self._file.params,
+        }
+        for kind, names in named.items():
             for name in names:
-                path = name if kind == "aggregates" else f"params.{name}"
+                path = f"params.{name}" if kind == "params" else name
                 if path not in reads:
                     location: Location = (kind, name)
                     self._problems.warn(self._document.key_place(location), f"nothing reads `{path}`")

@@ -7,6 +7,7 @@ from typing import Any, Final, final
 from pydantic import TypeAdapter
 
 from hub.engine import explain_names as names
+from hub.engine.explain_anchors import remembered
 from hub.engine.explain_conditions import Wording
 from hub.engine.explain_grants import clock, promise
 from hub.engine.explain_names import Param
@@ -124,6 +125,7 @@ class _Explaining:
         yield self._scope()
         yield from self._with()
         yield from self._counts()
+        yield from remembered(workflow.anchors, _each(workflow.key), self._wording)
         if workflow.grant is not None:
             yield from promise(workflow.grant, workflow.mode, self._wording)
             yield from self._events()
@@ -270,6 +272,9 @@ def _events_of(workflow: Workflow) -> Iterator[str]:
             yield aggregate.window.event
         if aggregate.retract is not None:
             yield aggregate.retract.event
+    for anchor in workflow.anchors:
+        if anchor.event is not None:
+            yield anchor.event
     for trigger in workflow.triggers:
         match trigger:
             case OnEvent(event=event):

@@ -22,6 +22,10 @@ _LATE_EVENTS: Final = {
     "fire": "Events the hub learns of afterwards, such as after an outage, count as well.",
     "skip": "Events the hub learns of afterwards, such as after an outage, do not start it.",
 }
+_AWAY: Final = {
+    "restart": " (begun anew when the feed was away meanwhile)",
+    "continue": " (whether the feed was away meanwhile or not)",
+}
 
 
 def starts(triggers: Sequence[Trigger], wording: Wording) -> Iterator[str]:
@@ -79,9 +83,18 @@ def _where(condition: Expression | None, wording: Wording) -> str:
 
 def _crosses(trigger: Crosses, wording: Wording) -> str:
     unit = " %" if trigger.field == "margin_level" else ""
-    moves = "falls below" if trigger.side == "below" else "rises above"
+    limit = f"{wording.value(trigger.limit)}{unit}"
+    if trigger.inclusive:
+        moves = (
+            f"reaches {limit} or falls below it"
+            if trigger.side == "below"
+            else f"reaches {limit} or rises above it"
+        )
+    else:
+        moves = f"falls below {limit}" if trigger.side == "below" else f"rises above {limit}"
+    held = ""
+    if trigger.hold is not None:
+        held = f", and stays so for {names.span(trigger.hold)}"
+        held += _AWAY[trigger.gap]
     back = "the limit" if trigger.rearm is None else f"{wording.value(trigger.rearm)}{unit}"
-    return (
-        f"each time the account's {names.field(trigger.field)} {moves} "
-        f"{wording.value(trigger.limit)}{unit}; again only after it came back to {back}."
-    )
+    return f"each time the account's {names.field(trigger.field)} {moves}{held}; again only after it came back to {back}."

@@ -1,25 +1,86 @@
-"""`for:` of a condition: it has to hold so long, over restarts, before its trigger fires."""
+"""`for:` of a condition or a level: it has to hold so long, over restarts, before its trigger fires."""
 
 from datetime import timedelta
+from decimal import Decimal
 
+import msgspec
+
+from hub.bus.log import InputKind
 from hub.clock import MICROSECOND, from_us, iso
+from hub.engine.decision import Trace, Verdict
 from hub.engine.index import Candidate
-from hub.engine.program import Becomes
+from hub.engine.program import Becomes, Crosses
 from hub.engine.rows import TimerKey, TimerRow
 from hub.engine.scene import Scene
 from hub.engine.state import Cause, Edge, Hold, Kind, Slot
 from hub.engine.timers import TriggerTimer, timer_id
 
 SECOND = timedelta(seconds=1)
+LOST, BACK = (
+    "feed.lost",
+    "feed.back",
+)  # what the watcher tells of an account whose samples it can no longer vouch for
 
 
 def begin_hold(scene: Scene, candidate: Candidate, hold: timedelta, number: int, reason: str) -> None:
     """Have the condition hold from now on, with a timer that ends it."""
+    _begin(scene, candidate.part, Hold(0, 0, "", number, reason), hold // MICROSECOND)
+
+
+def begin_held_level(
+    scene: Scene,
+    candidate: Candidate,
+    hold: timedelta,
+    number: int,
+    reason: str,
+    *,
+    value: Decimal | None,
+    limit: Decimal | None,
+) -> None:
+    """Have a level stay passed from now on; what it was passed with is what its trigger will tell."""
+    span = hold // MICROSECOND
+    _begin(scene, candidate.part, Hold(0, 0, "", number, reason, value=value, limit=limit, span=span), span)
+
+
+def doubt_held(scene: Scene) -> None:
+    """Stop the levels that are passed for a while: nobody sees now whether they stay so."""
+    for part, candidate, hold in _held(scene):
+        if hold.timer:
+            _end(scene, part, hold)
+            doubted = msgspec.structs.replace(hold, due=0, timer="", unproven=True)
+            scene.decision.puts[_slot(part)] = doubted
+            reason = f"{hold.reason}; the feed was away, and `for` begins anew when it is back"
+            scene.decision.trace(
+                candidate.plan.workflow.id,
+                f"{candidate.trigger.id}/{hold.number}/unproven",
+                Verdict.HELD_BACK,
+                Trace(candidate.trigger.id, reason),
+            )
+
+
+def begin_anew(scene: Scene) -> None:
+    """Begin to count again for the levels that stopped, which are still passed as far as anybody knows."""
+    for part, _, hold in _held(scene):
+        if hold.unproven is True and isinstance(hold.span, int):
+            _begin(scene, part, msgspec.structs.replace(hold, unproven=msgspec.UNSET), hold.span)
+
+
+def _held(scene: Scene) -> list[tuple[str, Candidate, Hold]]:
+    found: list[tuple[str, Candidate, Hold]] = []
+    for part, _ in sorted(scene.state.of_kind(Kind.HOLD), key=lambda each: each[0]):
+        candidate, hold = _candidate(scene, part), pending(scene, part)
+        held = candidate is not None and isinstance(candidate.trigger, Crosses) and candidate.trigger.is_held
+        if candidate is not None and hold is not None and held:
+            found.append((part, candidate, hold))
+    return found
+
+
+def _begin(scene: Scene, part: str, hold: Hold, span: int) -> None:
     now, key = scene.item.at, scene.state.key
-    due = now + hold // MICROSECOND
-    name = timer_id(key, f"{candidate.part}#{number}", due)
-    scene.decision.puts[_slot(candidate.part)] = Hold(now, due, name, number, reason)
-    body = TriggerTimer(candidate.part, due, "hold").encoded()
+    due = now + span
+    name = timer_id(key, f"{part}#{hold.number}", due)
+    scene.decision.puts[_slot(part)] = msgspec.structs.replace(hold, since=now, due=due, timer=name)
+    body = TriggerTimer(part, due, "hold").encoded()
     scene.decision.writing().timers.append(TimerRow(scene.state.partition, due, name, key, "hold", body))
 
 
@@ -41,24 +102,29 @@ def let_go(scene: Scene, part: str) -> Hold | None:
 def held_long_enough(scene: Scene) -> list[tuple[Candidate, Cause, str, str]]:
     """End the holds that are over by now; return whom to fire for them: the cause, its number and the reason."""
     now = scene.item.at
+    if (
+        scene.item.kind == InputKind.COMMAND and scene.item.ref == LOST
+    ):  # what is told now is that the end of these was not seen
+        doubt_held(scene)
     due = [
         (hold.due, part)
         for part, _ in scene.state.of_kind(Kind.HOLD)
-        if (hold := pending(scene, part)) is not None and hold.due <= now
+        if (hold := pending(scene, part)) is not None and hold.timer and hold.due <= now
     ]
     found: list[tuple[Candidate, Cause, str, str]] = []
     for _, part in sorted(due):
         hold = let_go(scene, part)
-        workflow, _, trigger = part.rpartition("/")
-        plan = scene.program.plans.get(workflow)
-        candidate = plan.triggers.get(trigger) if plan is not None else None
-        if hold is None or candidate is None or not isinstance(candidate.trigger, Becomes):
+        candidate = _candidate(scene, part)
+        if hold is None or candidate is None or not isinstance(candidate.trigger, Becomes | Crosses):
             continue  # its workflow is live no more
         late = from_us(now) - from_us(hold.due)
         reason = f"{hold.reason}, and has been since {iso(hold.since)}"
         if late >= SECOND:
             reason += f"; late_by {late // SECOND}s"
-        found.append((candidate, Cause(trigger, scene.now), str(hold.number), reason))
+        value = hold.value if isinstance(hold.value, Decimal) else None
+        limit = hold.limit if isinstance(hold.limit, Decimal) else None
+        cause = Cause(candidate.trigger.id, scene.now, value, limit)
+        found.append((candidate, cause, str(hold.number), reason))
     return found
 
 
@@ -66,6 +132,9 @@ def realign_holds(scene: Scene) -> None:
     """Let go what belongs to no live trigger, or to a condition that does not hold as it is written now."""
     live = {candidate.part: candidate for candidate in scene.program.becomes}
     for part, _ in scene.state.of_kind(Kind.HOLD):
+        level = _candidate(scene, part)
+        if level is not None and isinstance(level.trigger, Crosses) and level.trigger.hold is not None:
+            continue  # it is let go with its level
         candidate = live.get(part)
         edge = scene.decision.puts.get(candidate.edge) if candidate is not None else None
         if candidate is None or (isinstance(edge, Edge) and edge.value is not True):
@@ -74,7 +143,14 @@ def realign_holds(scene: Scene) -> None:
 
 def _end(scene: Scene, part: str, hold: Hold) -> None:
     scene.decision.puts[_slot(part)] = None
-    scene.decision.writing().cancelled.append(TimerKey(scene.state.partition, hold.due, hold.timer))
+    if hold.timer:
+        scene.decision.writing().cancelled.append(TimerKey(scene.state.partition, hold.due, hold.timer))
+
+
+def _candidate(scene: Scene, part: str) -> Candidate | None:
+    workflow, _, trigger = part.rpartition("/")
+    plan = scene.program.plans.get(workflow)
+    return plan.triggers.get(trigger) if plan is not None else None
 
 
 def _slot(part: str) -> Slot:

@@ -14,6 +14,7 @@ from hub.engine.own import SLOTS
 from hub.engine.program import (
     Absent,
     Aggregate,
+    Anchor,
     Approve,
     Becomes,
     Crosses,
@@ -70,14 +71,26 @@ class Feed:
     )
 
 
+@dataclass(slots=True, eq=False)
+class Remembered:
+    """An anchor of a workflow: `index` names it where conditions are asked because it changed."""
+
+    name: str
+    index: str
+    slot: Slot
+    anchor: Anchor
+    plan: "Plan"
+
+
 class Binding(NamedTuple):
-    """What an environment needs beside the event, the account and the client: aggregates, and params if any is read.
+    """What an environment needs beside the event, the account and the client: aggregates, anchors, params if any is read.
 
     Triggers that need the same share one, so that an environment filled for one of them serves the next.
     """
 
     feeds: tuple[tuple[str, Feed], ...]
     params: Mapping[str, object] | None
+    anchors: tuple[Remembered, ...] = ()
 
 
 NOTHING_BOUND = Binding((), None)
@@ -103,6 +116,7 @@ class Plan:
     feeds: tuple[tuple[str, Feed], ...]
     triggers: Mapping[str, "Candidate"]
     granted_on: frozenset[str] = frozenset()  # what a grant's worth depends on, as changes are named
+    anchors: tuple[Remembered, ...] = ()
 
     asks: bool = field(init=False)  # a person, somewhere on its way
     watcher: "Watcher | None" = None
@@ -138,7 +152,9 @@ class Candidate:
         roots: dict[str, Fixed | Sought] = {name: Sought(feed) for name, feed in self.feeds}
         if self.binding.params is not None:
             roots["params"] = Fixed(self.binding.params)
-        return Part(self.condition, roots, None if self.on_event else self.edge)
+        # What is remembered stands in the environment alone: such a condition is asked by itself.
+        condition = None if self.binding.anchors else self.condition
+        return Part(condition, roots, None if self.on_event else self.edge)
 
     @property
     def feeds(self) -> tuple[tuple[str, Feed], ...]:
@@ -157,6 +173,7 @@ class TypePlan:
     of_client: bool = False  # told of the client behind the account
     begins: tuple[Feed, ...] = ()  # whose windows begin anew with it
     awaited: bool = False  # runs may wait for it
+    anchored: tuple[Plan, ...] = ()  # whose anchors may be taken now
     asked: dict[tuple[str, ...], tuple[Split[Candidate], ...]] = field(default_factory=dict)
 
 
@@ -194,6 +211,7 @@ class Program:
         self.absents: list[Candidate] = []
         self.period_ends: list[Candidate] = []
         self.granting: list[Plan] = []
+        self.anchored: list[Plan] = []  # with anchors
         ranked = sorted(self.workflows.values(), key=lambda each: (PRIORITY[each.priority], each.id))
         for workflow in ranked:
             if workflow.mode is not Mode.OFF:
@@ -206,6 +224,7 @@ class Program:
         # The conditions that read a field (`account.balance`) or an aggregate: asked when it changed.
         self._readers = self._index_readers()
         self._dependants = {name: Split(readers) for name, readers in self._readers.items()}
+        self._anchor_readers = self._index_anchors()
         self.no_event = TypePlan((), Split(()), Split(()), ())
         together = (self, *self.mailed) if kind is KeyKind.ACCOUNT else ()
         self.stock = stock_of((each.kind, feed) for each in together for feed in each.feeds.values())
@@ -264,6 +283,14 @@ class Program:
         plan.asked[changed] = plan.asked[read]
         return plan.asked[read]
 
+    def anchored_by(self, plan: TypePlan, changed: Iterable[str]) -> list[Plan]:
+        """Return whose anchors an event may change, by its type or by what it changed, in their order."""
+        found = dict.fromkeys(plan.anchored)
+        for name in changed:
+            for each in self._anchor_readers.get(name, ()):
+                found[each] = None
+        return [each for each in self.anchored if each in found] if len(found) > 1 else list(found)
+
     def joined(self, hits: Hits[Candidate]) -> Joined[Candidate]:
         """Return the one question for everything sure that stands in one place; the same candidates share it."""
         found = hits.joined
@@ -296,6 +323,8 @@ class Program:
     def _add(self, workflow: Workflow) -> None:
         plan = self._plan(workflow, self.feeds)
         self.plans[workflow.id] = plan
+        if plan.anchors:
+            self.anchored.append(plan)
         for candidate in plan.triggers.values():
             match candidate.trigger:
                 case OnEvent() as trigger:
@@ -336,6 +365,11 @@ class Program:
             triggers,
             _granted_on(workflow, feeds),
         )
+        plan.anchors = tuple(_remembered(plan, each) for each in workflow.anchors)
+        for each in plan.anchors:
+            for path in _anchor_reads(each.anchor):
+                if path in feeds:
+                    feeds[path].watched = True
         base = len(self.plans) * 1000
         for position, trigger in enumerate(workflow.triggers):
             reads = _reads(trigger, workflow.scope)
@@ -348,7 +382,7 @@ class Program:
                 workflow.scope,
                 part,
                 (Kind.EDGE.value, part),
-                self._binding(feeds, workflow.params, reads),
+                self._binding(feeds, workflow.params, reads, plan.anchors),
                 condition,
                 condition.fast if condition is not None else None,
                 isinstance(trigger, OnEvent),
@@ -356,10 +390,17 @@ class Program:
         return plan
 
     def _binding(
-        self, feeds: Mapping[str, Feed], params: Mapping[str, object], reads: frozenset[str]
+        self,
+        feeds: Mapping[str, Feed],
+        params: Mapping[str, object],
+        reads: frozenset[str],
+        anchors: Sequence[Remembered],
     ) -> Binding:
         needed = tuple((name, feed) for name, feed in feeds.items() if name in reads)
         given = params if any(path.startswith("params.") or path == "params" for path in reads) else None
+        recalled = tuple(each for each in anchors if each.name in reads)
+        if recalled:  # of one workflow: nobody shares it
+            return Binding(needed, given, recalled)
         if not needed and given is None:
             return NOTHING_BOUND
         return self._bindings.setdefault((needed, id(given)), Binding(needed, given))
@@ -378,8 +419,16 @@ class Program:
                 pair for pair in (scope.equalities if scope else ()) if not pair[0].startswith("event.")
             ]
             names = {CREATED} if isinstance(candidate.trigger, Crosses) else set()
-            aggregates = dict(candidate.feeds)
-            for path in _reads(candidate.trigger, scope):
+            aggregates = dict(candidate.plan.feeds)
+            paths = set(_reads(candidate.trigger, scope))
+            for each in candidate.plan.anchors:
+                if each.name in paths:
+                    paths.remove(each.name)
+                    names.add(each.index)
+                    # What stands in for it, and what bounds it, counts at once.
+                    bounds = (each.anchor.first, each.anchor.lock)
+                    paths |= {path for bound in bounds if bound is not None for path in bound.reads}
+            for path in paths:
                 if path in aggregates:
                     names.add(aggregates[path].name)
                 else:
@@ -387,6 +436,20 @@ class Program:
             for name in names:
                 by_name[name].append((candidate, steady))
         return dict(by_name)
+
+    def _index_anchors(self) -> dict[str, tuple[Plan, ...]]:
+        by_name: defaultdict[str, list[Plan]] = defaultdict(list)
+        for plan in self.anchored:
+            aggregates, scope = dict(plan.feeds), plan.workflow.scope
+            reads = set(scope.reads) if scope is not None else set[str]()
+            reads |= {path for each in plan.anchors for path in _anchor_reads(each.anchor)}
+            names = {
+                aggregates[path].name if path in aggregates else ".".join(path.split(".")[:2])
+                for path in reads
+            }
+            for name in (CREATED, *sorted(names)):
+                by_name[name].append(plan)
+        return {name: tuple(plans) for name, plans in by_name.items()}
 
     def _plan_type(self, name: str) -> TypePlan:
         triggers: list[tuple[Candidate, Equalities]] = []
@@ -404,8 +467,19 @@ class Program:
         of_client = name.startswith(("client.", "kyc."))
         begins = tuple(feed for feed in self.feeds.values() if _begins(feed, name))
         awaited = any(matches(pattern, name) for pattern in self._awaited)
+        anchored = tuple(
+            plan for plan in self.anchored if any(_takes_at(each.anchor, name) for each in plan.anchors)
+        )
         return TypePlan(
-            triggers, Split(triggers), Split(feeds), tuple(retracted), absents, of_client, begins, awaited
+            triggers,
+            Split(triggers),
+            Split(feeds),
+            tuple(retracted),
+            absents,
+            of_client,
+            begins,
+            awaited,
+            anchored,
         )
 
 
@@ -430,6 +504,24 @@ def _feed(aggregate: Aggregate, params: Mapping[str, object], shared: dict[str, 
             ref=retract.ref.removeprefix("event.") if retract is not None else None,
         )
     return feed
+
+
+def _remembered(plan: Plan, anchor: Anchor) -> Remembered:
+    name = f"{plan.workflow.id}/{anchor.name}"
+    return Remembered(anchor.name, f"anchor/{name}", (Kind.ANCHOR.value, name), anchor, plan)
+
+
+def _anchor_reads(anchor: Anchor) -> frozenset[str]:
+    return frozenset[str]().union(*(each.reads for each in anchor.expressions))
+
+
+def _takes_at(anchor: Anchor, name: str) -> bool:
+    """Return whether an event of a type may say of itself what an anchor remembers."""
+    if anchor.trails:
+        return name in {"day.rolled", "equity.crossed", "margin.crossed"}
+    if anchor.how == "daily":
+        return name == "day.rolled"
+    return anchor.event is not None and matches(anchor.event, name)
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -493,6 +585,8 @@ def conditions(workflow: Workflow) -> Iterator[Expression]:
         found += [aggregate.where, aggregate.value]
         if isinstance(aggregate.window, Since):
             found += [aggregate.window.where]
+    for anchor in workflow.anchors:
+        found += anchor.expressions
     for trigger in workflow.triggers:
         match trigger:
             case OnEvent():

@@ -1,77 +1,78 @@
 """Watched levels: the rows that say what to watch for, and the pure comparison that finds a crossing."""
 
-from base64 import b32encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
-from hashlib import sha256
 from typing import NamedTuple
 
+from msgspec import UNSET, structs
+
+from hub.engine.holds import let_go
 from hub.engine.index import Candidate
 from hub.engine.program import Crosses
-from hub.engine.rows import LevelRow
-from hub.engine.scene import Env, Scene
+from hub.engine.rows import LevelRow, Peak
+from hub.engine.scene import Scene
 from hub.engine.series import EXACT
 from hub.engine.state import Kind, Level
+from hub.engine.trailing import level_id, number, rule_of, told
 from hub.engine.windows import shortest
+from hub.events.watched import (
+    SMALLEST,
+    TRAIL,
+    Rule,
+    decode_rule,
+    encode_rule,
+    farther,
+    is_back,
+    is_past,
+    limit_at,
+)
 
 NEW, ARMED, CROSSED, GONE = "new", "armed", "crossed", "gone"
-SMALLEST, LARGEST = Decimal("1E-10"), Decimal(10) ** 16  # what an amount of an event can say
 CROSSED_EDGE, RECOVERED_EDGE = "crossed", "recovered"
-
-
-@lru_cache(maxsize=65536)
-def level_id(workflow: str, trigger: str, key: str) -> str:
-    digest = sha256(f"{workflow}\0{trigger}\0{key}".encode()).digest()[:16]
-    return "lvl_" + b32encode(digest).decode().rstrip("=").lower()
+NO_PEAKS: Mapping[str, tuple[str, Decimal]] = {}
 
 
 def refresh(scene: Scene, candidate: Candidate, trigger: Crosses) -> None:
     """Bring a trigger's level up to date: made, moved or taken away as its scope and its limit say now."""
     name = level_id(candidate.plan.workflow.id, trigger.id, scene.state.key)
-    stored = scene.state.values.get((Kind.LEVEL, name))
+    stored = _stored(scene, name)
     level = stored if isinstance(stored, Level) else None
-    wanted = _wanted(candidate, trigger, scene.env(candidate))
+    wanted = _wanted(scene, candidate, trigger)
     if wanted is None:
         if level is not None and level.state != GONE:
             put_level(scene, name, level, GONE)
+            let_go(scene, candidate.part)
         return
-    threshold, rearm = wanted
+    threshold, rearm, rule = wanted
     if level is None or level.state == GONE:
         # The generation goes on where the old level stopped: an old crossing must not count for the new one.
-        before = (
-            Level(candidate.plan.workflow.id, trigger.id, "", "", "", "", 0, GONE) if level is None else level
-        )
-        state = NEW
-    elif (level.field, level.side, level.threshold, level.rearm) == (trigger.field, trigger.side, *wanted):
+        workflow = candidate.plan.workflow.id
+        generation, state = (0 if level is None else level.generation), NEW
+        owner = (workflow, trigger.id) if level is None else (level.workflow, level.trigger)
+    elif _is_the_same(level, trigger, threshold, rearm, rule):
         return
     else:
-        before, state = level, level.state
-    moved = Level(
-        before.workflow,
-        before.trigger,
-        trigger.field,
-        trigger.side,
-        threshold,
-        rearm,
-        before.generation,
-        state,
-    )
+        owner, generation, state = (level.workflow, level.trigger), level.generation, level.state
+    text = rule or UNSET
+    moved = Level(*owner, trigger.field, trigger.side, threshold, rearm, generation, state, rule=text)
     put_level(scene, name, moved, state)
+
+
+def _stored(scene: Scene, name: str) -> object:
+    slot = (Kind.LEVEL.value, name)
+    return scene.decision.puts[slot] if slot in scene.decision.puts else scene.state.values.get(slot)
+
+
+def _is_the_same(level: Level, trigger: Crosses, threshold: str, rearm: str, rule: str) -> bool:
+    if (level.field, level.side, told(level.rule)) != (trigger.field, trigger.side, rule):
+        return False
+    # What follows a peak moves with it, and is the same level wherever that is.
+    return trigger.trailing is not None or (level.threshold, level.rearm) == (threshold, rearm)
 
 
 def put_level(scene: Scene, name: str, level: Level, state: str) -> Level:
     """Write a level as it stands from here on: any change is a new generation, so what was offered before is stale."""
-    new = Level(
-        level.workflow,
-        level.trigger,
-        level.field,
-        level.side,
-        level.threshold,
-        level.rearm,
-        level.generation + 1,
-        state,
-    )
+    new = structs.replace(level, generation=level.generation + 1, state=state)
     scene.decision.puts[(Kind.LEVEL, name)] = new
     scene.decision.writing().levels.append(
         LevelRow(
@@ -84,31 +85,36 @@ def put_level(scene: Scene, name: str, level: Level, state: str) -> Level:
             new.rearm,
             new.generation,
             state,
+            told(new.rule),
         )
     )
     return new
 
 
-def _wanted(candidate: Candidate, trigger: Crosses, env: Env) -> tuple[str, str] | None:
-    """Return threshold and rearm as text; None outside the scope, or while they cannot be known."""
-    scope = candidate.gate
+def _wanted(scene: Scene, candidate: Candidate, trigger: Crosses) -> tuple[str, str, str] | None:
+    """Return threshold, rearm and rule as text; None outside the scope, or while they cannot be known."""
+    scope, env = candidate.gate, scene.env(candidate)
     if scope is not None and scope.test(env) is not True:
         return None
-    limit = _number(trigger.limit.evaluate(env))
-    rearm = limit if trigger.rearm is None else _number(trigger.rearm.evaluate(env))
+    limit = number(trigger.limit.evaluate(env))
+    rearm = limit if trigger.rearm is None else number(trigger.rearm.evaluate(env))
+    if trigger.trailing is not None:
+        following = rule_of(scene, candidate, trigger)
+        # Where the peak is not known here, the watcher knows it, or sees it with the first sample.
+        return None if following is None else (_text(limit), _text(rearm), encode_rule(following))
     if limit is None or rearm is None:
         return None
-    return _text(limit), _text(rearm)
+    rule = Rule(inclusive=trigger.inclusive, held=trigger.is_held)
+    return _text(limit), _text(rearm), encode_rule(rule)
 
 
-def _number(value: object) -> Decimal | None:
-    if isinstance(value, Decimal):
-        return value if value.is_finite() and abs(value) < LARGEST else None
-    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _text(value: Decimal) -> str:
+def _text(value: Decimal | None) -> str:
     """Return a plain number, within the ten decimals an event's money may have; equal limits read alike."""
+    return "" if value is None else plain(value)
+
+
+def plain(value: Decimal) -> str:
+    """Return a number as a row has it."""
     return format(shortest(value.quantize(SMALLEST, context=EXACT)), "f")
 
 
@@ -125,6 +131,11 @@ class Sample(NamedTuple):
     margin: Decimal | None = None
     balance: Decimal | None = None
     degraded: bool = False
+
+    @property
+    def is_believable(self) -> bool:
+        """Whether it says what the account is worth, and may be believed."""
+        return self.of("equity") is not None
 
     def of(self, field: str) -> Decimal | None:
         """Return a field's value, or None where it is missing or must not be trusted.
@@ -148,28 +159,54 @@ class Crossing(NamedTuple):
     level: LevelRow
     edge: str
     value: Decimal
+    limit: Decimal
+    peak: Decimal | None = None
 
 
-def beyond(side: str, threshold: Decimal, value: Decimal) -> bool:
-    """Return whether a value is past its level; on it is not past it."""
-    return value < threshold if side == "below" else value > threshold
+class Limits(NamedTuple):
+    """Where a level is passed and armed again, and the peak it follows."""
+
+    threshold: Decimal
+    rearm: Decimal
+    inclusive: bool
+    peak: Decimal | None = None
 
 
-def recovered(side: str, rearm: Decimal, value: Decimal) -> bool:
-    return value >= rearm if side == "below" else value <= rearm
+def limits(level: LevelRow, peaks: Mapping[str, tuple[str, Decimal]]) -> Limits | None:
+    """Return a level's limits; `peaks` are by the name of their row, each with its side. None where a peak is not known."""
+    rule = decode_rule(level.rule)
+    if rule.limit is None:
+        return Limits(Decimal(level.threshold), Decimal(level.rearm), rule.inclusive)
+    if rule.trail not in peaks:
+        return None
+    side, peak = peaks[rule.trail]
+    threshold = limit_at(rule.limit, side, peak, rule.lock)
+    rearm = threshold if rule.rearm is None else limit_at(rule.rearm, side, peak, rule.lock)
+    return Limits(threshold, rearm, rule.inclusive, peak)
 
 
-def crossings(levels: Iterable[LevelRow], sample: Sample) -> Sequence[Crossing]:
+def beyond(side: str, threshold: Decimal, value: Decimal, *, inclusive: bool = False) -> bool:
+    """Return whether a value is past its level; on it is not past it, unless the level says so."""
+    return is_past(side, threshold, value, inclusive=inclusive)
+
+
+def crossings(
+    levels: Iterable[LevelRow], sample: Sample, peaks: Mapping[str, tuple[str, Decimal]] = NO_PEAKS
+) -> Sequence[Crossing]:
     """Return what one sample crosses or recovers from; a level never seen yet is observed instead, not crossed."""
     found: list[Crossing] = []
     for level in levels:
-        value = sample.of(level.field)
-        if value is None:
+        value = sample.of(level.field) if level.state in {ARMED, CROSSED} else None
+        at = limits(level, peaks) if value is not None else None
+        if value is None or at is None:
             continue
-        if level.state == ARMED and beyond(level.side, Decimal(level.threshold), value):
-            found.append(Crossing(level, CROSSED_EDGE, value))
-        elif level.state == CROSSED and recovered(level.side, Decimal(level.rearm), value):
-            found.append(Crossing(level, RECOVERED_EDGE, value))
+        past = beyond(level.side, at.threshold, value, inclusive=at.inclusive)
+        if level.state == ARMED and past:
+            found.append(Crossing(level, CROSSED_EDGE, value, at.threshold, at.peak))
+        elif level.state == CROSSED and is_back(
+            level.side, at.threshold, at.rearm, value, inclusive=at.inclusive
+        ):
+            found.append(Crossing(level, RECOVERED_EDGE, value, at.rearm, at.peak))
     return found
 
 
@@ -181,11 +218,37 @@ class Observation(NamedTuple):
     beyond: bool
 
 
-def observations(levels: Iterable[LevelRow], sample: Sample) -> list[Observation]:
+def observations(
+    levels: Iterable[LevelRow], sample: Sample, peaks: Mapping[str, tuple[str, Decimal]] = NO_PEAKS
+) -> list[Observation]:
     found: list[Observation] = []
     for level in levels:
         value = sample.of(level.field) if level.state == NEW else None
-        if value is not None:
-            past = beyond(level.side, Decimal(level.threshold), value)
+        at = limits(level, peaks) if value is not None else None
+        if value is not None and at is not None:
+            past = beyond(level.side, at.threshold, value, inclusive=at.inclusive)
             found.append(Observation(level.level_id, level.generation, past))
     return found
+
+
+def peaks_of(levels: Iterable[LevelRow]) -> dict[str, tuple[str, Decimal]]:
+    """Return how far the values have come that are followed, by the names of their rows."""
+    found: dict[str, tuple[str, Decimal]] = {}
+    for level in levels:
+        if level.state == TRAIL:
+            for text in (level.threshold, level.peak):
+                known = found.get(level.level_id)
+                if text and (known is None or farther(level.side, known[1], Decimal(text))):
+                    found[level.level_id] = level.side, Decimal(text)
+    return found
+
+
+def new_peaks(levels: Sequence[LevelRow], sample: Sample) -> list[Peak]:
+    """Return the peaks of an account that one sample moves."""
+    peaks, moved = peaks_of(levels), list[Peak]()
+    for level in levels:
+        value = sample.of(level.field) if level.state == TRAIL else None
+        known = peaks.get(level.level_id)
+        if value is not None and (known is None or farther(level.side, known[1], value)):
+            moved.append(Peak(level.partition, level.level_id, level.generation, format(value, "f")))
+    return moved

@@ -138,6 +138,8 @@ def _concerns(program: Program, scene: Scene, type_name: str, dirty: Sequence[st
         or (program.kind is KeyKind.CLIENT and plan.of_client)
     ):
         return True
+    if program.anchored and program.anchored_by(plan, dirty):
+        return True
     now = (scene.event, scene.account, scene.client)
     before = (scene.event, scene.account_before, scene.client_before)
     feeds: list[Feed] = []

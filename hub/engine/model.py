@@ -36,6 +36,7 @@ from hub.engine.model_aggregates import (
     SlidingWindow,
     TumblingWindow,
 )
+from hub.engine.model_anchors import AnchorFile
 from hub.engine.model_approve import ApproveFile, ApproveStep
 from hub.engine.model_grants import BookFile, GrantFile, PeriodEndFile, PeriodEndTrigger, TakeBackFile
 from hub.engine.model_part import Part
@@ -159,7 +160,7 @@ class WorkflowFile(Part):
 
     model_config = ConfigDict(title="Workflow")
 
-    later: ClassVar[frozenset[str]] = frozenset({"anchors", "trip", "catch_up"})
+    later: ClassVar[frozenset[str]] = frozenset({"trip", "catch_up"})
 
     version: Literal[1] = Field(alias="schema", description="The version of the file format: 1.")
     id: Slug = Field(description="Its name for ever: runs and payments are counted under it.")
@@ -180,6 +181,10 @@ class WorkflowFile(Part):
         description="What edges, limits, aggregates and runs are kept per: account, client, group, symbol or all.",
     )
     aggregates: dict[Identifier, AggregateFile] = Field({}, description="Running values, per key.")
+    anchors: Annotated[dict[Identifier, AnchorFile], Field(max_length=16)] = Field(
+        {},
+        description="Values that are remembered, per key: of the day's beginning, of the start, the highest.",
+    )
     grant: GrantFile | None = Field(
         None,
         description="A promise that is booked by difference; without it `when` and `steps` say what is done.",

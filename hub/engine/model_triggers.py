@@ -57,19 +57,29 @@ class BecomesTrigger(Part):
 class CrossesFile(Part):
     """A sampled value of an account, and the level it is watched against."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"for", "gap"})
-
     value: Expr = Field(
         description="account.equity, account.floating, account.free_margin or account.margin_level"
     )
     below: Expr | None = Field(None, description="Fires when the value falls below this.")
     above: Expr | None = Field(None, description="Fires when the value rises above this.")
     rearm: Expr | None = Field(None, description="Where the value has to return to before it can fire again.")
+    inclusive: bool = Field(False, description="Whether being on the limit counts as past it.")
+    hold: Duration | None = Field(
+        None,
+        alias="for",
+        description="How long it has to stay past it before it fires, such as 30s; over restarts.",
+    )
+    gap: Literal["restart", "continue"] | None = Field(
+        None,
+        description="When the feed was away meanwhile: restart (the default) begins to count anew, continue counts on.",
+    )
 
     @model_validator(mode="after")
     def _one_side(self) -> Self:
         if (self.below is None) == (self.above is None):
             raise PydanticCustomError("hub", "`crosses` has either `below` or `above`")
+        if self.gap is not None and self.hold is None:
+            raise PydanticCustomError("hub", "`gap` says what becomes of `for`, and there is none: remove it")
         return self
 
 

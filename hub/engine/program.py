@@ -114,16 +114,43 @@ class Becomes:
     on_replay: Literal["fire", "skip"]
 
 
+Sampled = Literal["equity", "floating", "free_margin", "margin_level"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trailing:
+    """A limit that follows a peak: `line` reads the anchor, in a straight line; it goes not below or above the others."""
+
+    anchor: str
+    line: Expression
+    low: tuple[Expression, ...] = ()
+    high: tuple[Expression, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Crosses:
-    """Fires when a sampled field passes `limit`; armed again at `rearm` (the limit itself where none is given)."""
+    """Fires when a sampled field passes `limit`; armed again at `rearm` (the limit itself where none is given).
+
+    With `hold` it fires once the value has been past it for so long, as far as anybody saw: `gap` says what becomes of
+    that when the feed is away. `trailing` and `trailing_rearm` are the limit and the rearm where they follow a peak.
+    """
 
     id: str
-    field: Literal["equity", "floating", "free_margin", "margin_level"]
+    field: Sampled
     side: Literal["below", "above"]
     limit: Expression
     rearm: Expression | None
     on_first: bool
+    inclusive: bool = False
+    hold: timedelta | None = None
+    gap: Literal["restart", "continue"] = "restart"
+    trailing: Trailing | None = None
+    trailing_rearm: Trailing | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody has to tell when the feed was away."""
+        return self.hold is not None and self.gap == "restart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +176,36 @@ class PeriodEnd:
 
 
 Trigger = OnEvent | Becomes | Crosses | Absent | PeriodEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A value to remember, as `take` has it: when a day begins, once, at an event, or the extreme of all it ever was.
+
+    `field` is the sampled value whose extreme is followed; `first` stands in until there is a value, and is where an
+    extreme begins; an extreme counts no further than to `lock`. `definition` changes with what makes the value another.
+    """
+
+    name: str
+    how: Literal["daily", "once", "event", "max", "min"]
+    take: Expression
+    definition: str
+    first: Expression | None = None
+    lock: Expression | None = None
+    day: Calendar | None = None
+    event: str | None = None
+    where: Expression | None = None
+    field: Sampled | None = None
+
+    @property
+    def trails(self) -> bool:
+        return self.field is not None
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """Return what it is made of, as far as it moves with events."""
+        given = (None if self.trails else self.take, self.first, self.lock, self.where)
+        return tuple(each for each in given if each is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,3 +445,4 @@ class Workflow:
     text: str
     place: Place
     grant: Grant | None = None
+    anchors: tuple[Anchor, ...] = ()

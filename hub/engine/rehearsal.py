@@ -23,7 +23,7 @@ from hub.engine.decide import CROSSINGS, OBSERVED, advance, decide
 from hub.engine.decision import NOTHING, Decision, Writes, apply
 from hub.engine.index import Program
 from hub.engine.keys import KeyedBy
-from hub.engine.levels import GONE, Sample, crossings, observations
+from hub.engine.levels import GONE, Crossing, Sample, crossings, new_peaks, observations, peaks_of
 from hub.engine.program import Mode, Workflow
 from hub.engine.rehearsed import People
 from hub.engine.relevant import Needed
@@ -347,9 +347,10 @@ class Rehearsal:
 
     def _sample(self, key: str, sample: Sample) -> None:
         for _ in range(MOST_AT_ONCE):
-            levels: Sequence[LevelRow] = tuple(self._levels.get(key, {}).values())
-            first = observations(levels, sample)
-            crossed = crossings(levels, sample)
+            levels = self._followed(key, sample)
+            peaks = peaks_of(levels)
+            first = observations(levels, sample, peaks)
+            crossed = crossings(levels, sample, peaks)
             if not first and not crossed:
                 return
             server, _, login = key.rpartition(":")
@@ -357,10 +358,18 @@ class Rehearsal:
             if first:
                 body = msgspec.json.encode([Observed(*each) for each in first])
                 self._take(Input(partition, 0, self._at, int(InputKind.COMMAND), key, OBSERVED, None, body))
-            for level, edge, value in crossed:
-                self._take(self._crossing(partition, level, edge, value))
+            for each in crossed:
+                self._take(self._crossing(partition, each))
 
-    def _crossing(self, partition: int, level: LevelRow, edge: str, value: Decimal) -> Input:
+    def _followed(self, key: str, sample: Sample) -> Sequence[LevelRow]:
+        """Return an account's levels, those that follow a peak as far as the sample moves it."""
+        levels = self._levels.get(key, {})
+        for peak in new_peaks(tuple(levels.values()), sample):
+            levels[peak.level_id] = levels[peak.level_id]._replace(peak=peak.peak)
+        return tuple(levels.values())
+
+    def _crossing(self, partition: int, crossing: Crossing) -> Input:
+        level, edge, value, limit, peak = crossing
         name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
         server, _, login = level.key.rpartition(":")
         data = LevelCrossed.model_validate(
@@ -371,7 +380,8 @@ class Rehearsal:
                 "edge": edge,
                 "side": level.side,
                 "value": value,
-                "limit": Decimal(level.threshold),
+                "limit": limit,
+                "peak": peak,
                 "sampled_at": from_us(self._at),
                 "sample_age_ms": 0,
             }

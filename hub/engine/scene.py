@@ -8,18 +8,21 @@ from typing import Any
 from hub.bus.log import Input
 from hub.clock import from_us, to_us
 from hub.engine.decision import Decision
-from hub.engine.index import NOTHING_BOUND, Candidate, Feed, Plan, Program
+from hub.engine.index import NOTHING_BOUND, Candidate, Feed, Plan, Program, Remembered
+from hub.engine.kept import recall
 from hub.engine.own import Own
 from hub.engine.periods import periods
 from hub.engine.positions import Moved
 from hub.engine.program import Calendar, PeriodEnd, SinceEnd
 from hub.engine.rows import TimerKey, TimerRow
-from hub.engine.state import NEVER, NOBODY, AccountRow, Alarm, Cause, KeyState, Total
+from hub.engine.state import NEVER, NOBODY, AccountRow, Alarm, Anchor, Cause, KeyState, Total
 from hub.engine.timers import WindowTimer, timer_id
 from hub.engine.windows import Accumulator, Change, Holding, Worth
 from hub.errors import HubError
 from hub.events.base import AccountRef
 from hub.events.records import CustomRecord, Envelope
+from hub.events.watched import locked
+from hub.expr import UNKNOWN
 from hub.ids import account_key
 
 NO_EVENT: Any = CustomRecord({})
@@ -98,8 +101,8 @@ class Scene:
         self._now: datetime | None = None
         self._env: Env | None = None
         self.bound = NOTHING_BOUND  # what the environment is filled with
-        self._values: dict[str, Worth] = {}
-        self._before: dict[str, Worth] = {}
+        self._values: dict[str, Any] = {}
+        self._before: dict[str, Any] = {}
         self.moved: Moved | None = None  # what an event of an account did to a position
         self.own: Own | None = None  # what a key that is a position, symbol or group is, as the event told it
         self.told = NONE_TOLD  # what other keys have to hear of the account's present rows
@@ -168,13 +171,72 @@ class Scene:
         values, name = self._values, feed.name
         if name not in values:
             values[name] = feed.accumulator.value(self.holding(feed), self.item.at)
-        return values[name]
+        worth: Worth = values[name]
+        return worth
 
     def value_before(self, feed: Feed) -> Worth:
         """Return what it was worth before this input."""
         if feed.name not in self._before:
             self._before[feed.name] = feed.accumulator.value(self.holding(feed), self.before_at)
-        return self._before[feed.name]
+        worth: Worth = self._before[feed.name]
+        return worth
+
+    def recalled(self, each: Remembered) -> Any:
+        """Return what an anchor is worth with this input; what is remembered meanwhile is told by `remembered`."""
+        values, name = self._values, each.index
+        if name not in values:
+            slot, puts = each.slot, self.decision.puts
+            stored = puts[slot] if slot in puts else self.state.values.get(slot)
+            values[name] = self._recall(each, stored, before=False)
+        return values[name]
+
+    def recalled_before(self, each: Remembered) -> Any:
+        """Return what an anchor was worth before this input."""
+        if each.index not in self._before:
+            self._before[each.index] = self._recall(each, self.state.values.get(each.slot), before=True)
+        return self._before[each.index]
+
+    def remembered(self, each: Remembered, anchor: Anchor | None) -> None:
+        """Take in what this input changes in an anchor."""
+        self.decision.puts[each.slot] = anchor
+        self._values.pop(each.index, None)
+        self.bound = NOTHING_BOUND
+
+    def env_for_anchors(self, plan: Plan, *, before: bool = False) -> Env:
+        """Return what the anchors of a workflow are made of: everything but the anchors themselves."""
+        account = self.account_before if before else self.account
+        env: Env = {
+            "event": self.event,
+            "account": account if account.login else NO_EVENT,
+            "client": self.client_before if before else self.client,
+            "params": plan.params,
+            "now": self.now,
+        }
+        for name, feed in plan.feeds:
+            env[name] = self.value_before(feed) if before else self.value(feed)
+        if self.program.own_slot is not None:
+            env[self.program.own_root] = self.own_before if before else self.own or self.own_before
+        return env
+
+    def _recall(self, each: Remembered, stored: object, *, before: bool) -> Any:
+        anchor, value = each.anchor, None
+        if isinstance(stored, Anchor) and stored.value is not None:
+            value = recall(stored.value)
+        # One that could not be taken is missing: what stood in for it before is not what it should be now.
+        stands_in = anchor.first is not None and (not isinstance(stored, Anchor) or not stored.at)
+        if (value is not None or not stands_in) and anchor.lock is None:
+            return value
+        env = self.env_for_anchors(each.plan, before=before)
+        for other in each.plan.anchors:
+            if other is each:
+                break
+            env[other.name] = self.recalled_before(other) if before else self.recalled(other)
+        if value is None and anchor.first is not None and stands_in:
+            value = _known(anchor.first.evaluate(env))
+        if value is not None and anchor.lock is not None:
+            lock = _known(anchor.lock.evaluate(env))
+            value = locked(anchor.how, value, lock) if lock is not None else None
+        return value
 
     def base(self) -> Env:
         """Return the one environment conditions are asked in; it is filled anew for each, and kept by none."""
@@ -210,6 +272,8 @@ class Scene:
         values = self._values
         for name, feed in binding.feeds:
             env[name] = values[feed.name] if feed.name in values else self.value(feed)
+        for each in binding.anchors:
+            env[each.name] = self.recalled(each)
         self.bound = binding
         return env
 
@@ -225,6 +289,8 @@ class Scene:
             env[self.program.own_root] = self.own_before
         for name, feed in candidate.feeds:
             env[name] = self.value_before(feed)
+        for each in candidate.binding.anchors:
+            env[each.name] = self.recalled_before(each)
         return env
 
     def env_for_steps(self, plan: Plan, cause: Cause, results: Mapping[str, Mapping[str, Any]]) -> Env:
@@ -239,6 +305,8 @@ class Scene:
         }
         if self.program.own_slot is not None:
             env[self.program.own_root] = self.own or self.own_before
+        for each in plan.anchors:
+            env[each.name] = self.recalled(each)
         period = cause.period
         if period is None:
             for name, feed in plan.feeds:
@@ -288,3 +356,7 @@ class Scene:
         self.decision.writing().timers.append(
             TimerRow(self.state.partition, expiry, name, self.state.key, "window", body.encoded())
         )
+
+
+def _known(value: object) -> Any:
+    return None if value is UNKNOWN else value

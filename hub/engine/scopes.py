@@ -35,7 +35,7 @@ _MONEY_FIELDS: Final = frozenset({"balance", "credit", "initial_balance"})
 # Signed decimals of events are money, but for these.
 _PERCENT_FIELDS: Final = frozenset({"margin_level", "level"})
 _OF_NO_UNIT: Final = frozenset(
-    {(LevelCrossed, "value"), (LevelCrossed, "limit")}
+    {(LevelCrossed, "value"), (LevelCrossed, "limit"), (LevelCrossed, "peak")}
 )  # the unit is that of `field`
 _SAMPLED_KINDS: Final = {"margin_level": PERCENT}
 
@@ -244,6 +244,14 @@ class Scopes:
         """Of each open position with its account, or of each account."""
         known = {**self._with_event, "position": POSITION} if over == "positions" else self._with_event
         return Scope(known, hint_for_sampled="what stands is made of values that events tell")
+
+    def anchor(self, *, sampled: bool = False) -> Scope:
+        """Return what an anchor is made of: the anchors before it, too. `sampled`: taken when a sample is at hand."""
+        return Scope(
+            {**self._standing, **self.aggregates},
+            sampled_allowed=sampled,
+            hint_for_sampled="only an anchor with `daily_at`, `max` or `min` takes what is sampled",
+        )
 
     @cached_property
     def becomes(self) -> Scope:

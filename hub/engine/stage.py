@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, NoReturn
 
 import msgspec
@@ -12,17 +11,18 @@ from hub.bus.lease import Lease
 from hub.bus.log import Input, InputKind, NewInput
 from hub.clock import ManualClock, to_us
 from hub.engine.coverage import Watch
-from hub.engine.decide import OBSERVED
+from hub.engine.decide import OBSERVED, SAMPLED_LATE
 from hub.engine.decision import Verdict, decode_trace
 from hub.engine.draft_names import belongs_to_no_account
+from hub.engine.holds import BACK, LOST
 from hub.engine.index import Program
 from hub.engine.keys import KeyKind
-from hub.engine.levels import Sample, crossings, observations
+from hub.engine.levels import Crossing, Sample, crossings, new_peaks, observations, peaks_of
 from hub.engine.loop import EngineLoop
 from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
 from hub.engine.program import Workflow
-from hub.engine.rows import LevelRow
 from hub.engine.stage_answers import outcome_of
+from hub.engine.stage_days import days_over, days_seen_late, next_midnight
 from hub.engine.story_approvals import ballot_of
 from hub.engine.storybook import Given, StoryAccount, StoryEvent, StorySample, StoryStep, extras
 from hub.engine.why import MOST_TRACES, Answer, why
@@ -78,6 +78,8 @@ class Stage:
         self._answered: set[str] = set()
         self._last_event: Input | None = None
         self._last_sample: Sample | None = None
+        self._samples: dict[str, Sample] = {}  # the last of each account that was believed
+        self._lost: set[str] = set()
         self._next_number = FIRST_NUMBER
         self._reads: dict[str, Any] = {}
 
@@ -103,15 +105,34 @@ class Stage:
             await self._append("client.updated", ClientChanged, data, account)
 
     async def until(self, at: datetime) -> None:
-        """Move to a time, firing each timer on the way at its own."""
+        """Move to a time, firing each timer and ending each day on the way at its own."""
         target = to_us(at)
         if target < self.clock.now_us():
             raise StageError(f"{at.isoformat()} lies before the step before it: a story goes forward")
-        while (due := self.store.next_timer()) is not None and due <= target:
+        while True:
+            timer = self.store.next_timer()
+            midnight = next_midnight(self.store.level_rows.values(), self.clock.now_us())
+            due = min(each for each in (timer, midnight, target + 1) if each is not None)
+            if due > target:
+                break
             await self._move(due)
-            await self.store.fire_timers(self.clock.now_us(), 1)
+            if due == midnight:
+                await self._end_days()
+            else:
+                await self.store.fire_timers(self.clock.now_us(), 1)
             await self._settle()
         await self._move(target)
+
+    async def _end_days(self) -> None:
+        """Tell of the days that are over as the watcher does, and compare what was last seen with what moved then."""
+        now = self.clock.now_us()
+        for key, facts in days_over(self.store.level_rows.values(), self._samples, now).items():
+            await self.log.append(facts)
+            await self._settle()
+            sample = self._samples.get(key)
+            if sample is not None:
+                server, _, login = key.rpartition(":")
+                await self._compare(StoryAccount(server=server, login=int(login)), sample)
 
     async def happens(self, event: StoryEvent) -> None:
         kind = event_type(event.type)
@@ -134,21 +155,43 @@ class Stage:
 
     async def sampled(self, sample: StorySample) -> None:
         """Compare a sample with the account's levels, as the hub's watcher does, until nothing more comes of it."""
-        values = self._last_sample = Sample(**sample.model_dump(exclude={"account"}))
         account = sample.account or self._given.account
+        key = account_key(account.server, account.login)
+        if sample.gap:
+            self._lost.add(key)
+            await self._command(account, LOST, b"")
+            await self._settle()
+            return
+        values = self._last_sample = Sample(**sample.model_dump(exclude={"account", "gap"}))
+        if values.is_believable:
+            late = days_seen_late(self.store.level_rows.values(), key, values, self.clock.now_us())
+            self._samples[key] = values
+            for body in late:
+                await self._command(account, SAMPLED_LATE, body)
+        await self._compare(account, values, degraded=sample.degraded)
+        if key in self._lost and values.is_believable:
+            self._lost.remove(key)
+            await self._command(account, BACK, b"")
+            await self._settle()
+
+    async def _compare(self, account: StoryAccount, values: Sample, *, degraded: bool = False) -> None:
         key = account_key(account.server, account.login)
         for _ in range(MOST_ROUNDS):
             levels = [level for level in self.store.level_rows.values() if level.key == key]
-            first = observations(levels, values)
+            moved = new_peaks(levels, values)
+            if moved:
+                await self.store.save_peaks(moved, (LEASE,))
+                levels = [level for level in self.store.level_rows.values() if level.key == key]
+            peaks = peaks_of(levels)
+            first = observations(levels, values, peaks)
             if first:
                 body = msgspec.json.encode([each._asdict() for each in first])
-                partition = partition_of(account.server, account.login)
-                command = NewInput(partition, InputKind.COMMAND, key, OBSERVED, body)
-                await self.log.append((), inputs=(command,))
-            found = crossings(levels, values)
-            for level, edge, value in found:
-                await self._cross(account, level, edge, value, degraded=sample.degraded)
+                await self._command(account, OBSERVED, body)
+            found = crossings(levels, values, peaks)
+            for crossing in found:
+                await self._cross(account, crossing, degraded=degraded)
             if not first and not found:
+                await self._settle()
                 break
             await self._settle()
         await self._look_at_conditions(account)
@@ -161,6 +204,11 @@ class Stage:
             raise StageError(told)
         await self.log.append((), inputs=(told,))
         await self._settle()
+
+    async def _command(self, account: StoryAccount, name: str, body: bytes) -> None:
+        partition = partition_of(account.server, account.login)
+        key = account_key(account.server, account.login)
+        await self.log.append((), inputs=(NewInput(partition, InputKind.COMMAND, key, name, body),))
 
     async def restart(self) -> None:
         """Start another engine on the same log and store, as after a crash: all it had in memory is gone."""
@@ -283,9 +331,8 @@ class Stage:
         known = {name: value for name, value in extras(self._given.account).items() if name in FRESH}
         return {**known, **sampled, **self._reads}
 
-    async def _cross(
-        self, account: StoryAccount, level: LevelRow, edge: str, value: Decimal, *, degraded: bool
-    ) -> None:
+    async def _cross(self, account: StoryAccount, crossing: Crossing, *, degraded: bool) -> None:
+        level, edge, value, limit, peak = crossing
         name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
         data = {
             "level_id": level.level_id,
@@ -294,9 +341,10 @@ class Stage:
             "edge": edge,
             "side": level.side,
             "value": value,
-            "limit": Decimal(level.threshold),
+            "limit": limit,
             "sampled_at": self.clock.now(),
             "sample_age_ms": 0,
+            "peak": peak,
         }
         told = StoryEvent(
             type=name, degraded=degraded, dedupe_key=f"{level.level_id}:{level.generation}:{edge}"

@@ -42,6 +42,7 @@ class Kind(IntEnum):
     SYMBOL = 22
     GROUP = 23
     LATE = 24
+    ANCHOR = 12
 
 
 # Rows hold JSON's values and never each other, so no cycle can run through them: `gc=False` spares the collector
@@ -143,6 +144,7 @@ class Level(msgspec.Struct, frozen=True, gc=False):
     generation: int
     state: str  # new, armed, crossed, gone
     v: int = 1
+    rule: str | msgspec.UnsetType = msgspec.UNSET  # where there is none its row reads as it always did
 
 
 class Alarm(msgspec.Struct, frozen=True, gc=False):
@@ -162,6 +164,10 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     number: int  # the edge's
     reason: str
     v: int = 1
+    value: Decimal | msgspec.UnsetType | None = msgspec.UNSET  # these four of a level that was passed
+    limit: Decimal | msgspec.UnsetType | None = msgspec.UNSET
+    span: int | msgspec.UnsetType = msgspec.UNSET
+    unproven: bool | msgspec.UnsetType = msgspec.UNSET  # the feed was away: it begins anew when it is back
 
 
 class Absence(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -174,6 +180,22 @@ class Absence(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     number: int  # how often it has fired
     due: int = 0
     timer: str = ""
+    v: int = 1
+
+
+class Anchor(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A value that is remembered. `value` None: none was taken yet, or it could not be known when it should have been.
+
+    `until` is when the day began whose value it is, `generation` and `state` are those of the row the watcher has of it.
+    """
+
+    definition: str
+    value: tuple[str, str] | None = None  # what kind of value, and its text
+    at: int = 0  # when it was taken
+    source: str = ""  # from what
+    until: int = 0
+    generation: int = 0
+    state: str = ""
     v: int = 1
 
 
@@ -305,6 +327,7 @@ Value = (
     | Hold
     | Absence
     | Approval
+    | Anchor
     | OpenRun
     | Manifest
     | Ledger
@@ -341,6 +364,7 @@ _decoders: dict[int, msgspec.json.Decoder[Any]] = {
     Kind.GROUP: msgspec.json.Decoder(GroupRow),
     Kind.FORK: msgspec.json.Decoder(Branched),
     Kind.LATE: msgspec.json.Decoder(Late),
+    Kind.ANCHOR: msgspec.json.Decoder(Anchor),
 }
 encode_value = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -413,8 +437,8 @@ class KeyState:
         return [(name, value) for (k, name), value in self.values.items() if k == kind]
 
     def set_alarm(self) -> None:
-        due = [value.due for value in self.values.values() if isinstance(value, Alarm | Hold)]
-        timed = Absence | Ledger | PeriodEnds
+        due = [value.due for value in self.values.values() if isinstance(value, Alarm)]
+        timed = Hold | Absence | Ledger | PeriodEnds
         due += [each.due for each in self.values.values() if isinstance(each, timed) and each.timer]
         due += [run.wait.due for run in self.open_runs if run.wait is not None]
         self.alarm_due = min(due, default=NEVER)

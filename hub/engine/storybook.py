@@ -94,6 +94,8 @@ class StoryEvent(BaseModel):
 
 
 class StorySample(Strict):
+    """`gap` says nothing of the account but that nobody sees it, until the next sample."""
+
     equity: Amount | None = None
     balance: Amount | None = None
     floating: Amount | None = None
@@ -101,6 +103,7 @@ class StorySample(Strict):
     free_margin: Amount | None = None
     margin_level: Amount | None = None
     degraded: bool = False
+    gap: bool = False
     account: StoryAccount | None = None
 
 

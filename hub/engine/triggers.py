@@ -5,9 +5,9 @@ from decimal import Decimal
 
 from hub.clock import MICROSECOND, iso, to_us
 from hub.engine.decision import Trace, Verdict
-from hub.engine.holds import begin_hold, let_go
+from hub.engine.holds import begin_held_level, begin_hold, let_go
 from hub.engine.index import Candidate, quoted
-from hub.engine.program import Becomes, Limit, OnEvent, Quiet
+from hub.engine.program import Becomes, Crosses, Limit, OnEvent, Quiet
 from hub.engine.quiet import NoClock, quiet_until
 from hub.engine.runs import begin
 from hub.engine.scene import Broken, Scene
@@ -111,7 +111,11 @@ def fire_crossing(
     stored = scene.state.values.get(candidate.edge)
     number = (stored.number if isinstance(stored, Edge) else 0) + 1
     scene.decision.puts[candidate.edge] = Edge(True, number)
-    cause = Cause(candidate.trigger.id, scene.now, value, limit)
+    trigger = candidate.trigger
+    if isinstance(trigger, Crosses) and trigger.hold is not None:
+        begin_held_level(scene, candidate, trigger.hold, number, reason, value=value, limit=limit)
+        return
+    cause = Cause(trigger.id, scene.now, value, limit)
     fire(scene, candidate, str(number), cause, reason, "fire")
 
 

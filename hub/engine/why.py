@@ -7,21 +7,23 @@ from typing import Any
 
 from hub.bus.log import Input, InputKind
 from hub.clock import iso
-from hub.engine import absence
+from hub.engine import absence, anchors
 from hub.engine.decision import Decision, decode_trace
 from hub.engine.distance import Distance, between, distances
 from hub.engine.grant_standing import stands
 from hub.engine.holds import pending
 from hub.engine.index import Candidate, Program, matches
 from hub.engine.keys import KeyedBy, form_of, partition_of
-from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Sample, beyond, level_id
+from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Limits, Sample, beyond, limits, peaks_of, plain
 from hub.engine.period_ends import standing as period_stands
 from hub.engine.program import Absent, Becomes, Crosses, Limit, OnEvent, PeriodEnd
-from hub.engine.rows import EngineStore, KeyRows
+from hub.engine.rows import EngineStore, KeyRows, LevelRow
 from hub.engine.scene import NO_EVENT, Scene
 from hub.engine.state import NOBODY, Fires, KeyState, Kind, Level
+from hub.engine.trailing import level_id, told
 from hub.engine.triggers import spoken
 from hub.events.records import decode_data, decode_envelope
+from hub.events.watched import decode_rule
 
 MOST_TRACES = 100
 DECIDED_WITHIN = (
@@ -106,19 +108,20 @@ async def why(
                     tuple(trace.intents),
                 )
             )
-    state = await _load(store, key)
+    state, levels = await _load(store, key)
     if pin is not None and state.ledgers:
         await pin(program, state)
     heard = state.account is not None or state.by_mail
-    account = await _load(store, event.key) if heard and event is not None and event.key != key else None
-    stands = standing(program, workflow, state, now_us, event, sample, account)
+    other = heard and event is not None and event.key != key
+    account = (await _load(store, event.key))[0] if other and event is not None else None
+    stands = standing(program, workflow, state, now_us, event, sample, account, levels)
     return Answer(workflow, key, tuple(kept), tuple(stands))
 
 
-async def _load(store: EngineStore, key: str) -> KeyState:
+async def _load(store: EngineStore, key: str) -> tuple[KeyState, Sequence[LevelRow]]:
     partition = partition_of(key)
     found = (await store.load([(partition, key)])).get(key, KeyRows((), (), ()))
-    return KeyState.from_rows(partition, key, found)
+    return KeyState.from_rows(partition, key, found), found.levels
 
 
 def standing(
@@ -129,10 +132,12 @@ def standing(
     event: Input | None = None,
     sample: Sample | None = None,
     account: KeyState | None = None,
+    levels: Sequence[LevelRow] = (),
 ) -> Sequence[Standing]:
     """Return how each trigger of a workflow stands for a key, in the order of evaluation: the first no is the reason.
 
-    `account` is what is known of the event's, where the key is another.
+    `account` is what is known of the event's, where the key is another; `levels` are the rows of the key, which say how
+    far peaks have come since the engine was told of them.
     """
     whole, program = program, program.of(state.kind)
     plan = program.plans.get(workflow)
@@ -153,7 +158,7 @@ def standing(
         if not state.values:
             return [Standing(name, False, f"nothing was ever heard of {state.key}")]
         return [Standing(name, holds, reason) for holds, reason in stands(scene, plan, grant)]
-    return [_standing(scene, candidate, kind, sample) for candidate in plan.triggers.values()]
+    return [_standing(scene, candidate, kind, sample, levels) for candidate in plan.triggers.values()]
 
 
 def _why_not_live(program: Program, workflow: str, kind: KeyedBy) -> str:
@@ -163,7 +168,9 @@ def _why_not_live(program: Program, workflow: str, kind: KeyedBy) -> str:
     return "the workflow is off" if workflow in program.of(kind).workflows else "no such workflow is live"
 
 
-def _standing(scene: Scene, candidate: Candidate, kind: str | None, sample: Sample | None) -> Standing:
+def _standing(
+    scene: Scene, candidate: Candidate, kind: str | None, sample: Sample | None, levels: Sequence[LevelRow]
+) -> Standing:
     name = candidate.trigger.id
     if not scene.state.values:
         return Standing(name, False, f"nothing was ever heard of {scene.state.key}")
@@ -190,8 +197,8 @@ def _standing(scene: Scene, candidate: Candidate, kind: str | None, sample: Samp
     elif isinstance(trigger, PeriodEnd):
         holds, reason = None, period_stands(scene, candidate, trigger)
     else:
-        holds, reason = _level_stands(scene, candidate, trigger, sample)
-        remains = _to_level(scene, candidate, trigger, sample)
+        holds, reason = _level_stands(scene, candidate, trigger, sample, levels)
+        remains = _to_level(scene, candidate, trigger, sample, levels)
     limit = candidate.plan.workflow.limit
     used = _used(scene, candidate, limit) if limit is not None else ""
     return Standing(name, holds, reason + used, tuple(remains))
@@ -209,34 +216,61 @@ def _event_stands(trigger: OnEvent, env: dict[str, Any], kind: str | None) -> tu
 
 
 def _level_stands(
-    scene: Scene, candidate: Candidate, trigger: Crosses, sample: Sample | None
+    scene: Scene, candidate: Candidate, trigger: Crosses, sample: Sample | None, levels: Sequence[LevelRow]
 ) -> tuple[bool | None, str]:
     name = level_id(candidate.plan.workflow.id, trigger.id, scene.state.key)
     level = scene.state.values.get((Kind.LEVEL, name))
     condition = f"account.{trigger.field} {trigger.side} {trigger.limit.text}"
     if not isinstance(level, Level) or level.state == GONE:
-        return None, f"{condition}: no level is watched, because its limit is not known"
-    threshold = Decimal(level.threshold)
+        missing = [anchors.standing(scene, each) for each in candidate.binding.anchors]
+        because = "; ".join(["no level is watched, because its limit is not known", *missing])
+        return None, f"{condition}: {because}"
+    at = _limits(level, name, levels)
+    if at is None:
+        return None, f"{condition}: the limit follows a peak, and no sample has been seen yet"
+    holding = _holding(scene, candidate)
     value = sample.of(level.field) if sample is not None else None
     if value is not None:
-        holds = beyond(level.side, threshold, value)
-        sign = "<" if level.side == "below" else ">"
-        stands = f"is {str(holds).lower()} ({value} {sign} {threshold})"
-        return holds, f"{condition} {stands}" + (f"; {STANDS[level.state]}" if holds else "")
-    rearm = "" if Decimal(level.rearm) == threshold else f", armed again at {level.rearm}"
-    return level.state == CROSSED, f"{condition}: {level.threshold}, {STANDS[level.state]}{rearm}"
+        holds = beyond(level.side, at.threshold, value, inclusive=at.inclusive)
+        sign = ("<" if level.side == "below" else ">") + ("=" if at.inclusive else "")
+        stands = f"is {str(holds).lower()} ({value} {sign} {plain(at.threshold)})"
+        return holds, f"{condition} {stands}" + (f"; {STANDS[level.state]}{holding}" if holds else "")
+    rearm = "" if at.rearm == at.threshold else f", armed again at {plain(at.rearm)}"
+    return (
+        level.state == CROSSED,
+        f"{condition}: {plain(at.threshold)}, {STANDS[level.state]}{rearm}{holding}",
+    )
+
+
+def _limits(level: Level, name: str, levels: Sequence[LevelRow]) -> Limits | None:
+    row = next((row for row in levels if row.level_id == name), None)
+    if row is not None:
+        return limits(row, peaks_of(levels))
+    if not level.threshold:
+        return None
+    inclusive = decode_rule(told(level.rule)).inclusive
+    return Limits(Decimal(level.threshold), Decimal(level.rearm), inclusive)
+
+
+def _holding(scene: Scene, candidate: Candidate) -> str:
+    hold = pending(scene, candidate.part)
+    if hold is None:
+        return ""
+    if not hold.timer:
+        return "; the feed was away: it begins to count when the account is seen again"
+    return f"; fires at {iso(hold.due)}, if it stays so till then"
 
 
 def _to_level(
-    scene: Scene, candidate: Candidate, trigger: Crosses, sample: Sample | None
+    scene: Scene, candidate: Candidate, trigger: Crosses, sample: Sample | None, levels: Sequence[LevelRow]
 ) -> tuple[Distance, ...]:
-    level = scene.state.values.get(
-        (Kind.LEVEL, level_id(candidate.plan.workflow.id, trigger.id, scene.state.key))
-    )
+    name = level_id(candidate.plan.workflow.id, trigger.id, scene.state.key)
+    level = scene.state.values.get((Kind.LEVEL, name))
     value = sample.of(trigger.field) if sample is not None else None
     if not isinstance(level, Level) or level.state == GONE or value is None:
         return ()
-    far = between(f"account.{trigger.field}", level.side, value, Decimal(level.threshold))
+    at = _limits(level, name, levels)
+    far = between(f"account.{trigger.field}", level.side, value, at.threshold) if at is not None else None
     return (far,) if far is not None else ()
 
 

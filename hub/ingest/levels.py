@@ -8,11 +8,12 @@ the floats show a few hits too many and never one too few; each hit is then deci
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Literal, Protocol, final
+from typing import Literal, NamedTuple, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hub.events.watched import Rule, decode_rule, farther, is_back, is_past, limit_at
 from hub.ingest.reading import FIELDS, Reading
 
 Edge = Literal["crossed", "recovered"]
@@ -22,7 +23,7 @@ _KEPT = 256
 
 
 class LevelState(Protocol):
-    """A row of the engine's: `state` is new (never seen), armed, crossed or gone; numbers are decimal strings."""
+    """A row of the engine's: `state` is new (never seen), armed, crossed, trail, day or gone; numbers are decimal strings."""
 
     @property
     def partition(self) -> int: ...
@@ -42,6 +43,36 @@ class LevelState(Protocol):
     def generation(self) -> int: ...
     @property
     def state(self) -> str: ...
+    @property
+    def rule(self) -> str: ...
+    @property
+    def peak(self) -> str: ...
+
+
+class Seen(NamedTuple):
+    """A reading beside a level, with the limits as they were then: those that follow a peak move on."""
+
+    reading: Reading
+    threshold: Decimal
+    rearm: Decimal
+
+
+@dataclass(slots=True, eq=False)
+class Trail:
+    """The largest or smallest value so far, None before the first; `is_new` until that is written down."""
+
+    level: LevelState
+    peak: Decimal | None
+    place: int
+    row: int
+    column: int
+    is_new: bool = False
+
+    def advance(self, value: Decimal) -> bool:
+        if self.peak is not None and not farther(self.level.side, self.peak, value):
+            return False
+        self.peak, self.is_new = value, True
+        return True
 
 
 @dataclass(slots=True, eq=False)
@@ -49,39 +80,51 @@ class Cell:
     """One level. `told`: what the engine was told of, whose answer is awaited; `since`: what was seen meanwhile.
 
     `repeated`: it was told for the second time, because the engine's row had moved without taking it into account.
+    Limits are None where they follow a peak that nobody has seen yet.
     """
 
     level: LevelState
-    threshold: Decimal
-    rearm: Decimal
+    rule: Rule
+    threshold: Decimal | None
+    rearm: Decimal | None
     place: int  # of the field in FIELDS
     row: int
     column: int
-    told: Reading | None = None
+    told: Seen | None = None
     repeated: bool = False
-    since: list[Reading] = field(default_factory=list)
+    since: list[Seen] = field(default_factory=list)
 
-    def beyond(self, value: Decimal) -> bool:
-        return value < self.threshold if self.level.side == "below" else value > self.threshold
+    def seen(self, reading: Reading) -> Seen | None:
+        """Return a reading beside the limits as they are now."""
+        if self.threshold is None or self.rearm is None:
+            return None
+        return Seen(reading, self.threshold, self.rearm)
 
-    def edge(self, reading: Reading) -> Edge | None:
+    def beyond(self, seen: Seen) -> bool:
+        value = seen.reading.values[self.place]
+        side, inclusive = self.level.side, self.rule.inclusive
+        return value is not None and is_past(side, seen.threshold, value, inclusive=inclusive)
+
+    def edge(self, seen: Seen) -> Edge | None:
         """Return the edge a reading makes of an armed or a crossed level."""
-        value = reading.values[self.place]
+        value = seen.reading.values[self.place]
         if value is None:
             return None
         if self.level.state == "armed":
-            return "crossed" if self.beyond(value) else None
-        back = value >= self.rearm if self.level.side == "below" else value <= self.rearm
+            return "crossed" if self.beyond(seen) else None
+        side, inclusive = self.level.side, self.rule.inclusive
+        back = is_back(side, seen.threshold, seen.rearm, value, inclusive=inclusive)
         return "recovered" if back else None
 
-    def keep(self, reading: Reading) -> None:
+    def keep(self, seen: Seen) -> None:
         """Remember a reading until the engine answers; when too many, the lowest, the highest and the last stay."""
         since = self.since
-        since.append(reading)
+        since.append(seen)
         if len(since) > _KEPT:
-            known = [item for item in since if item.values[self.place] is not None] or since[-1:]
+            known = [item for item in since if item.reading.values[self.place] is not None] or since[-1:]
             ends = {
-                id(pick(known, key=lambda item: item.values[self.place] or Decimal(0))) for pick in (min, max)
+                id(pick(known, key=lambda item: item.reading.values[self.place] or Decimal(0)))
+                for pick in (min, max)
             }
             self.since = [item for item in since if id(item) in ends or item is since[-1]]
 
@@ -92,7 +135,8 @@ class LevelTable:
         self._rows: dict[str, int] = {}
         self._free: list[int] = []
         self._cells: dict[tuple[str, str], Cell] = {}
-        self._in_row: list[list[Cell | None]] = []
+        self._trails: dict[tuple[str, str], Trail] = {}
+        self._in_row: list[list[Cell | Trail | None]] = []
         self._bound: NDArray[np.float64] = np.full((0, _FIRST_WIDTH), np.nan)
         self._sign: NDArray[np.float64] = np.zeros((0, _FIRST_WIDTH))
         self._place: NDArray[np.intp] = np.zeros((0, _FIRST_WIDTH), dtype=np.intp)
@@ -109,22 +153,106 @@ class LevelTable:
     def put(self, level: LevelState) -> Cell | None:
         """Add or replace a level; None, and no longer watched, when it cannot be compared with anything."""
         known = self._cells.get((level.key, level.level_id))
-        limits = _limits(level)
+        rule = decode_rule(level.rule)
+        limits = _limits(level, rule)
         if limits is None:
             if known is not None:
                 self.remove(known)
             return None
         row, column = (known.row, known.column) if known is not None else self._room(level.key)
-        cell = Cell(level, *limits, FIELDS.index(level.field), row, column)
+        cell = Cell(level, rule, *limits, FIELDS.index(level.field), row, column)
+        self._follow(cell)
         self._cells[level.key, level.level_id] = cell
         self._in_row[row][column] = cell
         self._place[row, column] = cell.place
         self.watch(cell)
         return cell
 
-    def remove(self, cell: Cell) -> None:
+    def trail(self, level: LevelState) -> list[Cell]:
+        """Follow a value, from the farthest its row says; return the levels whose limits that moved."""
+        place = level.key, level.level_id
+        known = self._trails.get(place)
+        if level.field not in FIELDS or (known is not None and known.level.generation > level.generation):
+            return []
+        told = [Decimal(text) for text in (level.threshold, level.peak) if text]
+        if known is None or known.level.generation != level.generation:
+            row, column = (known.row, known.column) if known is not None else self._room(level.key)
+            known = Trail(level, None, FIELDS.index(level.field), row, column)
+            self._trails[place] = self._in_row[row][column] = known
+            self._place[row, column] = known.place
+        known.level, unwritten = level, known.is_new
+        moved = [known.advance(peak) for peak in told]
+        known.is_new = unwritten and not any(moved)  # what the row says is written
+        self._look_for_peaks(known)
+        return self._moved_with(known) if any(moved) else []
+
+    def trail_of(self, key: str, level_id: str) -> Trail | None:
+        return self._trails.get((key, level_id))
+
+    def trails_of(self, key: str) -> list[Trail]:
+        row = self._rows.get(key)
+        return [] if row is None else [each for each in self._in_row[row] if isinstance(each, Trail)]
+
+    def advance(self, trail: Trail, value: Decimal) -> list[Cell]:
+        """Move a peak to a value, if it goes farther; return the levels whose limits that moved."""
+        if not trail.advance(value):
+            return []
+        self._look_for_peaks(trail)
+        return self._moved_with(trail)
+
+    def held(self, key: str | None = None) -> list[Cell]:
+        """Return the levels, of one account or of all, that somebody has to vouch for while they are passed."""
+        if key is None:
+            cells: list[Cell | Trail | None] = [*self._cells.values()]
+        else:
+            row = self._rows.get(key)
+            cells = [] if row is None else self._in_row[row]
+        return [
+            cell
+            for cell in cells
+            if isinstance(cell, Cell)
+            and cell.rule.held
+            and (cell.level.state == "crossed" or cell.told is not None)
+        ]
+
+    def _look_for_peaks(self, trail: Trail) -> None:
+        sign, bound = 0.0, 0.0
+        if trail.peak is not None:
+            sign, bound = (
+                (-1.0, -float(trail.peak)) if trail.level.side == "max" else (1.0, float(trail.peak))
+            )
+        self._sign[trail.row, trail.column] = sign
+        self._bound[trail.row, trail.column] = bound
+
+    def _moved_with(self, trail: Trail) -> list[Cell]:
+        name = trail.level.level_id
+        moved = [
+            cell for cell in self._in_row[trail.row] if isinstance(cell, Cell) and cell.rule.trail == name
+        ]
+        for cell in moved:
+            self._follow(cell)
+            self.watch(cell)
+        return moved
+
+    def _follow(self, cell: Cell) -> None:
+        """Set a level's limits as the peak it follows has them."""
+        rule = cell.rule
+        if rule.limit is None:
+            return
+        trail = self._trails.get((cell.level.key, rule.trail))
+        if trail is None or trail.peak is None:
+            cell.threshold = cell.rearm = None
+            return
+        side, peak = trail.level.side, trail.peak
+        cell.threshold = limit_at(rule.limit, side, peak, rule.lock)
+        rearm = cell.threshold if rule.rearm is None else limit_at(rule.rearm, side, peak, rule.lock)
+        cell.rearm = _behind(cell.level.side, cell.threshold, rearm)
+
+    def remove(self, cell: Cell | Trail) -> None:
         row, column, key = cell.row, cell.column, cell.level.key
-        del self._cells[key, cell.level.level_id]
+        places: dict[tuple[str, str], Cell] | dict[tuple[str, str], Trail]
+        places = self._cells if isinstance(cell, Cell) else self._trails
+        del places[key, cell.level.level_id]
         self._in_row[row][column] = None
         self._bound[row, column] = np.nan
         if not any(self._in_row[row]):
@@ -134,7 +262,9 @@ class LevelTable:
     def watch(self, cell: Cell) -> None:
         """Let the table look for the next edge of a level; a new or waiting one sees every value."""
         state, below = cell.level.state, cell.level.side == "below"
-        if cell.told is not None or state == "new":
+        if cell.threshold is None or cell.rearm is None:
+            sign, bound = 0.0, float("nan")
+        elif cell.told is not None or state == "new":
             sign, bound = 0.0, 0.0
         elif state == "armed":
             sign, bound = (1.0, float(cell.threshold)) if below else (-1.0, -float(cell.threshold))
@@ -143,8 +273,8 @@ class LevelTable:
         self._sign[cell.row, cell.column] = sign
         self._bound[cell.row, cell.column] = bound
 
-    def hits(self, readings: Sequence[Reading]) -> list[tuple[Reading, Cell]]:
-        """Return the readings that may concern a level, in order, each with the level."""
+    def hits(self, readings: Sequence[Reading]) -> list[tuple[Reading, Cell | Trail]]:
+        """Return the readings that may concern a level or a peak, in order, each with that."""
         watched = [(row, reading) for reading in readings if (row := self._rows.get(reading.key)) is not None]
         if not watched:
             return []
@@ -202,14 +332,20 @@ class LevelTable:
             cells.extend([None] * width)
 
 
-def _limits(level: LevelState) -> tuple[Decimal, Decimal] | None:
+def _limits(level: LevelState, rule: Rule) -> tuple[Decimal | None, Decimal | None] | None:
     if level.field not in FIELDS or level.side not in {"below", "above"}:
         return None
+    if rule.limit is not None:
+        return None, None  # as the peak has them
     try:
         threshold, rearm = Decimal(level.threshold), Decimal(level.rearm or level.threshold)
     except InvalidOperation:
         return None
     if not threshold.is_finite() or not rearm.is_finite():
         return None
+    return threshold, _behind(level.side, threshold, rearm)
+
+
+def _behind(side: str, threshold: Decimal, rearm: Decimal) -> Decimal:
     # A rearm inside the breach would cross and recover for ever without any change of value.
-    return threshold, max(threshold, rearm) if level.side == "below" else min(threshold, rearm)
+    return max(threshold, rearm) if side == "below" else min(threshold, rearm)

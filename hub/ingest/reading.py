@@ -26,6 +26,7 @@ class Reading:
     values: tuple[Decimal | None, Decimal | None, Decimal | None, Decimal | None]
     at: int
     funds: Decimal | None = None
+    balance: Decimal | None = None
 
     def follows_money(self, before: "Reading") -> bool:
         """Return whether money came or went since: then equity moved with the funds, and not with the market.
@@ -62,6 +63,7 @@ def reading_of(sample: Sample) -> Reading | None:
         values=(_told(equity), _told(floating), _told(free_margin), _told(_margin_level(sample))),
         at=sample.at,
         funds=None if balance is None or sample.credit is None else balance + sample.credit,
+        balance=_told(balance),
     )
 
 

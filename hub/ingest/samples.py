@@ -8,7 +8,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`margin_level` is in percent and None while there is no margin; `at` is µs; `degraded`: not to be judged by."""
+    """`margin_level` is in percent and None while there is no margin; `at` is µs; `degraded`: not to be judged by.
+
+    `gap`: this is no sample, but says that the account's samples cannot be vouched for until the next one.
+    """
 
     server: str
     login: int
@@ -21,6 +24,7 @@ class Sample:
     floating: Decimal | None
     at: int
     degraded: bool = False
+    gap: bool = False
 
 
 class SampleSink(Protocol):

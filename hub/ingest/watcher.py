@@ -7,8 +7,9 @@ under the same key, and the log knows it already.
 """
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -24,13 +25,17 @@ from hub.events.base import AccountRef
 from hub.events.catalogue import BY_NAME
 from hub.events.facts import Fact, make_fact
 from hub.events.risk import LevelCrossed
-from hub.ingest.levels import Cell, Edge, LevelState, LevelTable
+from hub.events.watched import DAY, TRAIL, WAITING, decode_rule
+from hub.ingest.days import Days
+from hub.ingest.gaps import Unvouched
+from hub.ingest.levels import Cell, Edge, LevelState, LevelTable, Seen, Trail
 from hub.ingest.reading import FIELDS, Reading, reading_of
 from hub.ingest.samples import Sample, SampleSink
 
 SOURCE = "watcher"
 OBSERVED = "level.observed"
 _TRY_AGAIN = timedelta(seconds=1)
+_PEAKS_EVERY = timedelta(milliseconds=500)  # so that what is written is never more than a second behind
 _REMEMBERED = 200_000
 _TEN_DECIMALS = Decimal("1E-10")
 
@@ -60,24 +65,47 @@ encode_observed = msgspec.json.Encoder().encode
 decode_observed = msgspec.json.Decoder(list[Observed]).decode
 
 
+class PeakSeen(NamedTuple):
+    """How far a trail has come, for whoever writes that down."""
+
+    partition: int
+    level_id: str
+    generation: int
+    peak: str
+
+
+SavePeaks = Callable[[Sequence[PeakSeen]], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Offer:
     """`edge` None is the first sight of a new level."""
 
     level: LevelState
     cell: Cell
-    reading: Reading
+    seen: Seen
     edge: Edge | None
+    peak: Decimal | None
+
+    @property
+    def reading(self) -> Reading:
+        return self.seen.reading
 
 
 @final
 class Watcher(SampleSink):
     """Everything here happens on the event loop; `changed` may be called from wherever the engine committed."""
 
-    def __init__(self, log: Log, clock: Clock, *, remembered: int = _REMEMBERED) -> None:
+    def __init__(
+        self, log: Log, clock: Clock, *, save_peaks: SavePeaks | None = None, remembered: int = _REMEMBERED
+    ) -> None:
         self._log = log
         self._clock = clock
+        self._save_peaks = save_peaks
         self._table = LevelTable()
+        self._days = Days(SOURCE)
+        self._unvouched = Unvouched()
+        self._moved: dict[tuple[str, str], Trail] = {}  # peaks that are not written down yet
         self._last: dict[str, Reading] = {}
         # Accounts whose money moved since they were last seen, or with it. Their sample and their limits, which often
         # follow the balance, are of two different moments: comparing them would tell of breaches that never were.
@@ -89,16 +117,33 @@ class Watcher(SampleSink):
     def load(self, levels: Iterable[LevelState]) -> None:
         """Watch these levels and no others."""
         self._table = LevelTable()
+        self._days = Days(SOURCE)
         self._offers.clear()
+        self._moved.clear()
         self.changed(levels)
+        # Nobody has seen them since whoever watched before.
+        for key in dict.fromkeys(cell.level.key for cell in self._table.held()):
+            self._unvouched.lost(key)
 
     def changed(self, levels: Iterable[LevelState]) -> None:
         """Take over rows the engine has just committed, and compare each with what was last seen of its account."""
-        for level in levels:
-            known = self._table.get(level.key, level.level_id)
-            if level.state == "gone":
+        now = self._clock.now_us()
+        # Peaks first: what follows them is made of them.
+        for level in sorted(levels, key=lambda each: each.state != TRAIL):
+            place = level.key, level.level_id
+            known, trail = self._table.get(*place), self._table.trail_of(*place)
+            if level.state == TRAIL:
+                self._days.remove(*place)
+                for cell in self._table.trail(level):
+                    self._moved_to(cell)
+            elif level.state in {DAY, WAITING}:
+                self._forget_trail(trail)
+                self._days.put(level, now)
+            elif level.state == "gone":
+                self._days.remove(*place)
+                self._forget_trail(trail)
                 if known is not None:
-                    self._offers.pop((level.key, level.level_id), None)
+                    self._offers.pop(place, None)
                     self._table.remove(known)
             elif known is None or level.generation > known.level.generation:
                 self._take_over(level, known)
@@ -116,12 +161,18 @@ class Watcher(SampleSink):
         readings: list[Reading] = []
         degraded = late = waiting = 0
         now = self._clock.now_us()
+        rolling = self._days.advance(now)
         for sample in batch:
             reading = reading_of(sample)
             before = self._last.get(reading.key) if reading is not None else None
+            if sample.gap:
+                self._lost(f"{sample.server}:{sample.login}")
             if reading is None:
                 degraded += 1
-            elif not self._is_news(reading, now):
+                continue
+            if rolling:  # with what was seen before: what comes now may be of the next day
+                self._days.over(reading.key, self._seen_of(reading.key), now, self._table)
+            if not self._is_news(reading, now):
                 late += 1
             elif before is not None and reading.follows_money(before):
                 self._unsure.add(reading.key)
@@ -129,22 +180,46 @@ class Watcher(SampleSink):
             else:
                 self._unsure.discard(reading.key)
                 readings.append(reading)
+                if rolling:
+                    self._days.over(reading.key, reading, now, self._table)
+                self._unvouched.seen(reading.key)
         for part in _one_an_account(readings):
-            for reading, cell in self._table.hits(part):
-                self._see(cell, reading)
+            self._compare(part)
         return SampleReceipt(len(readings), degraded, late, await self.tell(), waiting)
+
+    def _compare(self, part: Sequence[Reading]) -> None:
+        """Compare readings of as many accounts with all their levels, after the peaks that these follow."""
+        hits = self._table.hits(part)
+        moved: set[int] = set()
+        for reading, hit in hits:
+            if isinstance(hit, Trail) and (value := reading.values[hit.place]) is not None:
+                for cell in self._table.advance(hit, value):
+                    moved.add(id(cell))
+                    self._see(cell, reading)
+                if hit.is_new and self._save_peaks is not None:
+                    self._moved[hit.level.key, hit.level.level_id] = hit
+        for reading, hit in hits:
+            if isinstance(hit, Cell) and id(hit) not in moved:
+                self._see(hit, reading)
 
     async def tell(self) -> int:
         """Write down everything that waits to be told; return how much. What could not be written waits on."""
-        if not self._offers:
+        days, unvouched = self._days.take(), self._unvouched.take()
+        if not self._offers and not days and not unvouched:
             return 0
         offers, self._offers = self._offers, {}
+        # Days first: a new one may move the very limit that was passed.
+        facts = [each.fact for each in days if each.fact is not None]
+        facts += [self._fact(offer, offer.edge) for offer in offers.values() if offer.edge is not None]
+        commands = [each.command for each in days if each.command is not None]
         try:
             await self._log.append(
-                [self._fact(offer, offer.edge) for offer in offers.values() if offer.edge is not None],
-                inputs=_first_sights(offers.values()),
+                facts,
+                inputs=[*commands, *unvouched, *_first_sights(offers.values())],
             )
         except BaseException:
+            self._days.again(days)
+            self._unvouched.again(unvouched)
             for place, offer in offers.items():
                 if (
                     self._table.get(*place) is offer.cell
@@ -152,18 +227,53 @@ class Watcher(SampleSink):
                     self._offers.setdefault(place, offer)
             self._wake.set()
             raise
-        return len(offers)
+        return len(offers) + len(days)
+
+    async def save(self) -> None:
+        """Write down how far the peaks have come. What could not be written waits on."""
+        if not self._moved or self._save_peaks is None:
+            return
+        moved, self._moved = self._moved, {}
+        trails = [
+            each
+            for place, each in moved.items()
+            if self._table.trail_of(*place) is each and each.peak is not None
+        ]
+        for trail in trails:
+            trail.is_new = False
+        rows = [
+            PeakSeen(each.level.partition, each.level.level_id, each.level.generation, format(each.peak, "f"))
+            for each in trails
+            if each.peak is not None
+        ]
+        try:
+            await self._save_peaks(rows)
+        except BaseException:
+            self._moved = {**moved, **self._moved}
+            raise
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Tell what changed levels brought about, and what could not be told the first time."""
         async with asyncio.TaskGroup() as group:
-            teller = group.create_task(self._keep_telling())
+            working = [
+                group.create_task(self._keep_telling()),
+                group.create_task(self._keep_rolling()),
+                group.create_task(self._keep_saving()),
+            ]
             await stopping.wait()
-            teller.cancel()
+            for task in working:
+                task.cancel()
+        with contextlib.suppress(StoreUnavailable):
+            await self.save()
 
     def last_seen(self, key: str) -> Reading | None:
         """Return the last believable sample of an account (server:login)."""
         return self._last.get(key)
+
+    @property
+    def next_day(self) -> int:
+        """Return when the next day ends that somebody wants to know of."""
+        return self._days.next_at
 
     def __len__(self) -> int:
         return len(self._table)
@@ -177,6 +287,46 @@ class Watcher(SampleSink):
             except StoreUnavailable:
                 await self._clock.sleep(_TRY_AGAIN)
                 self._wake.set()
+
+    async def roll(self) -> bool:
+        """Tell of days that are over, some accounts at a time; return whether there are more of them."""
+        more = self._days.roll(self._seen_of, self._clock.now_us(), self._table)
+        if self._days.has_told:
+            await self.tell()
+        return more
+
+    async def _keep_rolling(self) -> None:
+        while True:
+            try:
+                more = await self.roll()
+            except StoreUnavailable:
+                more = False
+            if not more:
+                await self._clock.sleep(self._days.pause(self._clock.now_us()))
+
+    async def _keep_saving(self) -> None:
+        while True:
+            await self._clock.sleep(_PEAKS_EVERY)
+            with contextlib.suppress(StoreUnavailable):
+                await self.save()
+
+    def _seen_of(self, key: str) -> Reading | None:
+        """Return the last reading that may be judged by."""
+        return None if key in self._unsure else self._last.get(key)
+
+    def _lost(self, key: str) -> None:
+        if self._table.held(key):
+            self._unvouched.lost(key)
+
+    def _forget_trail(self, trail: Trail | None) -> None:
+        if trail is not None:
+            self._table.remove(trail)
+
+    def _moved_to(self, cell: Cell) -> None:
+        """Compare a level whose peak the engine knew better with what was last seen."""
+        last = self._seen_of(cell.level.key)
+        if last is not None and cell.told is None:
+            self._see(cell, last)
 
     def _is_news(self, reading: Reading, now: int) -> bool:
         last = self._last.pop(reading.key, None)
@@ -195,37 +345,48 @@ class Watcher(SampleSink):
         cell = self._table.put(level)
         if cell is None:
             return
-        for reading in seen:
-            self._see(cell, reading)
+        for reading, limits in seen:
+            self._see(cell, reading, limits)
         cell.repeated = repeats and cell.told is not None
 
-    def _to_be_seen(self, level: LevelState, known: Cell | None) -> tuple[list[Reading], bool]:
-        """Return what a level's new row is compared with, and whether that begins with what was told of the old one."""
-        last = self._last.get(level.key) if level.key not in self._unsure else None
+    def _to_be_seen(
+        self, level: LevelState, known: Cell | None
+    ) -> tuple[list[tuple[Reading, Seen | None]], bool]:
+        """Return what a level's new row is compared with, and whether that begins with what was told of the old one.
+
+        Each beside the limits as they were then; without them as they are now.
+        """
+        last = self._seen_of(level.key)
         if known is None or known.told is None or not _stays_put(known.level, level):
-            return ([last] if last is not None else []), False
+            return ([(last, None)] if last is not None else []), False
+        since = [(each.reading, each) for each in known.since]
         if level.state == known.level.state and not known.repeated:
             # A row in the same state is no answer: the edge came too late for the old row and stands for the new one.
-            return [known.told, *known.since], True
+            return [(known.told.reading, known.told), *since], True
         # After a second refusal the engine doubts the sample itself: wait for the next one.
-        return known.since or ([last] if last is not None and last is not known.told else []), False
+        news = last is not None and last is not known.told.reading
+        return [*since] or ([(last, None)] if news and last is not None else []), False
 
-    def _see(self, cell: Cell, reading: Reading) -> None:
-        if cell.told is not None:
-            cell.keep(reading)
+    def _see(self, cell: Cell, reading: Reading, limits: Seen | None = None) -> None:
+        seen = limits or cell.seen(reading)
+        if seen is None:
             return
-        value = reading.values[cell.place]
-        if value is None:
+        if cell.told is not None:
+            cell.keep(seen)
+            return
+        if reading.values[cell.place] is None:
             return
         edge = None
         if cell.level.state != "new":
-            edge = cell.edge(reading)
+            edge = cell.edge(seen)
             if edge is None:
                 return
-        cell.told = reading
+        cell.told = seen
         self._table.watch(cell)
-        level = cell.level
-        self._offers[level.key, level.level_id] = _Offer(level, cell, reading, edge)
+        level, rule = cell.level, cell.rule
+        trail = self._table.trail_of(level.key, rule.trail) if rule.trail else None
+        peak = trail.peak if trail is not None else None
+        self._offers[level.key, level.level_id] = _Offer(level, cell, seen, edge, peak)
 
     def _fact(self, offer: _Offer, edge: Edge) -> Fact:
         level, reading, cell = offer.level, offer.reading, offer.cell
@@ -233,7 +394,7 @@ class Watcher(SampleSink):
         assert value is not None
         now = self._clock.now_us()
         name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
-        limit = cell.threshold if edge == "crossed" else cell.rearm
+        limit = offer.seen.threshold if edge == "crossed" else offer.seen.rearm
         at = from_us(reading.at)
         return make_fact(
             BY_NAME[name],
@@ -248,6 +409,7 @@ class Watcher(SampleSink):
                 limit=limit.quantize(_TEN_DECIMALS) if _is_longer(limit) else limit,
                 sampled_at=at,
                 sample_age_ms=max(now - reading.at, 0) // 1000,
+                peak=offer.peak,
             ),
             timestamp=at,
             received_us=now,
@@ -276,12 +438,11 @@ def _stays_put(before: LevelState, after: LevelState) -> bool:
 
     What was seen before a level moved says nothing about where it is now.
     """
-    return (before.threshold, before.rearm, before.field, before.side) == (
-        after.threshold,
-        after.rearm,
-        after.field,
-        after.side,
-    )
+    if (before.field, before.side, before.rule) != (after.field, after.side, after.rule):
+        return False
+    # What follows a peak is where that is, whatever its row says of it.
+    follows = decode_rule(after.rule).limit is not None
+    return follows or (before.threshold, before.rearm) == (after.threshold, after.rearm)
 
 
 def _is_longer(value: Decimal) -> bool:
@@ -299,9 +460,8 @@ def _first_sights(offers: Iterable[_Offer]) -> list[NewInput]:
 
 def _first_sight(key: str, offers: list[_Offer]) -> NewInput:
     seen = [
-        Observed(offer.level.level_id, offer.level.generation, offer.cell.beyond(value))
+        Observed(offer.level.level_id, offer.level.generation, offer.cell.beyond(offer.seen))
         for offer in offers
-        if (value := offer.reading.values[offer.cell.place]) is not None
     ]
     what = "\n".join(f"{item.level_id}:{item.generation}" for item in seen)
     return NewInput(

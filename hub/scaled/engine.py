@@ -1,6 +1,6 @@
 """The engine's role: for the partitions a process owns it takes facts in, decides them, and says who is owed what."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,10 +19,11 @@ from hub.dispatch.fanout import FanOut
 from hub.dispatch.subscriptions import Subscriptions
 from hub.engine.live_files import LiveFiles, Reloading
 from hub.engine.loop import EngineCounters, EngineLoop
+from hub.engine.rows import Peak
 from hub.errors import StoreUnavailable
 from hub.ids import PARTITIONS
 from hub.ingest.samples import Sample
-from hub.ingest.watcher import Watcher
+from hub.ingest.watcher import PeakSeen, Watcher
 from hub.metrics import decisions
 from hub.parts import Tidy, compile_stored, event_stream, retention, tell_of_money
 from hub.scaled.admission import Admission, Sampling, consumer, take_all_arrivals
@@ -81,7 +82,13 @@ class EngineRole:
             inbox = Follower(log, await store.positions("engine"))
             log.listen(inbox.offer)
             log.let_bulk_wait_for(inbox.backlog)
-            watcher = Watcher(log, clock)
+
+            async def save_peaks(peaks: Sequence[PeakSeen]) -> None:
+                await store.save_peaks(
+                    [Peak(*each) for each in peaks], owned.fence({each.partition for each in peaks})
+                )
+
+            watcher = Watcher(log, clock, save_peaks=save_peaks)
             engine = EngineLoop(
                 store,
                 log,
@@ -106,6 +113,7 @@ class EngineRole:
             # event is decided before the workflows that were activated ahead of it.
             await take_all_arrivals(log)
             watcher.load(await store.levels())
+            await watcher.tell()  # that nobody watched meanwhile, before the engine decides anything
 
             beside = self.beside
             deliveries = PostgresDeliveries(

@@ -7,6 +7,7 @@ import pytest
 from unit.engine.desk import a_workflow
 from unit.engine.explained_grants import DEPOSIT_BONUS, MONTHLY_VOLUME_BONUS
 from unit.engine.keyed_texts import KEYED
+from unit.engine.prop_texts import PROP
 
 from hub.commands.explain import run_explain
 from hub.engine.check import check
@@ -220,6 +221,7 @@ GOLDEN = {
     "vip-promotion": VIP_PROMOTION,
     "volume-bonus-instant": VOLUME_BONUS_INSTANT,
     "withdrawal-approval": WITHDRAWAL_APPROVAL,
+    **PROP,
 }
 
 

@@ -318,7 +318,7 @@ REFUSALS = [
     ),
     (
         ("title: t", "title: t\nanchors: {a: 1}"),
-        "4:1: error: `anchors` is part of the format but not of this version yet",
+        "4:14: error: `a` is a mapping, `key: value`, not `1`",
     ),
     (
         (PUBLISH, "do: event.publish\n    with: {type: custom.x, data: {why: = error.message}}"),
@@ -348,8 +348,8 @@ REFUSALS = [
         "4:54: error: unknown field client.timezon; did you mean client.timezone?",
     ),
     (
-        ("title: t", "title: t\nanchors: {}"),
-        "4:1: error: `anchors` is part of the format but not of this version yet",
+        ("title: t", "title: t\nanchors: {a: {taek: 1, once: true}}"),
+        "4:15: error: unknown key `taek`; did you mean take?",
     ),
     (
         ("title: t", "title: t\nkey: event.a.b"),
@@ -438,8 +438,8 @@ REFUSALS = [
         "8:55: error: `rearm` lies above the limit: otherwise it arms again while it still holds",
     ),
     (
-        ("becomes: lots > 20", CROSSES + ", for: 30s}"),
-        "8:48: error: `for` is part of the format but not of this version yet",
+        ("becomes: lots > 20", CROSSES + ", gap: restart}"),
+        "8:14: error: `gap` says what becomes of `for`, and there is none: remove it",
     ),
     (
         ("becomes: lots > 20", "id: x\n    becomes: lots > 20\n  - id: x\n    becomes: lots > 30"),

@@ -1,0 +1,117 @@
+"""Samples nobody can vouch for: where a connector was away, and which accounts have been seen again since."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Final, final
+
+import structlog
+from typing_extensions import override
+
+from hub.bus.log import Appended, Input, InputKind, Lane, Mark, NewInput, Teller
+from hub.clock import Clock
+from hub.errors import HubError
+from hub.events.facts import Fact
+from hub.ids import partition_of
+from hub.ingest.samples import Sample, SampleSink
+
+LOST, BACK = "feed.lost", "feed.back"
+_AWAY: Final = frozenset({"connector.disconnected", "connector.stale", "connector.gap"})
+_REMEMBERED: Final = 200_000
+
+log = structlog.get_logger(__name__)
+
+
+@final
+class Unvouched:
+    """The accounts whose samples are in doubt, and what the engine has to be told of that."""
+
+    def __init__(self) -> None:
+        self._keys: set[str] = set()
+        self._queue: list[NewInput] = []
+
+    def lost(self, key: str) -> None:
+        self._keys.add(key)
+        self._queue.append(_command(key, LOST))
+
+    def seen(self, key: str) -> None:
+        """Hear that the account was seen again."""
+        if key in self._keys:
+            self._keys.remove(key)
+            self._queue.append(_command(key, BACK))
+
+    def take(self) -> list[NewInput]:
+        queue, self._queue = self._queue, []
+        return queue
+
+    def again(self, commands: list[NewInput]) -> None:
+        self._queue = [*commands, *self._queue]
+
+
+def _command(key: str, what: str) -> NewInput:
+    server, _, login = key.rpartition(":")
+    return NewInput(partition_of(server, int(login)), InputKind.COMMAND, key, what, b"")
+
+
+@final
+class VouchedSamples(SampleSink):
+    """The samples of one connector; while it was away, each account's are doubted until it is seen again."""
+
+    def __init__(self, sink: SampleSink, clock: Clock) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._accounts: dict[tuple[str, int], None] = {}
+        self._doubted: dict[tuple[str, int], None] = {}
+
+    @override
+    async def samples(self, batch: Sequence[Sample]) -> object:
+        for sample in batch:
+            self._accounts[sample.server, sample.login] = None
+        while len(self._accounts) > _REMEMBERED:
+            del self._accounts[next(iter(self._accounts))]
+        await self._tell_doubts()
+        return await self._sink.samples(batch)
+
+    async def doubt(self) -> None:
+        """Say at once of every account that nobody sees it now; what cannot be said waits for the next sample."""
+        self._doubted = dict(self._accounts)
+        try:
+            await self._tell_doubts()
+        except HubError as error:
+            log.warning("samples.doubt_waits", accounts=len(self._doubted), reason=str(error))
+
+    async def _tell_doubts(self) -> None:
+        if not self._doubted:
+            return
+        now = self._clock.now_us()
+        await self._sink.samples([_nothing_seen(*account, now) for account in self._doubted])
+        self._doubted = {}
+
+
+def _nothing_seen(server: str, login: int, at: int) -> Sample:
+    nothing = dict.fromkeys(("balance", "credit", "margin", "free_margin", "margin_level", "floating"), None)
+    return Sample(server, login, Decimal(0), **nothing, at=at, degraded=True, gap=True)
+
+
+@final
+class HeardTeller(Teller):
+    """A connector's way to the log, that hears when the connector says it was away."""
+
+    def __init__(self, teller: Teller, samples: VouchedSamples) -> None:
+        self._teller = teller
+        self._samples = samples
+
+    @override
+    async def append(
+        self, facts: Sequence[Fact], *, marks: Sequence[Mark] = (), lane: Lane = Lane.LIVE
+    ) -> list[Appended]:
+        if any(fact.envelope.type in _AWAY for fact in facts):
+            await self._samples.doubt()
+        return await self._teller.append(facts, marks=marks, lane=lane)
+
+    @override
+    async def find(self, key: bytes) -> Input | None:
+        return await self._teller.find(key)
+
+    @override
+    async def marks(self, source: str) -> Mapping[str, bytes]:
+        return await self._teller.marks(source)
