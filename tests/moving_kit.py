@@ -21,6 +21,7 @@ from hub.engine.rows import (
     ApprovalMove,
     ApprovalRow,
     LevelRow,
+    Peak,
     RunRow,
     SeriesRow,
     StateRow,
@@ -111,7 +112,9 @@ async def _write_everything(hub: SqliteBackend) -> None:
         states=states,
         series=series,
         timers=[TimerRow(n % PARTITIONS, now + n, f"tmr_{n}", KEY, "window", b"{}") for n in range(12)],
-        levels=[LevelRow(0, "l1", KEY, "equity", "below", "900", "950", 3, "armed")],
+        levels=[
+            LevelRow(0, "l1", KEY, "equity", "below", "900", "950", 3, "armed", '{"inclusive":true}', "1010")
+        ],
         runs=[
             RunRow(0, f"r{n}", KEY, "bonus", "v1", "running" if n else "done", now, b"\x01") for n in range(3)
         ],
@@ -126,6 +129,7 @@ async def _write_everything(hub: SqliteBackend) -> None:
         mail=[NewInput(3, InputKind.MAIL, "client=1", f"evt_{n}", b"mail") for n in range(2)],
         facts=[a_trade_closed(an_account(login=9001), deal=555)],
     )
+    await hub.engine.save_peaks([Peak(0, "l1", 3, "1010")], [await hub.lease()])
     await hub.store.journal.fold()
     # These stand in the journal, and the numbers of these accounts in the log alone.
     await hub.decide(

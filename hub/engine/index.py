@@ -512,7 +512,11 @@ def _remembered(plan: Plan, anchor: Anchor) -> Remembered:
 
 
 def _anchor_reads(anchor: Anchor) -> frozenset[str]:
-    return frozenset[str]().union(*(each.reads for each in anchor.expressions))
+    """Return what an anchor may have to be taken for: days and events say themselves when they are there."""
+    if anchor.how in {"daily", "event"}:
+        return frozenset()
+    taken = (None if anchor.trails else anchor.take, anchor.first if anchor.how != "once" else None)
+    return frozenset[str]().union(*(each.reads for each in taken if each is not None))
 
 
 def _takes_at(anchor: Anchor, name: str) -> bool:

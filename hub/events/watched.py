@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 SMALLEST: Final = Decimal("1E-10")  # what an amount of an event can say
+_ONE: Final = Decimal(1)
 DAY, WAITING = (
     "day",
     "waiting",
@@ -79,7 +80,14 @@ def limit_at(line: Line, side: str, peak: Decimal, lock: Decimal | None) -> Deci
         value = line.low
     if line.high is not None and value > line.high:
         value = line.high
-    return value.quantize(SMALLEST, context=_EXACT)
+    short = value.quantize(SMALLEST, context=_EXACT).normalize(_EXACT)
+    # Normalized, 50000 reads 5E+4.
+    return short.quantize(_ONE, context=_EXACT) if _is_whole(short) else short
+
+
+def _is_whole(value: Decimal) -> bool:
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and exponent > 0
 
 
 def is_past(side: str, threshold: Decimal, value: Decimal, *, inclusive: bool) -> bool:

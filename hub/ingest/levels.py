@@ -175,7 +175,8 @@ class LevelTable:
         if level.field not in FIELDS or (known is not None and known.level.generation > level.generation):
             return []
         told = [Decimal(text) for text in (level.threshold, level.peak) if text]
-        if known is None or known.level.generation != level.generation:
+        fresh = known is None or known.level.generation != level.generation
+        if known is None or fresh:
             row, column = (known.row, known.column) if known is not None else self._room(level.key)
             known = Trail(level, None, FIELDS.index(level.field), row, column)
             self._trails[place] = self._in_row[row][column] = known
@@ -184,7 +185,7 @@ class LevelTable:
         moved = [known.advance(peak) for peak in told]
         known.is_new = unwritten and not any(moved)  # what the row says is written
         self._look_for_peaks(known)
-        return self._moved_with(known) if any(moved) else []
+        return self._moved_with(known) if fresh or any(moved) else []
 
     def trail_of(self, key: str, level_id: str) -> Trail | None:
         return self._trails.get((key, level_id))

@@ -159,13 +159,15 @@ class Watcher(SampleSink):
     async def samples(self, batch: Sequence[Sample]) -> SampleReceipt:
         """Compare samples, in the order they were made; return once every crossing in them is on disk."""
         readings: list[Reading] = []
-        degraded = late = waiting = 0
+        judged = degraded = late = waiting = 0
         now = self._clock.now_us()
         rolling = self._days.advance(now)
         for sample in batch:
             reading = reading_of(sample)
             before = self._last.get(reading.key) if reading is not None else None
-            if sample.gap:
+            if sample.gap:  # what was seen before it stands
+                self._compare_all(readings)
+                readings = []
                 self._lost(f"{sample.server}:{sample.login}")
             if reading is None:
                 degraded += 1
@@ -180,12 +182,16 @@ class Watcher(SampleSink):
             else:
                 self._unsure.discard(reading.key)
                 readings.append(reading)
+                judged += 1
                 if rolling:
                     self._days.over(reading.key, reading, now, self._table)
                 self._unvouched.seen(reading.key)
+        self._compare_all(readings)
+        return SampleReceipt(judged, degraded, late, await self.tell(), waiting)
+
+    def _compare_all(self, readings: Sequence[Reading]) -> None:
         for part in _one_an_account(readings):
             self._compare(part)
-        return SampleReceipt(len(readings), degraded, late, await self.tell(), waiting)
 
     def _compare(self, part: Sequence[Reading]) -> None:
         """Compare readings of as many accounts with all their levels, after the peaks that these follow."""

@@ -15,6 +15,7 @@ from hub.engine.rows import (
     ApprovalRow,
     Batch,
     LevelRow,
+    Peak,
     RunRow,
     SeriesRow,
     StateRow,
@@ -155,6 +156,42 @@ async def test_a_level_is_replaced_by_its_next_generation(hub: SqliteBackend) ->
     await hub.decide(levels=[a_level("l1", generation=2, state="crossed")])
 
     assert await hub.engine.levels() == [a_level("l1", generation=2, state="crossed")]
+
+
+async def test_a_peak_is_kept_beside_what_the_engine_writes_of_its_row(hub: SqliteBackend) -> None:
+    trail = a_level("t1", state="trail")._replace(side="max", rule='{"sampled":true}')
+    await hub.decide(levels=[trail, a_level("l1")])
+
+    await hub.engine.save_peaks(
+        [Peak(0, "t1", 1, "950.5"), Peak(0, "never there", 1, "1")], [await hub.lease()]
+    )
+    await hub.decide(levels=[trail._replace(threshold="940")])
+    await hub.reopen()
+
+    found = {level.level_id: level for level in await hub.engine.levels()}
+    assert found == {"t1": trail._replace(threshold="940", peak="950.5"), "l1": a_level("l1")}
+    assert trail._replace(threshold="940", peak="950.5") in (await hub.engine.load([(0, KEY)]))[KEY].levels
+
+
+async def test_a_peak_of_an_earlier_generation_counts_for_nothing(hub: SqliteBackend) -> None:
+    trail = a_level("t1", state="trail")
+    await hub.decide(levels=[trail])
+    await hub.engine.save_peaks([Peak(0, "t1", 1, "950")], [await hub.lease()])
+
+    await hub.decide(levels=[trail._replace(generation=2)])
+    await hub.engine.save_peaks([Peak(0, "t1", 1, "960")], [await hub.lease()])
+
+    assert await hub.engine.levels() == [trail._replace(generation=2)]
+
+
+async def test_a_watcher_whose_partition_is_somebody_elses_writes_no_peak(hub: SqliteBackend) -> None:
+    await hub.decide(levels=[a_level("t1", state="trail")])
+    lease = await hub.lease()
+
+    with pytest.raises(LeaseLost):
+        await hub.engine.save_peaks([Peak(0, "t1", 1, "950")], [lease._replace(epoch=lease.epoch - 1)])
+
+    assert await hub.engine.levels() == [a_level("t1", state="trail")]
 
 
 async def test_the_keys_of_a_partition_are_walked_in_order(hub: SqliteBackend) -> None:

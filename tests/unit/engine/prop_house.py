@@ -190,7 +190,7 @@ class House:
         await self.store.save_peaks([Peak(*each) for each in peaks], (LEASE,))
 
     async def _move(self, target: int) -> None:
-        await self.clock.advance(timedelta(microseconds=target - self.clock.now_us()))
+        await self.clock.advance(timedelta(microseconds=max(target - self.clock.now_us(), 0)))
 
 
 NUMBERS = ("balance", "credit", "margin", "free_margin", "margin_level", "floating")
