@@ -102,6 +102,12 @@ def trigger(
                 draft.warn(
                     (*location, "becomes"), "nothing in this condition changes with an event: it never fires"
                 )
+            for peak in sorted(draft.trails & condition.reads):
+                draft.warn(
+                    (*location, "becomes"),
+                    f"`{peak}` is read as it was told last, with a crossing or a new day: only the limit of a `crosses` "
+                    "trigger follows every sample",
+                )
             return Becomes(name, condition, file.hold, file.on_first, file.on_replay or on_replay)
         case CrossesTrigger():
             return _crosses(draft, location, name, file, critical=critical)

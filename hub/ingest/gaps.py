@@ -29,6 +29,11 @@ class Unvouched:
         self._keys: set[str] = set()
         self._queue: list[NewInput] = []
 
+    @property
+    def any(self) -> bool:
+        """Whether a sample may be what an account in doubt has waited for."""
+        return bool(self._keys)
+
     def lost(self, key: str) -> None:
         self._keys.add(key)
         self._queue.append(_command(key, LOST))

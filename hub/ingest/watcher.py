@@ -185,7 +185,8 @@ class Watcher(SampleSink):
                 judged += 1
                 if rolling:
                     self._days.over(reading.key, reading, now, self._table)
-                self._unvouched.seen(reading.key)
+                if self._unvouched.any:
+                    self._unvouched.seen(reading.key)
         self._compare_all(readings)
         return SampleReceipt(judged, degraded, late, await self.tell(), waiting)
 

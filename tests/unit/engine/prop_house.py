@@ -16,7 +16,7 @@ from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
 from hub.engine.program import Workflow
 from hub.engine.rows import KeyRows, Peak
 from hub.engine.state import Anchor, KeyState, Kind
-from hub.engine.why import standing
+from hub.engine.why import why
 from hub.events.account import AccountChanged
 from hub.events.base import AccountRef
 from hub.events.catalogue import event_type
@@ -152,10 +152,9 @@ class House:
         return KeyState.from_rows(partition, KEY, rows)
 
     async def why(self) -> list[str]:
-        state = await self.state()
-        return [
-            each.reason for each in standing(Program(self.rules), self.rule.id, state, self.clock.now_us())
-        ]
+        now = self.clock.now_us()
+        answer = await why(self.store, Program(self.rules), self.rule.id, KEY, now_us=now)
+        return [each.reason for each in answer.standing]
 
     def events(self, name: str) -> list[Any]:
         bodies = [row.body for row in self.log.ranked(0, 100_000) if row.kind == InputKind.EVENT]
