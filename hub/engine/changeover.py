@@ -277,8 +277,9 @@ def standing(program: Program) -> frozenset[str]:
         plan.workflow.hash + plan.workflow.mode
         for each in program.all_kinds
         for plan in each.plans.values()
-        if not all(isinstance(trigger, OnEvent) for trigger in plan.workflow.triggers)
+        if plan.anchors
         or plan.workflow.grant is not None
+        or not all(isinstance(trigger, OnEvent) for trigger in plan.workflow.triggers)
         or any(isinstance(step, Wait) and step.condition is not None for step in plan.code)
         or any(feed.aggregate.over is not None for _, feed in plan.feeds)
     )

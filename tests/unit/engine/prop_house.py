@@ -97,7 +97,7 @@ class House:
 
     async def settle(self) -> None:
         while True:
-            while self.inbox.backlog() or self.loop.waiting:
+            while self.inbox.backlog() or self.loop.waiting or self.loop.changing:
                 await self.loop.step()
             await self.watcher.tell()
             if not self.inbox.backlog():
@@ -174,6 +174,7 @@ class House:
         by_text = {rule.text: rule for rule in self.rules}
         loop = EngineLoop(
             self.store,
+            self.log,
             inbox,
             self.clock,
             lambda _: [LEASE],

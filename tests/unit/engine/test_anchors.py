@@ -338,6 +338,18 @@ async def test_a_workflow_that_comes_later_begins_with_accounts_that_are_known()
     assert house.floor == Decimal(9000)
 
 
+async def test_one_that_starts_at_events_alone_forgets_its_anchors_as_well():
+    event = "when: [{event: trade.closed}]\n"
+    anchors = f"anchors: {{base: {{take: account.balance, {DAY}}}}}\n"
+    house = await House(
+        anchors + event + TELL.replace("= trigger.limit", "= base"), "2026-04-13T12:00Z"
+    ).open(balance="1")
+
+    await house.edit(a_workflow(event + TELL.replace("= trigger.limit", "1")))
+
+    assert (await house.anchor("base"), house.store.level_rows) == (None, {})
+
+
 async def test_one_whose_anchors_break_holds_up_nobody_else(monkeypatch):
     house = House(watching("{base: {take: account.balance, once: true}}"), "2026-04-13T12:00Z")
     other = a_workflow(
