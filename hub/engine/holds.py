@@ -102,9 +102,7 @@ def let_go(scene: Scene, part: str) -> Hold | None:
 def held_long_enough(scene: Scene) -> list[tuple[Candidate, Cause, str, str]]:
     """End the holds that are over by now; return whom to fire for them: the cause, its number and the reason."""
     now = scene.item.at
-    if (
-        scene.item.kind == InputKind.COMMAND and scene.item.ref == LOST
-    ):  # what is told now is that the end of these was not seen
+    if scene.item.kind == InputKind.COMMAND and scene.item.ref == LOST:  # nobody saw whether they held
         doubt_held(scene)
     due = [
         (hold.due, part)

@@ -263,6 +263,17 @@ async def test_a_limit_that_a_new_day_moved_away_is_not_breached_by_what_came_af
     assert (house.floor, house.fired) == (Decimal(8000), [])
 
 
+async def test_a_day_ends_with_what_was_seen_before_and_not_with_the_next_days_first_sample():
+    house = await a_house(f'{{base: {{take: "max(account.balance, account.equity)", {DAY}}}}}')
+    await house.at("2026-04-13T21:59:59Z")
+    await house.sample("10100")
+
+    await house._move(house.clock.now_us() + 1_000_100)
+    await house.sample("10700")
+
+    assert await house.value("base") == "10100"
+
+
 async def test_a_deposit_since_the_last_sample_makes_midnight_wait_for_the_next():
     house = await a_house(f'{{base: {{take: "max(account.balance, account.equity)", {DAY}}}}}')
     await house.sample("10100")

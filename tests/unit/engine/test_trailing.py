@@ -146,12 +146,12 @@ async def test_glitches_make_no_peak_and_no_breach():
 
 
 async def test_what_was_seen_before_the_peak_is_judged_by_the_floor_of_its_time():
-    # The engine is slow: it has not answered the first crossing while the account recovers and wins.
+    # The engine is slow: it has not answered that the account has recovered while that wins.
     house = await a_house(trailing("peak - 2000", more=', rearm: "peak - 1900"'))
     await house.sample("50000")
-    readings = ["47000", "48200", "49000", "60000"]
+    await house.sample("47000")
 
-    await house.watcher.samples([house.a_sample(equity) for equity in readings])
+    await house.watcher.samples([house.a_sample(equity) for equity in ("48200", "49000", "60000")])
     await house.settle()
 
     # 49000 lies below the floor of 58000 that came with the next sample, and did not when it was seen.
