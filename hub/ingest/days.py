@@ -17,7 +17,7 @@ from hub.events.facts import Fact, make_fact
 from hub.events.risk import DayRolled
 from hub.ids import partition_of
 from hub.ingest.levels import LevelState, LevelTable
-from hub.ingest.reading import FIELDS, Reading
+from hub.ingest.reading import FIELDS, Reading, told
 from hub.ingest.rollovers import GRACE, DayClock, Due, Rollovers
 
 ROLLED: Final = "day.rolled"
@@ -60,7 +60,8 @@ class Days:
         self._source = source
         self._rollovers = Rollovers()
         self._queue: list[Telling] = []
-        self._looked_at = 0  # when everything due was last gone through
+        self._left: list[str] = []  # accounts to be gone through, of those that have a day that is over
+        self._looked_at = 0  # when that was begun
         self._fresh = False  # something became due since
 
     @property
@@ -87,9 +88,9 @@ class Days:
             self._fresh = True
         return bool(rollovers.due or rollovers.wanted)
 
-    def over(self, key: str, reading: Reading | None, now: int, table: LevelTable) -> int:
-        """Tell of the days of one account that are over, with what was seen of it; return how many."""
-        rollovers, told = self._rollovers, 0
+    def over(self, key: str, reading: Reading | None, now: int, table: LevelTable) -> None:
+        """Tell of the days of one account that are over, with what was seen of it."""
+        rollovers = self._rollovers
         for due in [*rollovers.due.get(key, {}).values()]:
             # A day that wants to be seen waits for that, but not for ever.
             patient = now - due.since < GRACE and rollovers.wants_sample(key, due.clock)
@@ -97,24 +98,23 @@ class Days:
                 continue
             self._queue.append(Telling(fact=self._fact(key, due, reading, now, table)))
             rollovers.is_told(key, due)
-            told += 1
         if reading is not None:
             for clock, until in rollovers.wanted.pop(key, {}).items():
                 self._queue.append(Telling(command=_late(key, clock, until, reading)))
-        return told
 
     def roll(self, seen_of: SeenOf, now: int, table: LevelTable) -> bool:
         """Tell of days that are over, of some accounts at a time; return whether there are more that can be told."""
         self.advance(now)
-        if not self._fresh and now < self._looked_at + GRACE:
-            return False
-        told = 0
-        for key in [*self._rollovers.due]:
-            if told >= MOST_AT_ONCE:
-                return True
-            told += self.over(key, seen_of(key), now, table)
-        self._fresh, self._looked_at = False, now
-        return False
+        if not self._left:
+            if not self._fresh and now < self._looked_at + GRACE:
+                return False
+            self._left = [*self._rollovers.due]
+            self._fresh, self._looked_at = False, now
+        looked_at = self._left[-MOST_AT_ONCE:]
+        del self._left[-MOST_AT_ONCE:]
+        for key in looked_at:
+            self.over(key, seen_of(key), now, table)
+        return bool(self._left)
 
     def pause(self, now: int) -> timedelta:
         """Return how long nothing can have become due."""
@@ -135,7 +135,7 @@ class Days:
         day = day_of(due.at - 1, zone, daily_at)
         seen = dict(zip(FIELDS, reading.values, strict=True)) if reading is not None else {}
         if reading is not None:
-            seen["balance"] = reading.balance
+            seen["balance"] = told(reading.balance)
         peaks = {
             f"{trail.level.level_id}:{trail.level.generation}": trail.peak
             for trail in table.trails_of(key)[:_MOST_PEAKS]
@@ -173,7 +173,7 @@ def _late(key: str, clock: DayClock, until: int, reading: Reading) -> NewInput:
         floating,
         free_margin,
         margin_level,
-        reading.balance,
+        told(reading.balance),
     )
     return NewInput(
         partition=partition_of(reading.server, reading.login),

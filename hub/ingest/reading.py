@@ -60,10 +60,10 @@ def reading_of(sample: Sample) -> Reading | None:
         key=f"{sample.server}:{sample.login}",
         server=sample.server,
         login=sample.login,
-        values=(_told(equity), _told(floating), _told(free_margin), _told(_margin_level(sample))),
+        values=(told(equity), told(floating), told(free_margin), told(_margin_level(sample))),
         at=sample.at,
         funds=None if balance is None or sample.credit is None else balance + sample.credit,
-        balance=_told(balance),
+        balance=balance,
     )
 
 
@@ -92,7 +92,7 @@ def _plausible(sample: Sample) -> bool:
     return all(number is None or (number.is_finite() and abs(number) < _LARGEST) for number in numbers)
 
 
-def _told(value: Decimal | None) -> Decimal | None:
+def told(value: Decimal | None) -> Decimal | None:
     """Return the value with no more decimals than an event can carry, so that what is compared is what is told."""
     if value is None:
         return None

@@ -308,8 +308,9 @@ class Watcher(SampleSink):
                 more = await self.roll()
             except StoreUnavailable:
                 more = False
-            if not more:
-                await self._clock.sleep(self._days.pause(self._clock.now_us()))
+            # Others have their turn between the parts as well.
+            now = self._clock.now_us()
+            await self._clock.sleep(timedelta(0) if more else self._days.pause(now))
 
     async def _keep_saving(self) -> None:
         while True:

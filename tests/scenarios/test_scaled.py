@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from chaos.peaks import RULE, live_through_a_kill
 from processes.client import HubClient
 from processes.program import eventually
 from processes.receiver import VerifyingReceiver
@@ -65,6 +66,7 @@ async def fleet(tmp_path: Path, postgres_server: Postgres, kafka_server: Kafka) 
     rules = tmp_path / "workflows"
     rules.mkdir()
     (rules / "active-client.yaml").write_text(CLIENTS, encoding="utf-8")
+    (rules / "trailing.yaml").write_text(RULE, encoding="utf-8")
     async with Fleet(tmp_path, postgres_server, kafka_server, prefix, workflows=[rules]) as fleet:
         yield fleet
 
@@ -168,3 +170,10 @@ async def test_a_client_is_followed_over_accounts_that_different_processes_decid
             (f"client-{n}", "40") for n in range(10)
         ]
         assert crm.complaints == []
+
+
+@pytest.mark.scenario
+async def test_a_killed_owner_is_followed_by_one_that_knows_the_peak(fleet: Fleet) -> None:
+    hub = await fleet.start("all")
+    async with HubClient(hub) as client:
+        await live_through_a_kill(hub, client)
