@@ -212,7 +212,7 @@ class WorkflowFile(Part):
                         {"name": name, "about": str(type(self).model_fields[name].description)},
                     )
             return self
-        for name in ("when", "steps", "on_error", "limit", "run", "quiet_hours", "self"):
+        for name in ("anchors", "when", "steps", "on_error", "limit", "run", "quiet_hours", "self"):
             if self.itself if name == "self" else getattr(self, name):
                 raise PydanticCustomError(
                     "hub",

@@ -1,6 +1,7 @@
 """Anchors: what is remembered, when it is taken, and that nothing ever stands in its place unsaid."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from unit.engine.desk import a_workflow
@@ -430,6 +431,14 @@ def test_days_belong_to_accounts():
     assert [str(each) for each in report.problems] == [
         "t.yaml:5:34: error: days are those of an account, and `key: client` names none: use `key: account`"
     ]
+
+
+def test_a_grant_reads_no_anchors():
+    text = (Path(__file__).parents[3] / "workflows" / "monthly-volume-bonus.yaml").read_text()
+    report = load_text(text + "anchors: {a: {take: 1, once: true}}\n", "t.yaml")
+
+    assert report.workflow is None
+    assert any("`anchors` belongs to a workflow that starts runs" in str(each) for each in report.problems)
 
 
 @pytest.mark.parametrize(
