@@ -8,36 +8,26 @@ under the same key, and the log knows it already.
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 from typing import NamedTuple, final
 
-import msgspec
 from typing_extensions import override
 
-from hub.bus.log import InputKind, Log, NewInput
-from hub.clock import Clock, from_us
+from hub.bus.log import Log
+from hub.clock import Clock
 from hub.errors import StoreUnavailable
-from hub.events.base import AccountRef
-from hub.events.catalogue import BY_NAME
-from hub.events.facts import Fact, make_fact
-from hub.events.risk import LevelCrossed
 from hub.events.watched import DAY, TRAIL, WAITING, decode_rule
 from hub.ingest.days import Days
 from hub.ingest.gaps import Unvouched
-from hub.ingest.levels import Cell, Edge, LevelState, LevelTable, Seen, Trail
-from hub.ingest.reading import FIELDS, Reading, reading_of
+from hub.ingest.levels import Cell, LevelState, LevelTable, Seen, Trail
+from hub.ingest.offers import SOURCE, Offer, fact_of, first_sights
+from hub.ingest.reading import Reading, reading_of
 from hub.ingest.samples import Sample, SampleSink
 
-SOURCE = "watcher"
-OBSERVED = "level.observed"
 _TRY_AGAIN = timedelta(seconds=1)
 _PEAKS_EVERY = timedelta(milliseconds=500)  # so that what is written is never more than a second behind
 _REMEMBERED = 200_000
-_TEN_DECIMALS = Decimal("1E-10")
 
 
 class SampleReceipt(NamedTuple):
@@ -53,18 +43,6 @@ class SampleReceipt(NamedTuple):
     waiting: int = 0
 
 
-class Observed(msgspec.Struct, frozen=True):
-    """The first sight of a new level: which side of it the account is on."""
-
-    level_id: str
-    generation: int
-    beyond: bool
-
-
-encode_observed = msgspec.json.Encoder().encode
-decode_observed = msgspec.json.Decoder(list[Observed]).decode
-
-
 class PeakSeen(NamedTuple):
     """How far a trail has come, for whoever writes that down."""
 
@@ -75,21 +53,6 @@ class PeakSeen(NamedTuple):
 
 
 SavePeaks = Callable[[Sequence[PeakSeen]], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    """`edge` None is the first sight of a new level."""
-
-    level: LevelState
-    cell: Cell
-    seen: Seen
-    edge: Edge | None
-    peak: Decimal | None
-
-    @property
-    def reading(self) -> Reading:
-        return self.seen.reading
 
 
 @final
@@ -111,7 +74,7 @@ class Watcher(SampleSink):
         # follow the balance, are of two different moments: comparing them would tell of breaches that never were.
         self._unsure: set[str] = set()
         self._remembered = remembered
-        self._offers: dict[tuple[str, str], _Offer] = {}
+        self._offers: dict[tuple[str, str], Offer] = {}
         self._wake = asyncio.Event()
 
     def load(self, levels: Iterable[LevelState]) -> None:
@@ -215,14 +178,15 @@ class Watcher(SampleSink):
         if not self._offers and not days and not unvouched:
             return 0
         offers, self._offers = self._offers, {}
+        now = self._clock.now_us()
         # Days first: a new one may move the very limit that was passed.
         facts = [each.fact for each in days if each.fact is not None]
-        facts += [self._fact(offer, offer.edge) for offer in offers.values() if offer.edge is not None]
+        facts += [fact_of(offer, offer.edge, now) for offer in offers.values() if offer.edge is not None]
         commands = [each.command for each in days if each.command is not None]
         try:
             await self._log.append(
                 facts,
-                inputs=[*commands, *unvouched, *_first_sights(offers.values())],
+                inputs=[*commands, *unvouched, *first_sights(offers.values())],
             )
         except BaseException:
             self._days.again(days)
@@ -394,38 +358,7 @@ class Watcher(SampleSink):
         level, rule = cell.level, cell.rule
         trail = self._table.trail_of(level.key, rule.trail) if rule.trail else None
         peak = trail.peak if trail is not None else None
-        self._offers[level.key, level.level_id] = _Offer(level, cell, seen, edge, peak)
-
-    def _fact(self, offer: _Offer, edge: Edge) -> Fact:
-        level, reading, cell = offer.level, offer.reading, offer.cell
-        value = reading.values[cell.place]
-        assert value is not None
-        now = self._clock.now_us()
-        name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
-        limit = offer.seen.threshold if edge == "crossed" else offer.seen.rearm
-        at = from_us(reading.at)
-        return make_fact(
-            BY_NAME[name],
-            name,
-            LevelCrossed(
-                level_id=level.level_id,
-                generation=level.generation,
-                field=FIELDS[cell.place],
-                edge=edge,
-                side="below" if level.side == "below" else "above",
-                value=value,
-                limit=limit.quantize(_TEN_DECIMALS) if _is_longer(limit) else limit,
-                sampled_at=at,
-                sample_age_ms=max(now - reading.at, 0) // 1000,
-                peak=offer.peak,
-            ),
-            timestamp=at,
-            received_us=now,
-            source=SOURCE,
-            # Not validated again: the sample's account was, where it came in.
-            account=AccountRef.model_construct(server=reading.server, login=reading.login),
-            dedupe_key=f"{level.level_id}:{level.generation}:{edge}",
-        )
+        self._offers[level.key, level.level_id] = Offer(level, cell, seen, edge, peak)
 
 
 def _one_an_account(readings: Sequence[Reading]) -> list[list[Reading]]:
@@ -451,32 +384,3 @@ def _stays_put(before: LevelState, after: LevelState) -> bool:
     # What follows a peak is where that is, whatever its row says of it.
     follows = decode_rule(after.rule).limit is not None
     return follows or (before.threshold, before.rearm) == (after.threshold, after.rearm)
-
-
-def _is_longer(value: Decimal) -> bool:
-    exponent = value.as_tuple().exponent
-    return isinstance(exponent, int) and exponent < -10
-
-
-def _first_sights(offers: Iterable[_Offer]) -> list[NewInput]:
-    by_account: dict[str, list[_Offer]] = {}
-    for offer in offers:
-        if offer.edge is None:
-            by_account.setdefault(offer.level.key, []).append(offer)
-    return [_first_sight(key, found) for key, found in by_account.items()]
-
-
-def _first_sight(key: str, offers: list[_Offer]) -> NewInput:
-    seen = [
-        Observed(offer.level.level_id, offer.level.generation, offer.cell.beyond(offer.seen))
-        for offer in offers
-    ]
-    what = "\n".join(f"{item.level_id}:{item.generation}" for item in seen)
-    return NewInput(
-        partition=offers[0].level.partition,
-        kind=InputKind.COMMAND,
-        key=key,
-        ref=OBSERVED,
-        body=encode_observed(seen),
-        unique=f"{OBSERVED}:{key}:{hashlib.sha256(what.encode()).hexdigest()[:32]}",
-    )

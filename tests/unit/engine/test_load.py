@@ -313,8 +313,8 @@ REFUSALS = [
         "4:7: error: `mode` is off, shadow or live, not `liv`; did you mean live?",
     ),
     (
-        ("title: t", "title: t\nanchors: {}"),
-        "4:1: error: `anchors` is part of the format but not of this version yet",
+        ("title: t", "title: t\nanchors: {a: {take: 1, once: true, tz: UTC}}"),
+        "4:14: error: `daily_at` and `tz` belong together: whose clock shows the time",
     ),
     (
         ("title: t", "title: t\nanchors: {a: 1}"),

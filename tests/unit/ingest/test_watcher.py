@@ -18,9 +18,10 @@ from hub.errors import StoreUnavailable
 from hub.events.records import decode_data, decode_envelope
 from hub.ids import partition_of
 from hub.ingest.levels import LevelTable
+from hub.ingest.offers import decode_observed
 from hub.ingest.reading import reading_of
 from hub.ingest.samples import Sample
-from hub.ingest.watcher import Watcher, decode_observed
+from hub.ingest.watcher import Watcher
 from hub.testing import MORNING
 
 NOW = to_us(MORNING)
