@@ -1,5 +1,6 @@
 """Anchors: what is remembered, when it is taken, and that nothing ever stands in its place unsaid."""
 
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from unit.engine.prop_house import KEY, LOGIN, House
 
 from hub.engine.load import load_text
 from hub.engine.trailing import level_id
+from hub.events.base import AccountRef
+from hub.events.catalogue import BY_NAME
+from hub.events.facts import make_fact
+from hub.events.risk import DayRolled
 
 TELL = "steps: [{do: event.publish, with: {type: custom.told, data: {v: = trigger.limit}}}]\n"
 DAY = 'daily_at: "00:00", tz: Europe/Prague'
@@ -466,12 +471,7 @@ def anchor_row(name):
 
 
 async def told_at(house, moment, zone, daily_at):
-    from datetime import datetime
 
-    from hub.events.base import AccountRef
-    from hub.events.catalogue import BY_NAME
-    from hub.events.facts import make_fact
-    from hub.events.risk import DayRolled
 
     data = DayRolled(day="2026-04-13", zone=zone, daily_at=daily_at)
     at = datetime.fromisoformat(moment)

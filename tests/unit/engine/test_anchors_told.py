@@ -130,3 +130,35 @@ async def test_stories_can_tell_of_gaps_and_of_days_that_end():
     ]
 
     assert [result.failures for result in results] == [(), ()]
+
+
+CLIENTS = """
+workflow: rule
+tests:
+  - name: what a client paid first is remembered over his accounts
+    given:
+      account: {login: 1, type: real}
+      accounts: [{login: 2, type: real}]
+      client: {id: c-1, country: CY}
+    story:
+      - {at: 2026-04-13T12:00Z, event: {type: balance.deposited, amount: 100, is_first: true}}
+      - {at: 2026-04-13T12:01Z, event: {type: balance.deposited, amount: 50, account: {login: 2}}, expect_none: true}
+      - at: 2026-04-13T12:02Z
+        event: {type: balance.deposited, amount: 101, account: {login: 2}}
+        expect: [{action: event.publish, data: {first: 100}}]
+"""
+
+
+async def test_what_is_kept_by_client_is_remembered_by_client():
+    rule = a_workflow(
+        "anchors: {paid: {take: event.amount, event: balance.deposited, where: event.is_first}}\n"
+        "when: [{event: balance.deposited, where: event.amount > paid}]\n"
+        "steps: [{do: event.publish, with: {type: custom.told, data: {first: = paid}}}]",
+        key="client",
+    )
+    book = read_stories(CLIENTS, "rule.test.yaml")
+    assert book.file is not None, book.problems
+
+    result = await run_story(rule, book.file.tests[0], book.places[0])
+
+    assert result.failures == ()
