@@ -472,7 +472,6 @@ def anchor_row(name):
 
 async def told_at(house, moment, zone, daily_at):
 
-
     data = DayRolled(day="2026-04-13", zone=zone, daily_at=daily_at)
     at = datetime.fromisoformat(moment)
     who = AccountRef(server="live-1", login=LOGIN)
