@@ -300,7 +300,7 @@ class Run:
         if isinstance(params, PublishEvent):
             self._publish(params, key, send=not shadow)
         state = State.SHADOW if shadow else State.DELIVERED if published else State.READY
-        if held:
+        if held and not shadow:
             state = State.SUPPRESSED
         checked = body
         if needs_checks(do):
