@@ -36,7 +36,7 @@ from hub.events.facts import Fact, make_fact, stored
 from hub.events.records import Envelope, decode_data, decode_envelope, encode
 from hub.events.risk import LevelCrossed
 from hub.ids import partition_of
-from hub.intents.intent import Intent, decided_by
+from hub.intents.intent import Intent, State, decided_by
 
 MOST_AT_ONCE = 10_000  # inputs that follow from one event, before it is called a workflow without end
 MOST_BROKEN = 20
@@ -250,6 +250,8 @@ class Rehearsal:
                 self._answer(question, self._people)
         reported = self._at >= self._since
         for intent in writes.intents:
+            if intent.state is State.SUPPRESSED:  # nobody would have got it
+                continue
             row = self._row(intent.account)
             if reported:
                 currency = row.currency if row is not None and row.currency else ""

@@ -351,3 +351,18 @@ def test_a_grant_is_booked_when_its_period_is_over_and_taken_back_when_it_stops_
     assert rehearsal.broken == []
     assert dict(tally.money) == {"credit.grant USD": Decimal("50.00"), "credit.remove USD": Decimal("50.00")}
     assert [touch.trigger for touch in tally.touches] == ["bonus", "bonus"]
+
+
+def test_a_message_nobody_agreed_to_is_not_counted_as_sent():
+    record = a_record()
+    offer = a_workflow(
+        "when: [{event: trade.closed}]\n"
+        "steps: [{do: notify.email, with: {to: a@b.c, subject: s, text: t, category: marketing}}]"
+    )
+    record.tell("trade.closed", deal=1)
+    record.tell("client.linked", client="c1", changed={"consent_marketing": {"after": True}})
+    record.tell("trade.closed", deal=2)
+
+    _, tally = rehearse(offer, record)
+
+    assert tally.actions["notify.email"] == 1
