@@ -99,6 +99,7 @@ class Rehearsal:
         self._due: list[tuple[int, str]] = []
         self._following: deque[Input] = deque()
         self._levels: dict[str, dict[str, LevelRow]] = {}
+        self._last: dict[str, Sample] = {}  # as each account was last seen
         self._published: set[bytes] = set()
         self._groups: dict[str, tuple[str | None, str]] = {}  # as recorded, and as assumed instead
         self._n = ABOVE_ALL
@@ -170,6 +171,8 @@ class Rehearsal:
             if self._seen(row.key, envelope):
                 return
         self._take(row)
+        if name == "day.rolled" and (last := self._last.get(row.key)) is not None:
+            self._sample(row.key, last)  # a limit that moved is compared at once
 
     def _take(self, first: Input) -> None:
         """Decide an input, and then all that follows from it at the same moment."""
@@ -334,7 +337,9 @@ class Rehearsal:
         if level.state == GONE:
             levels.pop(level.level_id, None)
         else:
-            levels[level.level_id] = level
+            known = levels.get(level.level_id)
+            same = known is not None and known.generation == level.generation
+            levels[level.level_id] = level._replace(peak=known.peak if known and same else "")
 
     def _seen(self, key: str, envelope: Envelope) -> bool:
         """Take a recorded crossing or the end of a day for the sample it was told by; return whether that is all it says."""
@@ -342,12 +347,16 @@ class Rehearsal:
         if envelope.type == "day.rolled":
             self._sample(key, Sample(equity=record.equity, balance=record.balance))
             return False
+        if record.peak is not None:  # which it had been at before
+            self._sample(key, Sample(**{record.field: record.peak}))
         if record.edge == "crossed":  # before it was crossed, the value was not past that limit
             self._sample(key, Sample(**{record.field: record.limit}))
         self._sample(key, Sample(**{record.field: record.value}, degraded=envelope.flags.degraded))
         return record.level_id in self._levels.get(key, {})
 
     def _sample(self, key: str, sample: Sample) -> None:
+        if sample.is_believable:
+            self._last[key] = sample
         for _ in range(MOST_AT_ONCE):
             levels = self._followed(key, sample)
             peaks = peaks_of(levels)

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from unit.engine.prop_house import House
 
+from hub.engine.backtest import Tally
+from hub.engine.rehearsal import Rehearsal
+
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "trading.json").read_text())
 PRAGUE = 'daily_at: "00:00", tz: Europe/Prague'
 STEPS = "steps: [{do: event.publish, with: {type: custom.failed, data: {rule: = trigger.id, equity: = trigger.value, limit: = trigger.limit}}}]\n"
@@ -182,3 +185,32 @@ async def test_one_path_three_drawdowns():
 
     assert floors == {name: [Decimal(floor) for floor in case[name]] for name in floors}
     assert breached == case["breach_day_intraday"]
+
+
+async def test_a_backtest_of_what_was_recorded_breaches_where_the_hub_did():
+    house = await House(daily_loss("balance_at_reset", "5", of="initial"), "2026-04-13T08:00Z").open(
+        balance="200000", initial_balance="200000"
+    )
+    await house.sample("200000")
+    await house.account(balance="204000")
+    await house.sample("191000", balance="204000", credit="0")
+    await house.at("2026-04-13T22:00Z")
+    assert house.fired == ["daily"]
+    tally = Tally()
+
+    Rehearsal([house.rule], tally).tell(house.log.ranked(0, 10_000))
+
+    assert (tally.actions["event.publish"], tally.by_trigger["daily"]) == (1, 1)
+
+
+async def test_a_backtest_follows_the_peaks_that_were_recorded():
+    house = await House(intraday("2000", ""), "2026-04-13T08:00Z").open(
+        balance="50000", initial_balance="50000"
+    )
+    for equity in ("50000", "53000", "50999"):
+        await house.sample(equity)
+    tally = Tally()
+
+    Rehearsal([house.rule], tally).tell(house.log.ranked(0, 10_000))
+
+    assert tally.by_trigger["trailing"] == 1
