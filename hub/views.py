@@ -18,6 +18,7 @@ from hub.engine.live_files import LiveFiles
 from hub.engine.past import History
 from hub.engine.problems import Problem
 from hub.engine.program import Absent, Becomes, Crosses, Mode, OnEvent, PeriodEnd, Trigger, Workflow
+from hub.engine.program_timed import Manual, Schedule
 from hub.engine.programs import Programs
 from hub.engine.record import steady
 from hub.engine.rows import EngineStore, RunRow
@@ -186,6 +187,10 @@ def _describe(trigger: Trigger) -> str:
             return f"{trigger.id}: no {trigger.event} within {spoken(trigger.within)}{since}"
         case PeriodEnd(calendar=calendar):
             return f"{trigger.id}: end of each {calendar.period} in {calendar.zone}"
+        case Schedule():
+            return f"{trigger.id}: schedule {trigger.rule}"
+        case Manual():
+            return f"{trigger.id}: manual {', '.join(trigger.inputs)}".rstrip()
         case Crosses():
             return f"{trigger.id}: {trigger.field} {trigger.side} {trigger.limit.text}"
 

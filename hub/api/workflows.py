@@ -53,7 +53,7 @@ async def list_runs(request: web.Request) -> web.Response:
         limit=query.limit(),
         workflow=request.match_info.get("id", ""),
         key=query.text("key"),
-        state=query.choice("state", "running", "done", "failed"),
+        state=query.choice("state", "queued", "running", "done", "failed"),
     )
     return answer({"items": [run_json(run) for run in page.items], "next": page.next})
 

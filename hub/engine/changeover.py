@@ -18,6 +18,7 @@ from hub.engine.cache import KeyCache
 from hub.engine.decide import realign
 from hub.engine.decision import BatchBuilder, Decision, apply
 from hub.engine.index import Program
+from hub.engine.keys import EVERYTHING, KeyKind, partition_of
 from hub.engine.program import OnEvent, Wait
 from hub.engine.programs import Programs
 from hub.engine.recount import Recount
@@ -120,12 +121,24 @@ class Changeovers:
             program, stands = await self._turned(item)
             _put(builder, item.partition, item.n, item.at, stands)
             builder.position(item.partition, item.n)
+            await self._begin_everything(item, program, builder)
             turned.append((item, program, stands))
         await self._commit(builder, ())
         for item, program, stands in turned:
             self._programs.switch(item.partition, program, stands)
             if stands.after is not None and stands.n == item.n:
                 self._walks.setdefault(item.partition, []).append(_Walk(item, program, stands.after))
+
+    async def _begin_everything(self, item: Input, program: Program, builder: BatchBuilder) -> None:
+        """Have the key of everything be there, if something happens for it by the clock: nothing else may ever begin it."""
+        partition = partition_of(EVERYTHING)
+        if item.partition == partition and program.of(KeyKind.ALL).schedules:
+            await self._cache.bring([(partition, EVERYTHING)])
+            self._realign(_Walk(item, program, ""), self._cache[EVERYTHING], builder)
+            for walk in self._walks.get(
+                partition, ()
+            ):  # of sets before this one: it is in line with a later one
+                walk.meet(EVERYTHING)
 
     async def _turned(self, item: Input) -> tuple[Program, Manifest]:
         """Return what decides the partition after an input, and how it stands then."""
@@ -280,6 +293,7 @@ def standing(program: Program) -> frozenset[str]:
         if plan.anchors
         or plan.workflow.grant is not None
         or not all(isinstance(trigger, OnEvent) for trigger in plan.workflow.triggers)
+        or plan.workflow.queue is not None
         or any(isinstance(step, Wait) and step.condition is not None for step in plan.code)
         or any(feed.aggregate.over is not None for _, feed in plan.feeds)
     )

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from hub.clock import iso
-from hub.engine import absence, anchors, grant_edits, period_ends
+from hub.engine import absence, anchors, grant_edits, introductions, period_ends, queued, schedules
 from hub.engine.decision import Trace, Verdict
 from hub.engine.holds import let_go, realign_holds
 from hub.engine.index import Candidate, Program
@@ -100,6 +100,9 @@ def rebuild(scene: Scene) -> None:
     period_ends.realign(scene)
     if scene.program.granting or scene.state.ledgers:
         grant_edits.realign(scene)
+    schedules.realign(scene)
+    queued.realign(scene)
+    introductions.introduce(scene)
     for feed in scene.program.feeds.values():
         holding = scene.holding(feed)
         if (

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from hub.bus.log import Input, InputKind
-from hub.engine import absence, anchors, grants, period_ends
+from hub.engine import absence, anchors, grants, introductions, period_ends, queued, schedules
 from hub.engine.accumulators import Contribution
 from hub.engine.crossing import crossed, observed, rebuild
 from hub.engine.decision import NOTHING, Decision, apply
@@ -27,6 +27,7 @@ from hub.engine.scene import NO_EVENT, NONE_BROKEN, Broken, Env, Scene
 from hub.engine.series import ZERO
 from hub.engine.since import SinceEvent
 from hub.engine.split import Hits
+from hub.engine.starts import START, start
 from hub.engine.state import ACCOUNT, CLIENT, NO_ACCOUNT, NOBODY, AccountRow, Alarm, ClientRow, KeyState, Kind
 from hub.engine.state import NO_EVENT as NO_RAW
 from hub.engine.stock import hear_of, restock, take_stock
@@ -66,30 +67,36 @@ def _decide(program: Program, state: KeyState, item: Input, broken: Mapping[str,
     decision = Decision(item.partition, item.key, item.n, item.at)
     if state.by_mail:
         program = program.of(state.kind)
+    scene = Scene(program, state, item, decision, broken)
     if state.alarm_due <= item.at:
-        _elapse(Scene(program, state, item, decision, broken))
+        _elapse(scene)
         decision.again = True
-        return decision
+    else:
+        _take(scene, item)
+    if program.queued:
+        queued.go_on(scene)
+    return decision
+
+
+def _take(scene: Scene, item: Input) -> None:
     if item.kind == EVENT:
         if item.key:
-            _event(Scene(program, state, item, decision, broken))
+            _event(scene)
     elif item.kind == MAIL:
-        _mail(Scene(program, state, item, decision, broken))
+        _mail(scene)
     elif item.kind == OUTCOME:
-        conclude(Scene(program, state, item, decision))
-    elif item.kind == COMMAND and item.ref == OBSERVED:
-        observed(Scene(program, state, item, decision, broken))
+        conclude(scene)
     elif item.kind == APPROVAL:
-        decided(Scene(program, state, item, decision, broken))
-    elif item.kind == COMMAND and item.ref == SAMPLED_LATE:
-        scene = Scene(program, state, item, decision, broken)
-        _ask(scene, program.no_event, anchors.sampled(scene))
-    elif item.kind == COMMAND and item.ref == LOST:
-        doubt_held(Scene(program, state, item, decision, broken))
-    elif item.kind == COMMAND and item.ref == BACK:
-        begin_anew(Scene(program, state, item, decision, broken))
+        decided(scene)
+    elif item.kind == COMMAND:
+        command = COMMANDS.get(item.ref)
+        if command is not None:
+            command(scene)
     # A timer has done its work by being a moment; other commands are not the engine's.
-    return decision
+
+
+def _sampled_late(scene: Scene) -> None:
+    _ask(scene, scene.program.no_event, anchors.sampled(scene))
 
 
 def realign(program: Program, state: KeyState, item: Input) -> Decision:
@@ -170,6 +177,8 @@ def _event(scene: Scene) -> None:
         _note_absences(scene, plan, first=scene.state.account is None)
     if scene.program.period_ends and scene.state.account is None:
         _await_ends(scene)
+    if scene.program.schedules and scene.state.account is None:
+        schedules.begin_first(scene)
     _ask(scene, plan, (*dirty, *counted) if counted else dirty)
     if scene.state.open_runs:
         hear(scene)
@@ -209,6 +218,8 @@ def _mail(scene: Scene) -> None:
         _note_absences(scene, plan, first=not scene.state.values)
     if scene.program.period_ends and not scene.state.values:
         _await_ends(scene)
+    if scene.program.schedules:
+        schedules.begin_first(scene)
     _ask(scene, plan, (*dirty, *counted))
     if scene.state.open_runs:
         hear(scene)
@@ -389,7 +400,12 @@ def _elapse(scene: Scene) -> None:
             dirty.append(name)
     scene.event = NO_EVENT
     _ask(scene, scene.program.no_event, tuple(dirty))
-    in_time = (*held_long_enough(scene), *absence.in_vain(scene), *period_ends.over(scene))
+    in_time = (
+        *held_long_enough(scene),
+        *absence.in_vain(scene),
+        *period_ends.over(scene),
+        *schedules.come(scene),
+    )
     grants.elapse(scene, dirty)
     for candidate, cause, number, reason in in_time:
         fire_in_time(scene, candidate, number, cause, reason)
@@ -462,3 +478,13 @@ def _ask_each(scene: Scene, found: Sequence[Candidate], proved: Collection[Candi
             becomes(scene, candidate, trigger, in_scope=in_scope)
         elif type(trigger) is Crosses:
             refresh(scene, candidate, trigger)
+
+
+COMMANDS = {
+    OBSERVED: observed,
+    SAMPLED_LATE: _sampled_late,
+    LOST: doubt_held,
+    BACK: begin_anew,
+    START: start,
+    introductions.KNOWN: introductions.meet,
+}

@@ -35,6 +35,7 @@ class Verdict(StrEnum):
     HELD_BACK = "held_back"
     BOOKED = "booked"  # a grant asked for a difference, or learned what became of it
     FAILED = "failed"
+    QUEUED = "queued"  # a run waits for the one before it to end
     DONE = "done"  # a run that had waited came to its end
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final, Literal, cast
 
 from hub.durations import duration
+from hub.engine import draft_timed
 from hub.engine.draft import Draft
 from hub.engine.draft_aggregates import Param
 from hub.engine.draft_anchors import trailing
@@ -15,6 +16,7 @@ from hub.engine.draft_names import event_is_sound, is_zone, zones
 from hub.engine.keys import KeyKind
 from hub.engine.model import LimitFile, ParamFile, QuietFile, RunFile
 from hub.engine.model_grants import PeriodEndTrigger
+from hub.engine.model_timed import ManualTrigger, ScheduleTrigger
 from hub.engine.model_triggers import (
     AbsentFile,
     AbsentTrigger,
@@ -115,6 +117,10 @@ def trigger(
             return period_end(draft, location, name, file)
         case AbsentTrigger():
             return _absent(draft, (*location, "absent"), name, file.absent)
+        case ScheduleTrigger():
+            return draft_timed.schedule(draft, (*location, "schedule"), name, file.schedule)
+        case ManualTrigger():
+            return draft_timed.manual(draft, (*location, "manual"), name, file.manual)
 
 
 def _absent(draft: Draft, location: Location, name: str, file: AbsentFile) -> Absent | None:
@@ -219,7 +225,9 @@ def limit(file: LimitFile | None) -> Limit | None:
 
 
 def most_open(file: RunFile | None) -> int | None:
-    return None if file is None else 1 if file.mode == "single" else file.max
+    if file is None or file.mode == "queued":
+        return None
+    return 1 if file.mode == "single" else file.max
 
 
 def quiet(draft: Draft, file: QuietFile | None) -> Quiet | None:

@@ -8,6 +8,7 @@ from hub.engine import draft_aggregates as aggregates
 from hub.engine import draft_grants as grants
 from hub.engine import draft_rows as rows
 from hub.engine import draft_rules as rules
+from hub.engine import draft_timed as timed
 from hub.engine.draft import Draft
 from hub.engine.draft_anchors import anchor
 from hub.engine.draft_names import belongs_to_no_account
@@ -16,6 +17,7 @@ from hub.engine.keys import kept_by
 from hub.engine.model import WorkflowFile
 from hub.engine.model_grants import PeriodEndTrigger
 from hub.engine.model_steps import AnyStep, ChooseStep, DoStep, ForEachStep, IfStep, ParallelStep
+from hub.engine.model_timed import ManualTrigger, ScheduleTrigger
 from hub.engine.model_triggers import AbsentTrigger, AnyTrigger, BecomesTrigger, CrossesTrigger, EventTrigger
 from hub.engine.money import MoneyRules, pinned_currencies
 from hub.engine.nodes import Document, Location
@@ -24,6 +26,8 @@ from hub.engine.program import Aggregate, Anchor, Mode, Trigger, Workflow
 from hub.engine.scopes import Scopes, unknown_event
 from hub.expr import Expression, Kind, Type
 from hub.intents.verbs import VERBS
+
+WITHOUT_EVENT = BecomesTrigger | AbsentTrigger | PeriodEndTrigger | ScheduleTrigger | ManualTrigger
 
 
 @final
@@ -47,6 +51,7 @@ class Drafting:
             ),
             calendars=grants.calendars(file),
             by_periods=_by_periods(file.when),
+            inputs=timed.input_types(file.when),
         )
         self._draft = Draft(document, problems, scopes)
 
@@ -71,10 +76,7 @@ class Drafting:
             money,
             frozenset(name for trigger in file.when for name in _events(trigger)),
             crossed=any(isinstance(trigger, CrossesTrigger) for trigger in file.when),
-            certain=not any(
-                isinstance(trigger, BecomesTrigger | AbsentTrigger | PeriodEndTrigger)
-                for trigger in file.when
-            ),
+            certain=not any(isinstance(trigger, WITHOUT_EVENT) for trigger in file.when),
         )
         steps = drafter.steps(("steps",), file.steps)
         on_error = drafter.handler(("on_error",), file.on_error)
@@ -93,6 +95,8 @@ class Drafting:
             triggers=triggers,
             limit=rules.limit(file.limit),
             most_open=rules.most_open(file.run),
+            queue=timed.queue(file.run),
+            trip=timed.trip(file.trip),
             quiet=rules.quiet(draft, file.quiet_hours),
             itself=file.itself,
             steps=steps,
@@ -165,7 +169,7 @@ def _events(trigger: AnyTrigger) -> tuple[str, ...]:
             return (event,) if unknown_event(event) is None else ("custom.*",)
         case CrossesTrigger(crosses=crosses):
             return ("margin.crossed",) if "margin_level" in crosses.value else ("equity.crossed",)
-        case BecomesTrigger() | AbsentTrigger() | PeriodEndTrigger():
+        case BecomesTrigger() | AbsentTrigger() | PeriodEndTrigger() | ScheduleTrigger() | ManualTrigger():
             return ()
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, final
 from pydantic import TypeAdapter
 
 from hub.engine import explain_names as names
+from hub.engine import explain_timed as timed
 from hub.engine.explain_anchors import remembered
 from hub.engine.explain_conditions import Wording
 from hub.engine.explain_grants import clock, promise
@@ -40,6 +41,7 @@ from hub.engine.program import (
     Window,
     Workflow,
 )
+from hub.engine.program_timed import Manual, Schedule
 from hub.engine.yaml import read
 from hub.events.catalogue import BY_NAME
 
@@ -128,6 +130,8 @@ class _Explaining:
         yield from remembered(workflow.anchors, _each(workflow.key), self._wording)
         if workflow.grant is not None:
             yield from promise(workflow.grant, workflow.mode, self._wording)
+            if workflow.trip is not None:
+                yield timed.trip(workflow.trip)
             yield from self._events()
             return
         yield from starts(workflow.triggers, self._wording)
@@ -139,6 +143,10 @@ class _Explaining:
             yield self._quiet(workflow.quiet)
         if workflow.most_open is not None:
             yield self._most_open(workflow.most_open)
+        if workflow.queue is not None:
+            yield timed.queue(workflow.queue, _each(workflow.key))
+        if workflow.trip is not None:
+            yield timed.trip(workflow.trip)
         sayings = StepSayings(self._wording)
         yield _THEN[workflow.mode]
         yield from sayings.steps(workflow.steps, "  ", more=bool(workflow.on_error))
@@ -282,7 +290,7 @@ def _events_of(workflow: Workflow) -> Iterator[str]:
             case Absent(event=event, after=after):
                 yield event
                 yield from (after,) if after is not None else ()
-            case Becomes() | Crosses() | PeriodEnd():
+            case Becomes() | Crosses() | PeriodEnd() | Schedule() | Manual():
                 pass
     yield from _awaited((*workflow.steps, *workflow.on_error))
 

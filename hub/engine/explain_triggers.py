@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from hub.engine import explain_names as names
+from hub.engine import explain_timed as timed
 from hub.engine.explain_conditions import Wording
 from hub.engine.explain_grants import ending
 from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Trigger
+from hub.engine.program_timed import Manual, Schedule
 from hub.expr import Expression
 
 _FIRST_LOOK: Final = {
@@ -73,6 +75,10 @@ def _trigger(trigger: Trigger, wording: Wording) -> str:
         case Absent(event=event, where=where, within=within, after=str() as after, after_where=which):
             begun = f"{names.one(after)}{_where(which, wording)}"
             return f"when no {names.kind(event)}{_where(where, wording)} came within {names.span(within)} after {begun}."
+        case Schedule():
+            return timed.schedule(trigger)
+        case Manual():
+            return timed.manual(trigger)
         case Absent():
             raise AssertionError("`after` is a name or nothing")
 

@@ -27,6 +27,7 @@ from hub.engine.program import (
     Wait,
     Workflow,
 )
+from hub.engine.program_timed import Manual, Schedule
 from hub.engine.split import Equalities, Hits, Split
 from hub.engine.state import Kind, Slot
 from hub.engine.stock import stock_of
@@ -212,10 +213,14 @@ class Program:
         self.period_ends: list[Candidate] = []
         self.granting: list[Plan] = []
         self.anchored: list[Plan] = []  # with anchors
+        self.schedules: list[Candidate] = []
         ranked = sorted(self.workflows.values(), key=lambda each: (PRIORITY[each.priority], each.id))
         for workflow in ranked:
             if workflow.mode is not Mode.OFF:
                 self._add(workflow)
+        self.queued = tuple(
+            plan.workflow.id for plan in self.plans.values() if plan.workflow.queue is not None
+        )
         self.reads_clock = any(
             expression.references_root(ANYTHING)
             for workflow in self.workflows.values()
@@ -337,6 +342,10 @@ class Program:
                     self.absents.append(candidate)
                 case PeriodEnd():
                     self.period_ends.append(candidate)
+                case Schedule():
+                    self.schedules.append(candidate)
+                case Manual():
+                    pass  # nothing is found for it: whoever asks names it
             if isinstance(candidate.trigger, Becomes | Crosses):
                 for _, feed in candidate.feeds:
                     feed.watched = True
@@ -559,7 +568,7 @@ def _reads(trigger: Trigger, scope: Expression | None) -> frozenset[str]:
             expressions += [trigger.limit, trigger.rearm]
         case Absent():
             expressions += [trigger.where, trigger.after_where]
-        case PeriodEnd():
+        case PeriodEnd() | Schedule() | Manual():
             pass
     return frozenset[str]().union(*(each.reads for each in expressions if each is not None))
 
@@ -578,7 +587,7 @@ def _condition(trigger: Trigger) -> Expression | None:
             return trigger.where
         case Becomes():
             return trigger.condition
-        case Crosses() | Absent() | PeriodEnd():
+        case Crosses() | Absent() | PeriodEnd() | Schedule() | Manual():
             return None
 
 
@@ -601,6 +610,6 @@ def conditions(workflow: Workflow) -> Iterator[Expression]:
                 found += [trigger.limit, trigger.rearm]
             case Absent():
                 found += [trigger.where, trigger.after_where]
-            case PeriodEnd():
+            case PeriodEnd() | Schedule() | Manual():
                 pass
     yield from (expression for expression in found if expression is not None)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from hub.bus.log import Input, InputKind, NewInput
+from hub.engine import introductions
 from hub.engine.decision import Decision
 from hub.engine.held import PositionRow
 from hub.engine.index import Candidate, Feed, Program
@@ -139,6 +140,8 @@ def _concerns(program: Program, scene: Scene, type_name: str, dirty: Sequence[st
     ):
         return True
     if program.anchored and program.anchored_by(plan, dirty):
+        return True
+    if program.schedules and introductions.introduces(program.kind, type_name, dirty):
         return True
     now = (scene.event, scene.account, scene.client)
     before = (scene.event, scene.account_before, scene.client_before)

@@ -56,6 +56,14 @@ from hub.engine.model_steps import (
     WaitFile,
     WaitStep,
 )
+from hub.engine.model_timed import (
+    InputFile,
+    ManualFile,
+    ManualTrigger,
+    ScheduleFile,
+    ScheduleTrigger,
+    TripFile,
+)
 from hub.engine.model_triggers import (
     AbsentFile,
     AbsentTrigger,
@@ -111,13 +119,19 @@ class ParamFile(Part):
 class RunFile(Part):
     """What happens to a run that would begin while another of the same workflow and key is open."""
 
-    mode: Literal["single", "parallel"] = Field(description="single: it does not begin; parallel: it does.")
-    max: Annotated[int, Field(ge=1, le=200)] | None = Field(None, description="How many may be open at once.")
+    mode: Literal["single", "queued", "parallel"] = Field(
+        description="single: it does not begin; queued: it begins when that one ends; parallel: it begins."
+    )
+    max: Annotated[int, Field(ge=1, le=200)] | None = Field(
+        None, description="How many may be open at once; with queued, how many may wait (20 without it)."
+    )
 
     @model_validator(mode="after")
     def _one_is_single(self) -> Self:
         if self.mode == "single" and self.max is not None:
-            raise PydanticCustomError("hub", "`max` belongs to `mode: parallel`: of single runs one is open")
+            raise PydanticCustomError(
+                "hub", "`max` belongs to `mode: parallel` and `mode: queued`: of single runs one is open"
+            )
         return self
 
 
@@ -160,7 +174,7 @@ class WorkflowFile(Part):
 
     model_config = ConfigDict(title="Workflow")
 
-    later: ClassVar[frozenset[str]] = frozenset({"trip", "catch_up"})
+    later: ClassVar[frozenset[str]] = frozenset()
 
     version: Literal[1] = Field(alias="schema", description="The version of the file format: 1.")
     id: Slug = Field(description="Its name for ever: runs and payments are counted under it.")
@@ -194,6 +208,7 @@ class WorkflowFile(Part):
     )
     limit: LimitFile | None = Field(None, description="How often it may run. Money needs one.")
     run: RunFile | None = Field(None, description="How many of its runs may be open for one key.")
+    trip: TripFile | None = Field(None, description="When it is stopped, because it asks for too much.")
     quiet_hours: QuietFile | None = Field(None, description="When it runs later, or not at all.")
     itself: bool = Field(False, alias="self", description="Whether its own effects may start it again.")
     steps: Annotated[list[Step], Field(min_length=1, max_length=256)] = Field([], description="What it does.")
@@ -237,6 +252,8 @@ TAGGED: Final[dict[str, type[Part]]] = {
     "(crosses)": CrossesTrigger,
     "(absent)": AbsentTrigger,
     "(period_end)": PeriodEndTrigger,
+    "(schedule)": ScheduleTrigger,
+    "(manual)": ManualTrigger,
     "(do)": DoStep,
     "(if)": IfStep,
     "(choose)": ChooseStep,
@@ -272,6 +289,10 @@ NAMED: Final[dict[str, type[Part]]] = {
     "grant": GrantFile,
     "book": BookFile,
     "take_back": TakeBackFile,
+    "schedule": ScheduleFile,
+    "manual": ManualFile,
+    "inputs": InputFile,
+    "trip": TripFile,
 }
 
 

@@ -18,9 +18,10 @@ from hub.engine.fields import (
 )
 from hub.engine.model_grants import PeriodEndTrigger
 from hub.engine.model_part import Part
+from hub.engine.model_timed import ManualTrigger, ScheduleTrigger
 
 Replay = Literal["fire", "skip"]
-_LATER_TRIGGERS: Final = frozenset({"schedule", "manual", "for", "gap", "catch_up", "webhook"})
+_LATER_TRIGGERS: Final = frozenset({"for", "gap", "webhook"})
 
 
 class EventTrigger(Part):
@@ -123,7 +124,7 @@ class AbsentTrigger(Part):
     absent: AbsentFile
 
 
-TRIGGER_KEYS: Final = ("event", "becomes", "crosses", "absent", "period_end")
+TRIGGER_KEYS: Final = ("event", "becomes", "crosses", "absent", "period_end", "schedule", "manual")
 
 
 def _kind_of_trigger(value: object) -> str | None:
@@ -137,9 +138,19 @@ Trigger = Annotated[
     | Annotated[BecomesTrigger, Tag("(becomes)")]
     | Annotated[CrossesTrigger, Tag("(crosses)")]
     | Annotated[AbsentTrigger, Tag("(absent)")]
-    | Annotated[PeriodEndTrigger, Tag("(period_end)")],
+    | Annotated[PeriodEndTrigger, Tag("(period_end)")]
+    | Annotated[ScheduleTrigger, Tag("(schedule)")]
+    | Annotated[ManualTrigger, Tag("(manual)")],
     Discriminator(_kind_of_trigger),
 ]
 
 
-AnyTrigger = EventTrigger | BecomesTrigger | CrossesTrigger | AbsentTrigger | PeriodEndTrigger
+AnyTrigger = (
+    EventTrigger
+    | BecomesTrigger
+    | CrossesTrigger
+    | AbsentTrigger
+    | PeriodEndTrigger
+    | ScheduleTrigger
+    | ManualTrigger
+)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 from hub.engine.keys import KeyedBy
+from hub.engine.program_timed import Manual, Schedule, Trip
 from hub.errors import Place
 from hub.expr import Expression
 from hub.intents.shape import Shape
@@ -175,7 +176,7 @@ class PeriodEnd:
     catch_up: Literal["last", "all", "none"]
 
 
-Trigger = OnEvent | Becomes | Crosses | Absent | PeriodEnd
+Trigger = OnEvent | Becomes | Crosses | Absent | PeriodEnd | Schedule | Manual
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,3 +447,5 @@ class Workflow:
     place: Place
     grant: Grant | None = None
     anchors: tuple[Anchor, ...] = ()
+    queue: int | None = None  # how many runs of one key may wait for the open one; None: none does
+    trip: Trip | None = None

@@ -22,6 +22,8 @@ class Began(NamedTuple):
     value: Decimal | None
     limit: Decimal | None
     event: Any
+    inputs: Any = None
+    by: str = ""
 
 
 class Failure(NamedTuple):

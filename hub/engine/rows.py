@@ -89,7 +89,7 @@ class RunRow(NamedTuple):
     key: str
     workflow: str
     version: str
-    state: str  # running, done, failed
+    state: str  # queued, running, done, failed
     at: int
     body: bytes
 

@@ -184,7 +184,8 @@ class Run:
         if step.where is None:
             return True
         cause, env = self.begun.cause, self.env()
-        env["trigger"] = Began(cause.id, cause.at, cause.value, cause.limit, env["event"])
+        inputs = recall_all(cause.inputs)
+        env["trigger"] = Began(cause.id, cause.at, cause.value, cause.limit, env["event"], inputs, cause.by)
         env["event"] = decode_data(decode_envelope(body))
         return step.where.test(env)
 

@@ -34,8 +34,10 @@ ACTION_EVENTS = {
 }
 
 
-def begin(scene: Scene, plan: Plan, run_id: str, cause: Cause, reason: str) -> None:
-    """Start a run with its first steps, and keep why."""
+def begin(
+    scene: Scene, plan: Plan, run_id: str, cause: Cause, reason: str, *, caused_by: str | None = None
+) -> None:
+    """Start a run with its first steps, and keep why. `caused_by`: not this input, but an earlier one."""
     item, workflow = scene.item, plan.workflow
     event = scene.envelope.id if scene.envelope is not None else None
     by_mail = scene.state.by_mail and bool(scene.account.login)
@@ -50,7 +52,7 @@ def begin(scene: Scene, plan: Plan, run_id: str, cause: Cause, reason: str) -> N
         verb="",
         params=msgspec.Raw(b"{}"),
         results={},
-        caused_by=event or f"{InputKind(item.kind).name.lower()}:{item.ref}",
+        caused_by=caused_by or event or f"{InputKind(item.kind).name.lower()}:{item.ref}",
         depth=scene.depth,
         semantics=SEMANTICS,
         event=msgspec.Raw(scene.body) if scene.body is not None else NO_EVENT,

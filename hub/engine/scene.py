@@ -15,6 +15,7 @@ from hub.engine.periods import periods
 from hub.engine.positions import Moved
 from hub.engine.program import Calendar, PeriodEnd, SinceEnd
 from hub.engine.rows import TimerKey, TimerRow
+from hub.engine.started import shown_by
 from hub.engine.state import NEVER, NOBODY, AccountRow, Alarm, Anchor, Cause, KeyState, Total
 from hub.engine.timers import WindowTimer, timer_id
 from hub.engine.windows import Accumulator, Change, Holding, Worth
@@ -299,7 +300,7 @@ class Scene:
             "account": self.account if self.account.login else NO_EVENT,
             "client": self.client,
             "params": plan.params,
-            "trigger": cause,
+            "trigger": cause if not cause.by else shown_by(cause),
             "steps": results,
             "now": self.now,
         }

@@ -199,6 +199,16 @@ class Scopes:
     by_events: bool = False
     calendars: Sequence[Calendar] = ()  # whose periods the workflow speaks of
     by_periods: bool | None = None  # whether it starts at the end of periods alone; None: never at one
+    inputs: Mapping[str, Type] | None = None  # what somebody gives who starts it; None: nobody does
+
+    @cached_property
+    def _trigger(self) -> Type:
+        if self.inputs is None:
+            return _TRIGGER
+        given = Type(Kind.OBJECT, fields=self.inputs, mapping=True)
+        return replace(
+            _TRIGGER, fields={**(_TRIGGER.fields or {}), "inputs": given, "by": STRING.or_missing()}
+        )
 
     @property
     def names_account(self) -> bool:
@@ -280,10 +290,10 @@ class Scopes:
     def awaited(self, event: str, events: frozenset[str], done: tuple[str, ...], *, certain: bool) -> Scope:
         """`event` is the one that comes, `trigger.event` the one of `events` the run began with."""
         roots = self.steps(events, done, crossed=False, certain=certain).roots
-        began = dict(_TRIGGER.fields or {})
+        began = dict(self._trigger.fields or {})
         if "event" in roots:
             began["event"] = roots["event"]
-        named = {"trigger": replace(_TRIGGER, fields=began), "event": event_root(frozenset({event}))}
+        named = {"trigger": replace(self._trigger, fields=began), "event": event_root(frozenset({event}))}
         return Scope({**roots, **named}, hint_for_sampled=_USE_CROSSES)
 
     def steps(
@@ -303,7 +313,7 @@ class Scopes:
             **self._sometimes,
             **self.aggregates,
             "now": TIME,
-            "trigger": _TRIGGER,
+            "trigger": self._trigger,
             "steps": Type(Kind.OBJECT, fields=dict.fromkeys(done, Type(Kind.OBJECT, optional=True))),
         }
         if events:

@@ -14,17 +14,27 @@ from hub.engine.coverage import Watch
 from hub.engine.decide import OBSERVED, SAMPLED_LATE
 from hub.engine.decision import Verdict, decode_trace
 from hub.engine.draft_names import belongs_to_no_account
+from hub.engine.draft_timed import as_text
 from hub.engine.holds import BACK, LOST
 from hub.engine.index import Program
-from hub.engine.keys import KeyKind
+from hub.engine.keys import EVERYTHING, KeyKind
 from hub.engine.levels import Crossing, Sample, crossings, new_peaks, observations, peaks_of
 from hub.engine.loop import EngineLoop
 from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
 from hub.engine.program import Workflow
 from hub.engine.stage_answers import outcome_of
 from hub.engine.stage_days import days_over, days_seen_late, next_midnight
+from hub.engine.starting import StartRefused, asked_for
 from hub.engine.story_approvals import ballot_of
-from hub.engine.storybook import Given, StoryAccount, StoryEvent, StorySample, StoryStep, extras
+from hub.engine.storybook import (
+    Given,
+    StoryAccount,
+    StoryEvent,
+    StorySample,
+    StoryStart,
+    StoryStep,
+    extras,
+)
 from hub.engine.why import MOST_TRACES, Answer, why
 from hub.errors import HubError
 from hub.events.account import AccountChanged, ClientChanged
@@ -82,6 +92,7 @@ class Stage:
         self._lost: set[str] = set()
         self._next_number = FIRST_NUMBER
         self._reads: dict[str, Any] = {}
+        self._starts = 0
 
     async def open(self) -> None:
         """Activate the workflow and tell the hub who the story is about."""
@@ -209,6 +220,24 @@ class Stage:
         partition = partition_of(account.server, account.login)
         key = account_key(account.server, account.login)
         await self.log.append((), inputs=(NewInput(partition, InputKind.COMMAND, key, name, body),))
+        await self._settle()
+
+    async def asked(self, start: StoryStart) -> None:
+        """Have somebody ask for a run, as he would of the API."""
+        self._starts += 1
+        try:
+            told = asked_for(
+                self._workflow,
+                start.key or (self._keys() or [""])[0],
+                trigger=start.trigger,
+                inputs={name: as_text(value) for name, value in start.inputs.items()},
+                name=f"start-{self._starts}",
+                by="a person",
+            )
+        except StartRefused as problem:
+            raise StageError(f"start: {problem}") from problem
+        await self.log.append((), inputs=(told.input,))
+        await self._settle()
 
     async def restart(self) -> None:
         """Start another engine on the same log and store, as after a crash: all it had in memory is gone."""
@@ -276,6 +305,8 @@ class Stage:
 
     def _keys(self) -> Sequence[str]:
         """Return whom the story is about, as the workflow is kept."""
+        if self._workflow.key is KeyKind.ALL:
+            return [EVERYTHING]
         if self._workflow.key is not KeyKind.ACCOUNT:
             return self.log.keys_by_mail()
         account = self._given.account

@@ -43,6 +43,8 @@ class Kind(IntEnum):
     GROUP = 23
     LATE = 24
     ANCHOR = 12
+    SCHEDULE = 15
+    QUEUE = 16
 
 
 # Rows hold JSON's values and never each other, so no cycle can run through them: `gc=False` spares the collector
@@ -199,14 +201,28 @@ class Anchor(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     v: int = 1
 
 
+class Scheduled(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The next moment of a schedule; without a timer there is none. `rule` is what it follows from."""
+
+    rule: str
+    due: int = 0
+    timer: str = ""
+    v: int = 1
+
+
 class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a run was started by, as the root `trigger` shows it; `at` is the moment of the decision."""
+    """What a run was started by, as the root `trigger` shows it; `at` is the moment of the decision, or of the schedule.
+
+    `inputs` and `by` are what somebody gave who asked for the run, and who he was.
+    """
 
     id: str
     at: datetime
     value: Decimal | None = None
     limit: Decimal | None = None
     period: PeriodFacts | None = None  # that ended
+    inputs: dict[str, tuple[str, str]] = {}
+    by: str = ""
 
 
 NO_EVENT = msgspec.Raw(b"null")
@@ -256,6 +272,7 @@ class OpenRun(msgspec.Struct, frozen=True, omit_defaults=True):
     undoing: dict[str, str] | None = None  # the step that failed and its message, while those are taken back
     asked: AccountRow | None = None  # the account as it was when the step it waits for was asked for
     assumed: dict[str, tuple[str, str]] = {}  # in shadow: what its actions would have changed of the account
+    lost: bool = False  # its version cannot be loaded any more: it stays where it is, and holds up no other
     v: int = 1
 
 
@@ -288,6 +305,29 @@ class Approval(msgspec.Struct, frozen=True, omit_defaults=True):
     fixed: dict[str, dict[str, tuple[str, str]]]
     votes: list[Vote] = []
     refused: list[Vote] = []
+    v: int = 1
+
+
+class Queued(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A run that waits for the one before it to end, with what it was asked for by."""
+
+    run: str
+    trigger: str
+    cause: Cause
+    reason: str
+    at: int
+    version: str
+    caused_by: str
+    depth: int
+    event: msgspec.Raw = NO_EVENT
+    account: AccountRow | None = None  # these two by another key than the account, which has its own
+    client: ClientRow | None = None
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """The runs of one workflow and key that have not begun, in order."""
+
+    waiting: tuple[Queued, ...]
     v: int = 1
 
 
@@ -328,6 +368,8 @@ Value = (
     | Absence
     | Approval
     | Anchor
+    | Scheduled
+    | Queue
     | OpenRun
     | Manifest
     | Ledger
@@ -365,6 +407,8 @@ _decoders: dict[int, msgspec.json.Decoder[Any]] = {
     Kind.FORK: msgspec.json.Decoder(Branched),
     Kind.LATE: msgspec.json.Decoder(Late),
     Kind.ANCHOR: msgspec.json.Decoder(Anchor),
+    Kind.SCHEDULE: msgspec.json.Decoder(Scheduled),
+    Kind.QUEUE: msgspec.json.Decoder(Queue),
 }
 encode_value = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -438,7 +482,7 @@ class KeyState:
 
     def set_alarm(self) -> None:
         due = [value.due for value in self.values.values() if isinstance(value, Alarm)]
-        timed = Hold | Absence | Ledger | PeriodEnds
+        timed = Hold | Absence | Ledger | PeriodEnds | Scheduled
         due += [each.due for each in self.values.values() if isinstance(each, timed) and each.timer]
         due += [run.wait.due for run in self.open_runs if run.wait is not None]
         self.alarm_due = min(due, default=NEVER)

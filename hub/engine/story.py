@@ -179,6 +179,8 @@ async def _play(stage: Stage, step: StoryStep) -> str | None:
         await stage.happens(step.event)
     elif step.sample is not None:
         await stage.sampled(step.sample)
+    elif step.start is not None:
+        await stage.asked(step.start)
     elif step.restart is not None:
         await stage.restart()
     elif step.approve is not None or step.decline is not None:

@@ -93,6 +93,14 @@ class StoryEvent(BaseModel):
     dedupe_key: str | None = None
 
 
+class StoryStart(Strict):
+    """Somebody asks for a run; `key`: for whom, if not for the story's account or everything."""
+
+    trigger: str | None = None
+    key: str | None = None
+    inputs: dict[str, str | bool | int | Decimal] = {}
+
+
 class StorySample(Strict):
     """`gap` says nothing of the account but that nobody sees it, until the next sample."""
 
@@ -142,6 +150,7 @@ class StoryStep(Strict):
     decline: str | None = None
     by: str | None = None
     comment: str = ""
+    start: StoryStart | None = None
     expect: list[Expected] | None = None
     expect_none: Literal[True] | None = None
     expect_approval: ExpectedApproval | None = None
@@ -150,9 +159,9 @@ class StoryStep(Strict):
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> "StoryStep":
-        happens = (self.event, self.sample, self.restart, self.approve, self.decline)
+        happens = (self.event, self.sample, self.restart, self.start, self.approve, self.decline)
         if sum(part is not None for part in happens) > 1:
-            raise ValueError("one thing happens in a step: event, sample, restart, approve or decline")
+            raise ValueError("one thing happens in a step: event, sample, start, restart, approve or decline")
         if (self.by is not None) != (self.approve is not None or self.decline is not None):
             raise ValueError("`by` says who decides, beside approve or decline")
         if self.expect is not None and self.expect_none is not None:

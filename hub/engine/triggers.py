@@ -4,9 +4,10 @@ from datetime import timedelta
 from decimal import Decimal
 
 from hub.clock import MICROSECOND, iso, to_us
+from hub.engine import queued
 from hub.engine.decision import Trace, Verdict
 from hub.engine.holds import begin_held_level, begin_hold, let_go
-from hub.engine.index import Candidate, quoted
+from hub.engine.index import Candidate, Plan, quoted
 from hub.engine.program import Becomes, Crosses, Limit, OnEvent, Quiet
 from hub.engine.quiet import NoClock, quiet_until
 from hub.engine.runs import begin
@@ -148,6 +149,9 @@ def fire(
         trace = Trace(candidate.trigger.id, broken, event, run_id, mode=plan.workflow.mode.value)
         scene.decision.trace(plan.workflow.id, f"{candidate.trigger.id}/{cause_name}", Verdict.FAILED, trace)
         return
+    if plan.workflow.queue is not None and queued.must_wait(scene, plan):
+        queued.add(scene, candidate, run_id, cause, reason)
+        return
     try:
         begin(scene, plan, run_id, cause, reason)
     except Exception as problem:
@@ -168,18 +172,20 @@ def _held_back(scene: Scene, candidate: Candidate) -> str | None:
         return f"a chain of {scene.depth} workflows that caused each other: the limit is {MAX_DEPTH}"
     if len(scene.state.open_runs) >= MOST_OPEN:
         return f"{MOST_OPEN} runs of this key are open: the limit, for each is looked at with every event"
-    most = plan.workflow.most_open
-    if most is not None:
-        names = [
-            run.id for run in scene.state.open_runs if run.workflow == plan.workflow.id and run.branch is None
-        ]
-        if len(names) >= most:
-            return f"run: {len(names)} open already, and {most} may be: {names[0]}"
     limit, quiet = plan.workflow.limit, plan.workflow.quiet
-    disturbs = _disturbs(scene, candidate, quiet) if quiet is not None and quiet.skip else None
-    # A run that is not to disturb is none that counts, but of two reasons the limit is told.
-    held = _limited(scene, candidate, limit, counts=disturbs is None) if limit is not None else None
-    return held or disturbs
+    later = _disturbs(scene, candidate, quiet) if quiet is not None and quiet.skip else None
+    later = later or _too_many(scene, plan)
+    # What is not to disturb, or finds another open, is none that counts; but of several reasons the limit is told first.
+    held = _limited(scene, candidate, limit, counts=later is None) if limit is not None else None
+    return held or later
+
+
+def _too_many(scene: Scene, plan: Plan) -> str | None:
+    most = plan.workflow.most_open
+    if most is None:
+        return queued.full(scene, plan) if plan.workflow.queue is not None else None
+    names = queued.open_now(scene, plan.workflow.id)
+    return f"run: {len(names)} open already, and {most} may be: {names[0]}" if len(names) >= most else None
 
 
 def _disturbs(scene: Scene, candidate: Candidate, quiet: Quiet) -> str | None:

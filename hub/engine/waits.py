@@ -251,7 +251,7 @@ def _carry_on(scene: Scene, run: OpenRun, plan: Plan, carried: Forking, reason: 
 
 def _give_up(scene: Scene, run: OpenRun) -> None:
     """Leave a run where it is, whose version cannot be loaded, without asking again for ever."""
-    scene.decision.put_run(run.id, msgspec.structs.replace(run, wait=None))
+    scene.decision.put_run(run.id, msgspec.structs.replace(run, wait=None, lost=True))
     _cancel(scene, run)
     approvals.withdraw(scene, run.id)
     reason = f"its wait is over, and version {run.version} of the workflow cannot be loaded any more"

@@ -7,7 +7,7 @@ from typing import Any
 
 from hub.bus.log import Input, InputKind
 from hub.clock import iso
-from hub.engine import absence, anchors
+from hub.engine import absence, anchors, schedules
 from hub.engine.decision import Decision, decode_trace
 from hub.engine.distance import Distance, between, distances
 from hub.engine.grant_standing import stands
@@ -17,6 +17,7 @@ from hub.engine.keys import KeyedBy, form_of, partition_of
 from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Limits, Sample, beyond, limits, peaks_of, plain
 from hub.engine.period_ends import standing as period_stands
 from hub.engine.program import Absent, Becomes, Crosses, Limit, OnEvent, PeriodEnd
+from hub.engine.program_timed import Manual, Schedule
 from hub.engine.rows import EngineStore, KeyRows, LevelRow
 from hub.engine.scene import NO_EVENT, Scene
 from hub.engine.state import NOBODY, Fires, KeyState, Kind, Level
@@ -196,6 +197,10 @@ def _standing(
         holds, reason = None, absence.standing(scene, candidate, trigger)
     elif isinstance(trigger, PeriodEnd):
         holds, reason = None, period_stands(scene, candidate, trigger)
+    elif isinstance(trigger, Schedule):
+        holds, reason = None, schedules.standing(scene, candidate, trigger)
+    elif isinstance(trigger, Manual):
+        holds, reason = None, "waits for somebody who asks for it"
     else:
         holds, reason = _level_stands(scene, candidate, trigger, sample, levels)
         remains = _to_level(scene, candidate, trigger, sample, levels)

@@ -51,7 +51,11 @@ _LEVELS = _insert(
     # The peak is written beside the engine, and stands as long as the row is of the same generation.
     + ", peak = CASE WHEN level.generation = excluded.generation THEN level.peak ELSE '' END",
 )  # fmt: skip
-_RUNS = _insert("run", RUN, "(id) DO UPDATE SET state = excluded.state, body = excluded.body")
+_RUNS = _insert(
+    "run",
+    RUN,
+    "(id) DO UPDATE SET version = excluded.version, state = excluded.state, body = excluded.body",
+)
 _TIMERS = _insert("timer", TIMER, "DO NOTHING", kind="text")
 _TRACES = _insert("trace", TRACE, "DO NOTHING")
 _APPROVALS = _insert("approval", APPROVAL, "DO NOTHING")

@@ -282,7 +282,7 @@ def _write_runs(connection: apsw.Connection, batch: Batch) -> None:
         connection,
         f"INSERT INTO run ({RUN})",
         list(runs.values()),
-        "ON CONFLICT (id) DO UPDATE SET state = excluded.state, body = excluded.body",
+        "ON CONFLICT (id) DO UPDATE SET version = excluded.version, state = excluded.state, body = excluded.body",
     )
     insert(connection, f"INSERT OR IGNORE INTO trace ({_TRACE})", batch.traces)
     write_intents(connection, batch.intents)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hub.engine.check import steps_of
 from hub.engine.load import load_file, load_folder, load_text
+from hub.engine.model_triggers import TRIGGER_KEYS
 from hub.engine.program import (
     Becomes,
     Calendar,
@@ -379,12 +380,12 @@ REFUSALS = [
         "9:15: error: unknown field account.grup; did you mean account.group?",
     ),
     (
-        ("becomes: lots > 20", "schedule: x"),
-        "8:5: error: `schedule` is part of the format but not of this version yet",
+        ("becomes: lots > 20", "webhook: x"),
+        "8:5: error: `webhook` is part of the format but not of this version yet",
     ),
     (
         ("becomes: lots > 20", "evnt: x"),
-        "8:5: error: a trigger needs one of the keys event, becomes, crosses, absent, period_end; did you mean event?",
+        f"8:5: error: a trigger needs one of the keys {', '.join(TRIGGER_KEYS)}; did you mean event?",
     ),
     (
         ("becomes: lots > 20", "event: trade.close"),
@@ -396,7 +397,7 @@ REFUSALS = [
     ),
     (
         ("becomes: lots > 20", "event: trade.closed\n    becomes: lots > 3"),
-        "9:5: error: a trigger is one of event, becomes, crosses, absent and period_end: move `becomes` into a trigger of its own",
+        f"9:5: error: a trigger is one of {', '.join(TRIGGER_KEYS[:-1])} and {TRIGGER_KEYS[-1]}: move `becomes` into a trigger of its own",
     ),
     (
         ("becomes: lots > 20", "event: trade.closed\n    where: event.lotss > 3"),
@@ -404,7 +405,7 @@ REFUSALS = [
     ),
     (
         ("- becomes: lots > 20", "- 5"),
-        "8:5: error: a trigger is a mapping with one of the keys event, becomes, crosses, absent, period_end",
+        f"8:5: error: a trigger is a mapping with one of the keys {', '.join(TRIGGER_KEYS)}",
     ),
     (("\n  - becomes: lots > 20", " []"), "7:7: error: `when` is empty: it needs at least 1"),
     (
@@ -599,12 +600,12 @@ REFUSALS = [
         "8:13: error: `within` is missing: How long it is waited for, such as 30d.",
     ),
     (
-        ("title: t", "title: t\nrun: {mode: queued}"),
-        "4:13: error: `mode` is single or parallel, not `queued`",
+        ("title: t", "title: t\nrun: {mode: queue}"),
+        "4:13: error: `mode` is single, queued or parallel, not `queue`; did you mean queued?",
     ),
     (
         ("title: t", "title: t\nrun: {mode: single, max: 2}"),
-        "4:6: error: `max` belongs to `mode: parallel`: of single runs one is open",
+        "4:6: error: `max` belongs to `mode: parallel` and `mode: queued`: of single runs one is open",
     ),
     ((PUBLISH, "choose: []"), "12:13: error: `choose` is empty: it needs at least 1"),
     (

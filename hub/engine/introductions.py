@@ -1,0 +1,69 @@
+"""Keys that are no accounts, made known to workflows that look at them by the clock: a client nobody hears of has no Monday.
+
+An account's own key says whom it belongs to. It does when a set of workflows goes live that has schedules by such a
+key; accounts and clients that come later are told of by mail.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from hub.bus.log import InputKind, NewInput
+from hub.engine import absence, schedules
+from hub.engine.keys import KeyedBy, KeyKind, Whose, key_for, partition_of
+from hub.engine.program import Absent
+from hub.engine.scene import Scene
+from hub.engine.state import CLIENT, NOBODY, ClientRow
+from hub.errors import RecordMalformed
+
+KNOWN = "key.known"
+
+
+class Introduction(msgspec.Struct, frozen=True):
+    """The body of the command `key.known`."""
+
+    client: ClientRow | None = None
+
+
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+_decode = msgspec.json.Decoder(Introduction).decode
+
+
+def introduce(scene: Scene) -> None:
+    """Tell the keys an account belongs to that there is something to do for them by the clock."""
+    if scene.state.account is None:
+        return
+    account, client = scene.account, scene.client
+    for program in scene.program.mailed:
+        key = key_for(program.kind, Whose(account.server, client.id, account.group, None))
+        if not program.schedules or key is None:
+            continue
+        body = _encode(Introduction(client if client is not NOBODY else None))
+        once = f"{KNOWN}:{key}:{scene.item.ref}"  # one client may have many accounts
+        told = NewInput(partition_of(key), InputKind.COMMAND, key, KNOWN, body, once)
+        scene.decision.writing().mail.append(told)
+
+
+def meet(scene: Scene) -> None:
+    """Take the first look at a key that an account spoke of."""
+    try:
+        told = _decode(scene.item.body)
+    except msgspec.DecodeError as problem:
+        raise RecordMalformed(f"{KNOWN}: {problem}") from problem
+    if scene.state.kind is KeyKind.CLIENT and scene.state.client is None and told.client is not None:
+        scene.decision.puts[CLIENT] = scene.client = told.client
+    schedules.begin_first(scene)
+    for candidate in scene.program.absents:
+        assert isinstance(candidate.trigger, Absent)
+        absence.begin_first(scene, candidate, candidate.trigger)
+
+
+def introduces(kind: KeyedBy, type_name: str, dirty: Sequence[str]) -> bool:
+    """Return whether an event may be the first by which a key is known; of clients their own events are told anyway."""
+    match kind:
+        case KeyKind.GROUP:
+            return "account.group" in dirty
+        case KeyKind.SYMBOL:
+            return type_name == "trade.opened"
+        case _:
+            return False
