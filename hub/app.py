@@ -26,6 +26,7 @@ from hub.bus.follower import Follower
 from hub.bus.lease import Lease
 from hub.clock import Clock
 from hub.config import Settings
+from hub.control.control import Control
 from hub.control.keys import Keys
 from hub.dispatch.channels.manager_mt_remote import MtRemoteBackend
 from hub.dispatch.channels.mt_remote_client import MtRemoteClient
@@ -61,7 +62,9 @@ from hub.parts import (
     tell_of_money,
     warn_of_secrets,
 )
+from hub.rounds import Rounds
 from hub.stages import Service, Stages, run_until
+from hub.start_desk import StartDesk
 from hub.store.sqlite.history import SqliteHistory
 from hub.store.sqlite.store import SqliteStore, open_sqlite
 from hub.views import AccountView, Readiness, WorkflowView
@@ -127,6 +130,8 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         keys, first_key = await load_keys(store.keys, clock)
         files = LiveFiles(existing(settings.workflows)) if workflows is None else LiveFiles.fixed(workflows)
         warn_of_secrets(files.loaded, settings)
+        control = Control(store.switches, clock, store.log)
+        await control.look()
         symbols = SymbolClasses(settings.symbols)
         base, keeping_rates = base_currency(settings, clock)
 
@@ -157,7 +162,9 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             MtRemoteBackend(manager, session)
             for manager, session in zip(settings.managers, sessions, strict=True)
         ]
-        actions = action_worker(settings, store.intents, backends, clock, random, contacts=store.contacts)
+        actions = action_worker(
+            settings, store.intents, backends, clock, random, contacts=store.contacts, control=control
+        )
 
         watcher = Watcher(
             store.log,
@@ -181,7 +188,9 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         )
         # Before the engine hears of it: it may move a limit that follows the balance.
         store.log.listen(lambda rows: tell_of_money(watcher, rows))
-        await engine.activate(files.loaded.workflows, files.loaded.unread)
+        rounds = Rounds(control, clock, engine.programs, files, engine.activate)
+        await rounds.make_live(files.loaded.workflows, files.loaded.unread)
+        await rounds.look()
         watcher.load(await store.engine.levels())
         await watcher.tell()  # that nobody watched meanwhile, before the engine decides anything
 
@@ -202,6 +211,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 lambda: metrics.deliveries(dispatcher.counters()),
                 lambda: metrics.action_moves(actions.counts),
                 approvals.metrics,
+                rounds.metrics,
             )
         )
         directory = Directory(store.clients, clock)
@@ -231,6 +241,8 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             ),
             accounts=accounts,
             approvals=approvals,
+            starts=StartDesk(engine.programs, store.engine, store.log),
+            control=control,
             readiness=Readiness(store.problem, lease.problem),
             metrics=lambda: metrics.metrics_text(collector),
             docs=Path(hub.web.__path__[0]) / "docs",
@@ -266,8 +278,9 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                     *streams,
                     Tidy(store.pruner, clock),
                     approvals,
+                    rounds,
                 ),
-                (*connectors, watcher, Reloading(files, engine.activate, clock)),
+                (*connectors, watcher, Reloading(files, rounds.make_live, clock)),
             ),
             connectors=connectors,
         )

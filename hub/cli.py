@@ -11,6 +11,7 @@ from hub.cli_approvals import approvals
 from hub.cli_directory import accounts, clients, suppress
 from hub.cli_options import LOCAL, Config, Data, Json, Key, Url
 from hub.cli_rehearse import backtest, diff, stories, why
+from hub.cli_workflows import halt, resume, workflows
 from hub.errors import HubError
 
 app = typer.Typer(
@@ -382,6 +383,11 @@ def arrivals_drop(
     from hub.commands.arrivals import drop_arrival  # noqa: PLC0415 (start-up time)
 
     raise typer.Exit(drop_arrival(config, number, because))
+
+
+app.add_typer(workflows, name="workflows")
+app.command()(halt)
+app.command()(resume)
 
 
 def main() -> None:

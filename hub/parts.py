@@ -46,6 +46,7 @@ from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
 from hub.ingest.source import Connector, Settled, at_once
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
+from hub.intents.gate import Gate
 from hub.stages import Service, run_until
 from hub.store.retention import Retention
 
@@ -172,6 +173,7 @@ def action_worker(
     *,
     contacts: Contacts,
     owns: Callable[[str], bool] = lambda _server: True,
+    control: Gate | None = None,
 ) -> ActionWorker:
     """Return the worker that carries intents out through these backends and the channels the settings name."""
     return ActionWorker(
@@ -188,6 +190,7 @@ def action_worker(
         random=random,
         owns=owns,
         gate=ContactGate(contacts, settings.contact_policy, clock),
+        control=control,
         timing=Timing(
             money_quiesce=settings.actions.money_quiesce,
             state_quiesce=settings.actions.state_quiesce,

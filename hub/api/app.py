@@ -15,7 +15,9 @@ from hub.api import (
     health,
     key_routes,
     samples,
+    starts,
     suppressions,
+    switches,
     workflows,
 )
 from hub.api.gate import Gate, RequestIds
@@ -35,6 +37,8 @@ ROUTES: tuple[Route, ...] = (
     *endpoints.ROUTES,
     *deliveries.ROUTES,
     *workflows.ROUTES,
+    *starts.ROUTES,
+    *switches.ROUTES,
     *accounts.ROUTES,
     *actions.ROUTES,
     *approvals.ROUTES,

@@ -13,10 +13,15 @@ async def healthz(request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    problems = await request.app[DEPS].readiness.problems()
-    return answer(
-        {"status": "not ready" if problems else "ready", "problems": problems}, 503 if problems else 200
-    )
+    deps = request.app[DEPS]
+    problems = await deps.readiness.problems()
+    # A hub that was halted by a person is ready: it takes everything in and sends no action.
+    said = {
+        "status": "not ready" if problems else "ready",
+        "problems": problems,
+        "halted": deps.control.halted is not None,
+    }
+    return answer(said, 503 if problems else 200)
 
 
 async def metrics(request: web.Request) -> web.Response:

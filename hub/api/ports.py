@@ -1,6 +1,6 @@
 """What the routes need from the rest of the hub, as small as the need; `app` passes the implementations in."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -10,6 +10,7 @@ from typing_extensions import override
 from hub.bus.log import Input, Teller
 from hub.bus.pages import BadCursor, Page
 from hub.clock import Clock
+from hub.control.control import Control
 from hub.control.keys import Keys
 from hub.dispatch.contacts import Suppressions
 from hub.dispatch.outbox import Attempt, Delivery, Endpoints
@@ -132,6 +133,32 @@ class WorkflowReader(Protocol):
         """Return runs, the newest first. Raises BadCursor."""
 
 
+class StartAsked(NamedTuple):
+    """`run` is the id it begins under; `duplicate`: it was asked for before, under the same name."""
+
+    run: str
+    duplicate: bool
+
+
+class Starts(Protocol):
+    async def start(
+        self,
+        workflow: str,
+        key: str,
+        *,
+        trigger: str | None,
+        inputs: Mapping[str, str],
+        name: str,
+        by: str,
+        permits: Callable[[str], bool],
+    ) -> StartAsked | None:
+        """Ask for a run, once for every `name`; None when there is no such workflow.
+
+        `permits` says whether who asks has a permission. Raises StartRefused, and StoreUnavailable when it may not be
+        stored.
+        """
+
+
 class AccountView(NamedTuple):
     """`account` and `client` are JSON objects, as the engine folded them; `sequence` counts the account's events."""
 
@@ -206,6 +233,8 @@ class ApiDeps:
     workflows: WorkflowReader
     accounts: AccountReader
     approvals: Approvals
+    starts: Starts
+    control: Control
     readiness: Readiness
     metrics: Callable[[], bytes]
     docs: Path | None = None

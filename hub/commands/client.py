@@ -36,7 +36,7 @@ def create_key(
 
 def list_keys(url: str, api_key: str, *, as_json: bool) -> int:
     found = wait(RemoteHub(url, api_key).ask("GET", "/v1/keys"))["items"]
-    _show(found, ("id", "name", "scopes", "permissions", "created_at", "last_used"), as_json=as_json)
+    show(found, ("id", "name", "scopes", "permissions", "created_at", "last_used"), as_json=as_json)
     return 0
 
 
@@ -59,7 +59,7 @@ def create_endpoint(url: str, api_key: str, target: str, events: list[str], *, a
 
 def list_endpoints(url: str, api_key: str, *, as_json: bool) -> int:
     found = wait(RemoteHub(url, api_key).ask("GET", "/v1/endpoints"))["items"]
-    _show(found, ("id", "url", "events", "state", "reason"), as_json=as_json)
+    show(found, ("id", "url", "events", "state", "reason"), as_json=as_json)
     return 0
 
 
@@ -151,7 +151,7 @@ def _report(posted: Posted, *, as_json: bool) -> None:
             )
 
 
-def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+def show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows))
         return

@@ -29,6 +29,8 @@ class Scope(StrEnum):
     CLIENTS_WRITE = "clients:write"
     APPROVALS_READ = "approvals:read"
     APPROVALS_DECIDE = "approvals:decide"  # with the permission each approval asks for
+    WORKFLOWS_START = "workflows:start"  # start runs by hand
+    OPERATE = "operate"  # halt and resume manager actions, reset breakers
     READ = "read"  # everything that can be looked at: events, clients, accounts, runs, deliveries, actions
     ADMIN = "admin"  # everything, keys included
 

@@ -22,6 +22,8 @@ _WITHOUT_ACCOUNT: Final = (
     "group.",
     "symbol.",
     "lead.",
+    "workflow.",
+    "actions.",
 )
 
 

@@ -1,6 +1,6 @@
 """Which workflows decide which partition: manifests, versions, and the programs built of them."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import PurePath
@@ -13,6 +13,7 @@ from hub.engine.index import Program
 from hub.engine.keys import KeyedBy
 from hub.engine.ledgers import workflow_of
 from hub.engine.program import Mode, Unread, Workflow
+from hub.engine.program_timed import Trip
 from hub.engine.rows import EngineStore
 from hub.engine.state import KeyState, Kind, Manifest, decode_value
 from hub.errors import HubError, StoreError
@@ -31,6 +32,7 @@ class Listed(msgspec.Struct, frozen=True):
     hash: str
     mode: Mode
     file: str = ""  # its name: which workflow a file held that cannot be read any more
+    trip: Trip | None = None  # here as well, for those who count and compile nothing
 
 
 class ManifestText(msgspec.Struct, frozen=True):
@@ -67,7 +69,8 @@ class Programs:
             if all(each.hash != workflow.hash for each in was):
                 await self._store.save_version(workflow.hash, workflow.id, workflow.text)
         listed = [
-            Listed(each.id, each.hash, each.mode, PurePath(each.place.path).name) for each in workflows
+            Listed(each.id, each.hash, each.mode, PurePath(each.place.path).name, each.trip)
+            for each in workflows
         ] + _kept(was, unread, {each.id for each in workflows})
         manifest = _encode(ManifestText(sorted(listed, key=lambda each: each.id))).decode()
         if active == manifest:
@@ -85,6 +88,12 @@ class Programs:
             return None
         found = [await self._workflow(each) for each in _decode(active).workflows]
         return [workflow for workflow in found if workflow is not None]
+
+    async def trips(self) -> Mapping[str, Trip]:
+        """Return the circuit breakers of the workflows last activated, by id."""
+        active = await self._store.active()
+        listed = _decode(active).workflows if active is not None else ()
+        return {each.id: each.trip for each in listed if each.trip is not None}
 
     def of(self, partition: int) -> Program:
         return self._current[partition]

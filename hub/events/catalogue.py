@@ -181,6 +181,10 @@ _TYPES = (
         operations.TokenInvalidated,
         about="A device token no longer works.",
     ),
+    EventType(150, "workflow.tripped", operations.WorkflowSwitched, about="A workflow's breaker stopped it."),
+    EventType(151, "workflow.reset", operations.WorkflowSwitched, about="A person let a workflow go on."),
+    EventType(152, "actions.halted", operations.ActionsSwitched, about="All manager actions were halted."),
+    EventType(153, "actions.resumed", operations.ActionsSwitched, about="Manager actions may go again."),
 )
 
 CUSTOM = EventType(

@@ -37,6 +37,21 @@ class DeliveryMoved(Data):
     since: Moment | None = None
 
 
+class ActionsSwitched(Data):
+    """Who halted all manager actions, or let them go again, and why."""
+
+    by: Text
+    because: Words
+
+
+class WorkflowSwitched(Data):
+    """Which workflow was stopped by its breaker, or reset by a person, and why."""
+
+    workflow: Name
+    by: Text
+    because: Words
+
+
 class TokenInvalidated(Data):
     endpoint: Name | None = None
     token: Name

@@ -20,6 +20,7 @@ from hub.dispatch.dispatcher import Dispatcher
 from hub.dispatch.effects.worker import ActionWorker
 from hub.dispatch.safe_http import Transport
 from hub.dispatch.subscriptions import ENABLED
+from hub.intents.gate import Gate
 from hub.metrics import action_moves, deliveries
 from hub.parts import action_worker, announcer
 from hub.scaled.ears import Ears
@@ -77,6 +78,7 @@ class ActionRole:
     random: Random
     ears: Ears
     everything: PostgresIntents
+    gate: Gate
     ownership: Ownership | None = None
     worker: ActionWorker | None = None
     asked_for: frozenset[str] = frozenset()
@@ -107,6 +109,7 @@ class ActionRole:
             self.random,
             contacts=PostgresContacts(self.database),
             owns=self.ownership.holds,
+            control=self.gate,
         )
 
         def heard(payload: str) -> None:
@@ -127,7 +130,7 @@ class ActionRole:
             yield from action_moves(self.worker.counts)
 
 
-async def add(process: Process, transport: Transport, teller: Teller) -> Beside:
+async def add(process: Process, transport: Transport, teller: Teller, gate: Gate) -> Beside:
     """Let the process own endpoints and servers; return what an engine beside it has to know."""
     database, settings = process.database, process.settings
     endpoints = PostgresEndpoints(database)
@@ -174,6 +177,7 @@ async def add(process: Process, transport: Transport, teller: Teller) -> Beside:
         process.random,
         process.ears,
         PostgresIntents(database, only_looking),
+        gate,
     )
     asked = Looking("intents", actions.look, process.clock)
     process.ears.listen(INTENTS, lambda _servers: asked.now(), asked.now)

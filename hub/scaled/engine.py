@@ -15,6 +15,7 @@ from hub.bus.kafka.settings import KafkaSettings
 from hub.bus.ownership import Ownership
 from hub.clock import Clock
 from hub.config import Settings
+from hub.control.control import Control
 from hub.dispatch.fanout import FanOut
 from hub.dispatch.subscriptions import Subscriptions
 from hub.engine.live_files import LiveFiles, Reloading
@@ -26,6 +27,7 @@ from hub.ingest.samples import Sample
 from hub.ingest.watcher import PeakSeen, Watcher
 from hub.metrics import decisions
 from hub.parts import Tidy, compile_stored, event_stream, retention, tell_of_money
+from hub.rounds import Rounds
 from hub.scaled.admission import Admission, Sampling, consumer, take_all_arrivals
 from hub.scaled.bell import Bell
 from hub.scaled.ears import Ears
@@ -63,6 +65,7 @@ class EngineRole:
     files: LiveFiles
     ears: Ears
     beside: Beside | None  # the dispatcher, where it is in this process
+    control: Control
     ownership: Ownership | None = None
     counters: EngineCounters | None = None
     backlog: Callable[[], int] = lambda: 0
@@ -103,8 +106,10 @@ class EngineRole:
             reloading: list[Service] = []
             # One process says which workflows are live: whoever has the first partition.
             if 0 in owned.partitions():
-                await engine.activate(self.files.loaded.workflows, self.files.loaded.unread)
-                reloading.append(Reloading(self.files, engine.activate, clock))
+                await self.control.look()
+                rounds = Rounds(self.control, clock, engine.programs, self.files, engine.activate)
+                await rounds.make_live(self.files.loaded.workflows, self.files.loaded.unread)
+                reloading += [Reloading(self.files, rounds.make_live, clock), rounds]
             elif await store.active() is None:
                 raise StoreUnavailable(
                     "nobody has said yet which workflows are live: no event is decided before"
@@ -181,10 +186,17 @@ class EngineRole:
                 )
 
 
-def add(process: Process, files: LiveFiles, beside: Beside | None) -> None:
+def add(process: Process, files: LiveFiles, beside: Beside | None, control: Control) -> None:
     """Let the process own partitions."""
     role = EngineRole(
-        process.settings, process.database, process.kafka, process.clock, files, process.ears, beside
+        process.settings,
+        process.database,
+        process.kafka,
+        process.clock,
+        files,
+        process.ears,
+        beside,
+        control,
     )
     role.ownership = process.work_in_shifts("partition", lambda: NAMES, role.begin)
     pruner = PostgresPruner(process.database, process.clock, retention(process.settings))

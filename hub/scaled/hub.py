@@ -17,6 +17,7 @@ from hub.bus.kafka.producer import KafkaLog
 from hub.bus.kafka.samples import KafkaSamples
 from hub.clock import Clock
 from hub.config import Settings
+from hub.control.control import Control
 from hub.dispatch.safe_http import AiohttpTransport
 from hub.engine.live_files import LiveFiles
 from hub.engine.programs import Programs
@@ -27,12 +28,14 @@ from hub.ingest.samples import Sample
 from hub.ingest.symbols import SymbolClasses
 from hub.metrics import HubCollector
 from hub.parts import base_currency, compile_stored, existing, listen, load_keys, warn_of_secrets
+from hub.rounds import Rounds
 from hub.scaled import dispatch, engine, ingest, refused
 from hub.scaled.looking import EVERY, Looking
 from hub.scaled.owned import Nothing, only_looking
 from hub.scaled.process import Process
 from hub.scaled.telling import FarLog, FarWatcher
 from hub.stages import Every, Stages
+from hub.start_desk import StartDesk
 from hub.store.postgres.approvals import PostgresApprovals
 from hub.store.postgres.browse import PostgresBrowser
 from hub.store.postgres.clients import PostgresClients
@@ -48,6 +51,7 @@ from hub.store.postgres.log import PostgresLog
 from hub.store.postgres.marks import PostgresMarks, SourceFence
 from hub.store.postgres.notices import KEYS
 from hub.store.postgres.profiles import PostgresProfiles
+from hub.store.postgres.switches import PostgresSwitches
 from hub.views import AccountView, Readiness, WorkflowView
 
 FULL = 16 * 1024 * 1024  # bytes Kafka has not acknowledged at which posting has to pause
@@ -105,6 +109,12 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         samples: KafkaSamples[Sample] = KafkaSamples(kafka)
         stack.push_async_callback(samples.close)
         far_log, far_watcher = tell(only_looking), FarWatcher(samples)
+        control = Control(PostgresSwitches(database), clock, far_log)
+        engine_store = PostgresEngineStore(database, looking, Nothing(), clock)
+        programs = Programs(engine_store, compile_stored)
+        rounds = Rounds(control, clock, programs, files)
+        process.working.append(rounds)
+        process.metrics.append(rounds.metrics)
         symbols = SymbolClasses(settings.symbols)
         base, keeping_rates = base_currency(settings, clock)
 
@@ -117,15 +127,13 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
                     allow_loopback=settings.delivering.allow_loopback_endpoints,
                 )
             )
-            beside = await dispatch.add(process, transport, far_log)
+            beside = await dispatch.add(process, transport, far_log, control)
         if Role.ENGINE in roles:
-            engine.add(process, files, beside)
+            engine.add(process, files, beside, control)
             refused.add(process)
         if Role.INGEST in roles:
             ingest.add(process, tell, far_watcher, symbols, base)
 
-        engine_store = PostgresEngineStore(database, looking, Nothing(), clock)
-        programs = Programs(engine_store, compile_stored)
         browser = PostgresBrowser(database)
         approvals = ApprovalDesk(PostgresApprovals(database), looking, clock)
         if Role.API in roles:
@@ -158,6 +166,8 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             ),
             accounts=accounts,
             approvals=approvals,
+            starts=StartDesk(programs, engine_store, looking),
+            control=control,
             readiness=Readiness(database.problem, process.problem),
             metrics=lambda: metrics.metrics_text(collector),
             docs=Path(hub.web.__path__[0]) / "docs",

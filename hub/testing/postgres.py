@@ -22,6 +22,7 @@ from hub.store.postgres.log import PostgresLog
 from hub.store.postgres.outbox import PostgresDeliveries
 from hub.store.postgres.profiles import PostgresProfiles
 from hub.store.postgres.prune import PostgresPruner
+from hub.store.postgres.switches import PostgresSwitches
 from hub.store.retention import Retention
 
 
@@ -48,6 +49,7 @@ class PostgresStore:
     contacts: PostgresContacts
     browser: PostgresBrowser
     pruner: PostgresPruner
+    switches: PostgresSwitches
 
     def follow(self, positions: Sequence[int]) -> Follower:
         """Return a consumer's place in the log that hears of every commit of this process."""
@@ -90,4 +92,5 @@ async def open_postgres(
             contacts=PostgresContacts(database),
             browser=PostgresBrowser(database),
             pruner=PostgresPruner(database, clock, retention),
+            switches=PostgresSwitches(database),
         )

@@ -31,7 +31,9 @@ from hub.api.ports import (
 from hub.api.server import Serving, serve
 from hub.bus.log import Appended, Input, InputKind
 from hub.clock import ManualClock
+from hub.control.control import Control
 from hub.control.keys import ApiKey, Keys, KeyStore, Scope
+from hub.control.memory import MemorySwitches
 from hub.dispatch.memory import MemoryEndpoints
 from hub.dispatch.memory_contacts import MemoryContacts
 from hub.dispatch.outbox import Attempt, Delivery
@@ -360,6 +362,7 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
     async def folded(key: str) -> Mapping[str, Any] | None:
         return json.loads(shelves.views[key].account) if key in shelves.views else None
 
+    control = Control(MemorySwitches(), clock, log)
     app = make_api(
         ApiDeps(
             clock=clock,
@@ -377,6 +380,8 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
             workflows=shelves,
             accounts=shelves,
             approvals=shelves,
+            starts=shelves,
+            control=control,
             readiness=shelves,
             metrics=lambda: b"hub_up 1\n",
             docs=docs,

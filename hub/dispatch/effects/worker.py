@@ -22,6 +22,7 @@ from hub.dispatch.outbox import Intents, Move
 from hub.dispatch.waiting import until
 from hub.errors import StoreUnavailable
 from hub.intents.checks import without_checks
+from hub.intents.gate import Gate, Go, Hold, Open, Refuse
 from hub.intents.intent import Intent, State, decided_by
 from hub.intents.outcome import encode_outcome
 from hub.intents.verbs import VERBS
@@ -31,6 +32,8 @@ IN_FLIGHT = 32
 NOT_ARMED = "live manager writes are off: start with --arm"
 STORE_RETRY = timedelta(seconds=1)
 HELD_BACK = timedelta(milliseconds=250)
+SHUT = timedelta(seconds=1)  # how long a shut gate is not asked again
+ALL = ""
 _EVERYTHING = 1_000_000
 
 log = structlog.get_logger(__name__)
@@ -44,7 +47,8 @@ def _everything(_server: str) -> bool:
 class ActionWorker:
     """Call `wake` after intents were committed. One of these owns a server's intents, by lease.
 
-    `owns` is asked on the last step before something is sent.
+    `control` and `owns` are asked on the last steps before something is sent: the former before it is written down as being
+    sent, for what is written so may have happened.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class ActionWorker:
         in_flight: int = IN_FLIGHT,
         owns: Callable[[str], bool] = _everything,
         gate: ContactGate | None = None,
+        control: Gate | None = None,
     ) -> None:
         self._intents = intents
         self._clock = clock
@@ -73,6 +78,9 @@ class ActionWorker:
         self._most = in_flight
         self._owns = owns
         self._gate = gate
+        self._control = control or Open()
+        # Until when (µs) actions of a workflow, or ALL, or one of them, are not looked at.
+        self._shut: dict[str, int] = {}
         self._lanes = Lanes()
         self._running: set[str] = set()
         self._held_back = 0
@@ -114,6 +122,7 @@ class ActionWorker:
         if len(self._running) >= self._most:
             return 0
         limit = BATCH + len(self._running) + 2 * self._held_back
+        self._reopen()
         due = await self._intents.due(self._clock.now_us(), limit)
         started = 0
         self._held_back = 0
@@ -122,6 +131,11 @@ class ActionWorker:
             if len(self._running) >= self._most:
                 break
             if intent.key in self._running:
+                continue
+            if self._is_shut(intent):
+                if _is_manager(intent):
+                    passed.add((intent.account, machine.is_money(intent.verb)))
+                self._held_back += 1
                 continue
             if _is_manager(intent):
                 lane = (intent.account, machine.is_money(intent.verb))
@@ -144,7 +158,7 @@ class ActionWorker:
         due = self._intents.next_due()
         if due is not None and due <= now_us:
             # It is in flight or held back, and hides what is due after it: look again before long.
-            due = now_us + HELD_BACK // MICROSECOND
+            due = now_us + (SHUT if ALL in self._shut else HELD_BACK) // MICROSECOND
         opened = self._lanes.next_due(now_us)
         return min((moment for moment in (due, opened) if moment is not None), default=None)
 
@@ -182,6 +196,8 @@ class ActionWorker:
             await self._send(backend, intent)
 
     async def _send(self, backend: ManagerBackend, intent: Intent) -> None:
+        if not await self._may_go(intent):
+            return
         try:
             why, read = await fresh.guarded(backend, intent)
         except fresh.Unasked as problem:
@@ -190,6 +206,8 @@ class ActionWorker:
             return
         if why:
             await self._move(intent, machine.reject(intent, why, before=fresh.told(read)))
+            return
+        if read is not None and not await self._may_go(intent):  # to read took a while
             return
         sending = machine.begin(intent, self._clock.now_us())
         if not await self._move(intent, Step(sending, None)):
@@ -260,6 +278,8 @@ class ActionWorker:
 
     async def _request(self, requester: Requester, intent: Intent) -> None:
         """Ask once. One that must not be asked twice is written down before, as an action is."""
+        if not await self._may_go(intent):
+            return
         if not requester.repeatable(intent):
             sending = requests.begin(intent, self._clock.now_us())
             if not await self._move(intent, Step(sending, None)):
@@ -273,12 +293,46 @@ class ActionWorker:
             asked = Unanswered(f"the channel failed: {type(bug).__name__}", sent=True)
         await self._move(intent, requests.after_ask(intent, asked, again=requester.repeatable(intent)))
 
+    # --- whether it may
+
+    async def _may_go(self, intent: Intent) -> bool:
+        """Ask the gate; what it refuses has ended here, and what it holds stays due as it is."""
+        until_us = self._clock.now_us() + SHUT // MICROSECOND
+        try:
+            answer = await self._control.ask(intent)
+        except Exception as problem:  # whatever it is, nobody can say that it may be sent
+            log.warning("action.gate_unanswered", intent=intent.key, reason=str(problem))
+            self._shut[intent.key] = until_us
+            return False
+        match answer:
+            case Go():
+                return True
+            case Refuse(reason):
+                await self._move(intent, machine.reject(intent, reason))
+            case Hold(reason, workflow):
+                log.info("action.held", intent=intent.key, reason=reason)
+                self._shut[workflow] = until_us
+        return False
+
+    def _reopen(self) -> None:
+        now_us = self._clock.now_us()
+        self._shut = {name: until for name, until in self._shut.items() if until > now_us}
+
+    def _is_shut(self, intent: Intent) -> bool:
+        shut = self._shut
+        if not shut or intent.state is not State.READY:
+            return False
+        of_workflow = intent.workflow != ALL and intent.workflow in shut
+        return of_workflow or intent.key in shut or (ALL in shut and _is_manager(intent))
+
     # --- notifications
 
     async def _notify(self, intent: Intent) -> None:
         notifier = self._notifiers.get(intent.verb)
         if notifier is None:
             await self._move(intent, machine.reject(intent, f"no configured channel offers {intent.verb}"))
+            return
+        if not await self._may_go(intent):
             return
         refused = await self._refusal(intent)
         if refused is not None:

@@ -28,6 +28,7 @@ from hub.store.sqlite.places import SqlitePlaces
 from hub.store.sqlite.profiles import SqliteProfiles
 from hub.store.sqlite.prune import Pruner
 from hub.store.sqlite.reader import Reader
+from hub.store.sqlite.switches import SqliteSwitches
 from hub.store.sqlite.writer import Writer
 
 
@@ -51,6 +52,7 @@ class SqliteStore:
     browser: SqliteBrowser
     pruner: Pruner
     places: SqlitePlaces
+    switches: SqliteSwitches
 
     def follow(self, positions: Sequence[int]) -> Follower:
         """Return a consumer's place in the log that hears of every commit."""
@@ -115,6 +117,7 @@ async def open_sqlite(
                 contacts=SqliteContacts(writer, reader),
                 browser=SqliteBrowser(reader),
                 places=SqlitePlaces(writer, reader),
+                switches=SqliteSwitches(writer, reader),
                 pruner=Pruner(writer, numbering, clock, retention or Retention()),
             )
             try:

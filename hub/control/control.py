@@ -1,0 +1,204 @@
+"""The kill switch and the circuit breakers: asked before anything is sent, durable, and told to everybody.
+
+They are counted where things are sent and not where they are decided: a storm is decided in many partitions at once,
+while every action passes here, one row counts those of all processes, and what was decided before the breaker tripped is
+caught as well.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final, final
+
+import structlog
+from typing_extensions import override
+
+from hub.bus.log import Teller
+from hub.clock import MICROSECOND, Clock, from_us, iso
+from hub.control import switches
+from hub.control.breakers import Rule, counted, encode_count
+from hub.control.switches import COUNT, HALT, RESET, RESUMED, TRIPPED, Rows, Switched, SwitchStore
+from hub.errors import HubError
+from hub.events.catalogue import BY_NAME
+from hub.events.facts import make_fact
+from hub.events.operations import ActionsSwitched, WorkflowSwitched
+from hub.intents.gate import Answer, Gate, Go, Hold, Refuse
+from hub.intents.intent import Intent
+from hub.intents.verbs import VERBS
+
+TOLD_FOR: Final = timedelta(days=7)  # what is older was told, or nobody waits for it any more
+ITSELF: Final = "the hub"
+REMEMBERED: Final = 50_000
+
+log = structlog.get_logger(__name__)
+
+
+class NotSwitched(HubError):
+    """There is nothing to switch back."""
+
+
+@final
+class Control(Gate):
+    """`halted` and `tripped` are as of the last look; `ask` looks anew each time. `rules` None: not known yet."""
+
+    def __init__(self, store: SwitchStore, clock: Clock, teller: Teller) -> None:
+        self._store = store
+        self._clock = clock
+        self._teller = teller
+        self._told: set[str] = set()
+        self._counted: dict[str, None] = {}  # intents, by key; the oldest is forgotten first
+        self.rules: Mapping[str, Rule] | None = None
+        self.halted: Switched | None = None
+        self.resumed: Switched | None = None
+        self.tripped: Mapping[str, Switched] = {}
+
+    # --- for whoever sends
+
+    @override
+    async def ask(self, intent: Intent) -> Answer:
+        await self.look()
+        verb = VERBS.get(intent.verb)
+        if self.halted is not None and (verb is None or verb.is_manager):
+            return Hold(f"halted by {self.halted.by}: {self.halted.because}")
+        stop = self.tripped.get(intent.workflow)
+        if stop is not None:
+            return self._stopped(intent, stop)
+        if self.rules is None:
+            return Hold("which workflows have breakers is not known yet", intent.workflow)
+        rule = self.rules.get(intent.workflow)
+        # Counted once, whatever becomes of it: what is sent again, or asked about again, was counted before.
+        counted_before = intent.sends > 0 or intent.key in self._counted
+        if rule is None or counted_before or not rule.counts(intent.verb):
+            return Go()
+        return await self._count(intent, rule)
+
+    # --- for people
+
+    async def halt(self, by: str, because: str) -> Switched:
+        """Let no manager action leave from now on. Halted already, it stays as it was said first."""
+        now = self._clock.now_us()
+
+        def work(rows: Rows) -> Mapping[str, bytes | None]:
+            return {} if HALT in rows else {HALT: switches.encode(Switched(now, by, because))}
+
+        self._see(await self._store.change(work))
+        assert self.halted is not None
+        log.warning("actions.halted", by=by, because=because)
+        return self.halted
+
+    async def resume(self, by: str, because: str) -> Switched:
+        """Let actions go again. Raises NotSwitched when nothing was halted."""
+        await self.look()
+        if self.halted is None:
+            raise NotSwitched("nothing is halted")
+        said = Switched(self._clock.now_us(), by, because)
+
+        def work(rows: Rows) -> Mapping[str, bytes | None]:
+            return {HALT: None, RESUMED: switches.encode(said)} if HALT in rows else {}
+
+        self._see(await self._store.change(work))
+        log.warning("actions.resumed", by=by, because=because)
+        return said
+
+    async def reset(self, workflow: str, by: str, because: str) -> Switched:
+        """Let a workflow that was stopped go on, and count from nothing. Raises NotSwitched when it was not stopped."""
+        await self.look()
+        if workflow not in self.tripped:
+            raise NotSwitched(f"the breaker of {workflow} has not tripped")
+        said = Switched(self._clock.now_us(), by, because)
+
+        def work(rows: Rows) -> Mapping[str, bytes | None]:
+            if TRIPPED + workflow not in rows:
+                return {}
+            return {
+                TRIPPED + workflow: None,
+                COUNT + workflow: None,
+                RESET + workflow: switches.encode(said),
+            }
+
+        self._see(await self._store.change(work))
+        log.warning("workflow.reset", workflow=workflow, by=by, because=because)
+        return said
+
+    # --- for every process
+
+    async def look(self) -> Rows:
+        """Return the rows as they are on disk now, after taking over what they say."""
+        rows = await self._store.read()
+        self._see(rows)
+        return rows
+
+    async def tell(self, rows: Rows) -> None:
+        """Tell what was not told yet as events; every process may, for the log takes each once."""
+        oldest = self._clock.now_us() - TOLD_FOR // MICROSECOND
+        for name, value in sorted(rows.items()):
+            if name.startswith(COUNT):
+                continue
+            said = switches.decode(value)
+            key = f"{name}:{said.at}"
+            if key not in self._told and said.at >= oldest:
+                await self._publish(name, said, key)
+                self._told.add(key)
+
+    # ---
+
+    def _see(self, rows: Rows) -> None:
+        self.halted = switches.decode(rows[HALT]) if HALT in rows else None
+        self.resumed = switches.decode(rows[RESUMED]) if RESUMED in rows else None
+        self.tripped = {
+            name.removeprefix(TRIPPED): switches.decode(value)
+            for name, value in sorted(rows.items())
+            if name.startswith(TRIPPED)
+        }
+
+    async def _count(self, intent: Intent, rule: Rule) -> Answer:
+        now, name = self._clock.now_us(), intent.workflow
+        because = f"more than {rule.more_than} within {rule.within}: {intent.key} would be one too many"
+        stop = switches.encode(Switched(now, ITSELF, because))
+
+        def work(rows: Rows) -> Mapping[str, bytes | None]:
+            if TRIPPED + name in rows:
+                return {}
+            count = counted(rows.get(COUNT + name), rule, now)
+            if count.total > rule.more_than:
+                return {TRIPPED + name: stop}
+            return {COUNT + name: encode_count(count)}
+
+        self._see(await self._store.change(work))
+        tripped = self.tripped.get(name)
+        if tripped is None:
+            self._counted[intent.key] = None
+            if len(self._counted) > REMEMBERED:
+                del self._counted[next(iter(self._counted))]
+            return Go()
+        log.error("workflow.tripped", workflow=name, because=tripped.because)
+        return self._stopped(intent, tripped)
+
+    @staticmethod
+    def _stopped(intent: Intent, stop: Switched) -> Answer:
+        reason = f"the breaker of {intent.workflow} tripped at {iso(stop.at)}: {stop.because}"
+        # What was sent once may still turn up: it is not said to be refused, and waits for the person who looks.
+        return Hold(reason, intent.workflow) if intent.sends else Refuse(reason)
+
+    async def _publish(self, name: str, said: Switched, key: str) -> None:
+        head, sign, workflow = name.partition(":")
+        kind = BY_NAME[_EVENTS[head + sign]]
+        told = {"by": said.by[:256], "because": said.because[:2048]}
+        data = WorkflowSwitched(workflow=workflow, **told) if sign else ActionsSwitched(**told)
+        fact = make_fact(
+            kind,
+            kind.name,
+            data,
+            timestamp=from_us(said.at),
+            received_us=self._clock.now_us(),
+            source="hub",
+            dedupe_key=key,
+        )
+        await self._teller.append([fact])
+
+
+_EVENTS: Final = {
+    HALT: "actions.halted",
+    RESUMED: "actions.resumed",
+    TRIPPED: "workflow.tripped",
+    RESET: "workflow.reset",
+}

@@ -1,0 +1,99 @@
+"""Looks every second at what was halted, tripped and reset, and has the workflows that were stopped go on in shadow."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final, final
+
+import structlog
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from hub.clock import Clock
+from hub.control.breakers import Rule
+from hub.control.control import Control
+from hub.engine.live_files import LiveFiles
+from hub.engine.program import Mode, Unread, Workflow
+from hub.engine.programs import Programs
+from hub.errors import HubError
+from hub.stages import run_until
+
+EVERY: Final = timedelta(seconds=1)
+
+log = structlog.get_logger(__name__)
+
+Activate = Callable[[Sequence[Workflow], Sequence[Unread]], Awaitable[bool]]
+
+
+def stopped_in_shadow(workflows: Iterable[Workflow], tripped: Collection[str]) -> list[Workflow]:
+    """Return the workflows, those that were stopped in shadow: they decide, and nothing is sent."""
+    return [
+        replace(workflow, mode=Mode.SHADOW)
+        if workflow.id in tripped and workflow.mode is Mode.LIVE
+        else workflow
+        for workflow in workflows
+    ]
+
+
+@final
+class Rounds:
+    """`activate` None: another process says which workflows are live. Call `make_live` in its place, then `look`, then run."""
+
+    def __init__(
+        self,
+        control: Control,
+        clock: Clock,
+        programs: Programs,
+        files: LiveFiles,
+        activate: Activate | None = None,
+    ) -> None:
+        self._control = control
+        self._clock = clock
+        self._programs = programs
+        self._files = files
+        self._activate = activate
+        self._in_force: frozenset[str] = frozenset()
+
+    async def make_live(self, workflows: Sequence[Workflow], unread: Sequence[Unread] = ()) -> bool:
+        """Make these the live workflows, those that were stopped in shadow."""
+        assert self._activate is not None
+        stopped = frozenset(self._control.tripped)
+        made = await self._activate(stopped_in_shadow(workflows, stopped), unread)
+        self._in_force = stopped
+        return made
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        await run_until(stopping, self._keep_looking)
+
+    async def look(self) -> None:
+        rows = await self._control.look()
+        if self._activate is not None and self._in_force != frozenset(self._control.tripped):
+            await self.make_live(self._files.loaded.workflows, self._files.loaded.unread)
+        # Of what is live, and not of the files: one that was broken meanwhile keeps its breaker.
+        trips = await self._programs.trips()
+        self._control.rules = {
+            name: Rule(trip.more_than, trip.risk, trip.within) for name, trip in trips.items()
+        }
+        await self._control.tell(rows)  # last, for it may have to wait for others
+
+    def metrics(self) -> Iterator[Metric]:
+        yield switched(self._control)
+
+    async def _keep_looking(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except HubError as problem:
+                log.warning("control.not_looked_at", reason=str(problem))
+            await self._clock.sleep(EVERY)
+
+
+def switched(control: Control) -> GaugeMetricFamily:
+    """Return what is switched off, as of the last look."""
+    family = GaugeMetricFamily(
+        "hub_switched_off", "1 for what was halted by a person or stopped by a breaker.", labels=["what"]
+    )
+    family.add_metric(["actions"], 0.0 if control.halted is None else 1.0)
+    for workflow in control.tripped:
+        family.add_metric([f"workflow {workflow}"], 1.0)
+    return family
