@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from hub.api.bodies import answer, read_model
 from hub.api.problems import Problem, not_found
@@ -17,7 +17,20 @@ from hub.engine.starting import StartRefused
 from hub.ingest.refusals import FieldError
 
 HEADER = "Idempotency-Key"
-Given = Annotated[str, StringConstraints(strict=True, max_length=2_000)] | bool | int | Decimal
+
+
+def _text(value: object) -> object:
+    if not isinstance(value, str | bool | int | Decimal):
+        raise ValueError("it is a number, a text, true or false")  # noqa: TRY004 (pydantic takes this one)
+    return as_text(value)
+
+
+Given = Annotated[
+    str,
+    BeforeValidator(_text),
+    StringConstraints(max_length=2_000),
+    WithJsonSchema({"type": ["string", "number", "boolean"]}),
+]
 Once = Annotated[str, StringConstraints(strict=True, pattern=r"^[\x21-\x7e]{1,128}$")]
 
 
@@ -44,7 +57,7 @@ async def start_run(request: web.Request) -> web.Response:
             request.match_info["id"],
             wanted.key,
             trigger=wanted.trigger,
-            inputs={name: as_text(value) for name, value in wanted.inputs.items()},
+            inputs=wanted.inputs,
             name=_once(request, wanted.idempotency_key),
             by=f"{asks.id} ({asks.name})",
             permits=lambda permission: _permits(asks, permission),

@@ -16,8 +16,18 @@ from hub.bus.log import Teller
 from hub.clock import MICROSECOND, Clock, from_us, iso
 from hub.control import switches
 from hub.control.breakers import Rule, counted, encode_count
-from hub.control.switches import COUNT, HALT, RESET, RESUMED, TRIPPED, Rows, Switched, SwitchStore
-from hub.errors import HubError
+from hub.control.switches import (
+    COUNT,
+    HALT,
+    RESET,
+    RESUMED,
+    TRIPPED,
+    Change,
+    Rows,
+    Switched,
+    SwitchStore,
+)
+from hub.errors import HubError, StoreUnavailable
 from hub.events.catalogue import BY_NAME
 from hub.events.facts import make_fact
 from hub.events.operations import ActionsSwitched, WorkflowSwitched
@@ -80,7 +90,7 @@ class Control(Gate):
         def work(rows: Rows) -> Mapping[str, bytes | None]:
             return {} if HALT in rows else {HALT: switches.encode(Switched(now, by, because))}
 
-        self._see(await self._store.change(work))
+        await self._change(work)
         assert self.halted is not None
         log.warning("actions.halted", by=by, because=because)
         return self.halted
@@ -95,7 +105,7 @@ class Control(Gate):
         def work(rows: Rows) -> Mapping[str, bytes | None]:
             return {HALT: None, RESUMED: switches.encode(said)} if HALT in rows else {}
 
-        self._see(await self._store.change(work))
+        await self._change(work)
         log.warning("actions.resumed", by=by, because=because)
         return said
 
@@ -115,7 +125,7 @@ class Control(Gate):
                 RESET + workflow: switches.encode(said),
             }
 
-        self._see(await self._store.change(work))
+        await self._change(work)
         log.warning("workflow.reset", workflow=workflow, by=by, because=because)
         return said
 
@@ -141,6 +151,14 @@ class Control(Gate):
 
     # ---
 
+    async def _change(self, work: Change) -> None:
+        rows = await self._store.change(work)
+        self._see(rows)
+        try:
+            await self.tell(rows)
+        except StoreUnavailable as problem:  # it is in force; whoever looks next tells of it
+            log.warning("control.not_told", reason=str(problem))
+
     def _see(self, rows: Rows) -> None:
         self.halted = switches.decode(rows[HALT]) if HALT in rows else None
         self.resumed = switches.decode(rows[RESUMED]) if RESUMED in rows else None
@@ -163,7 +181,7 @@ class Control(Gate):
                 return {TRIPPED + name: stop}
             return {COUNT + name: encode_count(count)}
 
-        self._see(await self._store.change(work))
+        await self._change(work)
         tripped = self.tripped.get(name)
         if tripped is None:
             self._counted[intent.key] = None

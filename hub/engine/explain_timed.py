@@ -30,7 +30,7 @@ def schedule(trigger: Schedule) -> str:
 
 
 def manual(trigger: Manual) -> str:
-    may = f" whose key has the scope {trigger.permission}" if trigger.permission is not None else ""
+    may = f" who has the permission {trigger.permission}" if trigger.permission is not None else ""
     gives = " and ".join(_input(name, asked) for name, asked in trigger.inputs.items())
     return f"when somebody asks for it{may}" + (f", who gives {gives}" if gives else "") + "."
 

@@ -10,6 +10,7 @@ from hub.engine.model_part import Part
 
 _LATER: Final = frozenset({"period_end", "for", "gap", "webhook"})
 MOST_INPUTS: Final = 32
+PERMISSION: Final = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$"
 
 
 class ScheduleFile(Part):
@@ -78,8 +79,8 @@ class ManualFile(Part):
     inputs: Annotated[dict[Identifier, InputFile], Field(max_length=MOST_INPUTS)] = Field(
         {}, description="The values he gives."
     )
-    permission: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z:._-]{1,63}$")] | None = Field(
-        None, description="A scope the key needs beside workflows:start, such as admin."
+    permission: Annotated[str, StringConstraints(max_length=64, pattern=PERMISSION)] | None = Field(
+        None, description="A permission his key needs, such as money.approve."
     )
 
 

@@ -36,7 +36,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Manual:
-    """Fires when somebody asks; `permission` is a scope his key needs beside the usual one."""
+    """Fires when somebody asks; `permission` is what his key needs beside the scope for starting."""
 
     id: str
     inputs: Mapping[str, Asked]

@@ -39,8 +39,9 @@ from hub.dispatch.memory_contacts import MemoryContacts
 from hub.dispatch.outbox import Attempt, Delivery
 from hub.dispatch.patterns import matches
 from hub.engine.ballots import Ballot
-from hub.engine.memory import MemoryLog
+from hub.engine.memory import MemoryEngineStore, MemoryLog
 from hub.engine.problems import Problem
+from hub.engine.programs import Programs
 from hub.engine.rows import ApprovalRow, RunRow
 from hub.errors import Place, StoreUnavailable
 from hub.events.facts import Fact
@@ -51,6 +52,8 @@ from hub.ingest.receive import Receiver
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
 from hub.intents.intent import Intent, State
+from hub.parts import compile_stored
+from hub.start_desk import StartDesk
 from hub.testing import MORNING
 
 T = TypeVar("T")
@@ -314,6 +317,8 @@ class ApiBench:
     secrets: dict[Scope, str]
     busy: list[float]
     refreshed: list[int]
+    programs: Programs
+    rows_kept: MemoryEngineStore
 
     @property
     def url(self) -> str:
@@ -362,7 +367,9 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
     async def folded(key: str) -> Mapping[str, Any] | None:
         return json.loads(shelves.views[key].account) if key in shelves.views else None
 
-    control = Control(MemorySwitches(), clock, log)
+    control = Control(MemorySwitches(), clock, real)
+    rows = MemoryEngineStore(real)
+    programs = Programs(rows, compile_stored)
     app = make_api(
         ApiDeps(
             clock=clock,
@@ -380,7 +387,7 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
             workflows=shelves,
             accounts=shelves,
             approvals=shelves,
-            starts=shelves,
+            starts=StartDesk(programs, rows, real),
             control=control,
             readiness=shelves,
             metrics=lambda: b"hub_up 1\n",
@@ -394,5 +401,18 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
     ):
         yield ApiBench(
-            clock, log, shelves, store, keys, endpoints, watcher, serving, session, secrets, busy, refreshed
+            clock,
+            log,
+            shelves,
+            store,
+            keys,
+            endpoints,
+            watcher,
+            serving,
+            session,
+            secrets,
+            busy,
+            refreshed,
+            programs,
+            rows,
         )

@@ -90,7 +90,7 @@ class Channel:
 
 
 class Shop:
-    def __init__(self, *intents, channel=None):
+    def __init__(self, *intents, channel=None, gate=None):
         self.clock = ManualClock(START)
         self.intents = MemoryIntents(intents)
         self.backend = Backend()
@@ -104,6 +104,7 @@ class Shop:
             notifiers=[self.channel],
             random=Random(1),
             owns=lambda server: server not in self.elsewhere,
+            control=gate,
         )
 
     @asynccontextmanager
