@@ -92,7 +92,7 @@ class Control(Gate):
 
         await self._change(work)
         assert self.halted is not None
-        log.warning("actions.halted", by=by, because=because)
+        log.warning("manager.halted", by=by, because=because)
         return self.halted
 
     async def resume(self, by: str, because: str) -> Switched:
@@ -106,7 +106,7 @@ class Control(Gate):
             return {HALT: None, RESUMED: switches.encode(said)} if HALT in rows else {}
 
         await self._change(work)
-        log.warning("actions.resumed", by=by, because=because)
+        log.warning("manager.resumed", by=by, because=because)
         return said
 
     async def reset(self, workflow: str, by: str, because: str) -> Switched:
@@ -215,8 +215,8 @@ class Control(Gate):
 
 
 _EVENTS: Final = {
-    HALT: "actions.halted",
-    RESUMED: "actions.resumed",
+    HALT: "manager.halted",
+    RESUMED: "manager.resumed",
     TRIPPED: "workflow.tripped",
     RESET: "workflow.reset",
 }

@@ -23,7 +23,7 @@ _WITHOUT_ACCOUNT: Final = (
     "symbol.",
     "lead.",
     "workflow.",
-    "actions.",
+    "manager.",
 )
 
 

@@ -183,8 +183,8 @@ _TYPES = (
     ),
     EventType(150, "workflow.tripped", operations.WorkflowSwitched, about="A workflow's breaker stopped it."),
     EventType(151, "workflow.reset", operations.WorkflowSwitched, about="A person let a workflow go on."),
-    EventType(152, "actions.halted", operations.ActionsSwitched, about="All manager actions were halted."),
-    EventType(153, "actions.resumed", operations.ActionsSwitched, about="Manager actions may go again."),
+    EventType(152, "manager.halted", operations.ActionsSwitched, about="All manager actions were halted."),
+    EventType(153, "manager.resumed", operations.ActionsSwitched, about="Manager actions may go again."),
 )
 
 CUSTOM = EventType(

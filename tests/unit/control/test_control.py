@@ -176,7 +176,7 @@ async def test_everything_is_told_once_whoever_tells_it():
     other = desk.another()
     await other.tell(await other.look())
 
-    assert await desk.told() == ["actions.halted", "actions.resumed", "workflow.tripped", "workflow.reset"]
+    assert await desk.told() == ["manager.halted", "manager.resumed", "workflow.tripped", "workflow.reset"]
 
 
 async def test_what_could_not_be_told_is_in_force_and_told_by_whoever_looks_next():
@@ -190,7 +190,7 @@ async def test_what_could_not_be_told_is_in_force_and_told_by_whoever_looks_next
     await far.halt("a", "b")
 
     assert isinstance(await desk.control.ask(an_intent()), Hold)
-    assert await desk.told() == ["actions.halted"]
+    assert await desk.told() == ["manager.halted"]
 
 
 @given(

@@ -25,6 +25,7 @@ from hub.api.key_routes import NewKey
 from hub.api.openapi import plain_path
 from hub.api.ports import Reason
 from hub.api.problems import ProblemBody
+from hub.api.starts import StartRun
 from hub.api.workflows import reason_json
 from hub.cli import app
 from hub.clock import ManualClock
@@ -366,6 +367,8 @@ async def test_an_example_in_json_is_what_the_code_reads(block):
             NewEndpoint.model_validate(told)
         case {"decision": _}:
             Decision.model_validate(told)
+        case {"key": _, "inputs": _}:
+            StartRun.model_validate(told)
         case {"scopes": _}:
             NewKey.model_validate(told)
         case _:
