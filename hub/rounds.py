@@ -15,7 +15,6 @@ from hub.control.control import Control
 from hub.engine.live_files import LiveFiles
 from hub.engine.program import Mode, Unread, Workflow
 from hub.engine.programs import Programs
-from hub.errors import HubError
 from hub.stages import run_until
 
 EVERY: Final = timedelta(seconds=1)
@@ -83,7 +82,7 @@ class Rounds:
         while True:
             try:
                 await self.look()
-            except HubError as problem:
+            except Exception as problem:  # the hub goes on: whoever sends asks by himself
                 log.warning("control.not_looked_at", reason=str(problem))
             await self._clock.sleep(EVERY)
 

@@ -15,6 +15,7 @@ from hub.engine.program import Absent
 from hub.engine.scene import Scene
 from hub.engine.state import CLIENT, NOBODY, ClientRow
 from hub.errors import RecordMalformed
+from hub.ids import short_hash
 
 KNOWN = "key.known"
 
@@ -39,7 +40,9 @@ def introduce(scene: Scene) -> None:
         if not program.schedules or key is None:
             continue
         body = _encode(Introduction(client if client is not NOBODY else None))
-        once = f"{KNOWN}:{key}:{scene.item.ref}"  # one client may have many accounts
+        # One client may have many accounts, and files are edited often: told once for the same schedules.
+        parts = " ".join(candidate.part for candidate in program.schedules)
+        once = f"{KNOWN}:{key}:{short_hash(parts)}"
         told = NewInput(partition_of(key), InputKind.COMMAND, key, KNOWN, body, once)
         scene.decision.writing().mail.append(told)
 

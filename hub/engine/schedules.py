@@ -12,13 +12,14 @@ from hub.engine.timers import TriggerTimer, timer_id
 from hub.engine.triggers import spoken
 
 MOST_CAUGHT_UP = 100  # moments of one schedule and key; what lies before them is passed over, and said
+GONE = Scheduled("")  # keeps a key known that nobody may speak of again
 LATE = 60 * SECOND_US  # schedules are no finer than a minute: what comes within one is on time
 
 
 def begin_first(scene: Scene) -> None:
     """Begin every schedule with the first look at a key."""
     for candidate in scene.program.schedules:
-        if _of(scene, candidate.part) is None:
+        if (_of(scene, candidate.part) or GONE).rule == "":
             _time(scene, candidate)
 
 
@@ -51,7 +52,7 @@ def realign(scene: Scene) -> None:
         candidate = live.get(part)
         if candidate is None:
             _cancel(scene, value)
-            scene.decision.puts[_slot(part)] = None
+            scene.decision.puts[_slot(part)] = GONE if scene.state.by_mail else None
             continue
         assert isinstance(candidate.trigger, Schedule)
         if value.rule != candidate.trigger.rule and (not value.timer or value.due > scene.item.at):

@@ -290,3 +290,41 @@ def test_what_is_wrong_with_it_is_said_where_it_stands(trigger, complaint):
     (problem,) = report.problems
     assert complaint in str(problem)
     assert str(problem).startswith("a.yaml:5:")
+
+
+def test_a_group_whose_schedule_is_taken_away_and_put_back_goes_on_though_nobody_speaks_of_it_again():
+    weekly = a_workflow(
+        'when: [{schedule: {cron: "0 9 * * mon", tz: Europe/Nicosia}}]\nsteps: [{stop: x}]', key="group"
+    )
+    desk = Desk()
+    desk.tell("account.created", group="real")
+    desk.switch(weekly)
+    (told,) = [mail for decision in desk.decisions for mail in decision.mail]
+    state = KeyState(told.partition, told.key)
+    first = Input(told.partition, 1, desk.now, told.kind, told.key, told.ref, None, told.body)
+    advance(desk.program, state, first)
+
+    without = realign(Program([]), state, first)
+    apply(state, without)
+    assert [cancelled.due for cancelled in without.cancelled]
+    again = realign(Program([weekly]), state, first)
+
+    assert len(again.timers) == 1
+
+
+def test_a_symbol_is_known_from_its_first_trade_and_a_group_from_its_first_account():
+    daily_by = {
+        kind: a_workflow(
+            'when: [{schedule: {cron: "0 9 * * *", tz: UTC}}]\nsteps: [{stop: x}]', key=kind, id=kind
+        )
+        for kind in ("symbol", "group")
+    }
+    desk = Desk(*daily_by.values())
+
+    desk.tell("account.created", group="real")
+    desk.tell("balance.deposited", ticket=1, amount="5")
+    desk.tell("trade.opened", symbol="EURUSD", group="real")
+    desk.tell("trade.closed", symbol="EURUSD", group="real")
+
+    told = [mail.key for decision in desk.decisions for mail in decision.mail]
+    assert told == ["group=live-1:real", "symbol=live-1:EURUSD"]
