@@ -16,7 +16,7 @@ from hub.engine.decision import apply
 from hub.engine.index import Program
 from hub.engine.introductions import KNOWN
 from hub.engine.keys import partition_of
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.state import KeyState
 from hub.engine.why import standing
 from hub.testing import a_trade_closed, an_account

@@ -11,7 +11,7 @@ from unit.engine.test_loop import Engine
 
 from hub.bus.log import Input
 from hub.engine.explain import explain
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.starting import StartRefused, asked_for
 from hub.engine.starts import START, InputRefused, read_input
 from hub.expr import Kind

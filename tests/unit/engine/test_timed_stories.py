@@ -1,6 +1,6 @@
 """Stories can tell of schedules and of people who start runs."""
 
-from hub.engine.load import load_text
+from hub.engine.load_text import load_text
 from hub.engine.story import run_story
 from hub.engine.storybook import read_stories
 
