@@ -71,6 +71,9 @@ def _decide(program: Program, state: KeyState, item: Input, broken: Mapping[str,
     if state.alarm_due <= item.at:
         _elapse(scene)
         decision.again = True
+    elif item.kind == EVENT:  # nearly always
+        if item.key:
+            _event(scene)
     else:
         _take(scene, item)
     if program.queued:
@@ -79,10 +82,7 @@ def _decide(program: Program, state: KeyState, item: Input, broken: Mapping[str,
 
 
 def _take(scene: Scene, item: Input) -> None:
-    if item.kind == EVENT:
-        if item.key:
-            _event(scene)
-    elif item.kind == MAIL:
+    if item.kind == MAIL:
         _mail(scene)
     elif item.kind == OUTCOME:
         conclude(scene)

@@ -49,6 +49,7 @@ _WHOLE: Final[Mapping[str, str]] = {
     "period.start": "the start of the period",
     "trigger": "what started it",
     "trigger.at": "the time it started",
+    "trigger.by": "who asked for it",
     "trigger.event": "the starting event",
     "trigger.id": "the name of what started it",
     "trigger.limit": "the limit that was passed",
@@ -85,6 +86,8 @@ def named(names: tuple[str, ...], *, near: str = "") -> str:
         return _WHOLE[dotted]
     if names[0] == "steps":
         return _of_step(names[1:])
+    if names[:2] == ("trigger", "inputs") and len(names) == 3:
+        return f"the {field(names[2])} that was given"
     owner = "trigger.event" if names[:2] == ("trigger", "event") else names[0]
     fields = names[owner.count(".") + 1 :]
     if not fields:

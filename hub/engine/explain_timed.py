@@ -30,9 +30,9 @@ def schedule(trigger: Schedule) -> str:
 
 
 def manual(trigger: Manual) -> str:
-    may = f" who has the permission {trigger.permission}" if trigger.permission is not None else ""
-    gives = " and ".join(_input(name, asked) for name, asked in trigger.inputs.items())
-    return f"when somebody asks for it{may}" + (f", who gives {gives}" if gives else "") + "."
+    may = f" and has the permission {trigger.permission}" if trigger.permission is not None else ""
+    gives = "; ".join(_input(name, asked) for name, asked in trigger.inputs.items())
+    return f"when somebody asks for it{may}." + (f" He gives: {gives}." if gives else "")
 
 
 def queue(most: int, each: str) -> str:
@@ -51,7 +51,8 @@ def trip(breaker: Trip) -> str:
 
 
 def _input(name: str, asked: Asked) -> str:
-    about = f" ({asked.about})" if asked.about else ""
+    left_out = "" if asked.required else "may be left out"
     if asked.default is not None:
-        return f"{name}{about}, or else {names.plain(asked.default)}"
-    return f"{name}{about}" if asked.required else f"{name}{about}, if he likes"
+        left_out = f"{names.plain(asked.default)} if left out"
+    said = ", ".join(part for part in (asked.about, left_out) if part)
+    return f"{name} ({said})" if said else name

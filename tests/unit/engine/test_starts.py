@@ -266,5 +266,8 @@ def test_whatever_is_given_is_a_value_or_is_refused(kind, text):
 def test_it_is_explained_in_plain_english():
     text = explain(refunds()).text()
 
-    assert "Starts when somebody asks for it, who gives amount (what to give back) and reason" in text
-    assert "days, or else 7" in text
+    assert (
+        "Starts when somebody asks for it. He gives: amount (what to give back); reason; days (7 if left out); "
+        "note (may be left out)." in text
+    )
+    assert "the amount that was given" in text
