@@ -36,7 +36,10 @@ def come(scene: Scene) -> list[tuple[Candidate, Cause, str, str]]:
         if candidate is None:
             scene.decision.puts[_slot(part)] = None
             continue
-        found += _fired(scene, candidate, known)
+        try:
+            found += _fired(scene, candidate, known)
+        except Exception as problem:  # the others' moments come all the same
+            _failed(scene, candidate, problem)
         _time(scene, candidate)
     return found
 
@@ -124,7 +127,11 @@ def _time(scene: Scene, candidate: Candidate) -> None:
     """Wait for the next moment after now: none that is past can come again, whatever is edited."""
     trigger, now = candidate.trigger, scene.item.at
     assert isinstance(trigger, Schedule)
-    due = cron.next_after(trigger.cron, trigger.zone, now)
+    try:
+        due = cron.next_after(trigger.cron, trigger.zone, now)
+    except Exception as problem:  # as above
+        due = None
+        _failed(scene, candidate, problem)
     if due is None:
         scene.decision.puts[_slot(candidate.part)] = Scheduled(trigger.rule)
         return
@@ -133,6 +140,13 @@ def _time(scene: Scene, candidate: Candidate) -> None:
     body = TriggerTimer(candidate.part, due, "schedule").encoded()
     scene.decision.writing().timers.append(TimerRow(partition, due, name, key, "schedule", body))
     scene.decision.puts[_slot(candidate.part)] = Scheduled(trigger.rule, due, name)
+
+
+def _failed(scene: Scene, candidate: Candidate, problem: Exception) -> None:
+    trigger = candidate.trigger.id
+    reason = f"its moments cannot be told: {type(problem).__name__}: {problem}"
+    trace = Trace(trigger, reason, mode=candidate.plan.workflow.mode.value)
+    scene.decision.trace(candidate.plan.workflow.id, f"{trigger}/moments", Verdict.FAILED, trace)
 
 
 def _candidate(scene: Scene, part: str) -> Candidate | None:

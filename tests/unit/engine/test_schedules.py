@@ -10,6 +10,7 @@ from unit.engine.test_waits import Killed
 
 from hub.bus.log import Input, InputKind
 from hub.clock import to_us
+from hub.engine import cron
 from hub.engine.code import Act
 from hub.engine.decide import advance, realign
 from hub.engine.decision import apply
@@ -202,6 +203,32 @@ def test_one_whose_steps_break_holds_up_neither_the_next_moment_nor_the_others()
     assert len(fired(desk)) == 2
 
 
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_one_whose_moments_cannot_be_told_holds_up_no_other(monkeypatch, when):
+    def telling(real):
+        def tell(text, *rest):
+            if text.startswith("1 "):
+                raise KeyError("no such zone any more")
+            return real(text, *rest)
+
+        return tell
+
+    def break_it():
+        for name in ("next_after", "latest"):
+            monkeypatch.setattr(cron, name, telling(getattr(cron, name)))
+
+    if when == "at once":
+        break_it()
+    desk = at_desk(daily("1 12 * * *", id="a"), daily(id="b"))
+    break_it()
+
+    desk.until(MORNING + 2 * DAY)
+
+    assert sorted({run.partition("/")[0] for run in desk.runs}) == ["b"]
+    assert len(fired(desk)) == 2
+    assert "its moments cannot be told: KeyError" in desk.traces("failed")[0].reason
+
+
 def test_who_asks_hears_when_it_fires_next():
     desk = at_desk(daily())
 
@@ -328,3 +355,26 @@ def test_a_symbol_is_known_from_its_first_trade_and_a_group_from_its_first_accou
 
     told = [mail.key for decision in desk.decisions for mail in decision.mail]
     assert told == ["group=live-1:real", "symbol=live-1:EURUSD"]
+
+
+async def test_a_workflow_of_everything_that_is_edited_again_and_again_fires_once_a_moment():
+    engine = Killed()
+    await engine.loop.activate([daily(), daily_of_all("everything")])
+    await engine.settle()
+    await engine.log.append([a_trade_closed(an_account(login=login), deal=login) for login in range(1, 9)])
+    for title in ("one", "two", "three"):
+        await engine.loop.activate([daily(title=title), daily_of_all("everything")])
+    await engine.settle()
+    await engine.restart()
+    await engine.clock.advance(2 * DAY)
+    await engine.settle()
+    await engine.restart()
+    await engine.loop.activate([daily(title="four")])
+    await engine.settle()
+    await engine.clock.advance(2 * DAY)
+    await engine.settle()
+
+    runs = [run.partition("/")[0] for run in engine.store.runs]
+    assert runs.count("everything") == 1  # the last of two that were missed
+    assert engine.store.timers.keys()
+    assert not [timer for timer in engine.store.timers.values() if timer.key == "all="]
