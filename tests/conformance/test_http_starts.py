@@ -108,6 +108,15 @@ async def test_a_workflow_nobody_knows_and_a_key_that_may_not_are_refused(api: A
     status, problem, _ = await start(api, {"key": "live-1:7001", "trigger": "sensitive"})
     assert (status, problem["type"]) == (403, "urn:hub:problem:permission-missing")
     assert (await start(api, {"key": "live-1:7001", "trigger": "sensitive"}, scope=Scope.ADMIN))[0] == 202
+    secret, _ = await api.keys.create("boss", [Scope.WORKFLOWS_START], permissions=["money.approve"])
+    status, _, _ = await api.ask(
+        "POST",
+        "/v1/workflows/refund/start",
+        scope=None,
+        json={"key": "live-1:7001", "trigger": "sensitive"},
+        headers={"X-API-Key": secret},
+    )
+    assert status == 202
 
 
 @pytest.mark.parametrize(
