@@ -16,7 +16,9 @@ _UNKNOWN = "unknown name "
 
 @final
 class Draft:
-    """`reads` collects every path that is read, to tell what nobody reads; `trails` are anchors that follow samples."""
+    """`reads` collects every path that is read, to tell what nobody reads; `trails` are anchors that follow samples, `verbs`
+    what the steps do.
+    """
 
     def __init__(self, document: Document, problems: Problems, scopes: Scopes) -> None:
         self.document = document
@@ -24,6 +26,7 @@ class Draft:
         self.scopes = scopes
         self.reads: set[str] = set()
         self.trails: set[str] = set()
+        self.verbs: set[str] = set()
 
     def error(self, location: Location, message: str) -> None:
         self.problems.error(self.document.place(location), message)

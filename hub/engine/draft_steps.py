@@ -336,6 +336,7 @@ class StepDrafter:
         position: str,
         known: Scope,
     ) -> Do | None:
+        self._draft.verbs.add(verb.name)
         if verb.approval and (self._handles or not self._asks):
             where = (
                 "and there is none for what a failed run does"

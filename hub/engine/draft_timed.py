@@ -16,8 +16,10 @@ from hub.engine.nodes import Location
 from hub.engine.program_timed import Asked, Manual, Schedule, Trip
 from hub.engine.starts import InputRefused, read_input
 from hub.expr import Kind, Type
+from hub.intents.verbs import VERBS
 
 LASTING = (KeyKind.ACCOUNT, KeyKind.CLIENT, KeyKind.GROUP, KeyKind.SYMBOL, KeyKind.ALL)
+PUBLISH = "event.publish"  # is done where it is decided: nothing is sent that could be counted
 MOST_WAITING = 20  # runs of a key, where the file does not say
 
 
@@ -69,8 +71,15 @@ def queue(file: RunFile | None) -> int | None:
     return None if file is None or file.mode != "queued" else file.max or MOST_WAITING
 
 
-def trip(file: TripFile | None) -> Trip | None:
-    return None if file is None else Trip(file.more_than, file.risk, file.within)
+def trip(draft: Draft, file: TripFile | None) -> Trip | None:
+    """Return the breaker, of a workflow whose steps are known already."""
+    if file is None:
+        return None
+    sent = {name: VERBS[name].risk.value for name in draft.verbs if name != PUBLISH}
+    if not draft.problems.fatal and not any(file.risk in {"any", risk} for risk in sent.values()):
+        known = ", ".join(sorted(set(sent.values()))) or "nothing that is sent"
+        draft.warn(("trip", "risk"), f"it never trips: the steps do nothing of that kind, but {known}")
+    return Trip(file.more_than, file.risk, file.within)
 
 
 def _is_sure(file: InputFile) -> bool:

@@ -96,7 +96,7 @@ class Drafting:
             limit=rules.limit(file.limit),
             most_open=rules.most_open(file.run),
             queue=timed.queue(file.run),
-            trip=timed.trip(file.trip),
+            trip=timed.trip(draft, file.trip),
             quiet=rules.quiet(draft, file.quiet_hours),
             itself=file.itself,
             steps=steps,

@@ -4,6 +4,7 @@ import pytest
 from unit.engine.desk import a_workflow
 
 from hub.engine.explain import explain
+from hub.engine.load_text import load_text
 
 STEPS = "steps: [{stop: x}]"
 
@@ -51,3 +52,26 @@ STEPS = "steps: [{stop: x}]"
 )
 def test_it_reads_as_a_person_would_say_it(text: str, said: str) -> None:
     assert said in explain(a_workflow(f"{text}\n{STEPS}")).text()
+
+
+@pytest.mark.parametrize(
+    ("risk", "steps", "warned"),
+    [
+        ("account", "steps: [{do: account.disable}]", False),
+        ("any", "steps: [{if: 'account.balance > 5', then: [{do: account.disable}]}]", False),
+        ("money", "steps: [{do: account.disable}]", True),
+        ("any", "steps: [{do: event.publish, with: {type: custom.x}}]", True),
+        ("notify", "steps: [{stop: x}]", True),
+    ],
+)
+def test_a_breaker_that_can_never_trip_is_warned_of_where_it_stands(
+    risk: str, steps: str, *, warned: bool
+) -> None:
+    head = "schema: 1\nid: a\ntitle: t\nwhen: [{event: trade.closed}]"
+
+    report = load_text(f"{head}\ntrip: {{more_than: 5, risk: {risk}, within: 5m}}\n{steps}\n", "a.yaml")
+
+    assert report.workflow is not None
+    assert [str(problem).partition(": it never")[0] for problem in report.problems] == (
+        ["a.yaml:5:28: warning"] if warned else []
+    )
