@@ -86,7 +86,8 @@ def _may_act_on(asks: Principal, key: str) -> None:
     kind = kind_of(key)
     named = key if kind is KeyKind.ACCOUNT else key.partition("=")[2]
     server = named.rpartition(":")[0] if kind is KeyKind.ACCOUNT else named.partition(":")[0]
-    if kind in {KeyKind.CLIENT, KeyKind.ALL} or server not in asks.servers:
+    everywhere = not isinstance(kind, KeyKind) or kind in {KeyKind.CLIENT, KeyKind.ALL}
+    if everywhere or server not in asks.servers:
         servers = ", ".join(sorted(asks.servers))
         raise Problem(403, "server-missing", f"this key is for {servers} alone, and {key} is not")
 

@@ -132,7 +132,7 @@ class Changeovers:
     async def _begin_everything(self, item: Input, program: Program, builder: BatchBuilder) -> None:
         """Have the key of everything be there, if something happens for it by the clock: nothing else may ever begin it."""
         partition = partition_of(EVERYTHING)
-        if item.partition == partition and program.of(KeyKind.ALL).schedules:
+        if item.partition == partition and program.of(KeyKind.ALL).by_clock:
             await self._cache.bring([(partition, EVERYTHING)])
             self._realign(_Walk(item, program, ""), self._cache[EVERYTHING], builder)
             for walk in self._walks.get(

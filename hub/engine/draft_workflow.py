@@ -81,6 +81,8 @@ class Drafting:
         steps = drafter.steps(("steps",), file.steps)
         on_error = drafter.handler(("on_error",), file.on_error)
         grant = grants.grant(draft, file.grant, aggregates, currencies)
+        if grant is not None:
+            draft.verbs.add(grant.verb.name)
         self._warn_about_unread()
         return Workflow(
             id=file.id,

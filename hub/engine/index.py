@@ -218,6 +218,7 @@ class Program:
         for workflow in ranked:
             if workflow.mode is not Mode.OFF:
                 self._add(workflow)
+        self.by_clock = (*self.schedules, *self.period_ends)
         self.queued = tuple(
             plan.workflow.id for plan in self.plans.values() if plan.workflow.queue is not None
         )

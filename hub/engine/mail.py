@@ -141,7 +141,7 @@ def _concerns(program: Program, scene: Scene, type_name: str, dirty: Sequence[st
         return True
     if program.anchored and program.anchored_by(plan, dirty):
         return True
-    if program.schedules and introductions.introduces(program.kind, type_name, dirty):
+    if program.by_clock and introductions.introduces(program.kind, type_name, dirty):
         return True
     now = (scene.event, scene.account, scene.client)
     before = (scene.event, scene.account_before, scene.client_before)

@@ -120,7 +120,16 @@ async def test_a_workflow_nobody_knows_and_a_key_that_may_not_are_refused(api: A
 
 
 @pytest.mark.parametrize(
-    "key", ["live-1:7001", "client=7", "group=live-1:real", "symbol=live-1:EURUSD", "all="]
+    "key",
+    [
+        "live-1:7001",
+        "client=7",
+        "group=live-1:real",
+        "symbol=live-1:EURUSD",
+        "position=live-1:7",
+        "event.request=live-2:7",
+        "all=",
+    ],
 )
 async def test_a_key_for_other_servers_starts_nothing_here(api: ApiBench, key: str) -> None:
     secret, _ = await api.keys.create("elsewhere", [Scope.WORKFLOWS_START], servers=["live-2"])

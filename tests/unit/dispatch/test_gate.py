@@ -25,7 +25,7 @@ class Gate:
 
 
 def a_shop(gate, *intents):
-    shop = Shop(*intents, gate=gate)
+    shop = Shop(*intents, control=gate)
     gate.intents = shop.intents
     return shop
 

@@ -378,3 +378,31 @@ async def test_a_workflow_of_everything_that_is_edited_again_and_again_fires_onc
     assert runs.count("everything") == 1  # the last of two that were missed
     assert engine.store.timers.keys()
     assert not [timer for timer in engine.store.timers.values() if timer.key == "all="]
+
+
+def test_the_end_of_a_period_by_client_reaches_clients_that_were_there_before_and_everything_is_there_for_it():
+    ends = a_workflow(
+        "when: [{period_end: {calendar: month, tz: UTC}}]\nsteps: [{stop: x}]", key="client", id="of-client"
+    )
+    desk = Desk()
+    desk.tell("client.updated", client="c1", changed={})
+    desk.switch(ends)
+    (told,) = [mail for decision in desk.decisions for mail in decision.mail]
+    state = KeyState(told.partition, told.key)
+    first = Input(told.partition, 1, desk.now, told.kind, told.key, told.ref, None, told.body)
+
+    (met,) = advance(desk.program, state, first)
+
+    assert [timer.kind for timer in met.timers] == ["period_end"]
+
+
+async def test_the_end_of_a_period_of_everything_fires_though_nothing_ever_happens():
+    engine = Killed()
+    ends = "when: [{period_end: {calendar: day, tz: UTC}}]\nsteps: [{stop: x}]"
+    await engine.loop.activate([a_workflow(ends, key="all")])
+    await engine.settle()
+
+    await engine.clock.advance(DAY)
+    await engine.settle()
+
+    assert len(engine.store.runs) == 1
