@@ -16,8 +16,9 @@ _UNKNOWN = "unknown name "
 
 @final
 class Draft:
-    """`reads` collects every path that is read, to tell what nobody reads; `trails` are anchors that follow samples, `verbs`
-    what the steps do.
+    """`reads` collects every path that is read, to tell what nobody reads; `verbs` what the steps do.
+
+    `trails` are anchors that follow samples.
     """
 
     def __init__(self, document: Document, problems: Problems, scopes: Scopes) -> None:

@@ -119,9 +119,13 @@ async def test_other_workflows_other_risks_and_what_is_asked_again_do_not_count(
     for number in range(9):
         assert await desk.control.ask(an_intent(number, workflow="other")) == Go()
         assert await desk.control.ask(an_intent(number, verb="account.disable")) == Go()
-        assert await desk.control.ask(an_intent(number, attempts=1)) == Go()
+        assert await desk.control.ask(an_intent(number, sends=1, attempts=3)) == Go()
+        assert (
+            await desk.control.ask(an_intent(99, attempts=number)) == Go()
+        )  # could not be sent, and is tried again
 
-    assert await desk.control.ask(an_intent(1)) == Go()
+    answers = [await desk.control.ask(an_intent(n)) for n in range(3)]
+    assert [type(answer) for answer in answers] == [Go, Go, Refuse]
 
 
 async def test_what_lies_behind_the_time_counts_no_more():

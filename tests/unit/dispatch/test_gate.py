@@ -1,8 +1,12 @@
 """Nothing is sent that the gate holds or refuses, and it is asked before anything is written down as being sent."""
 
+from decimal import Decimal
+
 from unit.dispatch.test_action_worker import NOW, Shop, an_intent
+from unit.dispatch.test_fresh import GUARD, Reading
 
 from hub.errors import StoreUnavailable
+from hub.intents.checks import Checks, with_checks
 from hub.intents.gate import Go, Hold, Refuse
 from hub.intents.intent import State
 from hub.intents.outcome import decode_outcome
@@ -25,7 +29,7 @@ class Gate:
 
 
 def a_shop(gate, *intents):
-    shop = Shop(*intents, control=gate)
+    shop = Shop(*intents, gate=gate)
     gate.intents = shop.intents
     return shop
 
@@ -114,3 +118,27 @@ async def test_the_most_urgent_that_are_due_go_first():
     )
     async with shop.running():
         assert shop.backend.executed()[0] == "breach"
+
+
+class Closing(Reading):
+    """Reads accounts; somebody closes the gate while it does."""
+
+    def __init__(self, gate):
+        super().__init__({"free_margin": Decimal(100)})
+        self.gate = gate
+
+    async def read(self, account):
+        self.gate.answer = Hold("halted")
+        return await super().read(account)
+
+
+async def test_what_was_let_through_before_its_account_was_read_is_asked_for_again_after():
+    gate = Gate()
+    shop = a_shop(gate, an_intent("a", params=with_checks(b"{}", Checks(GUARD, None))))
+    shop.backend = shop.worker._backends["live-1"] = Closing(gate)
+    shop.backend.store = shop.intents
+    async with shop.running():
+        await shop.pass_time(2)
+
+        assert shop.backend.executed() == []
+        assert (await shop.intents.get("a")).state is State.READY
