@@ -72,7 +72,10 @@ def remember_withdrawn(series: Series, at: int, ref: str, oldest: int) -> list[O
     surplus = len(known) - len(old) + 1 - MAX_CONTRIBUTIONS
     if surplus > 0:
         old = list(known[: len(old) + surplus])
-    return [*(Op(when, other, None, None) for when, other in old), Op(at, ref, WITHDRAWN, None)]
+    forgotten = [Op(when, other, None, None) for when, other in old]
+    if ref in series.withdrawn and (series.withdrawn[ref], ref) not in old:
+        return forgotten  # taken back again it stays remembered as it is
+    return [*forgotten, Op(at, ref, WITHDRAWN, None)]
 
 
 def stands_in(series: Series, word: str, span: Span, without: Collection[Moment]) -> bool:

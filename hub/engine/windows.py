@@ -122,7 +122,8 @@ class Accumulator:
         series = holding.series
         found = series.of_ref(ref) if series is not None else []
         ops = [Op(part.at, part.ref, None, None) for part in found]
-        if not found:
+        # Taken back again it stays remembered as it is: one row, whatever was reloaded in between.
+        if not found and (series is None or ref not in series.withdrawn):
             ops.append(Op(at, ref, WITHDRAWN, None))
         if self._duration is not None:
             change = self._sliding(series, now, EMPTY, gone=found)

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from unit.engine.desk import MORNING, Desk, a_workflow
 
@@ -35,6 +35,18 @@ moves = st.one_of(
     st.tuples(st.just("cross"), st.integers(0, 1), st.just(0)),
     st.tuples(st.just("wait"), st.integers(1, 30), st.just(0)),
 )
+
+
+TAKEN_BACK_TWICE = [
+    ("cancel", 1, 0),
+    ("wait", 1, 0),
+    ("cancel", 1, 0),
+    ("trade", 1, 0),
+    ("wait", 7, 0),
+    ("wait", 30, 0),
+    ("trade", 1, 0),
+    ("trade", 1, 0),
+]
 
 
 class Stored:
@@ -108,6 +120,7 @@ def test_the_log_decided_again_gives_the_same_bytes(script):
 
 @settings(max_examples=60)
 @given(script=st.lists(moves, max_size=25), often=st.integers(1, 4))
+@example(script=TAKEN_BACK_TWICE, often=1)
 def test_stopping_anywhere_and_loading_what_was_stored_changes_nothing(script, often):
     first = Desk(*WORKFLOWS)
     play(first, script)
