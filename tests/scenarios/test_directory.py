@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,18 @@ CLIENTS = (
 
 
 class Mailbox:
+    """Counts messages by their ids: one whose answer was lost may come again, and is the same message then."""
+
     def __init__(self) -> None:
+        self._known: set[str] = set()
         self.to: Counter[str] = Counter()
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        self.to.update(envelope.rcpt_tos)
+        message = str(message_from_bytes(envelope.content)["Message-ID"])
+        assert message != "None"
+        if message not in self._known:
+            self._known.add(message)
+            self.to.update(envelope.rcpt_tos)
         return "250 OK"
 
 
