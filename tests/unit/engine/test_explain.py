@@ -8,6 +8,7 @@ from unit.engine.desk import a_workflow
 from unit.engine.explained_grants import DEPOSIT_BONUS, MONTHLY_VOLUME_BONUS
 from unit.engine.keyed_texts import KEYED
 from unit.engine.prop_texts import PROP
+from unit.engine.shipped_texts import BLUEPRINTS, SHIPPED_TEXTS
 
 from hub.commands.explain import run_explain
 from hub.engine.check import check
@@ -222,11 +223,20 @@ GOLDEN = {
     "volume-bonus-instant": VOLUME_BONUS_INSTANT,
     "withdrawal-approval": WITHDRAWAL_APPROVAL,
     **PROP,
+    **SHIPPED_TEXTS,
 }
 
 
 def test_every_shipped_workflow_has_a_text_here():
-    assert {path.stem for path in workflow_files([SHIPPED])} == GOLDEN.keys()
+    assert {path.stem for path in workflow_files([SHIPPED])} == GOLDEN.keys() | BLUEPRINTS.keys()
+
+
+@pytest.mark.parametrize("name", BLUEPRINTS)
+def test_a_shipped_blueprint_reads_as_written_down(name):
+    blueprint = load_file(SHIPPED / "blueprints" / f"{name}.yaml").blueprint
+
+    assert blueprint is not None
+    assert explain(blueprint.workflow).text() == BLUEPRINTS[name]
 
 
 @pytest.mark.parametrize("name", GOLDEN)
