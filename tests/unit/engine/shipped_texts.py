@@ -214,7 +214,6 @@ Ask the dealing desk to let a symbol be closed only, when it moved 2 % in 5 minu
     spread: with every custom.spread where readings is at least 60 (params.readings) and the number in spread is at least usual * 5 (params.wide = 5).
     Events the hub learns of afterwards, such as after an outage, do not start it.
   At most once in 1 hour for each symbol; what that holds back is not made up for later.
-  At most 1 run for each symbol at a time; what would begin meanwhile does not happen.
   Then, if it were live:
     1. Calls somebody on duty, with team = dealing, text = “[the symbol's name] on [the account's server] ([the name of what started it]): may it be closed only?”.
     2. Waits to be approved by a person with the permission symbols.approve.
@@ -237,20 +236,16 @@ Close what a challenge still holds on Friday at 22:00, and from the second time 
     params.forgiven = 1 (Weekends that are forgiven)
   Counts, for each account:
     held: the number of custom.weekend_held events, since the hub began to count.
-  Starts at the end of each day by the clock of Europe/Prague, whose days begin at 22:00. Of those it missed while the hub was down, the last one counts.
-  At most once in 12 hours for each account; what that holds back is not made up for later.
+  Starts at 22:00 on Friday, by the clock of Europe/Prague. Of moments the hub missed the last one counts, up to 2 hours late.
+  At most once in 1 day for each account; what that holds back is not made up for later.
   Then, if it were live:
-    1. If the weekday of the end of the period in Europe/Prague is not fri:
-         1. Ends the run: no weekend is ahead.
-    2. If now - the end of the period is longer than 2 hours:
-         1. Ends the run: too late.
-    3. Keeps as before: times = held + 1, positions = the account's number of open positions.
-    4. Cancels the account's pending orders.
+    1. Keeps as before: times = held + 1, positions = the account's number of open positions.
+    2. Cancels the account's pending orders.
        If the broker refuses it, it is asked for again, 10 times at most, for the first time after 200 milliseconds, each pause 2 times the one before, none longer than 10 seconds. If it does not come about, the run goes on.
-    5. Closes the account's positions.
+    3. Closes the account's positions.
        If the broker refuses it, it is asked for again, 15 times at most, for the first time after 500 milliseconds, each pause 2 times the one before, none longer than 15 seconds. If it does not come about, the run goes on.
-    6. Publishes the event custom.weekend_held to your systems, with login = the account's login, positions = the positions of step before, times = the times of step before, flat = whether step flat succeeded.
-    7. If the times of step before is greater than 1 (params.forgiven):
+    4. Publishes the event custom.weekend_held to your systems, with login = the account's login, positions = the positions of step before, times = the times of step before, flat = whether step flat succeeded.
+    5. If the times of step before is greater than 1 (params.forgiven):
          1. Disables the account.
             If the broker refuses it, it is asked for again, 10 times at most, for the first time after 200 milliseconds, each pause 2 times the one before, none longer than 10 seconds. If it is refused for good, the run fails here.
          2. Publishes the event challenge.failed to your systems, with program = the account's program, rule = weekend_holding, values = {times = the times of step before, flat = whether step flat succeeded}.

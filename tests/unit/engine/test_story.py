@@ -7,7 +7,7 @@ import pytest
 from unit.engine.desk import a_workflow
 
 from hub.engine.story import run_story, run_story_files
-from hub.engine.storybook import read_stories
+from hub.engine.storybook import read_stories, read_story_file, story_files
 
 SHIPPED = Path(__file__).parents[3] / "workflows"
 BONUS = """
@@ -90,7 +90,16 @@ async def test_the_shipped_workflows_do_what_their_stories_say():
 
     assert report.problems == ()
     assert [(result.name, result.failures) for result in report.results if not result.passed] == []
-    assert len(report.results) >= 12
+    assert len(report.results) >= 150
+    assert {each.workflow: each.of().percent for each in report.coverage if each.of().percent < 75} == {}
+
+
+def test_every_shipped_workflow_has_a_story_that_says_no_and_why():
+    for path in story_files([SHIPPED]):
+        book = read_story_file(path)
+        assert book.file is not None
+        steps = [step for story in book.file.tests for step in story.story]
+        assert any(step.expect_none and step.why for step in steps), path.name
 
 
 async def test_the_report_is_junit_with_a_place_for_every_story(tmp_path):

@@ -36,6 +36,7 @@ from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSe
 from hub.dispatch.schedule import WAITS
 from hub.dispatch.signing import generate_secret, parse_secret, signature_header
 from hub.durations import duration
+from hub.engine.load import load_folder
 from hub.engine.load_text import load_text
 from hub.engine.memory import MemoryLog
 from hub.engine.model import WorkflowFile
@@ -62,6 +63,7 @@ from hub.web.pages import generated, write_generated
 
 PAGES = sorted(DOCS.glob("*.md"))
 EVERYWHERE = [*PAGES, README]
+SHIPPED = load_folder([REPOSITORY / "workflows"])
 NOON = datetime(2026, 6, 23, 12, 0, tzinfo=UTC)
 SHELL = {"cat", "curl", "export", "make", "mkdir", "source"}
 FAMILIES = {name.partition(".")[0] for name in (*BY_NAME, *VERBS)} | {"custom"}
@@ -159,6 +161,12 @@ def test_every_route_is_in_the_overview():
         if plain_path(route.path) not in open_pages
         and f"`{route.method} {plain_path(route.path)}`" not in text
     ] == []
+
+
+def test_every_shipped_workflow_and_blueprint_is_named():
+    names = {each.id for each in SHIPPED.workflows} | {each.name for each in SHIPPED.blueprints}
+
+    assert {name for name in names if f"`{name}`" not in page("shipped-workflows")} == set()
 
 
 def test_the_index_leads_to_every_page():
@@ -307,7 +315,7 @@ async def test_an_example_in_yaml_loads(block, tmp_path):
     kind = yaml.safe_load(block.text)
     if "schema" in kind:
         beside = [load_text(other.text, str(other)) for other in blocks(DOCS / block.page, "yaml")]
-        known = [each.blueprint for each in beside if each.blueprint is not None]
+        known = [each.blueprint for each in beside if each.blueprint is not None] or SHIPPED.blueprints
         (report,) = with_blueprints([load_text(block.text, str(block))], known)
         assert report.workflow is not None or report.blueprint is not None
         assert not report.problems
