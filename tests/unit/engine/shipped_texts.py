@@ -97,14 +97,14 @@ Switch trading off for accounts of clients whose identity is not confirmed, and 
   Then, if it were live:
     1. Stops the account from trading, with comment = “Identity not confirmed”.
        If the broker refuses it, it is asked for again, 10 times at most, for the first time after 1 second, each pause 2 times the one before, none longer than 1 minute. If it is refused for good, the run fails here.
-    2. Waits for a kyc.confirmed, for at most 7 days. One that came since the run began counts. If that time passes, it goes on.
+    2. Waits until this holds: the client's KYC state is confirmed, for at most 7 days. If that time passes, it goes on.
     3. If step confirmed waited in vain:
          1. If the client's email is known:
               1. Sends a mail to the client's email with the subject “Account [the account's login] waits for your documents”:
                  | Dear [the client's first name, or “client”],
                  |
                  | you can trade on account [the account's login] as soon as we know who you are: [https://example.com/verify (params.page)]
-         2. Waits for a kyc.confirmed, for at most 83 days. One that came since the run began counts. If that time passes, it goes on.
+         2. Waits until this holds: the client's KYC state is confirmed, for at most 83 days. If that time passes, it goes on.
          3. If step later waited in vain:
               1. Publishes the event custom.kyc_overdue to your systems, with client = the client's id, login = the account's login.
               2. Ends the run: not confirmed in 90 days.
@@ -113,7 +113,6 @@ Switch trading off for accounts of clients whose identity is not confirmed, and 
   The events:
     account.created: An account was opened.
     client.linked: An account was linked to a client.
-    kyc.confirmed: A client's identity was confirmed.
 """
 LOSS_COACHING_EMAIL = """\
 Offer the course to clients who lost more than 1000 in 7 days, over all their accounts (loss-coaching-email, live)
