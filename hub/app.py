@@ -63,6 +63,7 @@ from hub.parts import (
     warn_of_secrets,
 )
 from hub.rounds import Rounds
+from hub.run_desk import RunDesk
 from hub.stages import Service, Stages, run_until
 from hub.start_desk import StartDesk
 from hub.store.sqlite.history import SqliteHistory
@@ -243,6 +244,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             approvals=approvals,
             starts=StartDesk(engine.programs, store.engine, store.log),
             control=control,
+            runs=RunDesk(store.engine, store.browser, engine.programs, store.log, clock),
             readiness=Readiness(store.problem, lease.problem),
             metrics=lambda: metrics.metrics_text(collector),
             docs=Path(hub.web.__path__[0]) / "docs",

@@ -11,6 +11,7 @@ from hub.cli_approvals import approvals
 from hub.cli_directory import accounts, clients, suppress
 from hub.cli_options import LOCAL, Config, Data, Json, Key, Url
 from hub.cli_rehearse import backtest, diff, stories, why
+from hub.cli_runs import runs
 from hub.cli_workflows import halt, resume, workflows
 from hub.errors import HubError
 
@@ -33,6 +34,7 @@ app.add_typer(suppress, name="suppress")
 app.add_typer(accounts, name="accounts")
 app.add_typer(keys, name="keys")
 app.add_typer(approvals, name="approvals")
+app.add_typer(runs, name="runs")
 app.add_typer(endpoints, name="endpoints")
 app.add_typer(arrivals, name="arrivals")
 blueprints = typer.Typer(

@@ -159,6 +159,31 @@ class Starts(Protocol):
         """
 
 
+class MovedRun(NamedTuple):
+    """What has become of an open run of an older version, or would: `left_out` are new steps before its place.
+
+    `state` is moved, would move, stays (`reason` says why), or ordered where it is not decided yet.
+    """
+
+    run: str
+    key: str
+    version: str
+    live: str
+    state: str
+    reason: str = ""
+    left_out: tuple[str, ...] = ()
+
+
+class RunMover(Protocol):
+    async def migrate(
+        self, workflow: str, *, run: str = "", after: str = "", dry_run: bool, by: str
+    ) -> Page[MovedRun]:
+        """Have a workflow's open runs, or one of them, go over to its live version, a page at a time.
+
+        Raises BadCursor, and StoreUnavailable when that may not be stored.
+        """
+
+
 class AccountView(NamedTuple):
     """`account` and `client` are JSON objects, as the engine folded them; `sequence` counts the account's events."""
 
@@ -235,6 +260,7 @@ class ApiDeps:
     approvals: Approvals
     starts: Starts
     control: Control
+    runs: RunMover
     readiness: Readiness
     metrics: Callable[[], bytes]
     docs: Path | None = None

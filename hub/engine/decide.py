@@ -22,6 +22,7 @@ from hub.engine.own import SLOTS, changed, told_of
 from hub.engine.positions import fold_positions
 from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Since
 from hub.engine.rows import TimerKey
+from hub.engine.run_versions import MIGRATE, migrate
 from hub.engine.runs import conclude
 from hub.engine.scene import NO_EVENT, NONE_BROKEN, Broken, Env, Scene
 from hub.engine.series import ZERO
@@ -487,4 +488,5 @@ COMMANDS = {
     BACK: begin_anew,
     START: start,
     introductions.KNOWN: introductions.meet,
+    MIGRATE: migrate,
 }

@@ -37,6 +37,7 @@ class Verdict(StrEnum):
     FAILED = "failed"
     QUEUED = "queued"  # a run waits for the one before it to end
     DONE = "done"  # a run that had waited came to its end
+    MOVED = "moved"  # a run went over to another version of its workflow
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -70,14 +70,24 @@ def hear(scene: Scene) -> None:
 def look(scene: Scene) -> None:
     """Carry on the runs whose condition holds now."""
     for run, plan in _still_open(scene):
-        step = plan.code[run.position]
-        if run.wait is None or not isinstance(step, Wait) or step.condition is None:
-            continue
-        with _blaming(run):
-            carried = _carried(scene, run, plan)
-            env = carried.env()
-            if step.condition.test(env) is True:
-                _pass(scene, run, plan, carried, ok=True, reason=step.condition.explain(env))
+        _look_at(scene, run, plan)
+
+
+def look_again(scene: Scene, run: OpenRun, plan: Plan) -> None:
+    """Carry a run on whose condition is another by now, and holds."""
+    if not _is_broken(scene, run, plan):
+        _look_at(scene, run, plan)
+
+
+def _look_at(scene: Scene, run: OpenRun, plan: Plan) -> None:
+    step = plan.code[run.position]
+    if run.wait is None or not isinstance(step, Wait) or step.condition is None:
+        return
+    with _blaming(run):
+        carried = _carried(scene, run, plan)
+        env = carried.env()
+        if step.condition.test(env) is True:
+            _pass(scene, run, plan, carried, ok=True, reason=step.condition.explain(env))
 
 
 def decided(scene: Scene) -> None:

@@ -29,6 +29,7 @@ from hub.ingest.symbols import SymbolClasses
 from hub.metrics import HubCollector
 from hub.parts import base_currency, compile_stored, existing, listen, load_keys, warn_of_secrets
 from hub.rounds import Rounds
+from hub.run_desk import RunDesk
 from hub.scaled import dispatch, engine, ingest, refused
 from hub.scaled.looking import EVERY, Looking
 from hub.scaled.owned import Nothing, only_looking
@@ -168,6 +169,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             approvals=approvals,
             starts=StartDesk(programs, engine_store, looking),
             control=control,
+            runs=RunDesk(engine_store, browser, programs, looking, clock),
             readiness=Readiness(database.problem, process.problem),
             metrics=lambda: metrics.metrics_text(collector),
             docs=Path(hub.web.__path__[0]) / "docs",

@@ -21,9 +21,11 @@ from hub.api.ports import (
     BadCursor,
     DeliveryReader,
     EventReader,
+    MovedRun,
     Page,
     Readiness,
     Reason,
+    RunMover,
     Why,
     WorkflowInfo,
     WorkflowReader,
@@ -169,7 +171,9 @@ class SwitchableLog:
 
 
 @dataclass
-class Shelves(EventReader, DeliveryReader, ActionReader, WorkflowReader, AccountReader, Approvals, Readiness):
+class Shelves(
+    EventReader, DeliveryReader, ActionReader, WorkflowReader, AccountReader, Approvals, RunMover, Readiness
+):
     """Everything the routes only read."""
 
     log: MemoryLog
@@ -177,6 +181,8 @@ class Shelves(EventReader, DeliveryReader, ActionReader, WorkflowReader, Account
     tried: list[Attempt] = field(default_factory=list)
     intents: list[Intent] = field(default_factory=list)
     kept_runs: list[RunRow] = field(default_factory=list)
+    older_runs: list[MovedRun] = field(default_factory=list)
+    orders: list[tuple[str, str, bool, str]] = field(default_factory=list)
     asked: dict[str, ApprovalRow] = field(default_factory=dict)
     ballots: list[Ballot] = field(default_factory=list)
     decided: Callable[[ApprovalRow, Ballot], ApprovalRow] = lambda row, _ballot: row
@@ -263,6 +269,13 @@ class Shelves(EventReader, DeliveryReader, ActionReader, WorkflowReader, Account
     ) -> Page[RunRow]:
         found = [run for run in self.kept_runs if workflow in {"", run.workflow} and key in {"", run.key}]
         return page([run for run in found if state in {"", run.state}], after, limit)
+
+    @override
+    async def migrate(
+        self, workflow: str, *, run: str = "", after: str = "", dry_run: bool, by: str
+    ) -> Page[MovedRun]:
+        self.orders.append((workflow, run, dry_run, by))
+        return page([each for each in self.older_runs if run in {"", each.run}], after, 2)
 
     @override
     async def approvals(
@@ -389,6 +402,7 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
             approvals=shelves,
             starts=StartDesk(programs, rows, real),
             control=control,
+            runs=shelves,
             readiness=shelves,
             metrics=lambda: b"hub_up 1\n",
             docs=docs,
