@@ -32,6 +32,7 @@ KEYS_AT_ONCE = 256
 CACHED_KEYS = 20_000
 TIMER_PAUSE = timedelta(milliseconds=250)
 STORE_PAUSE = timedelta(seconds=1)
+A_TURN = timedelta()
 PROGRAM = (Kind.PROGRAM.value, "")
 NO_ROWS = KeyRows((), (), ())
 
@@ -189,7 +190,12 @@ class EngineLoop:
                 builder.position(item.partition, item.n)
             done += 1
             if done % LOOK_AT_THE_CLOCK_EVERY == 0 and self._clock.monotonic() - started > MAX_SECONDS:
-                break
+                if self._inbox.backlog() < MAX_INPUTS:
+                    break
+                # Far behind, as after a while that the hub was away, ways to the disk are what takes long: the others
+                # get their turn, and the batch goes on.
+                await self._clock.sleep(A_TURN)
+                started = self._clock.monotonic()
         await self._commit(builder)
         self.counters.sizes.add(done)
         self._cache.shrink()

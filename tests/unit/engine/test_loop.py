@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import final
 
 import msgspec
 import pytest
@@ -10,10 +11,10 @@ from unit.engine.desk import MORNING, a_workflow
 
 from hub.bus.lease import Lease
 from hub.bus.log import InputKind, NewInput
-from hub.clock import ManualClock
+from hub.clock import Clock, ManualClock, to_us
 from hub.engine.decision import Verdict, decode_trace
 from hub.engine.load_text import load_text
-from hub.engine.loop import EngineLoop
+from hub.engine.loop import LOOK_AT_THE_CLOCK_EVERY, MAX_INPUTS, MAX_SECONDS, EngineLoop
 from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
 from hub.engine.program import Mode
 from hub.errors import ConfigError, LeaseLost, StoreRefused, StoreUnavailable
@@ -98,6 +99,43 @@ async def test_inputs_are_decided_in_order_and_each_sees_the_one_before(engine):
     (batch,) = [batch for batch in engine.batches if batch.intents]
     assert batch.positions
     assert batch.runs[0].state == "running"
+
+
+@final
+class HurriedClock(Clock):
+    """A clock by which every look is too late for a batch; it counts how often others were given their turn."""
+
+    def __init__(self):
+        self.looks = self.turns = 0
+
+    def now(self):
+        return MORNING
+
+    def now_us(self):
+        return to_us(MORNING)
+
+    def monotonic(self):
+        self.looks += 1
+        return self.looks * MAX_SECONDS * 2
+
+    async def sleep(self, duration):
+        assert not duration
+        self.turns += 1
+
+
+async def test_a_batch_that_takes_long_is_cut_short_unless_much_more_is_waiting_behind_it(engine):
+    engine.loop._clock = clock = HurriedClock()
+    for deal in range(1, 3 * MAX_INPUTS + 1):
+        await engine.trade("0.01", deal=deal)
+
+    far_behind = await engine.loop.step()
+    turns = clock.turns
+    await engine.loop.step()
+    nearly_there = await engine.loop.step()
+
+    assert far_behind == MAX_INPUTS
+    assert turns == MAX_INPUTS // LOOK_AT_THE_CLOCK_EVERY
+    assert nearly_there == LOOK_AT_THE_CLOCK_EVERY
 
 
 async def test_a_restart_forgets_nothing(engine):
