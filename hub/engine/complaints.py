@@ -63,7 +63,7 @@ def _without_tags(location: Iterable[str | int]) -> tuple[str | int, ...]:
 
 def _label(location: tuple[str | int, ...]) -> str:
     words = [part for part in location if isinstance(part, str) and part != "[key]"]
-    return f"`{words[-1]}`" if words else "the file"
+    return quoted(words[-1]) if words else "the file"
 
 
 def model_at(location: tuple[str | int, ...], whole: type[Part] = WorkflowFile) -> type[Part]:

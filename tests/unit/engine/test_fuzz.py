@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from unit.engine.desk import MORNING, USUAL, Desk
 
@@ -185,6 +185,7 @@ def test_a_file_with_lines_moved_lost_or_doubled(text):
 
 @BOUNDED
 @given(st.dictionaries(st.sampled_from(KEYS), trees, max_size=12))
+@example(tree={"anchors": {"\n": None}})
 def test_a_tree_of_the_formats_own_words(tree):
     head = {"schema": 1, "id": "fuzz", "title": "fuzz", "owner": "tests", "mode": "live", "key": "account"}
 
