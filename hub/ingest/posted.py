@@ -18,7 +18,16 @@ MAX_AGE_US = MAX_AGE // MICROSECOND
 SERVER_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?", re.ASCII)
 
 # These say what the hub itself saw or did. Somebody who could post them could fake a breach or the outcome of a payment.
-ONLY_THE_HUB = ("equity.crossed", "margin.crossed", "action.", "delivery.", "endpoint.", "connector.")
+ONLY_THE_HUB = (
+    "equity.crossed",
+    "margin.crossed",
+    "action.",
+    "delivery.",
+    "endpoint.",
+    "connector.",
+    "workflow.",
+    "manager.",
+)
 # These make sense without an account.
 _WITHOUT_ACCOUNT = (
     "client.",
