@@ -44,6 +44,7 @@ from pathlib import Path
 from hub.commands.migrate import interruptible
 from moving_kit import Stopwatch, carry
 folder, dsn, batches, by = sys.argv[1:]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 watching = Stopwatch(die_after=int(batches), by=signal.Signals[by])
 sys.exit(interruptible(carry(Path(folder), dsn, watching=watching)))
 """
