@@ -52,8 +52,16 @@ def pruner(postgres: PostgresBackend, **retention: timedelta) -> PostgresPruner:
     return PostgresPruner(postgres.store.database, postgres.clock, Retention(**retention))
 
 
+async def prune_until_done(postgres: PostgresBackend) -> None:
+    """Prune as a hub does, again and again: a lock that somebody holds for long is left to the next time."""
+    for _ in range(20):
+        await pruner(postgres).prune()
+        if await ranges(postgres):
+            return
+
+
 async def test_months_are_made_ahead_and_rows_find_theirs(november: PostgresBackend) -> None:
-    await pruner(november).prune()
+    await prune_until_done(november)
     await pruner(november).prune()
 
     assert await ranges(november) == ["input_2026_11", "input_2026_12", "input_2027_01"]
@@ -68,7 +76,7 @@ async def test_months_are_made_ahead_and_rows_find_theirs(november: PostgresBack
 async def test_a_month_that_began_without_a_range_stays_with_the_rest(november: PostgresBackend) -> None:
     fact = a_trade_closed()
     await november.log.append([fact])
-    await pruner(november).prune()
+    await prune_until_done(november)
 
     assert await ranges(november) == ["input_2026_12", "input_2027_01"]
     assert await november.log.find(fact.key) is not None
