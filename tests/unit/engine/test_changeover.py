@@ -1,18 +1,25 @@
 """Going over to other workflows: nothing waits for it, a crash on the way loses nothing, new aggregates know the past."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count, islice
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.engine.desk import a_workflow
+from unit.engine.desk import Desk, a_workflow
 from unit.engine.test_loop import BONUS, Engine
 
+from hub.bus.log import InputKind
 from hub.engine.changeover import KEYS_AT_ONCE
-from hub.engine.program import Unread
-from hub.engine.state import Kind, decode_value
+from hub.engine.decide import realign
+from hub.engine.decision import apply
+from hub.engine.index import Program
+from hub.engine.load import load_folder
+from hub.engine.program import Mode, Unread
+from hub.engine.state import Kind, decode_value, encode_value
 from hub.ids import partition_of
 from hub.testing import a_deposit, a_trade_closed, an_account, an_event
 
@@ -264,3 +271,31 @@ def stored(engine):
         if kind == Kind.TOTAL
     }
     return totals, {key: values for (_, key), values in engine.store._series.items() if values}
+
+
+def test_a_key_that_is_in_line_stays_as_it_is_when_it_is_met_again():
+    """A crash, or more keys than are remembered, brings a key in line twice: with every workflow that is shipped."""
+    shipped = load_folder([Path(__file__).parents[3] / "workflows"]).workflows
+    program = Program([replace(workflow, mode=Mode.LIVE) for workflow in shipped])
+    desk = Desk()
+    desk.account(type="real", currency="USD", balance="1000", initial_balance="1000", digits=2)
+    desk.account(program="challenge", status="active", group="real/std")
+    desk.tell("trade.opened", deal=1, lots="1")
+    desk.tell("trade.closed", deal=2, lots="1.5", net_profit="-20")
+    last = desk.inputs[-1]
+    item = last._replace(kind=int(InputKind.ACTIVATED), n=last.n + 1, body=b"")
+
+    def brought_in_line():
+        decision = realign(program, desk.state, item)
+        apply(desk.state, decision)
+        known = {slot: encode_value(value) for slot, value in desk.state.values.items()}
+        return decision.writes, known
+
+    first, stands = brought_in_line()
+    again, still = brought_in_line()
+
+    assert first.levels
+    assert first.timers
+    assert still == stands
+    assert [*again.levels, *again.traces, *again.intents] == []
+    assert {timer.id for timer in again.cancelled} <= {timer.id for timer in again.timers}
