@@ -11,7 +11,7 @@ from hub.approval_desk import Inputs
 from hub.bus.log import InputKind, NewInput
 from hub.bus.pages import Page
 from hub.clock import Clock
-from hub.engine.index import Plan
+from hub.engine.plans import Plan
 from hub.engine.programs import Programs
 from hub.engine.rows import EngineStore, KeyRows, RunRow
 from hub.engine.run_versions import MIGRATE, Order, encode_order, place_in

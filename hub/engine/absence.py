@@ -1,8 +1,9 @@
 """Events that do not come: when the time began, and what is fired when it is over."""
 
 from hub.clock import MICROSECOND, from_us, iso
-from hub.engine.index import Candidate, matches
+from hub.engine.plans import Candidate
 from hub.engine.program import Absent
+from hub.engine.reads import matches
 from hub.engine.rows import TimerKey, TimerRow
 from hub.engine.scene import Scene
 from hub.engine.state import Absence, Cause, Kind, Slot

@@ -8,8 +8,9 @@ import msgspec
 
 from hub.clock import iso
 from hub.engine.decision import Trace, Verdict
-from hub.engine.index import Plan, Remembered, TypePlan, matches
 from hub.engine.kept import keep, recall
+from hub.engine.plans import Plan, Remembered, TypePlan
+from hub.engine.reads import matches
 from hub.engine.rows import LevelRow
 from hub.engine.scene import Broken, Env, Scene
 from hub.engine.state import AccountRow, Anchor, Kind, Level

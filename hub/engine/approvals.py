@@ -9,7 +9,7 @@ from hub.clock import MICROSECOND, from_us, iso
 from hub.engine.asking import APPROVED, ask
 from hub.engine.ballots import Ballot, Said
 from hub.engine.decision import Trace, Verdict
-from hub.engine.index import Plan, quoted
+from hub.engine.plans import Plan, quoted
 from hub.engine.program import Approve
 from hub.engine.rows import ApprovalMove, ApprovalRow
 from hub.engine.scene import PUBLISHER, Env, Scene

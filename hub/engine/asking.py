@@ -13,8 +13,8 @@ import msgspec
 
 from hub.clock import iso
 from hub.engine.code import Act, Branch, Fork, Instruction, Jump
-from hub.engine.index import Plan
 from hub.engine.kept import Kept, keep_all, recall_all
+from hub.engine.plans import Plan
 from hub.engine.program import Approve, Do, Set, Stop
 from hub.engine.scene import Env
 from hub.engine.state import OpenRun

@@ -6,8 +6,9 @@ from typing import Any, Final, NamedTuple
 
 from hub.engine.code import Act, Branch, Instruction, code_of
 from hub.engine.decision import Trace, Verdict
-from hub.engine.index import Program, quoted
+from hub.engine.index import Program
 from hub.engine.noes import CONDITION, LIMIT, QUIET, RUN_MODE, SCOPE, WHERE, kind_of
+from hub.engine.plans import quoted
 from hub.engine.program import Becomes, Crosses, OnEvent, Workflow
 from hub.engine.why import Standing
 from hub.intents.intent import Intent

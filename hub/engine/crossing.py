@@ -9,8 +9,9 @@ from hub.clock import iso
 from hub.engine import absence, anchors, grant_edits, introductions, period_ends, queued, schedules
 from hub.engine.decision import Trace, Verdict
 from hub.engine.holds import let_go, realign_holds
-from hub.engine.index import Candidate, Program
+from hub.engine.index import Program
 from hub.engine.levels import ARMED, CROSSED, CROSSED_EDGE, GONE, NEW, RECOVERED_EDGE, put_level, refresh
+from hub.engine.plans import Candidate
 from hub.engine.program import Crosses
 from hub.engine.scene import Scene
 from hub.engine.state import Kind, Level

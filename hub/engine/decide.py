@@ -13,12 +13,13 @@ from hub.engine.crossing import crossed, observed, rebuild
 from hub.engine.decision import NOTHING, Decision, apply
 from hub.engine.fold import fold_account, fold_client
 from hub.engine.holds import BACK, LOST, begin_anew, doubt_held, held_long_enough
-from hub.engine.index import CREATED, NOTHING_BOUND, Candidate, Feed, Program, TypePlan
+from hub.engine.index import CREATED, Program
 from hub.engine.joined import is_up
 from hub.engine.keys import KeyKind
 from hub.engine.levels import refresh
 from hub.engine.mail import Mail, decode_mail, send, tell_parts
 from hub.engine.own import SLOTS, changed, told_of
+from hub.engine.plans import NOTHING_BOUND, Candidate, Feed, TypePlan
 from hub.engine.positions import fold_positions
 from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Since
 from hub.engine.rows import TimerKey

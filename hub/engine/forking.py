@@ -18,8 +18,8 @@ from hub.engine.assumed import together
 from hub.engine.branches import Branched, BranchOf, Forked
 from hub.engine.code import Fork, Instruction
 from hub.engine.decision import Verdict
-from hub.engine.index import Plan, quoted
 from hub.engine.kept import keep, keep_all, recall_all
+from hub.engine.plans import Plan, quoted
 from hub.engine.program import Retry
 from hub.engine.scene import Scene
 from hub.engine.state import OpenRun

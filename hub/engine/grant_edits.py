@@ -3,7 +3,6 @@
 from msgspec.structs import replace
 
 from hub.engine.calendars import span_of
-from hub.engine.index import Plan
 from hub.engine.ledger import AGES, Ledger
 from hub.engine.ledgers import (
     begin,
@@ -19,6 +18,7 @@ from hub.engine.ledgers import (
     turn_down,
     workflow_of,
 )
+from hub.engine.plans import Plan
 from hub.engine.program import Grant
 from hub.engine.promise import env_for
 from hub.engine.scene import Scene

@@ -6,9 +6,9 @@ from typing import Final
 
 from hub.clock import iso
 from hub.engine.calendars import span_of
-from hub.engine.index import Plan
 from hub.engine.ledger import NONE, Ledger
 from hub.engine.ledgers import BEFORE, booking_time, label_in, name_of, plan_of, workflow_of
+from hub.engine.plans import Plan
 from hub.engine.program import Grant
 from hub.engine.promise import env_for, owed, plain
 from hub.engine.scene import Env, Scene

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from hub.bus.log import Input, InputKind
 from hub.clock import MICROSECOND, SECOND_US
 from hub.engine.decision import Decision, Verdict
-from hub.engine.index import PRIORITY, Plan, Program
+from hub.engine.index import Program
 from hub.engine.ledger import AGES, NONE, Ledger
 from hub.engine.ledgers import (
     MARK,
@@ -34,6 +34,7 @@ from hub.engine.ledgers import (
     watched,
     workflow_of,
 )
+from hub.engine.plans import PRIORITY, Plan
 from hub.engine.program import Grant, Value
 from hub.engine.promise import env_for, owed, plain, taking
 from hub.engine.proportion import both, share_left

@@ -8,7 +8,7 @@ import msgspec
 from hub.bus.log import InputKind
 from hub.clock import MICROSECOND, from_us, iso
 from hub.engine.decision import Trace, Verdict
-from hub.engine.index import Candidate
+from hub.engine.plans import Candidate
 from hub.engine.program import Becomes, Crosses
 from hub.engine.rows import TimerKey, TimerRow
 from hub.engine.scene import Scene

@@ -1,181 +1,58 @@
 """A set of workflows made ready to run: the rule index, the shared aggregates, and every version still needed."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
-from urllib.parse import quote
+from collections.abc import Iterable, Mapping, Sequence
 
-from hub.engine.accumulators import Counting, counting
-from hub.engine.code import Instruction, code_of
-from hub.engine.joined import Joined, Part, join
+from hub.engine.accumulators import counting
+from hub.engine.code import code_of
+from hub.engine.joined import Joined, join
 from hub.engine.keys import KeyedBy, KeyKind
 from hub.engine.own import SLOTS
+from hub.engine.plans import (
+    NOTHING_BOUND,
+    PRIORITY,
+    Binding,
+    Candidate,
+    Feed,
+    Plan,
+    Remembered,
+    TypePlan,
+    quoted,
+)
 from hub.engine.program import (
     Absent,
     Aggregate,
     Anchor,
-    Approve,
     Becomes,
     Crosses,
     Mode,
     OnEvent,
     PeriodEnd,
-    Since,
     Sliding,
-    Trigger,
     Wait,
     Workflow,
 )
 from hub.engine.program_timed import Manual, Schedule
+from hub.engine.reads import (
+    anchor_reads,
+    begins_with,
+    concerns,
+    condition_of,
+    conditions,
+    equalities_of,
+    granted_on,
+    matches,
+    reads_of,
+    takes_at,
+)
 from hub.engine.split import Equalities, Hits, Split
-from hub.engine.state import Kind, Slot
+from hub.engine.state import Kind
 from hub.engine.stock import stock_of
-from hub.expr import Expression, Fast
-from hub.expr.generate import Fixed, Sought
 
 MAX_TYPES_REMEMBERED = 4096
 MAX_CHANGES_REMEMBERED = 128  # of one type
-PRIORITY = {"critical": 0, "normal": 1, "bulk": 2}
-BOOKED_BY = frozenset({"account.currency", "account.digits"})  # how any amount becomes money of the account
 CREATED = "account.login"  # changes once: when an account is first heard of
 ANYTHING = "now"  # a condition that reads the clock may turn with any input
-
-
-def quoted(part: str) -> str:
-    """Percent-encode one part of a run's or an intent's identity; `server:login` and `client=ID` stay readable."""
-    return quote(part, safe=":=")
-
-
-@dataclass(slots=True, eq=False)
-class Feed:
-    """An aggregate as it is fed; workflows with an equal one share it.
-
-    `watched`: a condition reads it, so its expiry is an input of its own. The fast ones answer or raise.
-    """
-
-    order: int
-    name: str
-    slot: Slot
-    alarm: Slot
-    aggregate: Aggregate
-    accumulator: Counting
-    gate: Expression | None  # its `where`
-    value: Expression | None
-    gate_fast: Fast | None
-    value_fast: Fast | None
-    params: Mapping[str, object]
-    ref: str | None
-    watched: bool = False
-    granted: bool = (
-        False  # a grant reads it: what it was in a period is kept as long as the grant is followed
-    )
-
-
-@dataclass(slots=True, eq=False)
-class Remembered:
-    """An anchor of a workflow: `index` names it where conditions are asked because it changed."""
-
-    name: str
-    index: str
-    slot: Slot
-    anchor: Anchor
-    plan: "Plan"
-
-
-class Binding(NamedTuple):
-    """What an environment needs beside the event, the account and the client: aggregates, anchors, params if any is read.
-
-    Triggers that need the same share one, so that an environment filled for one of them serves the next.
-    """
-
-    feeds: tuple[tuple[str, Feed], ...]
-    params: Mapping[str, object] | None
-    anchors: tuple[Remembered, ...] = ()
-
-
-NOTHING_BOUND = Binding((), None)
-
-
-class Watcher(Protocol):
-    """Sees which steps runs take, by their place in the code, and how their branches are answered."""
-
-    def took(self, position: int) -> None: ...
-
-    def answered(self, position: int, holds: bool, /) -> None: ...
-
-
-@dataclass(slots=True, eq=False)
-class Plan:
-    """A workflow with what running it needs: `prefix` starts the identity of every run and intent of it."""
-
-    workflow: Workflow
-    prefix: str
-    params: Mapping[str, object]
-    code: Sequence[Instruction]
-    handler: int | None
-    feeds: tuple[tuple[str, Feed], ...]
-    triggers: Mapping[str, "Candidate"]
-    granted_on: frozenset[str] = frozenset()  # what a grant's worth depends on, as changes are named
-    anchors: tuple[Remembered, ...] = ()
-
-    asks: bool = field(init=False)  # a person, somewhere on its way
-    watcher: "Watcher | None" = None
-
-    def __post_init__(self) -> None:
-        self.asks = any(isinstance(step, Approve) for step in self.code)
-
-    @property
-    def shadow(self) -> bool:
-        return self.workflow.mode is not Mode.LIVE
-
-
-@dataclass(slots=True, eq=False)
-class Candidate:
-    """One trigger of one workflow; `part` names both. `feeds` are the aggregates its conditions read.
-
-    `fast` answers the trigger's condition or raises; a plain no from it is the end of most questions.
-    """
-
-    order: int
-    plan: Plan
-    trigger: Trigger
-    gate: Expression | None  # its workflow's scope
-    part: str
-    edge: Slot
-    binding: Binding
-    condition: Expression | None
-    fast: Fast | None
-    on_event: bool
-
-    @property
-    def part_of_question(self) -> Part:
-        roots: dict[str, Fixed | Sought] = {name: Sought(feed) for name, feed in self.feeds}
-        if self.binding.params is not None:
-            roots["params"] = Fixed(self.binding.params)
-        # What is remembered stands in the environment alone: such a condition is asked by itself.
-        condition = None if self.binding.anchors else self.condition
-        return Part(condition, roots, None if self.on_event else self.edge)
-
-    @property
-    def feeds(self) -> tuple[tuple[str, Feed], ...]:
-        return self.binding.feeds
-
-
-@dataclass(frozen=True, slots=True)
-class TypePlan:
-    """What an event of one type concerns. `asked` remembers, by what changed, where to look for the candidates."""
-
-    listed: Sequence[tuple[Candidate, Equalities]]
-    triggers: Split[Candidate]
-    feeds: Split[Feed]
-    retracted: tuple[Feed, ...]
-    absents: tuple["Candidate", ...] = ()  # that wait for it not to come, or begin with it
-    of_client: bool = False  # told of the client behind the account
-    begins: tuple[Feed, ...] = ()  # whose windows begin anew with it
-    awaited: bool = False  # runs may wait for it
-    anchored: tuple[Plan, ...] = ()  # whose anchors may be taken now
-    asked: dict[tuple[str, ...], tuple[Split[Candidate], ...]] = field(default_factory=dict)
 
 
 class Program:
@@ -373,18 +250,18 @@ class Program:
             *code_of(workflow),
             tuple(feeds.items()),
             triggers,
-            _granted_on(workflow, feeds),
+            granted_on(workflow, feeds),
         )
         plan.anchors = tuple(_remembered(plan, each) for each in workflow.anchors)
         for each in plan.anchors:
-            for path in _anchor_reads(each.anchor):
+            for path in anchor_reads(each.anchor):
                 if path in feeds:
                     feeds[path].watched = True
         base = len(self.plans) * 1000
         for position, trigger in enumerate(workflow.triggers):
-            reads = _reads(trigger, workflow.scope)
+            reads = reads_of(trigger, workflow.scope)
             part = f"{workflow.id}/{trigger.id}"
-            condition = _condition(trigger)
+            condition = condition_of(trigger)
             triggers[trigger.id] = Candidate(
                 base + position,
                 plan,
@@ -430,7 +307,7 @@ class Program:
             ]
             names = {CREATED} if isinstance(candidate.trigger, Crosses) else set()
             aggregates = dict(candidate.plan.feeds)
-            paths = set(_reads(candidate.trigger, scope))
+            paths = set(reads_of(candidate.trigger, scope))
             for each in candidate.plan.anchors:
                 if each.name in paths:
                     paths.remove(each.name)
@@ -452,7 +329,7 @@ class Program:
         for plan in self.anchored:
             aggregates, scope = dict(plan.feeds), plan.workflow.scope
             reads = set(scope.reads) if scope is not None else set[str]()
-            reads |= {path for each in plan.anchors for path in _anchor_reads(each.anchor)}
+            reads |= {path for each in plan.anchors for path in anchor_reads(each.anchor)}
             names = {
                 aggregates[path].name if path in aggregates else ".".join(path.split(".")[:2])
                 for path in reads
@@ -465,20 +342,20 @@ class Program:
         triggers: list[tuple[Candidate, Equalities]] = []
         for candidate, trigger in self._on_events:
             if matches(trigger.event, name):
-                triggers.append((candidate, _equalities(candidate.plan.workflow.scope, trigger.where)))
+                triggers.append((candidate, equalities_of(candidate.plan.workflow.scope, trigger.where)))
         feeds: list[tuple[Feed, Equalities]] = []
         retracted: list[Feed] = []
         for feed in self.feeds.values():
             if feed.aggregate.retract is not None and matches(feed.aggregate.retract.event, name):
                 retracted.append(feed)
             elif matches(feed.aggregate.source, name):
-                feeds.append((feed, _equalities(feed.aggregate.where)))
-        absents = tuple(each for each in self.absents if _concerns(each.trigger, name))
+                feeds.append((feed, equalities_of(feed.aggregate.where)))
+        absents = tuple(each for each in self.absents if concerns(each.trigger, name))
         of_client = name.startswith(("client.", "kyc."))
-        begins = tuple(feed for feed in self.feeds.values() if _begins(feed, name))
+        begins = tuple(feed for feed in self.feeds.values() if begins_with(feed, name))
         awaited = any(matches(pattern, name) for pattern in self._awaited)
         anchored = tuple(
-            plan for plan in self.anchored if any(_takes_at(each.anchor, name) for each in plan.anchors)
+            plan for plan in self.anchored if any(takes_at(each.anchor, name) for each in plan.anchors)
         )
         return TypePlan(
             triggers,
@@ -519,98 +396,3 @@ def _feed(aggregate: Aggregate, params: Mapping[str, object], shared: dict[str, 
 def _remembered(plan: Plan, anchor: Anchor) -> Remembered:
     name = f"{plan.workflow.id}/{anchor.name}"
     return Remembered(anchor.name, f"anchor/{name}", (Kind.ANCHOR.value, name), anchor, plan)
-
-
-def _anchor_reads(anchor: Anchor) -> frozenset[str]:
-    """Return what an anchor may have to be taken for: days and events say themselves when they are there."""
-    if anchor.how in {"daily", "event"}:
-        return frozenset()
-    taken = (None if anchor.trails else anchor.take, anchor.first if anchor.how != "once" else None)
-    return frozenset[str]().union(*(each.reads for each in taken if each is not None))
-
-
-def _takes_at(anchor: Anchor, name: str) -> bool:
-    """Return whether an event of a type may say of itself what an anchor remembers."""
-    if anchor.trails:
-        return name in {"day.rolled", "equity.crossed", "margin.crossed"}
-    if anchor.how == "daily":
-        return name == "day.rolled"
-    return anchor.event is not None and matches(anchor.event, name)
-
-
-def matches(pattern: str, name: str) -> bool:
-    """Return whether a type is the pattern, or lies under one such as `trade.*`."""
-    return pattern in {name, "*"} or (pattern.endswith(".*") and name.startswith(pattern[:-1]))
-
-
-def _begins(feed: Feed, name: str) -> bool:
-    window = feed.aggregate.window
-    return isinstance(window, Since) and matches(window.event, name)
-
-
-def _concerns(trigger: Trigger, name: str) -> bool:
-    return isinstance(trigger, Absent) and any(
-        pattern is not None and matches(pattern, name) for pattern in (trigger.event, trigger.after)
-    )
-
-
-def _equalities(*conditions: Expression | None) -> Equalities:
-    return [pair for condition in conditions if condition is not None for pair in condition.equalities]
-
-
-def _reads(trigger: Trigger, scope: Expression | None) -> frozenset[str]:
-    expressions: list[Expression | None] = [scope]
-    match trigger:
-        case OnEvent():
-            expressions += [trigger.where]
-        case Becomes():
-            expressions += [trigger.condition]
-        case Crosses():
-            expressions += [trigger.limit, trigger.rearm]
-        case Absent():
-            expressions += [trigger.where, trigger.after_where]
-        case PeriodEnd() | Schedule() | Manual():
-            pass
-    return frozenset[str]().union(*(each.reads for each in expressions if each is not None))
-
-
-def _granted_on(workflow: Workflow, feeds: Mapping[str, Feed]) -> frozenset[str]:
-    if workflow.grant is None:
-        return frozenset()
-    asked = (*workflow.grant.expressions, *((workflow.scope,) if workflow.scope is not None else ()))
-    paths = {path for expression in asked for path in expression.reads} | BOOKED_BY
-    return frozenset(feeds[path].name if path in feeds else ".".join(path.split(".")[:2]) for path in paths)
-
-
-def _condition(trigger: Trigger) -> Expression | None:
-    match trigger:
-        case OnEvent():
-            return trigger.where
-        case Becomes():
-            return trigger.condition
-        case Crosses() | Absent() | PeriodEnd() | Schedule() | Manual():
-            return None
-
-
-def conditions(workflow: Workflow) -> Iterator[Expression]:
-    """Yield everything that is asked or counted before a run begins."""
-    found = [workflow.scope]
-    for aggregate in workflow.aggregates:
-        found += [aggregate.where, aggregate.value]
-        if isinstance(aggregate.window, Since):
-            found += [aggregate.window.where]
-    for anchor in workflow.anchors:
-        found += anchor.expressions
-    for trigger in workflow.triggers:
-        match trigger:
-            case OnEvent():
-                found += [trigger.where]
-            case Becomes():
-                found += [trigger.condition]
-            case Crosses():
-                found += [trigger.limit, trigger.rearm]
-            case Absent():
-                found += [trigger.where, trigger.after_where]
-            case PeriodEnd() | Schedule() | Manual():
-                pass
-    yield from (expression for expression in found if expression is not None)

@@ -1,6 +1,6 @@
 """The intent of one step, as it is written in the deciding transaction."""
 
-from hub.engine.index import PRIORITY, Plan
+from hub.engine.plans import PRIORITY, Plan
 from hub.engine.scene import Scene
 from hub.intents.intent import Intent, State
 

@@ -10,7 +10,7 @@ from hub.engine.branches import Late
 from hub.engine.code import Act
 from hub.engine.decision import Trace, Verdict
 from hub.engine.forking import Forking, Stands
-from hub.engine.index import quoted
+from hub.engine.plans import quoted
 from hub.engine.scene import Scene
 from hub.engine.state import Kind
 from hub.intents.intent import State

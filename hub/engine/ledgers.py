@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from hub.clock import MICROSECOND, iso
 from hub.engine.calendars import facts_of, label_of, span_of
 from hub.engine.decision import Trace, Verdict, encode_trace
-from hub.engine.index import Plan, quoted
 from hub.engine.ledger import AGES, Ledger
 from hub.engine.periods import periods
+from hub.engine.plans import Plan, quoted
 from hub.engine.program import Grant
 from hub.engine.promise import plain
 from hub.engine.roots import RunBody

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec import UNSET, structs
 
 from hub.engine.holds import let_go
-from hub.engine.index import Candidate
+from hub.engine.plans import Candidate
 from hub.engine.program import Crosses
 from hub.engine.rows import LevelRow, Peak
 from hub.engine.scene import Scene

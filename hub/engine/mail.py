@@ -14,9 +14,10 @@ from hub.bus.log import Input, InputKind, NewInput
 from hub.engine import introductions
 from hub.engine.decision import Decision
 from hub.engine.held import PositionRow
-from hub.engine.index import Candidate, Feed, Program
+from hub.engine.index import Program
 from hub.engine.keys import KeyKind, Whose, key_for, kind_of, partition_of
 from hub.engine.own import TOLD_BY
+from hub.engine.plans import Candidate, Feed
 from hub.engine.positions import Moved
 from hub.engine.scene import Scene
 from hub.engine.state import NO_EVENT, NOBODY, AccountRow, ClientRow, KeyState

@@ -3,9 +3,9 @@
 from hub.clock import MICROSECOND, from_us, iso
 from hub.engine.calendars import facts_of, label_of
 from hub.engine.decision import Trace, Verdict
-from hub.engine.index import Candidate
 from hub.engine.ledger import PeriodEnds
 from hub.engine.periods import Span, periods
+from hub.engine.plans import Candidate
 from hub.engine.program import PeriodEnd
 from hub.engine.rows import TimerKey, TimerRow
 from hub.engine.scene import Scene

@@ -6,8 +6,8 @@ from typing import Final
 
 from hub.engine.calendars import facts_of
 from hub.engine.currencies import digits_of
-from hub.engine.index import Plan
 from hub.engine.ledger import NONE, Ledger
+from hub.engine.plans import Plan
 from hub.engine.program import Grant
 from hub.engine.proportion import of_share
 from hub.engine.scene import Env, Scene

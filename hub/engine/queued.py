@@ -5,8 +5,8 @@ import msgspec
 from hub.bus.log import InputKind
 from hub.clock import iso
 from hub.engine.decision import Trace, Verdict, encode_trace
-from hub.engine.index import Candidate, Plan
 from hub.engine.keys import KeyKind
+from hub.engine.plans import Candidate, Plan
 from hub.engine.roots import RunBody
 from hub.engine.rows import RunRow
 from hub.engine.runs import begin

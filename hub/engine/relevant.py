@@ -4,8 +4,9 @@ import re
 from dataclasses import fields
 
 from hub.engine.code import Act, Branch, Jump
-from hub.engine.index import ANYTHING, Plan, Program, conditions, matches
+from hub.engine.index import ANYTHING, Program
 from hub.engine.keys import KeyKind
+from hub.engine.plans import Plan
 from hub.engine.program import (
     Absent,
     Aggregate,
@@ -22,6 +23,7 @@ from hub.engine.program import (
     Wait,
     Workflow,
 )
+from hub.engine.reads import conditions, matches
 
 _TRADES = ("trade.", "position.")
 _MONEY = ("balance.", "credit.", "bonus.")

@@ -14,12 +14,13 @@ from hub.engine.checks import checks_for, needs_checks
 from hub.engine.code import Act, Branch, Fork, Instruction, Jump, name_of
 from hub.engine.contact import addressed
 from hub.engine.decision import Verdict
-from hub.engine.index import Plan, matches, quoted
 from hub.engine.intents import intent_of
 from hub.engine.kept import keep_all, recall_all
+from hub.engine.plans import Plan, quoted
 from hub.engine.program import Approve, Do, Mode, Quiet, Retry, Set, Stop, Wait
 from hub.engine.publishing import fact_of
 from hub.engine.quiet import NoClock, quiet_until
+from hub.engine.reads import matches
 from hub.engine.roots import Began, Failure, Results, row_of
 from hub.engine.scene import Env, Scene
 from hub.engine.state import AccountRow, Kind, OpenRun, Waiting

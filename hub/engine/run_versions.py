@@ -7,7 +7,7 @@ import msgspec
 from hub.clock import iso
 from hub.engine.code import Act, Branch, Fork, Instruction, Jump, name_of
 from hub.engine.decision import Trace, Verdict
-from hub.engine.index import Plan
+from hub.engine.plans import Plan
 from hub.engine.program import Approve, OnEvent, PeriodEnd, Quiet, Set, Stop, Wait
 from hub.engine.roots import row_of
 from hub.engine.scene import Scene

@@ -12,8 +12,8 @@ from hub.engine.branches import Late
 from hub.engine.code import Act
 from hub.engine.decision import Trace, Verdict
 from hub.engine.forking import Forking
-from hub.engine.index import Plan, quoted
 from hub.engine.late import came_late, waited_for
+from hub.engine.plans import Plan, quoted
 from hub.engine.scene import PUBLISHER, Scene
 from hub.engine.state import NO_EVENT, NOBODY, Cause, OpenRun
 from hub.engine.undoing import as_before

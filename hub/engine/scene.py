@@ -8,10 +8,11 @@ from typing import Any
 from hub.bus.log import Input
 from hub.clock import from_us, to_us
 from hub.engine.decision import Decision
-from hub.engine.index import NOTHING_BOUND, Candidate, Feed, Plan, Program, Remembered
+from hub.engine.index import Program
 from hub.engine.kept import recall
 from hub.engine.own import Own
 from hub.engine.periods import periods
+from hub.engine.plans import NOTHING_BOUND, Candidate, Feed, Plan, Remembered
 from hub.engine.positions import Moved
 from hub.engine.program import Calendar, PeriodEnd, SinceEnd
 from hub.engine.rows import TimerKey, TimerRow

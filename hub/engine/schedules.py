@@ -3,7 +3,7 @@
 from hub.clock import MICROSECOND, SECOND_US, from_us, iso
 from hub.engine import cron
 from hub.engine.decision import Trace, Verdict
-from hub.engine.index import Candidate
+from hub.engine.plans import Candidate
 from hub.engine.program_timed import Schedule
 from hub.engine.rows import TimerKey, TimerRow
 from hub.engine.scene import Scene

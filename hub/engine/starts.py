@@ -11,9 +11,9 @@ import msgspec
 
 from hub import durations
 from hub.engine.decision import Trace, Verdict
-from hub.engine.index import Candidate, quoted
 from hub.engine.kept import keep_all
 from hub.engine.keys import KeyKind
+from hub.engine.plans import Candidate, quoted
 from hub.engine.problems import did_you_mean
 from hub.engine.program_timed import Manual
 from hub.engine.scene import Scene

@@ -20,7 +20,7 @@ from hub.engine.windows import Change
 from hub.events.records import Envelope
 
 if TYPE_CHECKING:  # the index of workflows makes a stock, and whoever takes it knows the index
-    from hub.engine.index import Feed
+    from hub.engine.plans import Feed
     from hub.engine.scene import Scene
 
 Parts = dict[

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from msgspec import UnsetType
 
-from hub.engine.index import Candidate, Remembered
+from hub.engine.plans import Candidate, Remembered
 from hub.engine.program import Crosses, Trailing
 from hub.engine.scene import Env, Scene
 from hub.events.watched import Line, Rule

@@ -7,7 +7,7 @@ from hub.clock import MICROSECOND, iso, to_us
 from hub.engine import queued
 from hub.engine.decision import Trace, Verdict
 from hub.engine.holds import begin_held_level, begin_hold, let_go
-from hub.engine.index import Candidate, Plan, quoted
+from hub.engine.plans import Candidate, Plan, quoted
 from hub.engine.program import Becomes, Crosses, Limit, OnEvent, Quiet
 from hub.engine.quiet import NoClock, quiet_until
 from hub.engine.runs import begin

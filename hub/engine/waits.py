@@ -11,10 +11,11 @@ from hub.engine import approvals
 from hub.engine.ballots import decode_ballot, refusal, rules_of
 from hub.engine.decision import Trace, Verdict
 from hub.engine.forking import Forking
-from hub.engine.index import Plan, matches
 from hub.engine.keys import KeyKind
 from hub.engine.late import gave_up
+from hub.engine.plans import Plan
 from hub.engine.program import Approve, Wait
+from hub.engine.reads import matches
 from hub.engine.rows import TimerKey
 from hub.engine.scene import NO_EVENT as NOTHING
 from hub.engine.scene import Broken, Scene

@@ -12,12 +12,14 @@ from hub.engine.decision import Decision, decode_trace
 from hub.engine.distance import Distance, between, distances
 from hub.engine.grant_standing import stands
 from hub.engine.holds import pending
-from hub.engine.index import Candidate, Program, matches
+from hub.engine.index import Program
 from hub.engine.keys import KeyedBy, form_of, partition_of
 from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Limits, Sample, beyond, limits, peaks_of, plain
 from hub.engine.period_ends import standing as period_stands
+from hub.engine.plans import Candidate
 from hub.engine.program import Absent, Becomes, Crosses, Limit, OnEvent, PeriodEnd
 from hub.engine.program_timed import Manual, Schedule
+from hub.engine.reads import matches
 from hub.engine.rows import EngineStore, KeyRows, LevelRow
 from hub.engine.scene import NO_EVENT, Scene
 from hub.engine.state import NOBODY, Fires, KeyState, Kind, Level
