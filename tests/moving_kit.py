@@ -16,6 +16,7 @@ from hub.bus.log import InputKind, Mark, NewInput
 from hub.clock import ManualClock, to_us
 from hub.control.keys import ApiKey, Scope
 from hub.dispatch.contacts import Asked, Suppression
+from hub.dispatch.options import EndpointOptions
 from hub.dispatch.outbox import DeliveryState
 from hub.engine.rows import (
     ApprovalMove,
@@ -155,7 +156,9 @@ def a_contact(number: int, at: int) -> Asked:
 
 async def _write_deliveries(hub: SqliteBackend) -> None:
     await hub.endpoints.create(an_endpoint("ep_1", schedule=(0.0, 5.0)))
-    await hub.endpoints.create(an_endpoint("ep_2", state="paused"))
+    await hub.endpoints.create(
+        an_endpoint("ep_2", state="paused", options=EndpointOptions(rate=2.5, order="account"))
+    )
     rows = [await hub.log.find(fact.key) for fact in TRADES[:6]]
     owed = [a_delivery("ep_1", row.partition, row.n, event_id=row.ref) for row in rows if row is not None]
     await hub.deliveries.fan_out(

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from hub.bus.log import Input, NewInput
+from hub.dispatch.options import NO_OPTIONS, EndpointOptions
 from hub.intents.intent import Intent, State
 
 
@@ -20,6 +21,7 @@ class Endpoint(NamedTuple):
     created_at: int
     schedule: tuple[float, ...] | None = None
     reason: str = ""
+    options: EndpointOptions = NO_OPTIONS
 
 
 class DeliveryState(StrEnum):

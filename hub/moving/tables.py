@@ -116,7 +116,9 @@ TABLES = (
         "intent",
         "key",
     ),
-    _same("endpoint", "id, url, events, secret, state, description, created_at, schedule, reason", "id"),
+    _same(
+        "endpoint", "id, url, events, secret, state, description, created_at, schedule, reason, options", "id"
+    ),
     _same(
         "waiting",
         "endpoint, due, partition, n, event_id, attempts, created_at",

@@ -4,9 +4,10 @@ import json
 from typing import Any, Final
 
 from hub.control.keys import ApiKey, Scope
+from hub.dispatch.options import options_of, options_text
 from hub.dispatch.outbox import Endpoint
 
-ENDPOINT: Final = "id, url, events, secret, state, description, created_at, schedule, reason"
+ENDPOINT: Final = "id, url, events, secret, state, description, created_at, schedule, reason, options"
 API_KEY: Final = "id, hash, name, scopes, servers, created_at, expires_at, last_used, permissions"
 
 
@@ -22,12 +23,15 @@ def endpoint_row(e: Endpoint) -> tuple[Any, ...]:
         e.created_at,
         schedule,
         e.reason,
+        options_text(e.options),
     )
 
 
 def endpoint_of(*row: Any) -> Endpoint:
     schedule = None if row[7] is None else tuple(json.loads(row[7]))
-    return Endpoint._make((row[0], row[1], tuple(json.loads(row[2])), *row[3:7], schedule, row[8]))
+    return Endpoint._make(
+        (row[0], row[1], tuple(json.loads(row[2])), *row[3:7], schedule, row[8], options_of(row[9]))
+    )
 
 
 def key_row(key: ApiKey) -> tuple[Any, ...]:

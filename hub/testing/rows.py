@@ -4,6 +4,7 @@ import itertools
 
 from hub.bus.log import InputKind, NewInput
 from hub.clock import to_us
+from hub.dispatch.options import NO_OPTIONS, EndpointOptions
 from hub.dispatch.outbox import Attempt, Delivery, DeliveryState, Endpoint, Settled
 from hub.ids import PARTITIONS
 from hub.intents.intent import Intent, State
@@ -61,11 +62,20 @@ def an_endpoint(
     state: str = "enabled",
     created_at: int = _NOW,
     schedule: tuple[float, ...] | None = None,
+    options: EndpointOptions = NO_OPTIONS,
 ) -> Endpoint:
     name = endpoint_id or f"ep_{next(_names):06}"
     secret = "whsec_bm90IGEgc2VjcmV0LCBhIHRlc3Q="  # noqa: S105 - a test's, and it says so
     return Endpoint(
-        name, f"https://{name}.example/hook", events, secret, state, "a test's", created_at, schedule
+        name,
+        f"https://{name}.example/hook",
+        events,
+        secret,
+        state,
+        "a test's",
+        created_at,
+        schedule,
+        options=options,
     )
 
 

@@ -5,6 +5,7 @@ import asyncio
 from conformance.backends import Dispatch, SqliteBackend, error_of
 
 from hub.clock import to_us
+from hub.dispatch.options import EndpointOptions
 from hub.dispatch.outbox import Delivery, DeliveryState
 from hub.testing import MORNING, a_delivery, a_trade_closed, an_endpoint, settled
 
@@ -155,9 +156,12 @@ async def test_the_body_of_a_delivery_is_its_event_in_the_log(dispatch: Dispatch
 
 
 async def test_an_endpoint_is_kept_as_it_was_written(dispatch: Dispatch) -> None:
+    options = EndpointOptions(where="data.profit > 0", rate=12.5, headers=(("X-Desk", "Zürich"),))
     endpoints = [
         an_endpoint("ep_b", created_at=1, schedule=(1.5, 60.0)),
-        an_endpoint("ep_a", created_at=2, events=("trade.*", "balance.deposited"), schedule=()),
+        an_endpoint(
+            "ep_a", created_at=2, events=("trade.*", "balance.deposited"), schedule=(), options=options
+        ),
     ]
     for endpoint in endpoints:
         await dispatch.endpoints.create(endpoint)
@@ -172,7 +176,13 @@ async def test_an_update_changes_one_endpoint_and_says_whether_it_was_there(disp
     one, other = an_endpoint("ep_1", created_at=1), an_endpoint("ep_2", created_at=2)
     await dispatch.endpoints.create(one)
     await dispatch.endpoints.create(other)
-    changed = one._replace(state="disabled", reason="410 Gone", events=("*",), schedule=(5.0,))
+    changed = one._replace(
+        state="disabled",
+        reason="410 Gone",
+        options=EndpointOptions(order="account"),
+        events=("*",),
+        schedule=(5.0,),
+    )
 
     assert await dispatch.endpoints.update(changed)
     assert not await dispatch.endpoints.update(an_endpoint("ep_3"))

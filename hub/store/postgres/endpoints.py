@@ -24,7 +24,7 @@ class PostgresEndpoints(Endpoints):
     @override
     async def create(self, endpoint: Endpoint) -> None:
         await self._write(
-            f"INSERT INTO endpoint ({ENDPOINT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", endpoint
+            f"INSERT INTO endpoint ({ENDPOINT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", endpoint
         )
 
     @override
@@ -40,7 +40,7 @@ class PostgresEndpoints(Endpoints):
     async def update(self, endpoint: Endpoint) -> bool:
         return await self._write(
             "UPDATE endpoint SET url = $2, events = $3, secret = $4, state = $5, description = $6, created_at = $7, "
-            "schedule = $8, reason = $9 WHERE id = $1",
+            "schedule = $8, reason = $9, options = $10 WHERE id = $1",
             endpoint,
         )
 

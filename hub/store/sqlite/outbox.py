@@ -149,7 +149,7 @@ class SqliteEndpoints(Endpoints):
     @override
     async def create(self, endpoint: Endpoint) -> None:
         await self._write(
-            f"INSERT INTO endpoint ({ENDPOINT}) VALUES (?,?,?,?,?,?,?,?,?)", endpoint_row(endpoint)
+            f"INSERT INTO endpoint ({ENDPOINT}) VALUES (?,?,?,?,?,?,?,?,?,?)", endpoint_row(endpoint)
         )
 
     @override
@@ -166,7 +166,7 @@ class SqliteEndpoints(Endpoints):
         row = endpoint_row(endpoint)
         changes = await self._write(
             "UPDATE endpoint SET url = ?, events = ?, secret = ?, state = ?, description = ?, created_at = ?, schedule = ?, "
-            "reason = ? WHERE id = ?",
+            "reason = ?, options = ? WHERE id = ?",
             (*row[1:], row[0]),
         )
         return changes > 0
