@@ -33,6 +33,7 @@ from hub.engine.starts import START, start
 from hub.engine.state import ACCOUNT, CLIENT, NO_ACCOUNT, NOBODY, AccountRow, Alarm, ClientRow, KeyState, Kind
 from hub.engine.state import NO_EVENT as NO_RAW
 from hub.engine.stock import hear_of, restock, take_stock
+from hub.engine.straight import absorb, straight
 from hub.engine.triggers import becomes, fire_in_time, on_event, turn_quietly
 from hub.engine.waits import decided, hear, look, time_is_up
 from hub.events.facts import us_of
@@ -141,6 +142,11 @@ def recount(program: Program, state: KeyState, item: Input) -> Decision:
 
 def advance(program: Program, state: KeyState, item: Input) -> list[Decision]:
     """Decide an input and apply what was decided; return the decisions, one unless time had passed."""
+    if item.kind == EVENT and not state.by_mail:
+        told = straight(program, state, item)
+        if told is not None:
+            absorb(state, told)
+            return [told]
     made: list[Decision] = []
     changed: tuple[str, ...] = ()
     while True:

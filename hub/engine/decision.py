@@ -89,29 +89,17 @@ class Writes:
 NOTHING = Writes()
 
 
-class Decision:
+class Decision(msgspec.Struct, gc=False):
     """`again`: time alone had something to change first; apply this and decide the same input once more."""
 
-    __slots__ = (
-        "again",
-        "at",
-        "changes",
-        "key",
-        "n",
-        "partition",
-        "puts",
-        "writes",
-    )
-
-    def __init__(self, partition: int, key: str, n: int, at: int) -> None:
-        self.partition = partition
-        self.key = key
-        self.n = n
-        self.at = at
-        self.puts: dict[Slot, Value | None] = {}
-        self.changes: dict[str, Change] = {}
-        self.writes = NOTHING
-        self.again = False
+    partition: int
+    key: str
+    n: int
+    at: int
+    puts: dict[Slot, Value | None] = {}
+    changes: dict[str, Change] = {}
+    writes: Writes = NOTHING
+    again: bool = False
 
     def writing(self) -> Writes:
         """Return the rows of this decision, for whoever adds one."""

@@ -19,22 +19,31 @@ def fold_account(row: AccountRow, event: Envelope, data: Any) -> tuple[AccountRo
 
     A field nobody told stays unknown: money that comes in does not make an unknown balance known.
     """
+    return fold_by(rule_of(event.type), row, None if event.flags.replayed else event.account, data)
+
+
+def fold_by(rule: "Rule | None", row: AccountRow, who: Any, data: Any) -> tuple[AccountRow, tuple[str, ...]]:
+    """As `fold_account`, by the rule of the event's type. `who` names the account's group and currency by now.
+
+    It is None for a replayed event, which names those of its own day.
+    """
     changes: Changes = {}
-    who = event.account
-    if who is not None and not event.flags.replayed:  # a replayed event names the group of its own day
+    if who is not None:
         group, currency = who.group, who.currency
         if group is not None and group != row.group:
             changes["group"] = group
         if currency is not None and currency != row.currency:
             changes["currency"] = currency
-    rule = _ACCOUNT_RULES.get(event.type)
     if rule is not None:
         rule(row, data, changes)
-    elif event.type.startswith("account."):
-        _changed(row, data, changes)
     if not changes:
         return row, ()
     return replace(row, **changes), tuple(changes)
+
+
+def rule_of(event_type: str) -> "Rule | None":
+    rule = _ACCOUNT_RULES.get(event_type)
+    return _changed if rule is None and event_type.startswith("account.") else rule
 
 
 def fold_client(row: ClientRow, event: Envelope, data: Any) -> tuple[ClientRow, tuple[str, ...]]:
@@ -199,6 +208,12 @@ _ACCOUNT_RULES: Mapping[str, Rule] = {
     "challenge.passed": _challenge("passed"),
     "challenge.failed": _challenge("failed"),
 }
+
+# What the rules read of an event's data, all of them together.
+FOLDED = frozenset(
+    {"after", "amount", "changed", "commission", "fee", "is_first", "lots", "net_profit", "partial", "phase"}
+    | {"profit", "program", "swap", "taxes", "timestamp"}
+)
 
 # Fields told as {field: {before, after}}: the value was checked to be a scalar, not to be of the field's kind. One
 # that is not becomes unknown, because we know that it changed and not to what.

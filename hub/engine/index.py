@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from hub.engine.accumulators import counting
 from hub.engine.code import code_of
@@ -49,6 +50,9 @@ from hub.engine.split import Equalities, Hits, Split
 from hub.engine.state import Kind
 from hub.engine.stock import stock_of
 
+if TYPE_CHECKING:
+    from hub.engine.courses import Course
+
 MAX_TYPES_REMEMBERED = 4096
 MAX_CHANGES_REMEMBERED = 128  # of one type
 CREATED = "account.login"  # changes once: when an account is first heard of
@@ -80,6 +84,7 @@ class Program:
         self.plans: dict[str, Plan] = {}
         self._versions: dict[str, Plan] = {}
         self._types: dict[str, TypePlan] = {}
+        self.courses: dict[bytes, Course | None] = {}  # by how events of a type begin
         self._joined_questions: dict[tuple[int, ...], Joined[Candidate]] = {}
         self._bindings: dict[tuple[tuple[tuple[str, Feed], ...], int], Binding] = {}
         self._awaited: set[str] = set()
@@ -184,6 +189,13 @@ class Program:
                 parts = [candidate.part_of_question for candidate in hits.sure]
                 found = self._joined_questions[name] = join(hits.sure, parts)
             hits.joined = found
+        return found
+
+    def unproved(self, hits: Hits[Candidate]) -> Joined[Candidate]:
+        """Return the one question for those of one place whose scope the lookup leaves open: a no to it is a no."""
+        found = hits.unproved
+        if found is None:
+            found = hits.unproved = join(hits.unsure, [each.part_in_any_scope for each in hits.unsure])
         return found
 
     def version(self, version: str, workflow: str) -> Plan | None:

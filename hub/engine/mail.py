@@ -17,7 +17,7 @@ from hub.engine.held import PositionRow
 from hub.engine.index import Program
 from hub.engine.keys import KeyKind, Whose, key_for, kind_of, partition_of
 from hub.engine.own import TOLD_BY
-from hub.engine.plans import Candidate, Feed
+from hub.engine.plans import Candidate, Feed, TypePlan
 from hub.engine.positions import Moved
 from hub.engine.scene import Scene
 from hub.engine.state import NO_EVENT, NOBODY, AccountRow, ClientRow, KeyState
@@ -127,22 +127,32 @@ def _whose(scene: Scene, record: Any) -> Whose:
     )
 
 
-def _concerns(program: Program, scene: Scene, type_name: str, dirty: Sequence[str]) -> bool:
-    """Return whether any of the workflows could count the event, start at it, or learn of the client from it."""
+def could_concern(program: Program, type_name: str, changed: Sequence[str]) -> bool:
+    """Return whether any event of a type that changes this could concern workflows of a kind, whatever else it says."""
+    plan = program.for_type(type_name)
+    return (
+        _concerns_by_type(program, plan, type_name, changed)
+        or bool(plan.feeds.items)
+        or any(place.items for place in program.candidates(plan, tuple(changed)))
+    )
+
+
+def _concerns_by_type(program: Program, plan: TypePlan, type_name: str, changed: Sequence[str]) -> bool:
     if type_name == TOLD_BY.get(program.kind):
         return True
+    if plan.retracted or plan.absents or plan.begins or plan.awaited:
+        return True
+    if program.kind is KeyKind.CLIENT and plan.of_client:
+        return True
+    if program.anchored and program.anchored_by(plan, changed):
+        return True
+    return bool(program.by_clock) and introductions.introduces(program.kind, type_name, changed)
+
+
+def _concerns(program: Program, scene: Scene, type_name: str, dirty: Sequence[str]) -> bool:
+    """Return whether any of the workflows could count the event, start at it, or learn of the client from it."""
     plan = program.for_type(type_name)
-    if (
-        plan.retracted
-        or plan.absents
-        or plan.begins
-        or plan.awaited
-        or (program.kind is KeyKind.CLIENT and plan.of_client)
-    ):
-        return True
-    if program.anchored and program.anchored_by(plan, dirty):
-        return True
-    if program.by_clock and introductions.introduces(program.kind, type_name, dirty):
+    if _concerns_by_type(program, plan, type_name, dirty):
         return True
     now = (scene.event, scene.account, scene.client)
     before = (scene.event, scene.account_before, scene.client_before)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -24,6 +25,7 @@ from hub.expr.generate import Fixed, Sought
 PRIORITY = {"critical": 0, "normal": 1, "bulk": 2}
 
 
+@lru_cache(maxsize=4096)  # names of triggers and steps, and the keys that fire just now
 def quoted(part: str) -> str:
     """Percent-encode one part of a run's or an intent's identity; `server:login` and `client=ID` stay readable."""
     return quote(part, safe=":=")
@@ -138,6 +140,12 @@ class Candidate:
         # What is remembered stands in the environment alone: such a condition is asked by itself.
         condition = None if self.binding.anchors else self.condition
         return Part(condition, roots, None if self.on_event else self.edge)
+
+    @property
+    def part_in_any_scope(self) -> Part:
+        """Return its part of a question that leaves its scope open; where nothing else is asked, the scope is."""
+        part = self.part_of_question
+        return part._replace(condition=self.gate) if self.on_event and self.condition is None else part
 
     @property
     def feeds(self) -> tuple[tuple[str, Feed], ...]:

@@ -12,7 +12,8 @@ from hub.expr import Expression
 Equalities = Sequence[tuple[str, frozenset[object]]]
 Get = Callable[[Any], object]
 
-_ROOTS = {"event": 0, "account": 1, "client": 2}
+ROOTS = ("event", "account", "client")
+_ROOTS = {name: number for number, name in enumerate(ROOTS)}
 _ONE_EQUALITY = re.compile(
     r"""\s*[a-z_.]+\s*(?:==\s*(?:"[^"\\]*"|'[^'\\]*'|[0-9.]+|true|false|True|False)|in\s*\[[^\[\]()]*\])\s*"""
 )
@@ -33,21 +34,25 @@ T = TypeVar("T", bound=Item)
 class Hits(Generic[T]):
     """What stands under one literal. `sure`: the gate is known to hold, because the lookup proves it.
 
-    `joined` is the one question for all that is sure, from whoever has made it.
+    `joined` is the one question for all that is sure, from whoever has made it; `unproved` that for the others.
     """
 
-    __slots__ = ("joined", "sure", "unsure")
+    __slots__ = ("joined", "sure", "unproved", "unsure")
 
     def __init__(self) -> None:
         self.sure: list[T] = []
         self.unsure: list[T] = []
         self.joined: Joined[T] | None = None
+        self.unproved: Joined[T] | None = None
 
 
-class _Table(NamedTuple, Generic[T]):
+class Table(NamedTuple, Generic[T]):
+    """Items under the literals of one field of a root."""
+
     root: int
     get: Get
     hits: dict[object, Hits[T]]
+    field: str
 
 
 class Split(Generic[T]):
@@ -57,7 +62,7 @@ class Split(Generic[T]):
     comes. A missing value equals no literal, so it finds none: the condition would not be true.
     """
 
-    __slots__ = ("_always", "_none", "_tables", "single")
+    __slots__ = ("_always", "_none", "_tables", "is_plain", "items", "single")
 
     def __init__(self, items: Iterable[tuple[T, Equalities]]) -> None:
         listed = [(item, [pair for pair in equalities if _indexable(pair[0])]) for item, equalities in items]
@@ -67,20 +72,33 @@ class Split(Generic[T]):
                 distinct[path] |= values
         self._always: Hits[T] = Hits()
         self._none: Hits[T] = Hits()
-        tables: dict[str, _Table[T]] = {}
+        tables: dict[str, Table[T]] = {}
         for item, equalities in listed:
             if not equalities:
                 _put(self._always, item, sure=item.gate is None)
                 continue
             path, values = max(equalities, key=lambda pair: (len(distinct[pair[0]]), pair[0]))
             if path not in tables:
-                tables[path] = _Table(*_getter(path), {})
+                tables[path] = Table(*_getter(path), {}, path.split(".")[1])
             sure = item.gate is None or _is_only(item.gate, path)
             for value in values:
                 _put(tables[path].hits.setdefault(value, Hits()), item, sure=sure)
         self._tables = [tables[path] for path in sorted(tables)]
+        self.is_plain = not tables  # every item always comes
+        self.items = (
+            (*self._always.sure, *self._always.unsure) if self.is_plain else tuple(item for item, _ in listed)
+        )
         # One place to look: what is sure comes in the order it was given in, and comes once.
         self.single = not tables or (len(tables) == 1 and not (self._always.sure or self._always.unsure))
+
+    @property
+    def always(self) -> Hits[T]:
+        """Return what is found whatever an input says."""
+        return self._always
+
+    @property
+    def tables(self) -> Sequence[Table[T]]:
+        return self._tables
 
     def only(self, now: Sequence[Any], before: Sequence[Any]) -> Hits[T] | None:
         """Return what `find` finds, where that stands in one place and is sure; None where `find` has to look."""
@@ -88,7 +106,7 @@ class Split(Generic[T]):
             return None
         hits = self._always
         if self._tables:
-            root, get, table = self._tables[0]
+            root, get, table, _ = self._tables[0]
             record, earlier = now[root], before[root]
             try:
                 value = get(record)
@@ -109,7 +127,7 @@ class Split(Generic[T]):
         unsure += always.unsure
         if not self._tables:
             return
-        for root, get, table in self._tables:
+        for root, get, table, _ in self._tables:
             record = now[root]
             try:
                 value = get(record)

@@ -47,7 +47,7 @@ class Change(msgspec.Struct, gc=False):
 class Accumulator:
     """The arithmetic of one aggregate, made once and shared by all keys."""
 
-    __slots__ = ("_duration", "_extremes", "_function", "_keeps_refs", "_periods")
+    __slots__ = ("_duration", "_extremes", "_function", "_keeps_refs", "_periods", "runs")
 
     def __init__(self, aggregate: Aggregate) -> None:
         window = aggregate.window
@@ -59,6 +59,9 @@ class Accumulator:
         self._periods: Periods | None = (
             periods(calendar) if isinstance(calendar, Calendar | Tumbling) else None
         )
+
+        # The present period is one value that every contribution makes larger, and nothing else is kept.
+        self.runs = self._duration is None and not self._keeps_refs and self._function in {"sum", "count"}
 
     def taken(self, value: object) -> Decimal | None:
         """Return what an event contributes that is no decimal already."""
@@ -116,6 +119,26 @@ class Accumulator:
         present = self._finish(total, count, low, high)
         text = "0" if value is ZERO else format(value, "f")  # what counts adds nothing, over and over
         return Change(present, first + self._duration, None, (Op(at, ref, text, part),))
+
+    def run_on(
+        self, total: Total, at: int, value: Decimal, now: int
+    ) -> tuple[Total, Worth, int | None] | None:
+        """Return the row, the worth and the expiry after one contribution more to the present period of one that `runs`.
+
+        None where `add` has to look: in another period, or in one that nothing was counted in before.
+        """
+        periods = self._periods
+        start, end = span = LIFETIME if periods is None else periods.current
+        buckets = total.buckets
+        if not buckets:
+            return None
+        last = buckets[-1]
+        if last.start != start or not start <= at < end or not start <= now < end:
+            return None
+        new = Bucket(start, _plus(last.sum, value), last.count + 1, None, None)
+        worth = new.sum if self._function == "sum" else Decimal(new.count)
+        changed = Total((new,)) if len(buckets) == 1 else Total((*buckets[:-1], new))
+        return changed, worth, end if span is not LIFETIME else None
 
     def withdraw(self, holding: Holding, at: int, ref: str, now: int) -> Change:
         """Return the change of taking a contribution back. One not known yet is remembered, and ignored when it comes."""

@@ -136,6 +136,13 @@ def decode_data(envelope: Envelope) -> Any:
     return record
 
 
+def record_type(event_type: str) -> type[msgspec.Struct] | None:
+    """Return the record of a type of the catalogue; None for one whose data is whatever was posted."""
+    decoder = _DECODERS.get(event_type)
+    found: type[msgspec.Struct] | None = decoder.type if decoder is not None else None
+    return found
+
+
 def fields_of(record: Any) -> dict[str, Any]:
     """Return a record as a mapping, for where its fields are looked up by name."""
     if isinstance(record, CustomRecord):

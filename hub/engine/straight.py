@@ -1,0 +1,206 @@
+"""The straight way: an event that folds and counts, and turns nothing, is decided without setting a scene for it.
+
+Nearly every event is one of these. What cannot be answered here with certainty is left to the careful way, which begins
+afresh, because trying changes nothing. Where both answer they answer the same; a property says so.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, cast
+
+from hub.bus.log import Input
+from hub.clock import from_us
+from hub.engine.courses import Course, course_of, found, place_of
+from hub.engine.decision import Decision
+from hub.engine.fold import fold_by
+from hub.engine.index import Program
+from hub.engine.joined import is_up
+from hub.engine.plans import Candidate, Feed
+from hub.engine.series import ZERO, Series
+from hub.engine.split import Hits
+from hub.engine.state import ACCOUNT, NOBODY, AccountRow, Alarm, KeyState, Slot, Total, Value
+from hub.engine.windows import Holding, Worth
+from hub.events.brief import TYPE_FROM, TYPE_NAME, head_of
+from hub.events.facts import us_of
+
+Seek = Callable[[Feed], Worth]
+MOST_COURSES = 4096  # custom types are named by whoever posts them
+NOBODY_COUNTED = 0
+
+
+def straight(program: Program, state: KeyState, item: Input) -> Decision | None:
+    """Return what an event of an account changes where that is folding and counting; None where it may be more."""
+    partition, n, now, _, key, _, _, body, _ = item
+    before = state.account
+    # What time has changed, and what waits or is owed, is looked at with care.
+    if before is None or state.alarm_due <= now or state.open_runs or state.ledgers:
+        return None
+    try:
+        course = program.courses[body[TYPE_FROM : body.find(b'"', TYPE_NAME)]]  # `head_of`, without a call
+    except KeyError:
+        course = _learn(program, body)
+    if course is None:
+        return None
+    told = course.decode(body)
+    record = told.data
+    record.timestamp = told.timestamp
+    account, changed = fold_by(course.rule, before, None if told.flags.replayed else told.account, record)
+    env: dict[str, Any] = {"event": record, "account": account, "client": state.client or NOBODY}
+    if program.reads_clock:
+        env["now"] = from_us(now)
+    decision = Decision(partition, key, n, now)
+    if changed:
+        decision.puts[ACCOUNT] = account
+    worths: dict[str, Worth] = {}
+    try:
+        counted = (
+            _count(course, state, env, us_of(told.timestamp), decision, worths)
+            if course.feeds
+            else NOBODY_COUNTED
+        )
+        if counted is None or _may_turn(program, course, state, env, counted, changed, worths, now):
+            return None
+    except (
+        Exception
+    ):  # whatever it was, the careful way meets it again where only the one it belongs to suffers
+        return None
+    return decision
+
+
+def _count(
+    course: Course,
+    state: KeyState,
+    env: dict[str, Any],
+    at: int,
+    decision: Decision,
+    worths: dict[str, Worth],
+) -> int | None:
+    """Feed the aggregates; return which of them counted, as bits; None where one has to be watched from now on."""
+    stored, puts, now, record = state.values, decision.puts, decision.at, env["event"]
+    feeds = course.feeds if course.split is None else found(course, (record, env["account"], env["client"]))
+    counted = NOBODY_COUNTED
+    for bit, feed, name, slot, alarm, gate, value, ref, params, running, counting in feeds:
+        env["params"] = params
+        if gate is not None and gate(env) is not True:
+            continue
+        amount: Any = ZERO if value is None else value(env)
+        if type(amount) is not Decimal:
+            amount = counting.taken(amount)
+            if amount is None:
+                continue
+        total = stored.get(slot)
+        ran = running.run_on(total, at, amount, now) if running is not None and type(total) is Total else None
+        if ran is not None:
+            puts[slot], worths[name], expiry = ran
+        else:
+            told = getattr(record, ref) if ref is not None else None
+            change = counting.add(
+                _held(state, feed), at, f"n{decision.n}" if told is None else str(told), amount, now
+            )
+            if change is None:
+                continue
+            worths[name], expiry = change.value, change.expiry
+            if change.total is not None:
+                puts[slot] = change.total
+            if change.ops:
+                decision.changes[name] = change
+        counted |= bit
+        if alarm is not None:
+            due = stored.get(alarm)
+            # A timer that comes first finds what it finds and looks again.
+            if expiry is None:
+                if due is not None:
+                    return None
+            elif type(due) is not Alarm or not now < due.due <= expiry:
+                return None
+    return counted
+
+
+def _may_turn(
+    program: Program,
+    course: Course,
+    state: KeyState,
+    env: dict[str, Any],
+    counted: int,
+    changed: tuple[str, ...],
+    worths: dict[str, Worth],
+    now: int,
+) -> bool:
+    """Return whether any trigger may fire or let go, or anybody else has to hear of the event."""
+    try:
+        place = course.places[counted][changed]
+    except KeyError:
+        place = place_of(program, course, counted, changed)
+    if place is None:
+        return True
+
+    def seek(feed: Feed) -> Worth:
+        name = feed.name
+        if name not in worths:
+            worths[name] = feed.accumulator.value(_held(state, feed), now)
+        return worths[name]
+
+    always, looks = place
+    if always is not None and _any_may(program, state, always, env, seek):
+        return True
+    for root, get, moves, table in looks:
+        value = get(env[root])
+        if moves and get(state.account) != value:
+            return True
+        hits = table.get(value)
+        if hits is not None and _any_may(program, state, hits, env, seek):
+            return True
+    return False
+
+
+def _any_may(
+    program: Program, state: KeyState, hits: Hits[Candidate], env: Mapping[str, object], seek: Seek
+) -> bool:
+    """Return whether any trigger of one place may fire or let go."""
+    stored = state.values
+    if hits.sure:
+        joined = hits.joined or program.joined(hits)
+        for edge in joined.edges:
+            if edge in stored and is_up(stored[edge]):
+                return True
+        if joined.rest or joined.doubt(env, seek):
+            return True
+    if hits.unsure:
+        joined = hits.unproved or program.unproved(hits)
+        # One that is out of scope forgets how it stood.
+        if joined.rest or any(edge in stored for edge in joined.edges):
+            return True
+        return joined.doubt(env, seek)
+    return False
+
+
+def _held(state: KeyState, feed: Feed) -> Holding:
+    total = state.values.get(feed.slot)
+    kept = total if type(total) is Total else None
+    if feed.granted:
+        return Holding(kept, state.series.get(feed.name), state.since)
+    return Holding(kept, state.series.get(feed.name))
+
+
+def absorb(state: KeyState, decision: Decision) -> None:
+    """Make what was decided here visible to the next input of the same key: `apply`, where nothing is taken away."""
+    puts = cast(dict[Slot, Value], decision.puts)
+    state.values.update(puts)
+    for name, change in decision.changes.items():
+        series = state.series.get(name)
+        if series is None:
+            series = state.series[name] = Series()
+        for op in change.ops:
+            series.apply(op)
+        if not len(series) and not series.withdrawn:
+            del state.series[name]
+    account = puts.get(ACCOUNT)
+    if account is not None:
+        state.account = cast(AccountRow, account)
+
+
+def _learn(program: Program, body: bytes) -> Course | None:
+    if len(program.courses) >= MOST_COURSES:
+        program.courses.clear()
+    course = program.courses[head_of(body)] = course_of(program, body)
+    return course
