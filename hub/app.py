@@ -52,10 +52,12 @@ from hub.parts import (
     action_worker,
     announcer,
     base_currency,
+    challenger,
     compile_stored,
     connector,
     event_stream,
     existing,
+    kafka_destination,
     listen,
     load_keys,
     retention,
@@ -153,6 +155,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             concurrency=settings.delivering.concurrency,
             schedule=settings.delivering.schedule,
             allow_loopback=settings.delivering.allow_loopback_endpoints,
+            kafka=kafka_destination(settings, clock, stack),
         )
         await dispatcher.refresh()  # before the fan-out reads its first events
         webhooks = store.follow(await store.deliveries.fanned_out())
@@ -210,6 +213,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 lambda: metrics.embedded_log(store),
                 lambda: metrics.decisions(engine.counters, inbox.backlog(), clock.now_us()),
                 lambda: metrics.deliveries(dispatcher.counters()),
+                lambda: metrics.skipped(dispatcher.subscriptions.skipped),
                 lambda: metrics.action_moves(actions.counts),
                 approvals.metrics,
                 rounds.metrics,
@@ -251,6 +255,8 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             pressure=lambda: 1.0 if store.writer.waiting > FULL else 0.0,
             endpoints_changed=dispatcher.refresh,
             allow_loopback_endpoints=settings.delivering.allow_loopback_endpoints,
+            challenger=challenger(settings),
+            topics=settings.delivering.topics,
             hosts=None if settings.listen.allow_remote else LOCAL_HOSTS,
         )
         serving = await listen(stack, make_api(deps), settings)

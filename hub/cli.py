@@ -9,6 +9,7 @@ import typer
 from hub import __version__
 from hub.cli_approvals import approvals
 from hub.cli_directory import accounts, clients, suppress
+from hub.cli_endpoints import endpoints
 from hub.cli_options import LOCAL, Config, Data, Json, Key, Url
 from hub.cli_rehearse import backtest, diff, stories, why
 from hub.cli_runs import runs
@@ -24,7 +25,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 keys = typer.Typer(help="API keys of a running hub.", no_args_is_help=True)
-endpoints = typer.Typer(help="Webhook endpoints of a running hub.", no_args_is_help=True)
 arrivals = typer.Typer(
     help="What processes of a hub left for one another and nobody could take; on PostgreSQL alone.",
     no_args_is_help=True,
@@ -311,38 +311,6 @@ def keys_revoke(key_id: str, url: Url = LOCAL, api_key: Key = "") -> None:
     from hub.commands.client import revoke_key  # noqa: PLC0415 (start-up time)
 
     raise typer.Exit(revoke_key(url, api_key, key_id))
-
-
-@endpoints.command("create")
-def endpoints_create(
-    target: Annotated[str, typer.Argument(help="Where webhooks go.")],
-    events: Annotated[
-        list[str] | None, typer.Option("--event", "-e", help="Type or pattern; repeatable.")
-    ] = None,
-    url: Url = LOCAL,
-    api_key: Key = "",
-    as_json: Json = False,
-) -> None:
-    """Make an endpoint and print its secret, this once."""
-    from hub.commands.client import create_endpoint  # noqa: PLC0415 (start-up time)
-
-    raise typer.Exit(create_endpoint(url, api_key, target, events or ["*"], as_json=as_json))
-
-
-@endpoints.command("list")
-def endpoints_list(url: Url = LOCAL, api_key: Key = "", as_json: Json = False) -> None:
-    """List endpoints and how they are doing."""
-    from hub.commands.client import list_endpoints  # noqa: PLC0415 (start-up time)
-
-    raise typer.Exit(list_endpoints(url, api_key, as_json=as_json))
-
-
-@endpoints.command("delete")
-def endpoints_delete(endpoint_id: str, url: Url = LOCAL, api_key: Key = "") -> None:
-    """Delete an endpoint and cancel what waits for it."""
-    from hub.commands.client import delete_endpoint  # noqa: PLC0415 (start-up time)
-
-    raise typer.Exit(delete_endpoint(url, api_key, endpoint_id))
 
 
 @arrivals.command("list")

@@ -26,6 +26,7 @@ from typing_extensions import override
 
 from hub.bus.kafka.settings import KafkaSettings, read_password
 from hub.dispatch.channels.email import EmailSettings
+from hub.dispatch.channels.kafka_endpoint_settings import KafkaEndpointSettings
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
 from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSettings
 from hub.dispatch.contacts import ContactLimit
@@ -76,12 +77,22 @@ class Actions(Section):
 
 
 class Delivering(Section):
-    """`schedule` holds the waits before each attempt, in seconds; `concurrency` is per endpoint."""
+    """`schedule` holds the waits before each attempt, in seconds; `concurrency` is per endpoint.
+
+    `origin` is who the hub says it is when it asks a receiver whether it wants to be called.
+    """
 
     timeout: Duration = timedelta(seconds=15)
     concurrency: Annotated[int, Field(ge=1, le=256)] = 16
     schedule: tuple[float, ...] | None = None
     allow_loopback_endpoints: bool = False
+    origin: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")] = "hub"
+    kafka: KafkaEndpointSettings | None = None
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Return the topics endpoints may be made for."""
+        return () if self.kafka is None else self.kafka.topics
 
 
 class Keep(Section):

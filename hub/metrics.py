@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from hub.dispatch.filters import Skip
 from hub.dispatch.metrics import LATENCY_BOUNDS, Counters
 from hub.engine.loop import EngineCounters
 from hub.intents.intent import State
@@ -77,6 +78,17 @@ def deliveries(known: Mapping[str, Counters]) -> Iterator[Metric]:
             buckets.append(("+Inf" if bound is None else str(bound / 1e6), float(total)))
         latency.add_metric([endpoint], buckets, counters.latency_us / 1e6)
     yield latency
+
+
+def skipped(counts: Mapping[tuple[str, Skip], int]) -> Iterator[Metric]:
+    family = CounterMetricFamily(
+        "hub_deliveries_skipped",
+        "Events of an endpoint's types that its filter or channels held back, since start.",
+        labels=["endpoint", "reason"],
+    )
+    for (endpoint, reason), count in counts.items():
+        family.add_metric([endpoint, reason.value], count)
+    yield family
 
 
 def action_moves(counts: Mapping[State, int]) -> Iterator[Metric]:

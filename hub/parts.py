@@ -19,14 +19,17 @@ from hub.clock import Clock, from_us
 from hub.config import Settings, secrets_of
 from hub.control.keys import Keys, KeyStore, NameTaken, Scope
 from hub.dispatch.announce import Announcement
+from hub.dispatch.challenge import Challenger, OptionsChallenger
 from hub.dispatch.channels.email import EmailChannel
 from hub.dispatch.channels.http_requests import HttpRequests
+from hub.dispatch.channels.http_way_out import WayOut
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
 from hub.dispatch.contacts import ContactGate, Contacts
 from hub.dispatch.effects.backend import ManagerBackend
 from hub.dispatch.effects.machine import Timing
 from hub.dispatch.effects.worker import ActionWorker
 from hub.dispatch.outbox import Intents
+from hub.dispatch.safe_http import Transport
 from hub.engine.check import missing_secrets
 from hub.engine.load import LoadedSet
 from hub.engine.load_text import load_text
@@ -219,6 +222,27 @@ def event_stream(settings: KafkaStreamSettings, inbox: Follower, places: Places,
             f"{error.name} is not installed: stream needs the extra, pip install 'hub[scaled]'"
         ) from error
     return KafkaStream(settings, inbox, places, clock)
+
+
+def kafka_destination(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Transport | None:
+    """Return what delivers to topics, None where none is open. Raises ConfigError where its library is not installed."""
+    if settings.delivering.kafka is None:
+        return None
+    try:
+        from hub.dispatch.channels.kafka_endpoints import KafkaDestination  # noqa: PLC0415 (as above)
+    except ImportError as error:
+        raise ConfigError(
+            f"{error.name} is not installed: delivering.kafka needs the extra, pip install 'hub[scaled]'"
+        ) from error
+    made = KafkaDestination(settings.delivering.kafka.kafka, clock)
+    stack.push_async_callback(made.close)
+    return made
+
+
+def challenger(settings: Settings) -> Challenger:
+    """Return what asks receivers whether they want to be called."""
+    way_out = WayOut(allow_loopback=settings.delivering.allow_loopback_endpoints)
+    return OptionsChallenger(way_out, origin=settings.delivering.origin)
 
 
 def connector(

@@ -1,99 +1,112 @@
 """Endpoints: where events are delivered to."""
 
 import secrets
-from typing import Annotated, Any
+from typing import Any
 
+import msgspec
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hub.api.bodies import answer, read_model
+from hub.api.endpoint_models import EndpointChange, NewEndpoint, endpoint_json, moves_a_secret, options_with
+from hub.api.ports import ApiDeps
 from hub.api.problems import Problem, not_found
 from hub.api.queries import Query
 from hub.api.routing import DEPS, PRINCIPAL, Route
-from hub.clock import from_us, iso
+from hub.clock import from_us
 from hub.control.keys import Scope
-from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
+from hub.dispatch.challenge import Refusal
+from hub.dispatch.endpoint_check import faults, kafka_url
+from hub.dispatch.endpoint_url import parse_endpoint_url
+from hub.dispatch.options import NO_OPTIONS
 from hub.dispatch.outbox import Endpoint
-from hub.dispatch.patterns import PatternInvalid, check_pattern, matches
 from hub.dispatch.signing import generate_secret
-from hub.events.base import Text
-from hub.events.catalogue import BY_NAME, CUSTOM
+from hub.dispatch.subscriptions import DISABLED, ENABLED
+from hub.events.catalogue import CUSTOM
 from hub.events.facts import make_fact
 from hub.events.operations import Custom
-from hub.ingest.refusals import nearest
+from hub.ingest.refusals import FieldError
 
 TEST_EVENT = "custom.endpoint_test"
-_LONGEST_WAIT_S = 7 * 24 * 3600
+BY_HAND = "switched off by hand"
+# What a receiver that was asked has agreed to: once one of these changes, it is asked again.
+_AGREED = frozenset({"url", "challenge", "headers", "rate", "enabled"})
 
 
-def _pattern(text: str) -> str:
-    try:
-        check_pattern(text)
-    except PatternInvalid as error:
-        raise ValueError(str(error)) from None
-    if not any(matches(text, name) for name in BY_NAME) and not text.startswith("custom."):
-        fix = nearest(text, [*BY_NAME, *(f"{name.partition('.')[0]}.*" for name in BY_NAME)])
-        raise ValueError(f"matches no event type{', ' + fix if fix else ''}")
-    return text
+def endpoint_from(wanted: NewEndpoint, app: ApiDeps) -> Endpoint:
+    """Return the endpoint that was asked for, not yet stored. Raises Problem with everything that is wrong."""
+    options = options_with(wanted, NO_OPTIONS)
+    if wanted.url is None and options.kind == "http":
+        raise invalid([FieldError("url", "missing")])
+    endpoint = Endpoint(
+        id="ep_" + secrets.token_hex(10),
+        url=wanted.url or kafka_url(options.topic),
+        events=wanted.events,
+        secret=generate_secret(),
+        state=ENABLED if wanted.enabled else DISABLED,
+        description=wanted.description,
+        created_at=app.clock.now_us(),
+        schedule=wanted.schedule,
+        options=options,
+    )
+    check(endpoint, app)
+    return endpoint
 
 
-Pattern = Annotated[str, AfterValidator(_pattern)]
-Url = Annotated[str, Field(min_length=8, max_length=2048)]
-Wait = Annotated[float, Field(ge=0, le=_LONGEST_WAIT_S, allow_inf_nan=False)]
-
-
-class NewEndpoint(BaseModel):
-    """`events` are types (trade.closed), families (trade.*) or *; `schedule` waits in seconds before each attempt."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: Url
-    events: Annotated[tuple[Pattern, ...], Field(min_length=1, max_length=64)]
-    description: Text = ""
-    enabled: bool = True
-    schedule: Annotated[tuple[Wait, ...], Field(min_length=1, max_length=20)] | None = None
-
-
-class EndpointChange(BaseModel):
-    """What is left out stays as it is."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: Url | None = None
-    events: Annotated[tuple[Pattern, ...], Field(min_length=1, max_length=64)] | None = None
-    description: Text | None = None
-    enabled: bool | None = None
-    schedule: Annotated[tuple[Wait, ...], Field(min_length=1, max_length=20)] | None = None
-
-
-def endpoint_json(endpoint: Endpoint, *, secret: bool = False) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "id": endpoint.id,
-        "url": endpoint.url,
-        "events": endpoint.events,
-        "description": endpoint.description,
-        "state": endpoint.state,
-        "reason": endpoint.reason or None,
-        "schedule": endpoint.schedule,
-        "created_at": iso(endpoint.created_at),
+def changed(endpoint: Endpoint, change: EndpointChange, app: ApiDeps) -> Endpoint:
+    """Return the endpoint as a change makes it. Raises Problem with everything that is wrong then."""
+    fields: dict[str, Any] = {
+        name: value
+        for name in ("url", "events", "description")
+        if (value := getattr(change, name)) is not None
     }
-    return {**shown, "secret": endpoint.secret} if secret else shown
+    if "schedule" in change.model_fields_set:  # null goes back to the usual waits
+        fields["schedule"] = change.schedule
+    if change.enabled is not None:
+        fields["state"] = ENABLED if change.enabled else DISABLED
+        fields["reason"] = "" if change.enabled else BY_HAND
+    fields["options"] = options = options_with(change, endpoint.options)
+    if options.kind == "kafka" and change.topic is not None:
+        fields["url"] = kafka_url(options.topic)
+    after = endpoint._replace(**fields)
+    check(after, app)
+    secret = moves_a_secret(change, endpoint, after)
+    if secret is not None:
+        # Else whoever may change an endpoint could have the hub send him what it never shows.
+        raise invalid(
+            [FieldError("headers", f"{secret} was given for another address: give it again, or leave it out")]
+        )
+    return after
+
+
+def check(endpoint: Endpoint, app: ApiDeps) -> None:
+    found = faults(endpoint, allow_loopback=app.allow_loopback_endpoints, topics=app.topics)
+    if [fault.field for fault in found] == ["url"]:
+        raise Problem(422, "endpoint-url", found[0].reason, errors=[FieldError("url", found[0].reason)])
+    if found:
+        raise invalid([FieldError(*fault) for fault in found])
+
+
+def invalid(errors: list[FieldError]) -> Problem:
+    return Problem(422, "invalid", "some fields are not right", errors=errors)
+
+
+async def asked(endpoint: Endpoint, app: ApiDeps) -> Endpoint:
+    """Return an endpoint after its receiver was asked, where it wants that: one that does not agree stays off."""
+    if not endpoint.options.challenge or endpoint.state != ENABLED:
+        return endpoint
+    if app.challenger is None:
+        raise Problem(409, "no-challenge", "this process asks no receivers: leave out `challenge`")
+    url = parse_endpoint_url(endpoint.url, allow_loopback=app.allow_loopback_endpoints)
+    try:
+        rate = await app.challenger.ask(url, dict(endpoint.options.headers), endpoint.options.rate)
+    except Refusal as refusal:
+        return endpoint._replace(state=DISABLED, reason=f"not confirmed: {refusal}")
+    return endpoint._replace(options=msgspec.structs.replace(endpoint.options, allowed_rate=rate))
 
 
 async def create_endpoint(request: web.Request) -> web.Response:
     app = request.app[DEPS]
-    wanted = await read_model(request, NewEndpoint)
-    _check_url(wanted.url, app.allow_loopback_endpoints)
-    endpoint = Endpoint(
-        id="ep_" + secrets.token_hex(10),
-        url=wanted.url,
-        events=wanted.events,
-        secret=generate_secret(),
-        state="enabled" if wanted.enabled else "disabled",
-        description=wanted.description,
-        created_at=app.clock.now_us(),
-        schedule=wanted.schedule,
-    )
+    endpoint = await asked(endpoint_from(await read_model(request, NewEndpoint), app), app)
     await app.endpoints.create(endpoint)
     await app.endpoints_changed()
     return answer(endpoint_json(endpoint, secret=True), 201)
@@ -106,26 +119,16 @@ async def list_endpoints(request: web.Request) -> web.Response:
 
 
 async def get_endpoint(request: web.Request) -> web.Response:
-    return answer(endpoint_json(await _found(request)))
+    return answer(endpoint_json(await found(request)))
 
 
 async def change_endpoint(request: web.Request) -> web.Response:
     app = request.app[DEPS]
-    endpoint = await _found(request)
+    endpoint = await found(request)
     change = await read_model(request, EndpointChange)
-    if change.url is not None:
-        _check_url(change.url, app.allow_loopback_endpoints)
-    fields: dict[str, Any] = {
-        name: value
-        for name in ("url", "events", "description")
-        if (value := getattr(change, name)) is not None
-    }
-    if "schedule" in change.model_fields_set:  # null goes back to the usual waits
-        fields["schedule"] = change.schedule
-    if change.enabled is not None:
-        fields["state"] = "enabled" if change.enabled else "disabled"
-        fields["reason"] = "" if change.enabled else "switched off by hand"
-    endpoint = endpoint._replace(**fields)
+    endpoint = changed(endpoint, change, app)
+    if change.model_fields_set & _AGREED:
+        endpoint = await asked(endpoint, app)
     if not await app.endpoints.update(endpoint):
         raise not_found("endpoint of that id")
     await app.endpoints_changed()
@@ -143,8 +146,8 @@ async def delete_endpoint(request: web.Request) -> web.Response:
 async def test_endpoint(request: web.Request) -> web.Response:
     """Append an event for this endpoint alone: it goes the way every event goes."""
     app = request.app[DEPS]
-    endpoint = await _found(request)
-    if endpoint.state != "enabled":
+    endpoint = await found(request)
+    if endpoint.state != ENABLED:
         raise Problem(
             409, "endpoint-disabled", "enable the endpoint first: nothing is delivered to a disabled one"
         )
@@ -163,18 +166,11 @@ async def test_endpoint(request: web.Request) -> web.Response:
     return answer({"event": appended.id}, 202)
 
 
-async def _found(request: web.Request) -> Endpoint:
+async def found(request: web.Request) -> Endpoint:
     endpoint = await request.app[DEPS].endpoints.get(request.match_info["id"])
     if endpoint is None:
         raise not_found("endpoint of that id")
     return endpoint
-
-
-def _check_url(url: str, allow_loopback: bool) -> None:
-    try:
-        parse_endpoint_url(url, allow_loopback=allow_loopback)
-    except EndpointUrlInvalid as error:
-        raise Problem(422, "endpoint-url", str(error)) from None
 
 
 _NONE = {404: "There is none of that id."}

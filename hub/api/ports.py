@@ -12,6 +12,7 @@ from hub.bus.pages import BadCursor, Page
 from hub.clock import Clock
 from hub.control.control import Control
 from hub.control.keys import Keys
+from hub.dispatch.challenge import Challenger
 from hub.dispatch.contacts import Suppressions
 from hub.dispatch.outbox import Attempt, Delivery, Endpoints
 from hub.engine.ballots import Ballot
@@ -240,7 +241,7 @@ class ApiDeps:
     """Everything the API reaches. `hosts` are names this hub may be called by; None lets any through (behind a proxy).
 
     `pressure` says for how many seconds posting should pause, 0 for not at all. `endpoints_changed` is awaited after
-    every change of endpoints. `metrics` returns Prometheus text.
+    every change of endpoints; `topics` are those of Kafka that endpoints may name. `metrics` returns Prometheus text.
     """
 
     clock: Clock
@@ -267,4 +268,6 @@ class ApiDeps:
     pressure: Callable[[], float] = _no_pressure
     endpoints_changed: Callable[[], Awaitable[None]] = _nobody_to_tell
     allow_loopback_endpoints: bool = False
+    challenger: Challenger | None = None
+    topics: tuple[str, ...] = ()
     hosts: frozenset[str] | None = LOCAL_HOSTS

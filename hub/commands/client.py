@@ -1,4 +1,4 @@
-"""Commands that ask a running hub: keys, endpoints, why, ingest."""
+"""Commands that ask a running hub: keys, why, ingest."""
 
 import asyncio
 import json
@@ -43,29 +43,6 @@ def list_keys(url: str, api_key: str, *, as_json: bool) -> int:
 def revoke_key(url: str, api_key: str, key_id: str) -> int:
     wait(RemoteHub(url, api_key).ask("DELETE", f"/v1/keys/{quote(key_id, safe='')}"))
     print(f"{key_id} no longer works")
-    return 0
-
-
-def create_endpoint(url: str, api_key: str, target: str, events: list[str], *, as_json: bool) -> int:
-    made = wait(RemoteHub(url, api_key).ask("POST", "/v1/endpoints", body={"url": target, "events": events}))
-    if as_json:
-        print(json.dumps(made))
-    else:
-        print(
-            f"endpoint {made['id']} gets {', '.join(made['events'])}\nsecret, shown this once: {made['secret']}"
-        )
-    return 0
-
-
-def list_endpoints(url: str, api_key: str, *, as_json: bool) -> int:
-    found = wait(RemoteHub(url, api_key).ask("GET", "/v1/endpoints"))["items"]
-    show(found, ("id", "url", "events", "state", "reason"), as_json=as_json)
-    return 0
-
-
-def delete_endpoint(url: str, api_key: str, endpoint_id: str) -> int:
-    wait(RemoteHub(url, api_key).ask("DELETE", f"/v1/endpoints/{quote(endpoint_id, safe='')}"))
-    print(f"{endpoint_id} is gone, and what waited for it")
     return 0
 
 

@@ -22,6 +22,7 @@ class ErrorClass(StrEnum):
     STATUS = "status"
     BODY = "body"
     BLOCKED = "blocked"
+    TRANSFORM = "transform"  # nothing was sent: the event could not be given the form the endpoint asks for
 
 
 class Delivered(msgspec.Struct, frozen=True, gc=False):

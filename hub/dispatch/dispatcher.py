@@ -8,19 +8,21 @@ from random import Random
 from typing import final
 
 import structlog
+import yarl
 from typing_extensions import override
 
 from hub.clock import Clock
 from hub.dispatch.announce import Announce, DeliveryExhausted, EndpointDisabled
 from hub.dispatch.delivery import delivery_id
+from hub.dispatch.endpoint_check import KAFKA
 from hub.dispatch.endpoint_queue import CAPACITY, ROOM_BYTES, EndpointQueue, Key, Room
 from hub.dispatch.endpoint_url import parse_endpoint_url
 from hub.dispatch.fanout import HandOver, New
 from hub.dispatch.metrics import Counters
 from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, Endpoints, Settled
+from hub.dispatch.request_maker import Workshop, request_maker
 from hub.dispatch.safe_http import Transport
 from hub.dispatch.settler import LINGER, PATIENCE, STORE_RETRY, Owed, Settler, Taker, Write
-from hub.dispatch.signing import parse_secret
 from hub.dispatch.subscriptions import DISABLED, ENABLED, Subscriptions
 from hub.dispatch.worker import CONCURRENCY, EndpointWorker
 from hub.errors import ConfigError, StoreUnavailable
@@ -54,6 +56,7 @@ class Dispatcher(HandOver):
         room_bytes: int = ROOM_BYTES,
         allow_loopback: bool = False,
         owns: Callable[[str], bool] = _everything,
+        kafka: Transport | None = None,
         linger: timedelta = LINGER,
         patience: timedelta = PATIENCE,
     ) -> None:
@@ -61,6 +64,7 @@ class Dispatcher(HandOver):
         self._endpoints = endpoints
         self._deliveries = deliveries
         self._transport = transport
+        self._kafka = kafka
         self._clock = clock
         self._announce = announce
         self._random = random
@@ -79,6 +83,7 @@ class Dispatcher(HandOver):
         self._leaving: set[str] = set()
         self._ended = asyncio.Event()
         self._counters: dict[str, Counters] = {}
+        self._workshop = Workshop()
         self._group: asyncio.TaskGroup | None = None
         self._stopping = False
 
@@ -93,6 +98,7 @@ class Dispatcher(HandOver):
                 for worker in self._workers.values():
                     worker.stop()
             self._group = None
+            self._workshop.close()
             self._settler.close()
 
     async def _begin(self, stopping: asyncio.Event) -> None:
@@ -193,8 +199,8 @@ class Dispatcher(HandOver):
 
     def _worker(self, endpoint: Endpoint) -> EndpointWorker | None:
         try:
-            url = parse_endpoint_url(endpoint.url, allow_loopback=self._allow_loopback)
-            signers = (parse_secret(endpoint.secret),)
+            url, transport = self._way(endpoint)
+            requests = request_maker(endpoint, self._workshop)
         except ConfigError as problem:
             log.warning("endpoint.unusable", endpoint=endpoint.id, reason=str(problem))
             self._wanted.pop(endpoint.id, None)
@@ -202,8 +208,8 @@ class Dispatcher(HandOver):
         return EndpointWorker(
             endpoint,
             url=url,
-            signers=signers,
-            transport=self._transport,
+            requests=requests,
+            transport=transport,
             deliveries=self._deliveries,
             settler=self._settler,
             clock=self._clock,
@@ -212,6 +218,13 @@ class Dispatcher(HandOver):
             counters=self._counters.setdefault(endpoint.id, Counters()),
             queue=EndpointQueue(self._capacity, self._room),
         )
+
+    def _way(self, endpoint: Endpoint) -> tuple[yarl.URL, Transport]:
+        if endpoint.options.kind == KAFKA:
+            if self._kafka is None:
+                raise ConfigError("no topics are open to endpoints: set delivering.kafka")
+            return yarl.URL(endpoint.url), self._kafka
+        return parse_endpoint_url(endpoint.url, allow_loopback=self._allow_loopback), self._transport
 
     def _offer(self, delivery: Delivery, body: bytes) -> Taker | None:
         worker = self._workers.get(delivery.endpoint)

@@ -88,6 +88,9 @@ class FanOut:
             log.exception("fanout.event_unreadable", partition=item.partition, n=item.n)
             return None
         wanted = self._subscriptions.matching(event.type, event.endpoints)
+        # An event that names its endpoints goes to them whatever they ask for.
+        if event.endpoints is None and self._subscriptions.picking(wanted):
+            wanted = self._subscriptions.picked(wanted, event)
         if not wanted:
             return None
         # What `wire` writes, without decoding the event twice.

@@ -14,7 +14,8 @@ Stuck = Literal["block", "park", "skip"]
 class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How an endpoint is spoken to: stored as JSON, so that a field more needs no migration.
 
-    `where` is an expression on the event's content, `transform` a template of the body. `rate` is in deliveries a
+    `where` is an expression on the event's content, `transform` a template of the body, `content_type` that of a raw
+    one. `rate` is in deliveries a
     second with `burst` at once, `timeout_s` and `stuck_s` in seconds. `headers` are sent with every delivery; the names
     in `secret_headers` are never shown again.
     """
@@ -26,6 +27,7 @@ class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     owner: str = ""
     format: Format = "standard"
     transform: str = ""
+    content_type: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     secret_headers: tuple[str, ...] = ()
     scheme: Scheme = "standard"
@@ -38,6 +40,12 @@ class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     stuck_s: float | None = None
     challenge: bool = False
     allowed_rate: float | None = None
+
+    @property
+    def pace(self) -> float | None:
+        """Return how many deliveries a second may go: what the owner asks for, and no more than the receiver allows."""
+        asked = [rate for rate in (self.rate, self.allowed_rate) if rate is not None]
+        return min(asked, default=None)
 
 
 NO_OPTIONS = EndpointOptions()

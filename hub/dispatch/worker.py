@@ -15,8 +15,7 @@ import structlog
 import yarl
 from typing_extensions import override
 
-from hub.clock import MICROSECOND, SECOND_US, Clock
-from hub.dispatch import signing
+from hub.clock import MICROSECOND, Clock
 from hub.dispatch.delivery import (
     THROTTLING,
     Delivered,
@@ -30,7 +29,8 @@ from hub.dispatch.delivery import (
 from hub.dispatch.endpoint_queue import NEAR_US, EndpointQueue, Item, Key
 from hub.dispatch.metrics import Counters
 from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, Settled
-from hub.dispatch.safe_http import Transport, base_headers
+from hub.dispatch.request_maker import NotShaped, RequestMaker
+from hub.dispatch.safe_http import Transport
 from hub.dispatch.schedule import WAITS
 from hub.dispatch.settler import Settler, Settling
 from hub.dispatch.waiting import until
@@ -51,7 +51,7 @@ class EndpointWorker(Settling):
         endpoint: Endpoint,
         *,
         url: yarl.URL,
-        signers: Sequence[signing.Secret],
+        requests: RequestMaker,
         transport: Transport,
         deliveries: Deliveries,
         settler: Settler,
@@ -64,9 +64,8 @@ class EndpointWorker(Settling):
         self.endpoint = endpoint
         self.counters = Counters() if counters is None else counters
         self._url = url
-        self._signers = tuple(signers)
+        self._requests = requests
         self._waits = WAITS if endpoint.schedule is None else endpoint.schedule
-        self._headers = base_headers()
         self._transport = transport
         self._deliveries = deliveries
         self._settler = settler
@@ -185,16 +184,12 @@ class EndpointWorker(Settling):
 
     async def _attempt(self, item: Item, started_us: int) -> None:
         delivery, body = item
-        headers = self._headers.copy()
-        timestamp = str(started_us // SECOND_US)
-        headers[signing.ID_HEADER] = delivery.event_id
-        headers[signing.TIMESTAMP_HEADER] = timestamp
-        headers[signing.SIGNATURE_HEADER] = signing.signature_header(
-            self._signers, delivery.event_id, timestamp, body
-        )
         self.counters.sent += 1
         try:
-            outcome = await self._transport.send(self._url, headers, body)
+            headers, sent = await self._requests.prepare(delivery, body, started_us)
+            outcome = await self._transport.send(self._url, headers, sent)
+        except NotShaped as problem:
+            outcome = Unreachable(ErrorClass.TRANSFORM, str(problem), 0)
         except Exception as bug:
             # Whatever this is, it must not end the other endpoints' work with this one's.
             log.exception("delivery.transport_failed", endpoint=self.endpoint.id)

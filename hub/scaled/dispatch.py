@@ -130,7 +130,9 @@ class ActionRole:
             yield from action_moves(self.worker.counts)
 
 
-async def add(process: Process, transport: Transport, teller: Teller, gate: Gate) -> Beside:
+async def add(
+    process: Process, transport: Transport, teller: Teller, gate: Gate, topics: Transport | None
+) -> Beside:
     """Let the process own endpoints and servers; return what an engine beside it has to know."""
     database, settings = process.database, process.settings
     endpoints = PostgresEndpoints(database)
@@ -152,6 +154,7 @@ async def add(process: Process, transport: Transport, teller: Teller, gate: Gate
         schedule=settings.delivering.schedule,
         allow_loopback=settings.delivering.allow_loopback_endpoints,
         owns=owns,
+        kafka=topics,
     )
     known = KnownEndpoints(endpoints, dispatcher)
     await known.load()

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
@@ -25,7 +25,7 @@ from hub.errors import StoreUnavailable
 from hub.ids import PARTITIONS
 from hub.ingest.samples import Sample
 from hub.ingest.watcher import PeakSeen, Watcher
-from hub.metrics import decisions
+from hub.metrics import decisions, skipped
 from hub.parts import Tidy, compile_stored, event_stream, retention, tell_of_money
 from hub.rounds import Rounds
 from hub.scaled.admission import Admission, Sampling, consumer, take_all_arrivals
@@ -70,6 +70,7 @@ class EngineRole:
     counters: EngineCounters | None = None
     backlog: Callable[[], int] = lambda: 0
     kafka_inbox: KafkaInbox | None = None
+    subscriptions: Subscriptions = field(default_factory=Subscriptions)
 
     @asynccontextmanager
     async def begin(self, names: frozenset[str]) -> AsyncIterator[Service]:
@@ -127,7 +128,8 @@ class EngineRole:
             direct = DirectHandOver(beside.dispatcher, deliveries) if beside else None
             webhooks = Follower(log, await deliveries.fanned_out())
             log.listen(webhooks.offer)
-            subscriptions, endpoints = Subscriptions(), PostgresEndpoints(database)
+            # Kept over shifts: what was held back is counted since the process began.
+            subscriptions, endpoints = self.subscriptions, PostgresEndpoints(database)
 
             async def subscribe() -> None:
                 subscriptions.replace(await endpoints.all())
@@ -177,6 +179,7 @@ class EngineRole:
     def metrics(self) -> Iterator[Metric]:
         if self.counters is not None:
             yield from decisions(self.counters, self.backlog(), self.clock.now_us())
+        yield from skipped(self.subscriptions.skipped)
         if self.kafka_inbox is not None:
             for lane, waiting in self.kafka_inbox.lag().items():
                 yield GaugeMetricFamily(

@@ -27,7 +27,16 @@ from hub.ingest.receive import Receiver
 from hub.ingest.samples import Sample
 from hub.ingest.symbols import SymbolClasses
 from hub.metrics import HubCollector
-from hub.parts import base_currency, compile_stored, existing, listen, load_keys, warn_of_secrets
+from hub.parts import (
+    base_currency,
+    challenger,
+    compile_stored,
+    existing,
+    kafka_destination,
+    listen,
+    load_keys,
+    warn_of_secrets,
+)
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
 from hub.scaled import dispatch, engine, ingest, refused
@@ -128,7 +137,8 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
                     allow_loopback=settings.delivering.allow_loopback_endpoints,
                 )
             )
-            beside = await dispatch.add(process, transport, far_log, control)
+            topics = kafka_destination(settings, clock, stack)
+            beside = await dispatch.add(process, transport, far_log, control, topics)
         if Role.ENGINE in roles:
             engine.add(process, files, beside, control)
             refused.add(process)
@@ -175,6 +185,8 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             docs=Path(hub.web.__path__[0]) / "docs",
             pressure=lambda: 1.0 if told[0].waiting > FULL else 0.0,
             allow_loopback_endpoints=settings.delivering.allow_loopback_endpoints,
+            challenger=challenger(settings),
+            topics=settings.delivering.topics,
             hosts=None if settings.listen.allow_remote else LOCAL_HOSTS,
         )
         serving = await listen(stack, make_api(deps, ROUTES if Role.API in roles else MONITORING), settings)

@@ -7,11 +7,18 @@ from types import MappingProxyType
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 from jinja2 import Undefined
-from jinja2.exceptions import FilterArgumentError
+from jinja2.exceptions import FilterArgumentError, UndefinedError
 
 LONGEST: Final = 65_536
 MAX_PLACES: Final = 10
+
+
+class Encoded(str):
+    """A value as JSON, which a JSON text takes as it is."""
+
+    __slots__ = ()
 
 
 def plain(value: object) -> str:
@@ -109,6 +116,18 @@ def _time(value: object, zone: str = "UTC") -> str:
     return _local(value, zone).time().isoformat(timespec="minutes")
 
 
+def _json(value: object) -> Encoded:
+    if isinstance(value, Undefined):
+        raise UndefinedError(value._undefined_name)  # noqa: SLF001 (there is no other way to its name)
+    try:
+        text = msgspec.json.encode(value).decode()
+    except (TypeError, ValueError) as error:
+        raise FilterArgumentError("this cannot be written as JSON") from error
+    if len(text) > LONGEST:
+        raise FilterArgumentError(f"as JSON this has more than {LONGEST} characters")
+    return Encoded(text)
+
+
 FILTERS: Final[Mapping[str, Callable[..., object]]] = MappingProxyType(
     {
         "abs": _abs,
@@ -117,6 +136,7 @@ FILTERS: Final[Mapping[str, Callable[..., object]]] = MappingProxyType(
         "date": _date,
         "default": _default,
         "join": _join,
+        "json": _json,
         "length": _length,
         "lower": _lower,
         "money": _money,

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+import msgspec
 from jinja2 import StrictUndefined, UndefinedError, nodes
 from jinja2.environment import Template as Compiled
 from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError
@@ -17,7 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from typing_extensions import override
 
 from hub.text import work
-from hub.text.filters import FILTERS, LONGEST, plain
+from hub.text.filters import FILTERS, LONGEST, Encoded, plain
 
 MAX_SOURCE: Final = 16_384
 MAX_DEPTH: Final = 40
@@ -92,9 +93,13 @@ class Missing(StrictUndefined):
 class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
 
-    def __init__(self, *, html: bool) -> None:
+    def __init__(self, form: "Form") -> None:
         super().__init__(
-            undefined=Missing, finalize=_finalize, keep_trailing_newline=True, cache_size=0, autoescape=html
+            undefined=Missing,
+            finalize=_finalize_json if form == "json" else _finalize,
+            keep_trailing_newline=True,
+            cache_size=0,
+            autoescape=form == "html",
         )
         self.globals = {}
         self.filters = {name: _counted(work) for name, work in FILTERS.items()}
@@ -167,8 +172,20 @@ def _finalize(value: Any) -> Any:
     )
 
 
-_PLAIN: Final = Sandbox(html=False)
-_HTML: Final = Sandbox(html=True)
+def _finalize_json(value: Any) -> Any:
+    """Write text so that it cannot leave the quotes it stands in; what `|json` wrote has its own."""
+    text = _finalize(value)
+    if isinstance(text, str) and not isinstance(text, Encoded):
+        return msgspec.json.encode(text).decode()[1:-1]
+    return text
+
+
+Form = Literal["plain", "html", "json"]
+_SANDBOXES: Final[Mapping[Form, Sandbox]] = {
+    "plain": Sandbox("plain"),
+    "html": Sandbox("html"),
+    "json": Sandbox("json"),
+}
 Paths = tuple[tuple[tuple[str, ...], int], ...]  # the names of each path, and its line
 
 
@@ -182,9 +199,9 @@ class Refused(Exception):
 
 
 @lru_cache(maxsize=4096)
-def compiled(source: str, *, html: bool = False) -> tuple[Compiled, Paths]:
-    """Return the compiled text and every dotted path it reads, with its line; in `html` values are escaped."""
-    sandbox = _HTML if html else _PLAIN
+def compiled(source: str, form: Form = "plain") -> tuple[Compiled, Paths]:
+    """Return the compiled text and every dotted path it reads, with its line; in `html` and `json` values are escaped."""
+    sandbox = _SANDBOXES[form]
     work.begin()
     if len(source) > MAX_SOURCE:
         raise Refused(f"the text has {len(source)} characters, {MAX_SOURCE} are allowed", 1)

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from hub.errors import HubError, Place
 from hub.text import work
-from hub.text.sandbox import MAX_SOURCE, Paths, Refused, compiled
+from hub.text.sandbox import MAX_SOURCE, Form, Paths, Refused, compiled
 
 MAX_OUTPUT: Final = 256 * 1024
 
@@ -39,16 +39,20 @@ def _has_marks(source: str) -> bool:
 
 @final
 class Template:
-    """Immutable; equal sources share one compiled form. In `html` every value is escaped, the text itself is not."""
+    """Immutable; equal sources share one compiled form. In `html` every value is escaped, the text itself is not.
+
+    In `json` text stays within the quotes it is written in; a value with `|json` brings its own.
+    """
 
     __slots__ = ("_compiled", "_paths", "_roots", "place", "source")
 
-    def __init__(self, source: str, *, place: Place, html: bool = False) -> None:
+    def __init__(self, source: str, *, place: Place, html: bool = False, json: bool = False) -> None:
         self.source: Final = source
         self.place: Final = place
+        form: Form = "json" if json else "html" if html else "plain"
         found: Found
         try:
-            found = compiled(source, html=html) if _has_marks(source) else _NOTHING
+            found = compiled(source, form) if _has_marks(source) else _NOTHING
         except Refused as refused:
             raise TextError(refused.message, place=place, line=refused.line) from refused
         self._compiled: Final = found[0]

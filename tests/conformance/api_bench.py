@@ -360,8 +360,10 @@ class ApiBench:
 
 
 @asynccontextmanager
-async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[ApiBench]:
-    """Start the interface on a free port, with one key for every scope, named after it."""
+async def an_api(
+    docs: Path | None = None, *, more: Mapping[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[ApiBench]:
+    """Start the interface on a free port, with one key for every scope, named after it; `more` is for its `ApiDeps`."""
     clock = ManualClock(MORNING)
     real = MemoryLog(clock)
     log: Any = SwitchableLog(real)
@@ -408,6 +410,7 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
             docs=docs,
             pressure=lambda: busy[0],
             endpoints_changed=refresh,
+            **(more or {}),
         )
     )
     async with (

@@ -42,7 +42,13 @@ class Producer(Protocol):
     async def start(self) -> None: ...
     async def partitions_for(self, topic: str) -> Collection[int]: ...
     async def send(
-        self, topic: str, value: bytes, *, key: bytes | None, partition: int
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: bytes | None,
+        partition: int,
+        headers: Sequence[tuple[str, bytes]] | None = None,
     ) -> asyncio.Future[object]: ...
     async def stop(self) -> None: ...
 

@@ -44,6 +44,10 @@ class _Telling(NamedTuple):
     partition: int
     data: bytes
     key: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] | None = None
+
+
+Telling = tuple[int, bytes] | tuple[int, bytes, bytes] | tuple[int, bytes, bytes, Sequence[tuple[str, bytes]]]
 
 
 @final
@@ -75,12 +79,10 @@ class Line:
             self._failed(topic, error)
             raise StoreUnavailable(f"Kafka does not say what {topic} is ({_reason(error)})") from error
 
-    async def tell(
-        self, topic: str, tellings: Iterable[tuple[int, bytes] | tuple[int, bytes, bytes]]
-    ) -> None:
+    async def tell(self, topic: str, tellings: Iterable[Telling]) -> None:
         """Return once all of it is acknowledged, in order for each partition; raises StoreUnavailable otherwise.
 
-        A telling is its partition, what is told, and perhaps a key for whoever reads it.
+        A telling is its partition, what is told, and perhaps a key and headers for whoever reads it.
         """
         items = [_Telling(*telling) for telling in tellings]
         size = sum(len(item.data) for item in items)
@@ -153,7 +155,11 @@ async def _tell_all(line: Producer, topic: str, items: Sequence[_Telling]) -> No
             # One after the other: what is sent at once may be overtaken while it waits for room in its batch.
             if number % _SLICE == 0:
                 await _Turn()
-            answers.append(await line.send(topic, item.data, key=item.key, partition=item.partition))
+            answers.append(
+                await line.send(
+                    topic, item.data, key=item.key, partition=item.partition, headers=item.headers
+                )
+            )
         for answer in answers:
             await answer
     except BaseException:

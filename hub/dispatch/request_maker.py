@@ -1,0 +1,141 @@
+"""Makes the request of one attempt: the body in the form its endpoint asks for, its headers, and signatures made now.
+
+A retry is made anew: signed with the keys that are live then, and in the form that is asked for then.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, final
+
+import msgspec
+from typing_extensions import override
+
+from hub.clock import SECOND_US
+from hub.dispatch import signing
+from hub.dispatch.formats import Formed, Former, NotShaped, TransformInvalid, forms
+from hub.dispatch.outbox import Delivery, Endpoint
+from hub.dispatch.safe_http import Headers, base_headers
+from hub.events.records import Account
+
+__all__ = ["NotShaped", "PlainRequests", "RequestMaker", "Workshop", "request_maker"]
+
+KEY_HEADER = "hub-account"  # what a topic's transport takes for the key of the record
+
+
+class Workshop:
+    """A thread that fills templates in: each is bounded in what it may do, and no attempt of another endpoint waits for it."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+
+    async def form(self, former: Former, body: bytes) -> bytes:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="transforms")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, former.form, body)
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+
+class RequestMaker(Protocol):
+    async def prepare(self, delivery: Delivery, body: bytes, started_us: int) -> tuple[Headers, bytes]:
+        """Return headers and body of an attempt that begins now. Raises NotShaped when there can be none."""
+
+
+@final
+class PlainRequests(RequestMaker):
+    """What nearly every endpoint gets: the event as it is told."""
+
+    def __init__(self, signers: Sequence[signing.Secret], headers: Headers) -> None:
+        self._signers = tuple(signers)
+        self._headers = headers
+
+    @override
+    async def prepare(self, delivery: Delivery, body: bytes, started_us: int) -> tuple[Headers, bytes]:
+        headers = self._headers.copy()
+        timestamp = str(started_us // SECOND_US)
+        headers[signing.ID_HEADER] = delivery.event_id
+        headers[signing.TIMESTAMP_HEADER] = timestamp
+        headers[signing.SIGNATURE_HEADER] = signing.signature_header(
+            self._signers, delivery.event_id, timestamp, body
+        )
+        return headers, body
+
+
+@final
+class FormedRequests(RequestMaker):
+    """In another form: what is signed is what is sent."""
+
+    def __init__(self, plain: RequestMaker, former: Former, workshop: Workshop) -> None:
+        self._plain = plain
+        self._former = former
+        self._workshop = workshop
+
+    @override
+    async def prepare(self, delivery: Delivery, body: bytes, started_us: int) -> tuple[Headers, bytes]:
+        formed = await self._workshop.form(self._former, body)
+        return await self._plain.prepare(delivery, formed, started_us)
+
+
+class _Whose(msgspec.Struct, frozen=True, gc=False):
+    account: Account | None = None
+
+
+_whose = msgspec.json.Decoder(_Whose).decode
+
+
+@final
+class KafkaRequests(RequestMaker):
+    """For a topic: the record's key is the account, so that an account's records stay in one partition."""
+
+    def __init__(self, inner: RequestMaker) -> None:
+        self._inner = inner
+
+    @override
+    async def prepare(self, delivery: Delivery, body: bytes, started_us: int) -> tuple[Headers, bytes]:
+        headers, made = await self._inner.prepare(delivery, body, started_us)
+        account = _whose(body).account
+        if account is not None:
+            headers[KEY_HEADER] = account.key
+        return headers, made
+
+
+@final
+class Unmakeable(Former):
+    """Stands for a transform of another version that this hub cannot read: attempts fail with its reason, and come again."""
+
+    content_type = "application/json"
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    @override
+    def form(self, body: bytes) -> bytes:
+        raise NotShaped(self._why)
+
+
+def headers_of(endpoint: Endpoint, content_type: str) -> Headers:
+    """Return what every request to an endpoint says beside its id, timestamp and signature."""
+    return {**base_headers(), **dict(endpoint.options.headers), "Content-Type": content_type}
+
+
+def former_of(endpoint: Endpoint) -> Former | None:
+    """Return what makes the endpoint's bodies, None where they are the hub's own. Raises TransformInvalid."""
+    return Formed(endpoint.options, endpoint.events) if forms(endpoint.options) else None
+
+
+def request_maker(endpoint: Endpoint, workshop: Workshop) -> RequestMaker:
+    """Return the maker of an endpoint's requests. Raises SecretInvalid."""
+    former: Former | None
+    try:
+        former = former_of(endpoint)
+    except TransformInvalid as problem:
+        former = Unmakeable(str(problem))
+    content_type = "application/json" if former is None else former.content_type
+    requests: RequestMaker
+    plain = PlainRequests((signing.parse_secret(endpoint.secret),), headers_of(endpoint, content_type))
+    requests = plain if former is None else FormedRequests(plain, former, workshop)
+    return KafkaRequests(requests) if endpoint.options.kind == "kafka" else requests
