@@ -61,6 +61,7 @@ from hub.parts import (
     listen,
     load_keys,
     retention,
+    sealed_endpoints,
     tell_of_money,
     warn_of_secrets,
 )
@@ -145,8 +146,9 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 allow_loopback=settings.delivering.allow_loopback_endpoints,
             )
         )
+        endpoints = await sealed_endpoints(store.endpoints, settings)
         dispatcher = Dispatcher(
-            store.endpoints,
+            endpoints,
             store.deliveries,
             transport,
             clock,
@@ -230,7 +232,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             directory=directory,
             suppressions=store.contacts,
             profiles=Profiles(store.profiles, clock, accounts.folded),
-            endpoints=store.endpoints,
+            endpoints=endpoints,
             events=store.browser,
             deliveries=store.browser,
             actions=store.browser,

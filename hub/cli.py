@@ -13,6 +13,7 @@ from hub.cli_endpoints import endpoints
 from hub.cli_options import LOCAL, Config, Data, Json, Key, Url
 from hub.cli_rehearse import backtest, diff, stories, why
 from hub.cli_runs import runs
+from hub.cli_sealing import sealing
 from hub.cli_workflows import halt, resume, workflows
 from hub.errors import HubError
 
@@ -36,6 +37,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(approvals, name="approvals")
 app.add_typer(runs, name="runs")
 app.add_typer(endpoints, name="endpoints")
+app.add_typer(sealing, name="sealing")
 app.add_typer(arrivals, name="arrivals")
 blueprints = typer.Typer(
     help="Workflows with params for every broker or programme to fill in.", no_args_is_help=True

@@ -68,6 +68,9 @@ def endpoints_add(
     stuck: Stuck = None,
     stuck_for: StuckFor = None,
     challenge: Challenge = None,
+    signing: Annotated[
+        str | None, typer.Option("--signing", help="v1: a shared secret; v1a: ed25519.")
+    ] = None,
     url: Url = LOCAL,
     api_key: Key = "",
     as_json: Json = False,
@@ -95,6 +98,7 @@ def endpoints_add(
         stuck=stuck,
         stuck_for=stuck_for,
         challenge=challenge,
+        signing=signing,
     )
     raise typer.Exit(add(url, api_key, target, events or ["*"], body, disabled=disabled, as_json=as_json))
 
@@ -191,6 +195,28 @@ def endpoints_test(endpoint_id: Id, url: Url = LOCAL, api_key: Key = "", as_json
     from hub.commands.endpoints import send_test  # noqa: PLC0415 (start-up time)
 
     raise typer.Exit(send_test(url, api_key, endpoint_id, as_json=as_json))
+
+
+@endpoints.command("rotate")
+def endpoints_rotate(
+    endpoint_id: Id,
+    kind: Annotated[str | None, typer.Option("--kind", help="v1 or v1a; as it is when left out.")] = None,
+    grace: Annotated[
+        str, typer.Option("--grace", help="How long the old key signs beside the new one, 0 to 7d.")
+    ] = "24h",
+    secret_file: Annotated[
+        str | None, typer.Option("--secret-file", help="A whsec_ secret of your own, in a file.")
+    ] = None,
+    url: Url = LOCAL,
+    api_key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Give it a new signing key and print its secret, this once; the old one signs beside it for a while."""
+    from hub.commands.endpoints import rotate  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(
+        rotate(url, api_key, endpoint_id, kind=kind, grace=grace, secret_file=secret_file, as_json=as_json)
+    )
 
 
 @endpoints.command("preview")

@@ -41,6 +41,7 @@ from hub.ingest.rates import RateSetting
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
 from hub.intents.contact import Category
 from hub.intents.http_request import SecretName
+from hub.sealing import SealRing
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Duration = Annotated[timedelta, BeforeValidator(span)]
@@ -170,6 +171,28 @@ class SecretFile(Section):
     file: Path
 
 
+class Sealing(Section):
+    """What signing keys and secret headers of endpoints are sealed with in the store.
+
+    A key, or a file with one on each line: the first seals, all of them open.
+    """
+
+    key: SecretStr | None = None
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_in_one_place(self) -> Self:
+        if self.key is not None and self.key_file is not None:
+            raise ValueError("the key stands in one place: keep key or key_file")
+        return self
+
+    def ring(self) -> SealRing | None:
+        """Return the keys, None where there are none; raises ConfigError for what is no key."""
+        if self.key_file is not None:
+            return SealRing.of_file(self.key_file)
+        return None if self.key is None else SealRing(self.key.get_secret_value().split(","))
+
+
 DEFAULT_SYMBOLS = {
     "XAU*": "metals", "XAG*": "metals", "XPT*": "metals", "XPD*": "metals",
     "BTC*": "crypto", "ETH*": "crypto", "XRP*": "crypto", "LTC*": "crypto",
@@ -209,6 +232,7 @@ class Settings(BaseSettings):
     mail: EmailSettings | None = None
     delivering: Delivering = Delivering()
     keep: Keep = Keep()
+    sealing: Sealing = Sealing()
     stream: KafkaStreamSettings | None = None
     secrets: Annotated[dict[SecretName, SecretFile | SecretStr], Field(max_length=256)] = {}
     arm: bool = False

@@ -28,8 +28,9 @@ from hub.dispatch.contacts import ContactGate, Contacts
 from hub.dispatch.effects.backend import ManagerBackend
 from hub.dispatch.effects.machine import Timing
 from hub.dispatch.effects.worker import ActionWorker
-from hub.dispatch.outbox import Intents
+from hub.dispatch.outbox import Endpoints, Intents
 from hub.dispatch.safe_http import Transport
+from hub.dispatch.sealed import SealedEndpoints
 from hub.engine.check import missing_secrets
 from hub.engine.load import LoadedSet
 from hub.engine.load_text import load_text
@@ -50,6 +51,7 @@ from hub.ingest.source import Connector, Settled, at_once
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
 from hub.intents.gate import Gate
+from hub.sealing import SealBroken
 from hub.stages import Service, run_until
 from hub.store.retention import Retention
 
@@ -237,6 +239,23 @@ def kafka_destination(settings: Settings, clock: Clock, stack: AsyncExitStack) -
     made = KafkaDestination(settings.delivering.kafka.kafka, clock)
     stack.push_async_callback(made.close)
     return made
+
+
+async def sealed_endpoints(stored: Endpoints, settings: Settings) -> SealedEndpoints:
+    """Return the endpoints with their secrets sealed in the store, those that were not until now among them.
+
+    Raises ConfigError where that takes a key nobody gave.
+    """
+    endpoints = SealedEndpoints(stored, settings.sealing.ring())
+    try:
+        changed = await endpoints.seal_everything()
+    except SealBroken as problem:
+        raise ConfigError(
+            f"the secrets of endpoints do not open ({problem}): see sealing.key_file"
+        ) from problem
+    if changed:
+        log.info("endpoints.sealed", endpoints=changed)
+    return endpoints
 
 
 def challenger(settings: Settings) -> Challenger:

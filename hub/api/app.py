@@ -10,6 +10,7 @@ from hub.api import (
     clients,
     deliveries,
     docs,
+    endpoint_keys,
     endpoint_preview,
     endpoints,
     events,
@@ -38,6 +39,7 @@ ROUTES: tuple[Route, ...] = (
     *suppressions.ROUTES,
     *endpoints.ROUTES,
     *endpoint_preview.ROUTES,
+    *endpoint_keys.ROUTES,
     *deliveries.ROUTES,
     *workflows.ROUTES,
     *starts.ROUTES,
@@ -63,6 +65,7 @@ def make_api(deps: ApiDeps, routes: tuple[Route, ...] = ROUTES) -> web.Applicati
         client_max_size=MAX_BYTES + 1,  # aiohttp refuses a body as large as its limit
     )
     app[DEPS] = deps
+    app[endpoint_keys.PUBLIC_KEYS] = endpoint_keys.PublicKeys(deps.endpoints, deps.clock)
     app[SHORT_WAY] = ShortWay(deps, gate, ids, is_open=all(route in routes for route in events.ROUTES))
     docs.prepare(app, routes)
     for route in routes:

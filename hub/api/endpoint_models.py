@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hub.clock import iso
 from hub.dispatch import headers as rules
+from hub.dispatch.keyring import KeyKind, SigningKey, keyring_of
 from hub.dispatch.options import EndpointOptions, Format, Kind, Order, Scheme, Stuck
 from hub.dispatch.outbox import Endpoint
 from hub.dispatch.patterns import PatternInvalid, check_pattern, matches
@@ -113,6 +114,9 @@ class NewEndpoint(Wishes):
     description: Text = ""
     enabled: bool = True
     schedule: Schedule | None = None
+    signing: KeyKind = Field(
+        "v1", description="v1: a shared secret; v1a: ed25519, the receiver gets the public half alone."
+    )
 
 
 class EndpointChange(Wishes):
@@ -171,8 +175,9 @@ def moves_a_secret(change: EndpointChange, before: Endpoint, after: Endpoint) ->
     return None
 
 
-def endpoint_json(endpoint: Endpoint, *, secret: bool = False) -> dict[str, Any]:
+def endpoint_json(endpoint: Endpoint, now_us: int, *, secret: bool = False) -> dict[str, Any]:
     options = endpoint.options
+    keys = keyring_of(endpoint.secret).live(now_us) if endpoint.secret else ()
     shown: dict[str, Any] = {
         "id": endpoint.id,
         "kind": options.kind,
@@ -191,6 +196,8 @@ def endpoint_json(endpoint: Endpoint, *, secret: bool = False) -> dict[str, Any]
         "headers": rules.shown(options.headers, options.secret_headers),
         "secret_headers": options.secret_headers,
         "scheme": options.scheme,
+        "public_key": keys[0].public if keys else None,
+        "keys": [key_json(key) for key in keys],
         "schedule": endpoint.schedule,
         "timeout": options.timeout_s,
         "rate": options.rate,
@@ -203,4 +210,16 @@ def endpoint_json(endpoint: Endpoint, *, secret: bool = False) -> dict[str, Any]
         "allowed_rate": options.allowed_rate,
         "created_at": iso(endpoint.created_at),
     }
-    return {**shown, "secret": endpoint.secret} if secret else shown
+    if secret:
+        # Who has the private half of a pair could sign in the hub's place: it is never shown.
+        shown["secret"] = keys[0].secret if keys and keys[0].kind == "v1" else None
+    return shown
+
+
+def key_json(key: SigningKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "kind": key.kind,
+        "public_key": key.public,
+        "until": None if key.until is None else iso(key.until),
+    }

@@ -17,9 +17,10 @@ from hub.control.keys import Scope
 from hub.dispatch.challenge import Refusal
 from hub.dispatch.endpoint_check import faults, kafka_url
 from hub.dispatch.endpoint_url import parse_endpoint_url
+from hub.dispatch.keyring import generate
 from hub.dispatch.options import NO_OPTIONS
 from hub.dispatch.outbox import Endpoint
-from hub.dispatch.signing import generate_secret
+from hub.dispatch.sealed import SealMissing
 from hub.dispatch.subscriptions import DISABLED, ENABLED
 from hub.events.catalogue import CUSTOM
 from hub.events.facts import make_fact
@@ -41,7 +42,7 @@ def endpoint_from(wanted: NewEndpoint, app: ApiDeps) -> Endpoint:
         id="ep_" + secrets.token_hex(10),
         url=wanted.url or kafka_url(options.topic),
         events=wanted.events,
-        secret=generate_secret(),
+        secret=generate(wanted.signing),
         state=ENABLED if wanted.enabled else DISABLED,
         description=wanted.description,
         created_at=app.clock.now_us(),
@@ -104,22 +105,31 @@ async def asked(endpoint: Endpoint, app: ApiDeps) -> Endpoint:
     return endpoint._replace(options=msgspec.structs.replace(endpoint.options, allowed_rate=rate))
 
 
+def unsealed(missing: SealMissing) -> Problem:
+    return Problem(409, "no-sealing-key", str(missing))
+
+
 async def create_endpoint(request: web.Request) -> web.Response:
     app = request.app[DEPS]
     endpoint = await asked(endpoint_from(await read_model(request, NewEndpoint), app), app)
-    await app.endpoints.create(endpoint)
+    try:
+        await app.endpoints.create(endpoint)
+    except SealMissing as missing:
+        raise unsealed(missing) from None
     await app.endpoints_changed()
-    return answer(endpoint_json(endpoint, secret=True), 201)
+    return answer(endpoint_json(endpoint, app.clock.now_us(), secret=True), 201)
 
 
 async def list_endpoints(request: web.Request) -> web.Response:
     Query(request)
-    found = sorted(await request.app[DEPS].endpoints.all(), key=lambda item: (item.created_at, item.id))
-    return answer({"items": [endpoint_json(endpoint) for endpoint in found], "next": None})
+    app = request.app[DEPS]
+    known = sorted(await app.endpoints.all(), key=lambda item: (item.created_at, item.id))
+    now_us = app.clock.now_us()
+    return answer({"items": [endpoint_json(endpoint, now_us) for endpoint in known], "next": None})
 
 
 async def get_endpoint(request: web.Request) -> web.Response:
-    return answer(endpoint_json(await found(request)))
+    return answer(endpoint_json(await found(request), request.app[DEPS].clock.now_us()))
 
 
 async def change_endpoint(request: web.Request) -> web.Response:
@@ -129,10 +139,14 @@ async def change_endpoint(request: web.Request) -> web.Response:
     endpoint = changed(endpoint, change, app)
     if change.model_fields_set & _AGREED:
         endpoint = await asked(endpoint, app)
-    if not await app.endpoints.update(endpoint):
+    try:
+        there = await app.endpoints.update(endpoint)
+    except SealMissing as missing:
+        raise unsealed(missing) from None
+    if not there:
         raise not_found("endpoint of that id")
     await app.endpoints_changed()
-    return answer(endpoint_json(endpoint))
+    return answer(endpoint_json(endpoint, app.clock.now_us()))
 
 
 async def delete_endpoint(request: web.Request) -> web.Response:
@@ -183,7 +197,11 @@ ROUTES = (
         "Register an endpoint; the answer holds its signing secret, this once",
         "endpoints",
         body=NewEndpoint,
-        answers={201: "The endpoint with its secret.", 422: "Some fields are not right."},
+        answers={
+            201: "The endpoint with its secret.",
+            409: "There is no key to seal its secret with.",
+            422: "Some fields are not right.",
+        },
     ),
     Route("GET", "/v1/endpoints", list_endpoints, Scope.ENDPOINTS_MANAGE, "List endpoints", "endpoints"),
     Route(

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from hub.commands.client import show, wait
 from hub.commands.remote import RemoteHub
+from hub.durations import duration
 from hub.errors import ConfigError
 
 _MOST = 256 * 1024
@@ -52,11 +53,15 @@ def add(
     print(f"endpoint {made['id']} gets {', '.join(made['events'])}")
     if made["state"] != "enabled":
         print(f"it is disabled{': ' + made['reason'] if made['reason'] else ''}")
-    if made.get("public_key"):
-        print(f"public key, to verify with: {made['public_key']}")
-    if made.get("secret"):
-        print(f"secret, shown this once: {made['secret']}")
+    _print_key(made)
     return 0
+
+
+def _print_key(made: dict[str, Any]) -> None:
+    if made["public_key"]:
+        print(f"public key, to verify with: {made['public_key']}")
+    if made["secret"]:
+        print(f"secret, shown this once: {made['secret']}")
 
 
 def change(url: str, api_key: str, endpoint_id: str, body: dict[str, Any], *, as_json: bool) -> int:
@@ -90,6 +95,33 @@ def send_test(url: str, api_key: str, endpoint_id: str, *, as_json: bool) -> int
         if as_json
         else f"{sent['event']} is on its way: GET /v1/deliveries?event={sent['event']} says how it went"
     )
+    return 0
+
+
+def rotate(
+    url: str,
+    api_key: str,
+    endpoint_id: str,
+    *,
+    kind: str | None,
+    grace: str,
+    secret_file: str | None,
+    as_json: bool,
+) -> int:
+    try:
+        seconds = 0.0 if grace == "0" else duration(grace).total_seconds()
+    except ValueError as error:
+        raise ConfigError(f"--grace: {error}") from None
+    body: dict[str, Any] = {"grace": seconds} | ({"kind": kind} if kind else {})
+    if secret_file:
+        body["secret"] = _text(f"@{secret_file}", "--secret-file").strip()
+    made = wait(RemoteHub(url, api_key).ask("POST", f"{_path(endpoint_id)}/secret/rotate", body=body))
+    if as_json:
+        print(json.dumps(made))
+        return 0
+    _print_key(made)
+    for key in made["keys"][1:]:
+        print(f"{key['id']} signs beside it until {key['until']}")
     return 0
 
 

@@ -80,6 +80,15 @@ def denied_text(text: str, *, allow_loopback: bool = False) -> str | None:
         return "not an IP address"
 
 
+def is_loopback_host(host: str) -> bool:
+    """Say whether a URL's host is this machine."""
+    name = host.lower().rstrip(".")
+    try:
+        return _is_loopback(ip_address(name))
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+
+
 def _is_loopback(address: Address) -> bool:
     return address in _LOOPBACK_V4 if isinstance(address, IPv4Address) else address == _LOOPBACK_V6
 

@@ -7,6 +7,7 @@ from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
 from hub.dispatch.filters import FilterInvalid, filter_of
 from hub.dispatch.formats import Formed, TransformInvalid, check_content_type, forms
 from hub.dispatch.headers import HeadersInvalid, check_headers
+from hub.dispatch.keyring import keyring_of
 from hub.dispatch.outbox import Endpoint
 
 KAFKA: Final = "kafka"
@@ -30,6 +31,7 @@ def faults(endpoint: Endpoint, *, allow_loopback: bool, topics: tuple[str, ...])
         *_destination(endpoint, allow_loopback, topics),
         *_content(endpoint),
         *_headers(endpoint),
+        *_signing(endpoint),
         *_pace(endpoint),
     ]
 
@@ -85,6 +87,14 @@ def _headers(endpoint: Endpoint) -> Iterator[Fault]:
     for name in options.secret_headers:
         if name.lower() not in there:
             yield Fault("secret_headers", f"{name[:64]!r} is none of the headers")
+
+
+def _signing(endpoint: Endpoint) -> Iterator[Fault]:
+    options = endpoint.options
+    if options.scheme != "standard" and keyring_of(endpoint.secret).newest.kind != "v1":
+        yield Fault(
+            "scheme", f"{options.scheme} signatures need a shared secret: this endpoint signs with v1a"
+        )
 
 
 def _pace(endpoint: Endpoint) -> Iterator[Fault]:

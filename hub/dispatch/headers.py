@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hub.errors import ConfigError
+from hub.sealing import is_sealed
 
 MOST: Final = 32
 MAX_NAME: Final = 64
@@ -57,6 +58,8 @@ def check_headers(headers: Sequence[tuple[str, str]]) -> None:
         if small in seen:
             raise HeadersInvalid(f"{name} is there twice")
         seen.add(small)
+        if is_sealed(value):
+            raise HeadersInvalid(f"the value of {name} cannot begin like a sealed text")
         if value == HIDDEN:
             raise HeadersInvalid(f"the hub has no value of {name} to keep: give it")
         # The value is never repeated: it may be a password.

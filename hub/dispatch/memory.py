@@ -124,7 +124,15 @@ class MemoryEndpoints(Endpoints):
     async def update(self, endpoint: Endpoint) -> bool:
         if endpoint.id not in self._endpoints:
             return False
-        self._endpoints[endpoint.id] = endpoint
+        self._endpoints[endpoint.id] = endpoint._replace(secret=self._endpoints[endpoint.id].secret)
+        return True
+
+    @override
+    async def replace_secret(self, endpoint_id: str, before: str, after: str) -> bool:
+        endpoint = self._endpoints.get(endpoint_id)
+        if endpoint is None or endpoint.secret != before:
+            return False
+        self._endpoints[endpoint_id] = endpoint._replace(secret=after)
         return True
 
     @override

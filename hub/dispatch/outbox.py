@@ -10,7 +10,7 @@ from hub.intents.intent import Intent, State
 
 
 class Endpoint(NamedTuple):
-    """`events` are type patterns such as trade.*; `secret` is whsec_…; `schedule` waits in seconds between attempts."""
+    """`events` are type patterns such as trade.*; `secret` holds its signing keys, as `keyring` reads them; `schedule` waits in seconds between attempts."""
 
     id: str
     url: str
@@ -96,7 +96,12 @@ class Endpoints(Protocol):
     async def create(self, endpoint: Endpoint) -> None: ...
     async def get(self, endpoint_id: str) -> Endpoint | None: ...
     async def all(self) -> list[Endpoint]: ...
-    async def update(self, endpoint: Endpoint) -> bool: ...
+    async def update(self, endpoint: Endpoint) -> bool:
+        """Write everything but the secret; return whether it was there."""
+
+    async def replace_secret(self, endpoint_id: str, before: str, after: str) -> bool:
+        """Write the secret if it still is `before`; return whether it was: of two who change it at once, one has to look again."""
+
     async def delete(self, endpoint_id: str) -> bool:
         """Delete it and cancel what waits for it; return whether it was there."""
 

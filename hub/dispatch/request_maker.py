@@ -4,7 +4,6 @@ A retry is made anew: signed with the keys that are live then, and in the form t
 """
 
 import asyncio
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, final
 
@@ -14,6 +13,9 @@ from typing_extensions import override
 from hub.clock import SECOND_US
 from hub.dispatch import signing
 from hub.dispatch.formats import Formed, Former, NotShaped, TransformInvalid, forms
+from hub.dispatch.keyring import Keyring, Signer, SigningKey, keyring_of, signers_of
+from hub.dispatch.legacy_signing import legacy_header
+from hub.dispatch.options import Scheme
 from hub.dispatch.outbox import Delivery, Endpoint
 from hub.dispatch.safe_http import Headers, base_headers
 from hub.events.records import Account
@@ -47,14 +49,22 @@ class RequestMaker(Protocol):
 
 @final
 class PlainRequests(RequestMaker):
-    """What nearly every endpoint gets: the event as it is told."""
+    """What nearly every endpoint gets: the event as it is told, signed with every key that is live. Raises SecretInvalid."""
 
-    def __init__(self, signers: Sequence[signing.Secret], headers: Headers) -> None:
-        self._signers = tuple(signers)
+    def __init__(self, ring: Keyring, headers: Headers, scheme: Scheme = "standard") -> None:
+        self._ring = ring
         self._headers = headers
+        self._scheme: Scheme = scheme
+        self._live: tuple[SigningKey, ...] = ()
+        self._signers: tuple[Signer, ...] = signers_of(
+            ring.keys
+        )  # all of them, so that one that cannot sign is told now
+        self._changes_us: float = 0
 
     @override
     async def prepare(self, delivery: Delivery, body: bytes, started_us: int) -> tuple[Headers, bytes]:
+        if started_us >= self._changes_us:
+            self._look(started_us)
         headers = self._headers.copy()
         timestamp = str(started_us // SECOND_US)
         headers[signing.ID_HEADER] = delivery.event_id
@@ -62,7 +72,18 @@ class PlainRequests(RequestMaker):
         headers[signing.SIGNATURE_HEADER] = signing.signature_header(
             self._signers, delivery.event_id, timestamp, body
         )
+        if self._scheme != "standard":
+            legacy = legacy_header(self._scheme, self._live, timestamp, body)
+            if legacy is not None:
+                headers[legacy[0]] = legacy[1]
         return headers, body
+
+    def _look(self, now_us: int) -> None:
+        """Take the keys that are live now, until the next of them ends."""
+        self._live = self._ring.live(now_us)
+        self._signers = signers_of(self._live)
+        change = self._ring.next_change(now_us)
+        self._changes_us = float("inf") if change is None else change
 
 
 @final
@@ -136,6 +157,8 @@ def request_maker(endpoint: Endpoint, workshop: Workshop) -> RequestMaker:
         former = Unmakeable(str(problem))
     content_type = "application/json" if former is None else former.content_type
     requests: RequestMaker
-    plain = PlainRequests((signing.parse_secret(endpoint.secret),), headers_of(endpoint, content_type))
+    plain = PlainRequests(
+        keyring_of(endpoint.secret), headers_of(endpoint, content_type), endpoint.options.scheme
+    )
     requests = plain if former is None else FormedRequests(plain, former, workshop)
     return KafkaRequests(requests) if endpoint.options.kind == "kafka" else requests

@@ -6,6 +6,7 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from hub.clock import SECOND_US, to_us
 from hub.errors import ConfigError, HubError
@@ -74,7 +75,12 @@ def generate_secret() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode("ascii")
 
 
-def signature_header(signers: Sequence[Secret], message_id: str, timestamp: str, body: bytes) -> str:
+class Signer(Protocol):
+    def signature(self, message_id: str, timestamp: str, body: bytes) -> str:
+        """Return one entry of the signature header."""
+
+
+def signature_header(signers: Sequence[Signer], message_id: str, timestamp: str, body: bytes) -> str:
     """Return one signature per live secret, separated by spaces: during a rotation receivers accept either."""
     return " ".join([signer.signature(message_id, timestamp, body) for signer in signers])
 
@@ -90,6 +96,19 @@ def verify(
 
     Header names are looked up in lower case; pass a mapping that ignores case where the sender chooses it.
     """
+    message_id, timestamp, presented = signed_at(headers, now, tolerance)
+    expected = secret.digest(message_id, timestamp, body)
+    matched = False
+    for entry in presented.split(" "):
+        given = _decoded(entry)
+        if given is not None:
+            matched |= hmac.compare_digest(given, expected)
+    if not matched:
+        raise SignatureInvalid(f"{SIGNATURE_HEADER} holds no v1 signature made with this secret")
+
+
+def signed_at(headers: Mapping[str, str], now: datetime, tolerance: timedelta) -> tuple[str, str, str]:
+    """Return id, timestamp and signatures of a request that was signed now. Raises SignatureInvalid."""
     message_id = _header(headers, ID_HEADER, _MAX_ID)
     timestamp = _header(headers, TIMESTAMP_HEADER, 12)
     presented = _header(headers, SIGNATURE_HEADER, _MAX_SIGNATURES)
@@ -101,14 +120,7 @@ def verify(
             f"{TIMESTAMP_HEADER} is more than {int(tolerance.total_seconds())} s away from now: "
             "an old message told again, or a clock that is wrong"
         )
-    expected = secret.digest(message_id, timestamp, body)
-    matched = False
-    for entry in presented.split(" "):
-        given = _decoded(entry)
-        if given is not None:
-            matched |= hmac.compare_digest(given, expected)
-    if not matched:
-        raise SignatureInvalid(f"{SIGNATURE_HEADER} holds no v1 signature made with this secret")
+    return message_id, timestamp, presented
 
 
 def _header(headers: Mapping[str, str], name: str, longest: int) -> str:

@@ -18,6 +18,7 @@ from hub.dispatch.channels.manager_mt_remote import MtRemoteBackend
 from hub.dispatch.channels.mt_remote_client import MtRemoteClient
 from hub.dispatch.dispatcher import Dispatcher
 from hub.dispatch.effects.worker import ActionWorker
+from hub.dispatch.outbox import Endpoints
 from hub.dispatch.safe_http import Transport
 from hub.dispatch.subscriptions import ENABLED
 from hub.intents.gate import Gate
@@ -31,7 +32,6 @@ from hub.scaled.process import Process
 from hub.stages import Every, Service, Stages
 from hub.store.postgres.contacts import PostgresContacts
 from hub.store.postgres.database import Database
-from hub.store.postgres.endpoints import PostgresEndpoints
 from hub.store.postgres.intents import PostgresIntents
 from hub.store.postgres.notices import ENDPOINTS, INTENTS, WAITING, read_waiting
 from hub.store.postgres.outbox import PostgresDeliveries
@@ -47,7 +47,7 @@ log = structlog.get_logger(__name__)
 class KnownEndpoints:
     """Which endpoints there are to own; the dispatcher follows when they, or their owner, change."""
 
-    def __init__(self, endpoints: PostgresEndpoints, dispatcher: Dispatcher) -> None:
+    def __init__(self, endpoints: Endpoints, dispatcher: Dispatcher) -> None:
         self._endpoints = endpoints
         self._dispatcher = dispatcher
         self._names: frozenset[str] = frozenset()
@@ -131,11 +131,15 @@ class ActionRole:
 
 
 async def add(
-    process: Process, transport: Transport, teller: Teller, gate: Gate, topics: Transport | None
+    process: Process,
+    transport: Transport,
+    teller: Teller,
+    gate: Gate,
+    endpoints: Endpoints,
+    topics: Transport | None,
 ) -> Beside:
     """Let the process own endpoints and servers; return what an engine beside it has to know."""
     database, settings = process.database, process.settings
-    endpoints = PostgresEndpoints(database)
 
     def owned(names: Collection[str]) -> Sequence[Lease]:
         return ownership.fence(names)

@@ -35,6 +35,7 @@ from hub.parts import (
     kafka_destination,
     listen,
     load_keys,
+    sealed_endpoints,
     warn_of_secrets,
 )
 from hub.rounds import Rounds
@@ -128,6 +129,11 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         symbols = SymbolClasses(settings.symbols)
         base, keeping_rates = base_currency(settings, clock)
 
+        # An engine looks at types and filters alone: it is given no key.
+        secretive = {Role.DISPATCH, Role.API} & frozenset(roles)
+        stored = PostgresEndpoints(database)
+        endpoints = await sealed_endpoints(stored, settings) if secretive else stored
+
         beside = None
         if Role.DISPATCH in roles:
             transport = await stack.enter_async_context(
@@ -138,7 +144,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
                 )
             )
             topics = kafka_destination(settings, clock, stack)
-            beside = await dispatch.add(process, transport, far_log, control, topics)
+            beside = await dispatch.add(process, transport, far_log, control, endpoints, topics)
         if Role.ENGINE in roles:
             engine.add(process, files, beside, control)
             refused.add(process)
@@ -161,7 +167,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             directory=Directory(PostgresClients(database), clock),
             suppressions=PostgresContacts(database),
             profiles=Profiles(PostgresProfiles(database), clock, accounts.folded),
-            endpoints=PostgresEndpoints(database),
+            endpoints=endpoints,
             events=browser,
             deliveries=browser,
             actions=browser,

@@ -27,6 +27,11 @@ def endpoint_row(e: Endpoint) -> tuple[Any, ...]:
     )
 
 
+def without_secret(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return an endpoint's row as an update writes it: only who changes the secret writes that."""
+    return (*row[:3], *row[4:])
+
+
 def endpoint_of(*row: Any) -> Endpoint:
     schedule = None if row[7] is None else tuple(json.loads(row[7]))
     return Endpoint._make(

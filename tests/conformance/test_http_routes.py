@@ -68,6 +68,7 @@ async def test_only_these_are_open(api: ApiBench) -> None:
         "/openapi.json",
         "/docs",
         "/docs/{page}",
+        "/.well-known/jwks.json",
     }
 
 
@@ -510,7 +511,7 @@ async def test_the_openapi_page_describes_every_route(api: ApiBench) -> None:
     described = {(method.upper(), path) for path, methods in page["paths"].items() for method in methods}
     assert described == {(route.method, plain_path(route.path)) for route in ROUTES}
     assert page["openapi"] == "3.1.0"
-    assert all(re.fullmatch(r"(/[a-z0-9_.]+|/\{\w+\})+", path) for path in page["paths"])
+    assert all(re.fullmatch(r"(/[a-z0-9_.-]+|/\{\w+\})+", path) for path in page["paths"])
     text = json.dumps(page)
     schemas = set(page["components"]["schemas"])
     assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) <= schemas

@@ -190,6 +190,29 @@ async def test_an_update_changes_one_endpoint_and_says_whether_it_was_there(disp
     assert await dispatch.endpoints.all() == [changed, other]
 
 
+async def test_an_update_leaves_the_secret_alone(dispatch: Dispatch) -> None:
+    one = an_endpoint("ep_1")
+    await dispatch.endpoints.create(one)
+    await dispatch.endpoints.replace_secret("ep_1", one.secret, "another")
+
+    # Whoever changes the rest read it before: his old secret must not come back with it.
+    await dispatch.endpoints.update(one._replace(description="changed"))
+
+    assert await dispatch.endpoints.get("ep_1") == one._replace(description="changed", secret="another")
+
+
+async def test_of_two_who_change_a_secret_at_once_one_has_to_look_again(dispatch: Dispatch) -> None:
+    one = an_endpoint("ep_1")
+    await dispatch.endpoints.create(one)
+
+    assert await dispatch.endpoints.replace_secret("ep_1", one.secret, "first")
+    assert not await dispatch.endpoints.replace_secret("ep_1", one.secret, "second")
+    assert not await dispatch.endpoints.replace_secret("ep_2", one.secret, "second")
+    await dispatch.reopen()
+
+    assert await dispatch.endpoints.get("ep_1") == one._replace(secret="first")
+
+
 async def test_deleting_an_endpoint_cancels_what_waits_for_it_and_nothing_else(dispatch: Dispatch) -> None:
     await dispatch.endpoints.create(an_endpoint("ep_1"))
     await dispatch.endpoints.create(an_endpoint("ep_2"))

@@ -48,7 +48,7 @@ class Producer(Protocol):
         *,
         key: bytes | None,
         partition: int,
-        headers: Sequence[tuple[str, bytes]] | None = None,
+        headers: list[tuple[str, bytes]] | None = None,
     ) -> asyncio.Future[object]: ...
     async def stop(self) -> None: ...
 

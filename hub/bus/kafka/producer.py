@@ -44,10 +44,10 @@ class _Telling(NamedTuple):
     partition: int
     data: bytes
     key: bytes | None = None
-    headers: Sequence[tuple[str, bytes]] | None = None
+    headers: list[tuple[str, bytes]] | None = None
 
 
-Telling = tuple[int, bytes] | tuple[int, bytes, bytes] | tuple[int, bytes, bytes, Sequence[tuple[str, bytes]]]
+Telling = tuple[int, bytes] | tuple[int, bytes, bytes] | tuple[int, bytes, bytes, list[tuple[str, bytes]]]
 
 
 @final

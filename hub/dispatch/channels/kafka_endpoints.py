@@ -34,9 +34,7 @@ class KafkaDestination(Transport):
     async def send(self, url: yarl.URL, headers: Headers, body: bytes) -> Outcome:
         topic, key = url.path, headers.pop(KEY_HEADER, "").encode()
         started = self._clock.monotonic()
-        said = tuple(
-            (name.lower(), value.encode()) for name, value in headers.items() if name not in _OF_HTTP
-        )
+        said = [(name.lower(), value.encode()) for name, value in headers.items() if name not in _OF_HTTP]
         try:
             partition = await self._partition(topic, key or headers["webhook-id"].encode())
             await self._line.tell(topic, [(partition, body, key, said)])

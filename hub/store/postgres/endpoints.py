@@ -8,7 +8,7 @@ from typing_extensions import override
 from hub.dispatch.outbox import Endpoint, Endpoints
 from hub.store.postgres.database import Connection, Database
 from hub.store.postgres.notices import ENDPOINTS, notify_inside
-from hub.store.rows import ENDPOINT, endpoint_of, endpoint_row
+from hub.store.rows import ENDPOINT, endpoint_of, endpoint_row, without_secret
 
 _CHUNK = 20_000  # deliveries cancelled in one transaction: well within what a statement is given
 
@@ -24,7 +24,9 @@ class PostgresEndpoints(Endpoints):
     @override
     async def create(self, endpoint: Endpoint) -> None:
         await self._write(
-            f"INSERT INTO endpoint ({ENDPOINT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", endpoint
+            f"INSERT INTO endpoint ({ENDPOINT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            endpoint.id,
+            endpoint_row(endpoint),
         )
 
     @override
@@ -39,9 +41,18 @@ class PostgresEndpoints(Endpoints):
     @override
     async def update(self, endpoint: Endpoint) -> bool:
         return await self._write(
-            "UPDATE endpoint SET url = $2, events = $3, secret = $4, state = $5, description = $6, created_at = $7, "
-            "schedule = $8, reason = $9, options = $10 WHERE id = $1",
-            endpoint,
+            "UPDATE endpoint SET url = $2, events = $3, state = $4, description = $5, created_at = $6, "
+            "schedule = $7, reason = $8, options = $9 WHERE id = $1",
+            endpoint.id,
+            without_secret(endpoint_row(endpoint)),
+        )
+
+    @override
+    async def replace_secret(self, endpoint_id: str, before: str, after: str) -> bool:
+        return await self._write(
+            "UPDATE endpoint SET secret = $3 WHERE id = $1 AND secret = $2",
+            endpoint_id,
+            (endpoint_id, before, after),
         )
 
     @override
@@ -58,10 +69,10 @@ class PostgresEndpoints(Endpoints):
             left = await self._database.transact(lambda connection: _cancel(connection, endpoint_id))
         return deleted
 
-    async def _write(self, statement: str, endpoint: Endpoint) -> bool:
+    async def _write(self, statement: str, endpoint_id: str, values: tuple[object, ...]) -> bool:
         async def work(connection: Connection) -> bool:
-            status = await connection.execute(statement, *endpoint_row(endpoint))
-            await notify_inside(connection, ENDPOINTS, [endpoint.id])
+            status = await connection.execute(statement, *values)
+            await notify_inside(connection, ENDPOINTS, [endpoint_id])
             return _changed(status)
 
         done = await self._database.transact(work)

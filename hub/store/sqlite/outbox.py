@@ -21,7 +21,7 @@ from hub.dispatch.outbox import (
 )
 from hub.events.facts import EVENT_PREFIX
 from hub.intents.intent import Intent, State
-from hub.store.rows import ENDPOINT, endpoint_of, endpoint_row
+from hub.store.rows import ENDPOINT, endpoint_of, endpoint_row, without_secret
 from hub.store.sqlite.append import Written, find_rows
 from hub.store.sqlite.engine import INTENT, read_positions, write_positions
 from hub.store.sqlite.log import SqliteLog
@@ -163,11 +163,18 @@ class SqliteEndpoints(Endpoints):
 
     @override
     async def update(self, endpoint: Endpoint) -> bool:
-        row = endpoint_row(endpoint)
+        name, *rest = without_secret(endpoint_row(endpoint))
         changes = await self._write(
-            "UPDATE endpoint SET url = ?, events = ?, secret = ?, state = ?, description = ?, created_at = ?, schedule = ?, "
+            "UPDATE endpoint SET url = ?, events = ?, state = ?, description = ?, created_at = ?, schedule = ?, "
             "reason = ?, options = ? WHERE id = ?",
-            (*row[1:], row[0]),
+            (*rest, name),
+        )
+        return changes > 0
+
+    @override
+    async def replace_secret(self, endpoint_id: str, before: str, after: str) -> bool:
+        changes = await self._write(
+            "UPDATE endpoint SET secret = ? WHERE id = ? AND secret = ?", (after, endpoint_id, before)
         )
         return changes > 0
 

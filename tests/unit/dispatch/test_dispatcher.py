@@ -362,7 +362,7 @@ async def test_a_new_secret_is_used_from_the_next_attempt_on_and_nothing_is_sent
     async with House(an_endpoint()).running() as house:
         await house.tell(an_event(1))
         other = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
-        await house.endpoints.update(an_endpoint(secret=other))
+        await house.endpoints.replace_secret("ep", SECRET, other)
         await house.dispatcher.refresh()
         await house.settle()
         await house.tell(an_event(2))
