@@ -20,6 +20,7 @@ from hub.dispatch import signing
 from hub.dispatch.content import values_of
 from hub.dispatch.filters import filter_of
 from hub.dispatch.formats import JSON, NotShaped
+from hub.dispatch.keyring import keyring_of
 from hub.dispatch.outbox import Endpoint
 from hub.dispatch.patterns import matches
 from hub.dispatch.request_maker import former_of, headers_of
@@ -166,7 +167,7 @@ async def _request(app: ApiDeps, endpoint: Endpoint, event: Wire) -> tuple[dict[
             body = await asyncio.to_thread(former.form, body)
         except NotShaped as problem:
             return None, str(problem)
-    options = endpoint.options
+    options, now_us = endpoint.options, app.clock.now_us()
     plain = headers_of(endpoint, JSON if former is None else former.content_type)
     hidden = {
         name: header_rules.HIDDEN if header_rules.is_secret(name, options.secret_headers) else value
@@ -178,12 +179,17 @@ async def _request(app: ApiDeps, endpoint: Endpoint, event: Wire) -> tuple[dict[
         "headers": {
             **hidden,
             signing.ID_HEADER: event.id,
-            signing.TIMESTAMP_HEADER: str(app.clock.now_us() // SECOND_US),
+            signing.TIMESTAMP_HEADER: str(now_us // SECOND_US),
             # Whoever may look at this may not therefore make requests that seem to come from the hub.
-            signing.SIGNATURE_HEADER: f"v1,({_LATER})",
+            signing.SIGNATURE_HEADER: " ".join(f"{kind},({_LATER})" for kind in _kinds(endpoint, now_us)),
         },
         "body": body.decode("utf-8", "replace"),
     }, None
+
+
+def _kinds(endpoint: Endpoint, now_us: int) -> list[str]:
+    """Return with what kinds of keys it would be signed."""
+    return [key.kind for key in keyring_of(endpoint.secret).live(now_us)]
 
 
 ROUTES = (

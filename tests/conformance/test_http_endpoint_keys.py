@@ -120,7 +120,9 @@ async def test_older_schemes_need_a_shared_secret(api: ApiBench) -> None:
     assert (status, told["errors"][0]["field"]) == (422, "scheme")
 
 
-async def test_the_public_half_of_a_pair_is_found_by_its_id_and_the_private_one_nowhere(api: ApiBench) -> None:
+async def test_the_public_half_of_a_pair_is_found_by_its_id_and_the_private_one_nowhere(
+    api: ApiBench,
+) -> None:
     shared, pair = await made(api), await made(api, signing="v1a")
 
     status, told, headers = await api.ask("GET", "/.well-known/jwks.json", scope=None)

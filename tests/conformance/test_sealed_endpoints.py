@@ -50,7 +50,9 @@ async def test_of_two_rotations_of_a_sealed_secret_one_has_to_look_again(dispatc
     assert not await endpoints.replace_secret(endpoint.id, endpoint.secret, "second")
 
 
-async def test_what_was_stored_before_there_was_a_key_is_sealed_at_the_first_start(dispatch: Dispatch) -> None:
+async def test_what_was_stored_before_there_was_a_key_is_sealed_at_the_first_start(
+    dispatch: Dispatch,
+) -> None:
     endpoint = a_secret_one()
     await dispatch.endpoints.create(endpoint)
     endpoints = SealedEndpoints(dispatch.endpoints, SealRing([new_key()]))

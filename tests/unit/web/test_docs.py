@@ -35,6 +35,7 @@ from hub.dispatch.channels.email import EmailSettings
 from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSettings
 from hub.dispatch.schedule import WAITS
 from hub.dispatch.signing import generate_secret, parse_secret, signature_header
+from hub.dispatch.signing_v1a import generate_private, parse_private
 from hub.durations import duration
 from hub.engine.load import load_folder
 from hub.engine.load_text import load_text
@@ -400,14 +401,22 @@ def test_an_example_in_python_verifies_and_refuses(block, monkeypatch):
     now = str(int(datetime.now(UTC).timestamp()))
     stale = str(int(now) - 301)
 
-    def headers(timestamp: str, signed: bytes = body) -> dict[str, str]:
-        signature = signature_header((parse_secret(secret),), "evt_1", timestamp, signed)
+    read = names.get("read_webhook")
+    if read is None:
+        pair = generate_private()
+        signed = [parse_private(pair)]
+        read = names["read_signed_webhook"]
+        secret = parse_private(pair).public
+    else:
+        signed = [parse_secret(secret)]
+
+    def headers(timestamp: str, body_of: bytes = body) -> dict[str, str]:
+        signature = signature_header(signed, "evt_1", timestamp, body_of)
         return {"webhook-id": "evt_1", "webhook-timestamp": timestamp, "webhook-signature": signature}
 
     other = "v1," + base64.b64encode(bytes(32)).decode()
     rotated = headers(now) | {"webhook-signature": f"{other} {headers(now)['webhook-signature']}"}
 
-    read = names["read_webhook"]
     assert read(secret, headers(now), body) == {"type": "trade.closed"}
     assert read(secret, rotated, body) == {"type": "trade.closed"}
     for wrong in (
@@ -452,7 +461,15 @@ def parse(arguments: list[str]) -> None:
     command.make_context(path, arguments)
 
 
-@named(of("yaml") + of("json") + of("python") + of("console", everywhere=True))
+@named(
+    of("yaml")
+    + of("json")
+    + of("python")
+    + of("javascript")
+    + of("go")
+    + of("php")
+    + of("console", everywhere=True)
+)
 def test_a_block_names_its_language_and_is_not_empty(block):
     assert block.text.strip()
 
@@ -460,4 +477,4 @@ def test_a_block_names_its_language_and_is_not_empty(block):
 def test_blocks_are_only_of_kinds_that_are_tested():
     kinds = {block.language for path in PAGES for block in blocks(path)}
 
-    assert kinds == {"yaml", "json", "python", "console"}
+    assert kinds == {"yaml", "json", "python", "console", "javascript", "go", "php"}
