@@ -31,6 +31,10 @@ def terminal(hub: HubProcess, *arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+def sealing(*arguments: str) -> None:
+    subprocess.run([HUB, "sealing", *arguments], check=True, timeout=60, capture_output=True)
+
+
 def told(hub: HubProcess, *arguments: str) -> Any:
     code, out, error = terminal(hub, *arguments, "--json")
     assert code == 0, error
@@ -146,3 +150,73 @@ async def test_what_is_asked_for_wrongly_is_answered_in_a_sentence(hub: HubProce
         assert "Traceback" not in error
         assert "secret-without-colon" not in error
     assert told(hub, "list") == []
+
+
+REAL = "https://crm.example.com/hub"
+
+
+@pytest.mark.scenario
+async def test_secrets_of_real_endpoints_lie_sealed_and_the_sealing_key_can_be_changed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "none").mkdir()
+    key = tmp_path / "sealing.key"
+    hub = HubProcess(tmp_path / "hub", workflows=[tmp_path / "none"])
+    await hub.start()
+    code, _, error = terminal(hub, "add", REAL)
+    assert (code, "hub sealing new" in error) == (2, True)
+    here = told(hub, "add", "http://127.0.0.1:9/", "--disabled")
+    await hub.stop()
+
+    sealing("new", "--file", str(key))
+    config = {"sealing": {"key_file": str(key)}}
+    sealed = HubProcess(tmp_path / "hub", config=config, workflows=[tmp_path / "none"])
+    sealed.key = hub.key
+    await sealed.start()
+    token = "Authorization: Bearer of-the-crm"
+    made = told(sealed, "add", REAL, "--disabled", "--secret-header", token)
+    turned = told(sealed, "rotate", made["id"], "--grace", "7d")
+    assert [each["until"] is None for each in turned["keys"]] == [True, False]
+    await sealed.stop()
+
+    stored = b"".join(path.read_bytes() for path in sorted((tmp_path / "hub" / "data").glob("hub.db*")))
+    for secret in (made["secret"], turned["secret"], "of-the-crm"):
+        assert secret.encode() not in stored
+    sealing("rotate", "--config", str(tmp_path / "hub" / "hub.yaml"))
+    await sealed.start()
+    await sealed.stop()
+    newest = key.read_text().splitlines()[0]
+    key.write_text(newest + "\n")
+    await sealed.start()
+    shown = {each["id"]: each for each in told(sealed, "list")}
+    assert [each["id"] for each in shown[made["id"]]["keys"]] == [each["id"] for each in turned["keys"]]
+    assert shown[here["id"]]["keys"][0]["id"] == here["keys"][0]["id"]
+    await sealed.stop()
+
+    bare = HubProcess(tmp_path / "hub", workflows=[tmp_path / "none"])
+    with pytest.raises(AssertionError, match="hub sealing new"):
+        await bare.start()
+
+
+@pytest.mark.scenario
+async def test_a_receiver_changes_its_secret_while_events_arrive(hub: HubProcess, tmp_path: Path) -> None:
+    async with VerifyingReceiver() as receiver, HubClient(hub) as client:
+        made = told(hub, "add", receiver.url, "-e", "trade.*")
+        receiver.trust(made["secret"])
+        turned = told(hub, "rotate", made["id"], "--grace", "1h")
+
+        async def arrived(count: int) -> bool:
+            return len(receiver.accepted) == count
+
+        await client.post_until_acknowledged([a_trade(1, "1")])
+        await until(lambda: arrived(1), "one event verifies with the old secret")
+        receiver.trust(turned["secret"])
+        await client.post_until_acknowledged([a_trade(2, "1")])
+        await until(lambda: arrived(2), "the next verifies with the new one")
+        last = told(hub, "rotate", made["id"], "--grace", "0")
+        receiver.trust(last["secret"])
+        await client.post_until_acknowledged([a_trade(3, "1")])
+        await until(lambda: arrived(3), "the last verifies with the last one alone")
+
+    assert receiver.complaints == []
+    assert len(last["keys"]) == 1
