@@ -19,7 +19,7 @@ import structlog
 import hub.web
 from hub import garbage, metrics
 from hub.api.app import make_api
-from hub.api.ports import LOCAL_HOSTS, ApiDeps
+from hub.api.ports import ApiDeps
 from hub.api.server import Serving
 from hub.approval_desk import ApprovalDesk
 from hub.bus.follower import Follower
@@ -56,6 +56,7 @@ from hub.parts import (
     connector,
     event_stream,
     existing,
+    known_hosts,
     listen,
     load_keys,
     retention,
@@ -64,6 +65,7 @@ from hub.parts import (
 )
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
+from hub.sending import Recipients, aftermath, public_links, sms_reports
 from hub.stages import Service, Stages, run_until
 from hub.start_desk import StartDesk
 from hub.store.sqlite.history import SqliteHistory
@@ -163,8 +165,16 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             MtRemoteBackend(manager, session)
             for manager, session in zip(settings.managers, sessions, strict=True)
         ]
+        recipients = Recipients(store.contacts, store.contacts, store.messages, store.devices)
         actions = action_worker(
-            settings, store.intents, backends, clock, random, contacts=store.contacts, control=control
+            settings,
+            store.intents,
+            backends,
+            clock,
+            random,
+            recipients=recipients,
+            teller=store.log,
+            control=control,
         )
 
         watcher = Watcher(
@@ -225,6 +235,11 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             watcher=watcher,
             directory=directory,
             suppressions=store.contacts,
+            messages=store.messages,
+            devices=store.devices,
+            links=public_links(settings),
+            aftermath=aftermath(recipients, store.log, clock),
+            sms_reports=sms_reports(settings, recipients, store.log, clock),
             profiles=Profiles(store.profiles, clock, accounts.folded),
             endpoints=store.endpoints,
             events=store.browser,
@@ -251,7 +266,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             pressure=lambda: 1.0 if store.writer.waiting > FULL else 0.0,
             endpoints_changed=dispatcher.refresh,
             allow_loopback_endpoints=settings.delivering.allow_loopback_endpoints,
-            hosts=None if settings.listen.allow_remote else LOCAL_HOSTS,
+            hosts=known_hosts(settings),
         )
         serving = await listen(stack, make_api(deps), settings)
         yield Hub(

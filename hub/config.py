@@ -25,10 +25,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from typing_extensions import override
 
 from hub.bus.kafka.settings import KafkaSettings, read_password
-from hub.dispatch.channels.email import EmailSettings
+from hub.dispatch.channels.email_settings import EmailSettings
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
 from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSettings
+from hub.dispatch.channels.push_settings import PushSettings
+from hub.dispatch.channels.sms_twilio import SmsSettings
 from hub.dispatch.contacts import ContactLimit
+from hub.dispatch.public_links import PublicSettings
 from hub.durations import span
 from hub.engine.nodes import Document
 from hub.engine.problems import Problems
@@ -196,6 +199,9 @@ class Settings(BaseSettings):
     managers: tuple[ManagerSettings, ...] = ()
     actions: Actions = Actions()
     mail: EmailSettings | None = None
+    sms: SmsSettings | None = None
+    push: PushSettings | None = None
+    public: PublicSettings | None = None
     delivering: Delivering = Delivering()
     keep: Keep = Keep()
     stream: KafkaStreamSettings | None = None

@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 from aiohttp import web
 
+from hub.api.ports import LOCAL_HOSTS
 from hub.api.server import Serving, serve
 from hub.bus.follower import Follower
 from hub.bus.log import Input, InputKind, Places, Teller
@@ -19,10 +20,9 @@ from hub.clock import Clock, from_us
 from hub.config import Settings, secrets_of
 from hub.control.keys import Keys, KeyStore, NameTaken, Scope
 from hub.dispatch.announce import Announcement
-from hub.dispatch.channels.email import EmailChannel
 from hub.dispatch.channels.http_requests import HttpRequests
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
-from hub.dispatch.contacts import ContactGate, Contacts
+from hub.dispatch.contacts import ContactGate
 from hub.dispatch.effects.backend import ManagerBackend
 from hub.dispatch.effects.machine import Timing
 from hub.dispatch.effects.worker import ActionWorker
@@ -47,6 +47,7 @@ from hub.ingest.source import Connector, Settled, at_once
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
 from hub.intents.gate import Gate
+from hub.sending import Recipients, aftermath, notifiers
 from hub.stages import Service, run_until
 from hub.store.retention import Retention
 
@@ -91,6 +92,13 @@ async def listen(stack: AsyncExitStack, application: web.Application, settings: 
             f"cannot listen on {where.host}:{where.port} ({error.strerror or error}): stop what listens there, or choose "
             "another port with --port"
         ) from error
+
+
+def known_hosts(settings: Settings) -> frozenset[str] | None:
+    """Return the names the hub may be called by; None lets any through, behind a proxy on another machine."""
+    if settings.listen.allow_remote:
+        return None
+    return LOCAL_HOSTS | ({settings.public.host} if settings.public is not None else frozenset())
 
 
 async def load_keys(store: KeyStore, clock: Clock, *, make_first: bool = True) -> tuple[Keys, str | None]:
@@ -171,7 +179,8 @@ def action_worker(
     clock: Clock,
     random: Random,
     *,
-    contacts: Contacts,
+    recipients: Recipients,
+    teller: Teller,
     owns: Callable[[str], bool] = lambda _server: True,
     control: Gate | None = None,
 ) -> ActionWorker:
@@ -180,7 +189,7 @@ def action_worker(
         intents,
         clock,
         backends=backends,
-        notifiers=[EmailChannel(settings.mail, clock)] if settings.mail else [],
+        notifiers=notifiers(settings, recipients, clock),
         requesters=[
             HttpRequests(
                 secrets_of(settings), clock, allow_loopback=settings.delivering.allow_loopback_endpoints
@@ -189,8 +198,9 @@ def action_worker(
         armed=settings.arm,
         random=random,
         owns=owns,
-        gate=ContactGate(contacts, settings.contact_policy, clock),
+        gate=ContactGate(recipients.contacts, settings.contact_policy, clock),
         control=control,
+        aftermath=aftermath(recipients, teller, clock),
         timing=Timing(
             money_quiesce=settings.actions.money_quiesce,
             state_quiesce=settings.actions.state_quiesce,

@@ -13,7 +13,12 @@ from hub.clock import Clock
 from hub.control.control import Control
 from hub.control.keys import Keys
 from hub.dispatch.contacts import Suppressions
+from hub.dispatch.devices import Devices
+from hub.dispatch.effects.aftermath import Aftermath
+from hub.dispatch.messages import Messages
 from hub.dispatch.outbox import Attempt, Delivery, Endpoints
+from hub.dispatch.public_links import PublicLinks
+from hub.dispatch.sms_reports import SmsReports
 from hub.engine.ballots import Ballot
 from hub.engine.problems import Problem
 from hub.engine.rows import ApprovalRow, RunRow
@@ -251,6 +256,8 @@ class ApiDeps:
     directory: Directory
     profiles: Profiles
     suppressions: Suppressions
+    messages: Messages
+    devices: Devices
     endpoints: Endpoints
     events: EventReader
     deliveries: DeliveryReader
@@ -267,4 +274,7 @@ class ApiDeps:
     pressure: Callable[[], float] = _no_pressure
     endpoints_changed: Callable[[], Awaitable[None]] = _nobody_to_tell
     allow_loopback_endpoints: bool = False
+    links: PublicLinks | None = None
+    aftermath: Aftermath | None = None
+    sms_reports: SmsReports | None = None
     hosts: frozenset[str] | None = LOCAL_HOSTS

@@ -181,6 +181,18 @@ _TYPES = (
         operations.TokenInvalidated,
         about="A device token no longer works.",
     ),
+    EventType(
+        145,
+        "notification.bounced",
+        operations.AddressClosed,
+        about="A message came back: there is nobody at its address, and nothing more is sent there.",
+    ),
+    EventType(
+        146,
+        "notification.unsubscribed",
+        operations.AddressClosed,
+        about="Whoever is at an address wants no more messages, or none of a category.",
+    ),
     EventType(150, "workflow.tripped", operations.WorkflowSwitched, about="A workflow's breaker stopped it."),
     EventType(151, "workflow.reset", operations.WorkflowSwitched, about="A person let a workflow go on."),
     EventType(152, "manager.halted", operations.ActionsSwitched, about="All manager actions were halted."),

@@ -27,6 +27,8 @@ ONLY_THE_HUB = (
     "connector.",
     "workflow.",
     "manager.",
+    "notification.bounced",
+    "notification.unsubscribed",
 )
 # These make sense without an account.
 _WITHOUT_ACCOUNT = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import hub.web
 from hub import garbage, metrics
 from hub.api.app import MONITORING, ROUTES, make_api
-from hub.api.ports import LOCAL_HOSTS, ApiDeps
+from hub.api.ports import ApiDeps
 from hub.api.server import Serving
 from hub.approval_desk import ApprovalDesk
 from hub.bus.kafka.producer import KafkaLog
@@ -27,20 +27,21 @@ from hub.ingest.receive import Receiver
 from hub.ingest.samples import Sample
 from hub.ingest.symbols import SymbolClasses
 from hub.metrics import HubCollector
-from hub.parts import base_currency, compile_stored, existing, listen, load_keys, warn_of_secrets
+from hub.parts import base_currency, compile_stored, existing, known_hosts, listen, load_keys, warn_of_secrets
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
 from hub.scaled import dispatch, engine, ingest, refused
 from hub.scaled.looking import EVERY, Looking
 from hub.scaled.owned import Nothing, only_looking
 from hub.scaled.process import Process
+from hub.scaled.recipients import recipients_in
 from hub.scaled.telling import FarLog, FarWatcher
+from hub.sending import aftermath, public_links, sms_reports
 from hub.stages import Every, Stages
 from hub.start_desk import StartDesk
 from hub.store.postgres.approvals import PostgresApprovals
 from hub.store.postgres.browse import PostgresBrowser
 from hub.store.postgres.clients import PostgresClients
-from hub.store.postgres.contacts import PostgresContacts
 from hub.store.postgres.database import open_database
 from hub.store.postgres.endpoints import PostgresEndpoints
 from hub.store.postgres.engine import PostgresEngineStore
@@ -119,6 +120,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         symbols = SymbolClasses(settings.symbols)
         base, keeping_rates = base_currency(settings, clock)
 
+        recipients = recipients_in(database)
         beside = None
         if Role.DISPATCH in roles:
             transport = await stack.enter_async_context(
@@ -149,7 +151,12 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             receiver=Receiver(far_log, clock, symbols=symbols, convert=base.converted),
             watcher=far_watcher,
             directory=Directory(PostgresClients(database), clock),
-            suppressions=PostgresContacts(database),
+            suppressions=recipients.suppressions,
+            messages=recipients.messages,
+            devices=recipients.devices,
+            links=public_links(settings),
+            aftermath=aftermath(recipients, far_log, clock),
+            sms_reports=sms_reports(settings, recipients, far_log, clock),
             profiles=Profiles(PostgresProfiles(database), clock, accounts.folded),
             endpoints=PostgresEndpoints(database),
             events=browser,
@@ -175,7 +182,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             docs=Path(hub.web.__path__[0]) / "docs",
             pressure=lambda: 1.0 if told[0].waiting > FULL else 0.0,
             allow_loopback_endpoints=settings.delivering.allow_loopback_endpoints,
-            hosts=None if settings.listen.allow_remote else LOCAL_HOSTS,
+            hosts=known_hosts(settings),
         )
         serving = await listen(stack, make_api(deps, ROUTES if Role.API in roles else MONITORING), settings)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, final
 
 import aiohttp
+from pydantic import SecretStr
 from typing_extensions import override
 
 from hub.api.app import make_api
@@ -38,8 +39,11 @@ from hub.control.keys import ApiKey, Keys, KeyStore, Scope
 from hub.control.memory import MemorySwitches
 from hub.dispatch.memory import MemoryEndpoints
 from hub.dispatch.memory_contacts import MemoryContacts
+from hub.dispatch.memory_messages import MemoryDevices
 from hub.dispatch.outbox import Attempt, Delivery
 from hub.dispatch.patterns import matches
+from hub.dispatch.public_links import PublicLinks, PublicSettings
+from hub.dispatch.sms_reports import SmsReports
 from hub.engine.ballots import Ballot
 from hub.engine.memory import MemoryEngineStore, MemoryLog
 from hub.engine.problems import Problem
@@ -55,6 +59,7 @@ from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
 from hub.intents.intent import Intent, State
 from hub.parts import compile_stored
+from hub.sending import Recipients, aftermath
 from hub.start_desk import StartDesk
 from hub.testing import MORNING
 
@@ -332,6 +337,9 @@ class ApiBench:
     refreshed: list[int]
     programs: Programs
     rows_kept: MemoryEngineStore
+    contacts: MemoryContacts
+    devices: MemoryDevices
+    links: PublicLinks
 
     @property
     def url(self) -> str:
@@ -381,6 +389,10 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
         return json.loads(shelves.views[key].account) if key in shelves.views else None
 
     control = Control(MemorySwitches(), clock, real)
+    contacts, devices = MemoryContacts(), MemoryDevices()
+    recipients = Recipients(contacts, contacts, contacts.messages, devices)
+    links = PublicLinks(PublicSettings(url="https://hub.example", link_secret=SecretStr("s" * 40)))
+    after = aftermath(recipients, real, clock)
     rows = MemoryEngineStore(real)
     programs = Programs(rows, compile_stored)
     app = make_api(
@@ -391,7 +403,12 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
             receiver=Receiver(log, clock, symbols=SymbolClasses({"EUR*": "fx"})),
             watcher=watcher,
             directory=Directory(MemoryClients(real), clock),
-            suppressions=MemoryContacts(),
+            suppressions=contacts,
+            messages=contacts.messages,
+            devices=devices,
+            links=links,
+            aftermath=after,
+            sms_reports=SmsReports(SecretStr("12345"), links, contacts.messages, after, clock),
             profiles=Profiles(MemoryProfiles(real), clock, folded),
             endpoints=endpoints,
             events=shelves,
@@ -429,4 +446,7 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
             refreshed,
             programs,
             rows,
+            contacts,
+            devices,
+            links,
         )

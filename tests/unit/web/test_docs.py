@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from hub.api.app import ROUTES
 from hub.api.approvals import Decision
+from hub.api.devices import NewDevice
 from hub.api.docs import render
 from hub.api.endpoints import NewEndpoint
 from hub.api.key_routes import NewKey
@@ -31,8 +32,11 @@ from hub.cli import app
 from hub.clock import ManualClock
 from hub.config import DEFAULT_SYMBOLS, Settings, load
 from hub.control.keys import Scope
-from hub.dispatch.channels.email import EmailSettings
+from hub.dispatch.channels.email_settings import EmailSettings
 from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSettings
+from hub.dispatch.channels.push_settings import PushSettings
+from hub.dispatch.channels.sms_twilio import SmsSettings
+from hub.dispatch.public_links import PublicSettings
 from hub.dispatch.schedule import WAITS
 from hub.dispatch.signing import generate_secret, parse_secret, signature_header
 from hub.durations import duration
@@ -284,7 +288,10 @@ SIGNED_IN: Mapping[str, Any] = {"server": "live-1", "login": 900, "password": "x
             {"server": "s", "name": "a", "url": "https://a", "accounts": [{"login": 1, "password": "x"}]},
         ),
         ("actions", ManagerSettings, {**SIGNED_IN, "url": "wss://a/"}),
-        ("actions", EmailSettings, {"host": "smtp.example.com", "sender": "hub@example.com"}),
+        ("channels", EmailSettings, {"host": "smtp.example.com", "sender": "hub@example.com"}),
+        ("channels", SmsSettings, {"account_sid": "AC1", "auth_token": "x", "sender": "+1"}),
+        ("channels", PushSettings, {"service_account_file": "key.json"}),
+        ("channels", PublicSettings, {"url": "https://hub.example.com"}),
     ],
 )
 def test_every_setting_of_a_connection_is_explained_with_its_default(name, model, needed):
@@ -371,6 +378,8 @@ async def test_an_example_in_json_is_what_the_code_reads(block):
             Client.model_validate(told)
         case {"program": _}:
             AccountProfile.model_validate(told)
+        case {"token": _, "platform": _}:
+            NewDevice.model_validate(told)
         case {"url": _}:
             NewEndpoint.model_validate(told)
         case {"decision": _}:
