@@ -1,7 +1,7 @@
 """The one list of verbs: their parameters, their risk, what reverses them, and how they are carried out.
 
 `money`, `account`, `trading` and `configuration` verbs are manager actions: written down before sending and applied
-once. `notify` and `integration` verbs are at-least-once with a stable id.
+once. `notify` and `integration` verbs are at-least-once with a stable id, but for mails and text messages, which go once.
 """
 
 from dataclasses import dataclass

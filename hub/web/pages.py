@@ -21,7 +21,8 @@ _RISKS: Final = {
     Risk.ACCOUNT: "Changes an account.",
     Risk.TRADING: "Touches positions and orders.",
     Risk.CONFIGURATION: "Changes what many accounts share.",
-    Risk.NOTIFY: "Tells somebody. At least once, under an id that stays the same.",
+    Risk.NOTIFY: "Tells somebody. A mail and a text message go once, the others at least once under an id that stays the same: "
+    "[Messages to clients](/docs/channels).",
     Risk.INTEGRATION: "Asks another system, under an id that stays the same. How: [More about steps](/docs/steps).",
 }
 _HEAD: Final = """# Verbs

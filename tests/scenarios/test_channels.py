@@ -1,4 +1,4 @@
-"""A client, told by mail, by text message and on his phone by one workflow, of a real hub: and what comes back."""
+"""A client, told by mail, by text message and on his phone by one workflow, of a real hub of either shape: and what comes back."""
 
 import asyncio
 import json
@@ -20,6 +20,7 @@ from conformance.fake_fcm import FakeFcm, an_fcm
 from conformance.fake_twilio import SID, TOKEN, FakeTwilio, a_twilio
 from processes.client import HubClient
 from processes.harness import HUB, HubProcess
+from processes.scaled import Fleet
 
 PUBLIC = "https://hub.broker.example"
 SECRET = "link-secret-of-a-scenario-and-long-enough"
@@ -84,8 +85,8 @@ class Town:
             await asyncio.sleep(0.05)
 
 
-@pytest.fixture
-async def town(tmp_path: Path) -> AsyncIterator[Town]:
+@pytest.fixture(params=["one machine", "PostgreSQL and Kafka"])
+async def town(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Town]:
     workflow = tmp_path / "welcome.yaml"
     workflow.write_text(WORKFLOW, encoding="utf-8")
     mailbox, loop = Mailbox(), asyncio.get_running_loop()
@@ -104,9 +105,15 @@ async def town(tmp_path: Path) -> AsyncIterator[Town]:
             "sms": {"account_sid": SID, "auth_token": TOKEN, "sender": "+35722000000", "url": twilio.url},
             "push": {"service_account_file": str(key), "url": fcm.url},
         }
-        hub = HubProcess(tmp_path / "hub", workflows=[workflow], config=config)
-        await hub.start()
-        stack.push_async_callback(hub.stop)
+        if request.param == "one machine":
+            hub = HubProcess(tmp_path / "hub", workflows=[workflow], config=config)
+            await hub.start()
+            stack.push_async_callback(hub.stop)
+        else:
+            servers = (request.getfixturevalue(f"{name}_server") for name in ("postgres", "kafka"))
+            prefix = f"channels-{time.monotonic_ns()}"
+            fleet = Fleet(tmp_path / "fleet", *servers, prefix, config=config, workflows=[workflow])
+            hub = await (await stack.enter_async_context(fleet)).start("all")
         yield Town(hub, mailbox, twilio, fcm)
 
 

@@ -1,9 +1,15 @@
 """How the hub sends push messages."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+
+def _as_text(value: object) -> object:
+    """Take the JSON also where whoever read the settings has taken it apart: in the environment, or in hub.yaml."""
+    return json.dumps(value) if isinstance(value, dict) else value
 
 
 class PushSettings(BaseModel):
@@ -11,7 +17,7 @@ class PushSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    service_account: SecretStr | None = None
+    service_account: Annotated[SecretStr | None, BeforeValidator(_as_text)] = None
     service_account_file: Path | None = None
     project: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,62}$")] | None = None
     url: Annotated[str, Field(max_length=512, pattern=r"^[^?#]+$")] = "https://fcm.googleapis.com"

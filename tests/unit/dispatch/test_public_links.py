@@ -1,8 +1,11 @@
 """Links that are signed, and word that is."""
 
+import json
+
 import pytest
 from pydantic import ValidationError
 
+from hub.dispatch.channels.push_settings import PushSettings
 from hub.dispatch.messages import message_id
 from hub.dispatch.public_links import PublicLinks, PublicSettings
 from hub.dispatch.sms_reports import signature
@@ -81,3 +84,13 @@ def test_word_is_signed_as_twilio_signs_it() -> None:
     given = signature("12345", "https://mycompany.com/myapp.php?foo=1&bar=2", form.items())
 
     assert given == "RSOYDt4T1cUTdK1PDd93/VVr8B8="
+
+
+def test_a_service_account_may_be_text_or_taken_apart() -> None:
+    told = {"type": "service_account", "private_key": "-----BEGIN"}
+
+    for given in (told, json.dumps(told)):
+        account = PushSettings(service_account=given).service_account
+        assert account is not None
+        assert json.loads(account.get_secret_value()) == told
+        assert "BEGIN" not in repr(account)
