@@ -259,7 +259,9 @@ def names_in(file: str) -> frozenset[str]:
 
 
 def test_each_row_of_the_page_is_held_by_tests() -> None:
-    rows = [int(number) for number in re.findall(r"^\| (\d+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)]
+    rows = [
+        int(number) for number in re.findall(r"^\| (\d+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
 
     assert rows == sorted(PROOF) == list(range(1, len(rows) + 1))
     assert all(names for files in PROOF.values() for names in files.values())

@@ -10,7 +10,7 @@ Move the stop loss of a position in profit to its open price, if it is worse (br
     Events the hub learns of afterwards, such as after an outage, count as well.
   At most once ever for each position; what that holds back is not made up for later.
   Then, if it were live:
-    1. Changes stop loss or take profit of the position the position's id, with sl = the position's open price.
+    1. Sets the stop loss of the position to the position's open price.
        If the broker refuses it, the run fails here.
     2. Publishes the event custom.stop_moved to your systems, with login = the account's login, position = the position's id, sl = the position's open price.
 """
