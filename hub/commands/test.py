@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hub.commands.reports import may_be_written, write_report
 from hub.engine.coverage import PARTS, Coverage
 from hub.engine.story import StoryReport, run_story_files
 from hub.errors import ConfigError
@@ -23,11 +24,12 @@ def run_stories(
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise ConfigError(f"there is no {', '.join(missing)}: name story files (NAME.test.yaml) or folders")
+    may_be_written(junit, "--junit")
     report = asyncio.run(run_story_files(paths))
     if not report.results and not report.problems:
         raise ConfigError("no stories found: write NAME.test.yaml beside NAME.yaml")
     if junit is not None:
-        junit.write_text(report.junit(), encoding="utf-8")
+        write_report(junit, report.junit(), "--junit")
     if as_json:
         print(json.dumps(_data(report)))
     else:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from hub.engine.problems import Problem, Problems
+from hub.engine.story_complaints import complain
 from hub.engine.yaml import MAX_BYTES, read
 from hub.errors import Place
 
@@ -27,7 +28,12 @@ MAX_STEPS = 500
 
 
 def _moment(value: object) -> object:
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(f"{value[:40]!r} is no time: write it as in 2026-03-02T10:00+02:00") from error
 
 
 def _aware(value: datetime) -> datetime:
@@ -200,9 +206,7 @@ def read_stories(text: str, path: str) -> Storybook:
     try:
         file = StoryFile.model_validate(document.data())
     except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False):
-            place = document.place(detail["loc"])
-            problems.error(place, f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}")
+        complain(document, error, problems, StoryFile)
         return Storybook(path, None, (), tuple(problems))
     places = tuple(document.place(("tests", number)) for number in range(len(file.tests)))
     return Storybook(path, None if problems.fatal else file, places, tuple(problems))
