@@ -371,7 +371,15 @@ async def test_a_workflow_says_why(api: ApiBench) -> None:
         0
     ] == 400
     assert (await api.ask("GET", "/v1/workflows/bonus/why"))[0] == 400
-    assert (await api.ask("GET", "/v1/workflows/none/why?key=a"))[0] == 404
+    status, none, _ = await api.ask("GET", "/v1/workflows/bonsu/why?key=a:1")
+    assert (status, none["detail"]) == (404, "there is no workflow `bonsu`; did you mean bonus?")
+    status, far, _ = await api.ask("GET", "/v1/workflows/x%00/why?key=a:1")
+    assert (status, far["detail"]) == (404, "there is no workflow `x\\u0000`: there are bonus")
+    status, no_key, _ = await api.ask("GET", "/v1/workflows/bonus/why?key=7001")
+    assert status == 400
+    assert no_key["detail"].startswith("key: '7001' is no key: write one of server:login, ")
+    status, no_event, _ = await api.ask("GET", "/v1/workflows/bonus/why?key=a:1&event=evt_x")
+    assert (status, no_event["detail"]) == (400, "event: `evt_x` is no event's id: they begin with evt_")
 
 
 async def test_a_run_is_read_by_its_whole_identity(api: ApiBench) -> None:
