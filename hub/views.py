@@ -16,7 +16,7 @@ from hub.engine.index import Program
 from hub.engine.levels import Sample
 from hub.engine.live_files import LiveFiles
 from hub.engine.past import History
-from hub.engine.problems import Problem
+from hub.engine.problems import Problem, Severity
 from hub.engine.program import Absent, Becomes, Crosses, Mode, OnEvent, PeriodEnd, Trigger, Workflow
 from hub.engine.program_timed import Manual, Schedule
 from hub.engine.programs import Programs
@@ -26,6 +26,7 @@ from hub.engine.state import Kind
 from hub.engine.then import Then, stood
 from hub.engine.triggers import spoken
 from hub.engine.why import Standing, why
+from hub.errors import Place
 from hub.events.facts import EVENT_PREFIX
 from hub.ingest.reading import FIELDS
 
@@ -103,7 +104,11 @@ class WorkflowView:
         ]
 
     def file_problems(self) -> Sequence[Problem]:
-        return self._files.loaded.problems
+        away = [
+            Problem(Place(str(path), 1, 1), "is not there: what was live of it stays so", Severity.WARNING)
+            for path in self._files.away
+        ]
+        return [*away, *self._files.loaded.problems]
 
     async def why(self, workflow: str, key: str, *, event: str = "", at: int | None = None) -> Why | None:
         live = await self._programs.live()
