@@ -215,10 +215,11 @@ def read_stories(text: str, path: str) -> Storybook:
 def read_story_file(path: Path) -> Storybook:
     top = Place(str(path), 1, 1)
     try:
-        raw = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         return Storybook(str(path), None, (), (Problem(top, f"cannot be read: {error.strerror or error}"),))
-    if raw is None:
+    if len(raw) > MAX_BYTES:
         return Storybook(str(path), None, (), (Problem(top, f"more than {MAX_BYTES // 1024} KiB: split it"),))
     try:
         return read_stories(raw.decode("utf-8-sig"), str(path))
@@ -227,7 +228,14 @@ def read_story_file(path: Path) -> Storybook:
 
 
 def story_files(paths: list[Path]) -> Iterator[Path]:
-    """Yield the story files in folders and files given; for a workflow's file, the stories beside it."""
+    """Yield the story files in folders and files given; for a workflow's file, the stories beside it.
+
+    What is no file is none: a pipe would be waited for, and a device has no end.
+    """
+    yield from (path for path in _named(paths) if path.is_file())
+
+
+def _named(paths: list[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             yield from sorted(found for found in path.rglob("*") if found.name.endswith(SUFFIXES))

@@ -1,5 +1,6 @@
 """`hub test`: stories pass when they are true, and say what happened instead when they are not."""
 
+import os
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -253,3 +254,18 @@ async def test_stories_without_their_workflow_say_where_it_should_be(tmp_path):
 def test_a_report_that_cannot_be_written_is_said_before_any_story_is_told(tmp_path, place, said):
     with pytest.raises(ConfigError, match=said):
         run_stories([SHIPPED], tmp_path / place, 0, coverage=False, as_json=False)
+
+
+async def test_a_pipe_or_a_device_is_no_story(tmp_path):
+    os.mkfifo(tmp_path / "pipe.test.yaml")
+    (tmp_path / "endless.test.yaml").symlink_to("/dev/zero")
+
+    assert list(story_files([tmp_path, tmp_path / "pipe.test.yaml"])) == []
+
+
+def test_a_story_file_is_read_no_further_than_it_may_be(tmp_path):
+    (tmp_path / "long.test.yaml").write_text("# " + "x" * 300_000)
+
+    (problem,) = read_story_file(tmp_path / "long.test.yaml").problems
+
+    assert problem.message == "more than 256 KiB: split it"
