@@ -37,8 +37,9 @@ def run_stories(
         if coverage or min_coverage:
             _show_coverage(report.coverage)
         elif report.coverage:
+            least = min(report.coverage, key=lambda each: each.of().percent)
             print(
-                f"coverage {min(each.of().percent for each in report.coverage)} % at least: --coverage says of what"
+                f"coverage: {least.of().percent} % or more ({least.workflow} has the least); --coverage says more"
             )
     low = [each for each in report.coverage if each.of().percent < min_coverage]
     for each in low:
