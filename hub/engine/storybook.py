@@ -107,6 +107,14 @@ class StoryStart(Strict):
     inputs: dict[str, str | bool | int | Decimal] = {}
 
 
+class StoryPosition(Strict):
+    """What a sample says of one open position."""
+
+    position: Annotated[int, Field(gt=0)]
+    profit: Amount | None = None
+    price: Amount | None = None
+
+
 class StorySample(Strict):
     """`gap` says nothing of the account but that nobody sees it, until the next sample."""
 
@@ -118,6 +126,7 @@ class StorySample(Strict):
     margin_level: Amount | None = None
     degraded: bool = False
     gap: bool = False
+    positions: Annotated[list[StoryPosition], Field(max_length=50)] = []
     account: StoryAccount | None = None
 
 

@@ -58,6 +58,12 @@ _TYPES = (
         about="A netting position changed its side.",
     ),
     EventType(7, "position.modified", trade.PositionModified, about="Stop loss or take profit changed."),
+    EventType(
+        8,
+        "position.crossed",
+        risk.PositionCrossed,
+        about="The profit or the price of a position passed a watched level.",
+    ),
     EventType(10, "order.placed", trade.OrderChanged, _ORDER, about="A pending order was placed."),
     EventType(11, "order.modified", trade.OrderChanged, about="A pending order was changed."),
     EventType(

@@ -29,6 +29,8 @@ class Level(msgspec.Struct, frozen=True):
     rearm: str
     generation: int
     state: str
+    rule: str = ""
+    peak: str = ""
 
 
 def measure(repeats: int, *, quick: bool) -> list[Figure]:

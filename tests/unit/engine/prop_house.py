@@ -1,5 +1,6 @@
 """A prop house in memory: workflow files, the real engine, the real watcher, and a clock that moves when it is told to."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -23,7 +24,7 @@ from hub.events.catalogue import event_type
 from hub.events.facts import make_fact
 from hub.events.records import decode_data, decode_envelope
 from hub.ids import partition_of
-from hub.ingest.samples import Sample
+from hub.ingest.samples import PositionSample, Sample
 from hub.ingest.watcher import Watcher
 
 LEASE = Lease("engine", "house", 1, 2**62)
@@ -84,6 +85,12 @@ class House:
         known: dict[str, Any] = dict.fromkeys(NUMBERS)
         flags = {name: fields[name] for name in FLAGS if name in fields}
         return Sample("live-1", LOGIN, Decimal(equity), **(known | numbers), at=self.clock.now_us(), **flags)
+
+    async def positions(self, *seen: PositionSample, **fields: Any) -> None:
+        """Sample the account with these of its positions."""
+        sample = replace(self.a_sample("1000", **fields), positions=seen)
+        await self.watcher.samples([sample])
+        await self.settle()
 
     async def at(self, moment: str) -> None:
         """Let time pass, each timer and each end of a day at its own moment."""
