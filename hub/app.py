@@ -206,7 +206,8 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         await watcher.tell()  # that nobody watched meanwhile, before the engine decides anything
 
         connectors = [
-            connector(source, store.log, clock, watcher, symbols, base) for source in settings.sources
+            connector(source, store.log, clock, watcher, symbols, base, watcher.follows_positions)
+            for source in settings.sources
         ]
 
         inboxes, streams = [inbox, webhooks], list[Service]()

@@ -41,7 +41,7 @@ from hub.ingest.gaps import HeardTeller, VouchedSamples
 from hub.ingest.mt5rest import Mt5RestConnector
 from hub.ingest.mt_remote import MtRemoteConnector
 from hub.ingest.rates import Rates, RatesFile
-from hub.ingest.samples import SampleSink
+from hub.ingest.samples import SampleSink, Wanted
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
 from hub.ingest.source import Connector, Settled, at_once
 from hub.ingest.symbols import SymbolClasses
@@ -238,9 +238,10 @@ def connector(
     sink: SampleSink,
     symbols: SymbolClasses,
     base: BaseCurrency,
+    positions: Wanted,
     settled: Settled = at_once,
 ) -> Connector:
-    """Return the connector that follows a source."""
+    """Return the connector that follows a source; its samples tell of `positions` while they are wanted."""
     kind = MtRemoteConnector if isinstance(source, MtRemoteSettings) else Mt5RestConnector
     samples = VouchedSamples(sink, clock)
     return kind(
@@ -248,6 +249,7 @@ def connector(
         HeardTeller(teller, samples),
         clock,
         sink=samples,
+        positions=positions,
         classify=symbols.of,
         convert=base.converted,
         settled=settled,

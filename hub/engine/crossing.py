@@ -24,6 +24,7 @@ from hub.engine.levels import (
 )
 from hub.engine.plans import Candidate
 from hub.engine.position_levels import OWN, belong, is_known, is_over, with_owner
+from hub.engine.positions_told import tell_positions
 from hub.engine.program import Crosses
 from hub.engine.scene import Scene
 from hub.engine.state import AccountRow, Kind, Level
@@ -140,6 +141,7 @@ def rebuild(scene: Scene) -> None:
     schedules.realign(scene)
     queued.realign(scene)
     introductions.introduce(scene)
+    tell_positions(scene)
     for feed in scene.program.feeds.values():
         holding = scene.holding(feed)
         if (

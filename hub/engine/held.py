@@ -42,6 +42,13 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     v: int = 1
 
 
+class Followed(msgspec.Struct, frozen=True, gc=False):
+    """Which triggers the account's open positions were told for; `parts` is a hash of their names."""
+
+    parts: str
+    v: int = 1
+
+
 class ThingRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What events told of a symbol or a group."""
 

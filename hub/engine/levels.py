@@ -135,6 +135,22 @@ def plain(value: Decimal) -> str:
 # The comparison, shared by whoever watches samples
 
 
+class PositionSample(NamedTuple):
+    """One look at a position of an account; `degraded` as its sample is."""
+
+    position: int
+    profit: Decimal | None = None
+    price: Decimal | None = None
+    degraded: bool = False
+
+    def of(self, field: str) -> Decimal | None:
+        """Return a field's value, or None where it is missing or must not be trusted; no price is 0."""
+        value = {"profit": self.profit, "price": self.price}[field]
+        if value is None or not value.is_finite() or self.degraded:
+            return None
+        return value if field == "profit" or value > 0 else None
+
+
 class Sample(NamedTuple):
     """One look at an account; what the source did not say is None."""
 
@@ -145,6 +161,7 @@ class Sample(NamedTuple):
     margin: Decimal | None = None
     balance: Decimal | None = None
     degraded: bool = False
+    positions: tuple[PositionSample, ...] = ()
 
     @property
     def is_believable(self) -> bool:
@@ -167,22 +184,6 @@ class Sample(NamedTuple):
         if field == "margin_level":
             return None if value == 0 or self.margin == 0 else value
         return None if self.equity == 0 and self.balance else value
-
-
-class PositionSample(NamedTuple):
-    """One look at a position of an account; `degraded` as its sample is."""
-
-    position: int
-    profit: Decimal | None = None
-    price: Decimal | None = None
-    degraded: bool = False
-
-    def of(self, field: str) -> Decimal | None:
-        """Return a field's value, or None where it is missing or must not be trusted; no price is 0."""
-        value = {"profit": self.profit, "price": self.price}[field]
-        if value is None or not value.is_finite() or self.degraded:
-            return None
-        return value if field == "profit" or value > 0 else None
 
 
 Seen = Sample | PositionSample

@@ -41,7 +41,7 @@ class Mail(msgspec.Struct, frozen=True, omit_defaults=True):
 
 LARGEST = 2**64  # any ticket is less
 NO_PARTS: Mapping[str, str | None] = {}
-_encode = msgspec.json.Encoder(decimal_format="string").encode
+encode_mail = msgspec.json.Encoder(decimal_format="string").encode
 _decode = msgspec.json.Decoder(Mail).decode
 
 
@@ -86,15 +86,29 @@ def send(scene: Scene, envelope: Envelope, record: Any, dirty: tuple[str, ...]) 
             body = shared = shared or _body(scene, NO_PARTS, None)
         told = NewInput(partition_of(key), InputKind.MAIL, key, envelope.id, body)
         scene.decision.writing().mail.append(told)
+        if moved is not None and program.crosses:
+            _tell_ended(scene, moved, envelope.id, key)
     if scene.told:
         tell_parts(scene, envelope.id, heard)
+
+
+def _tell_ended(scene: Scene, moved: Moved, ref: str, heard: str) -> None:
+    """Tell positions that have ended with an event about another: of one closed in part MT4 names the rest anew."""
+    for (_, name), row in moved.puts.items():
+        if row is not None or not name.isdecimal():
+            continue
+        key = key_for(KeyKind.POSITION, Whose(scene.account.server, None, None, None, int(name)))
+        if key is not None and key != heard:
+            body = encode_mail(Mail(NO_EVENT, scene.account, is_over=True))
+            told = NewInput(partition_of(key), InputKind.MAIL, key, ref, body)
+            scene.decision.writing().mail.append(told)
 
 
 def _body(scene: Scene, parts: Mapping[str, str | None], moved: Moved | None) -> bytes:
     known = scene.client if scene.client is not NOBODY else None
     event = msgspec.Raw(scene.body or b"")
     row, is_over = (moved.row, moved.is_over) if moved is not None else (None, False)
-    return _encode(Mail(event, scene.account, known, parts, row, is_over))
+    return encode_mail(Mail(event, scene.account, known, parts, row, is_over))
 
 
 def tell_parts(scene: Scene, ref: str, heard: Collection[str] = ()) -> None:
@@ -104,7 +118,7 @@ def tell_parts(scene: Scene, ref: str, heard: Collection[str] = ()) -> None:
         if key not in heard:
             is_another = kind_of(key) is KeyKind.CLIENT and key != f"client={scene.client.id}"
             about = None if is_another else known
-            body = _encode(Mail(NO_EVENT, scene.account, about, parts))
+            body = encode_mail(Mail(NO_EVENT, scene.account, about, parts))
             told = NewInput(partition_of(key), InputKind.MAIL, key, ref, body)
             scene.decision.writing().mail.append(told)
 

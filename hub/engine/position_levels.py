@@ -10,6 +10,7 @@ from hub.bus.log import InputKind, NewInput
 from hub.engine.held import PositionRow
 from hub.engine.keys import KeyKind, partition_of
 from hub.engine.own import SLOTS
+from hub.engine.program import Crosses, Mode, Workflow
 from hub.engine.rows import LevelRow
 from hub.engine.scene import Scene
 from hub.engine.state import AccountRow
@@ -22,6 +23,12 @@ OWN = SLOTS[KeyKind.POSITION]
 
 _encode_row = msgspec.json.Encoder().encode
 _decode_row = msgspec.json.Decoder(LevelRow).decode
+
+
+def watches_positions(workflow: Workflow) -> bool:
+    """Return whether a workflow has levels of positions."""
+    levels = any(isinstance(trigger, Crosses) for trigger in workflow.triggers)
+    return levels and workflow.key is KeyKind.POSITION and workflow.mode is not Mode.OFF
 
 
 def with_owner(scene: Scene, row: PositionRow | None, account: AccountRow) -> PositionRow | None:

@@ -36,6 +36,7 @@ from hub.scaled.owned import Nothing, only_looking
 from hub.scaled.process import Process
 from hub.scaled.recipients import recipients_in
 from hub.scaled.telling import FarLog, FarWatcher
+from hub.scaled.wanted import PositionsWanted
 from hub.sending import aftermath, public_links, sms_reports
 from hub.stages import Every, Stages
 from hub.start_desk import StartDesk
@@ -135,7 +136,9 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             engine.add(process, files, beside, control)
             refused.add(process)
         if Role.INGEST in roles:
-            ingest.add(process, tell, far_watcher, symbols, base)
+            wanted = PositionsWanted(programs)
+            process.working.append(Looking("what is watched", wanted.look, clock))
+            ingest.add(process, tell, far_watcher, symbols, base, wanted)
 
         browser = PostgresBrowser(database)
         approvals = ApprovalDesk(PostgresApprovals(database), looking, clock)

@@ -8,6 +8,7 @@ from unit.engine.desk import a_workflow
 from unit.engine.prop_house import LOGIN, House
 
 from hub.bus.log import InputKind, NewInput
+from hub.engine import positions
 from hub.engine.index import Program
 from hub.engine.keys import partition_of
 from hub.engine.levels import PositionSample as Seen
@@ -395,3 +396,64 @@ async def test_a_command_nobody_could_have_sent_is_set_aside_and_stops_nothing(r
     assert house.fired == ["crosses"]
     assert house.loop.counters.quarantined == 1
     assert all(isinstance(row, LevelRow) and row.key == KEY for row in levels(house))
+
+
+async def test_what_was_open_before_a_workflow_with_levels_went_live_is_followed_and_told_once():
+    exposure = a_workflow(
+        "aggregates: {n: {from: positions, count: true}}\nwhen: [{becomes: n > 9}]\n"
+        "steps: [{do: event.publish, with: {type: custom.a}}]",
+        id="exposure",
+    )
+    house = await a_house(exposure, opened=(77, 78))
+    await closes(house, 78)
+
+    await house.edit(exposure, a_rule())
+    assert [row.key for row in levels(house)] == [KEY]
+    told = len(house.log)
+    await house.edit(exposure, a_workflow(TELL_ON_OPEN, id="other"), a_rule())
+    assert [row for row in house.log.ranked(told, 1000) if row.ref.startswith("open:")] == []
+
+    await sees(house, "10")
+    await sees(house, "101")
+    assert house.fired == ["crosses"]
+
+
+TELL_ON_OPEN = "when: [{event: trade.opened}]\nsteps: [{do: event.publish, with: {type: custom.a}}]"
+
+
+async def test_a_position_that_changed_while_nobody_watched_is_told_anew():
+    exposure = a_workflow(
+        "aggregates: {n: {from: positions, count: true}}\nwhen: [{becomes: n > 9}]\n"
+        "steps: [{do: event.publish, with: {type: custom.a}}]",
+        id="exposure",
+    )
+    watching = a_rule(more="scope: not has(position.sl)\n")
+    house = await a_house(watching)
+    await house.edit(exposure, watching)
+    await house.edit(exposure)
+    await house.tell("position.modified", symbol="EURUSD", position=77, sl="1.05")
+
+    await house.edit(exposure, watching)
+
+    assert levels(house) == []
+
+
+async def test_the_rest_of_a_position_that_mt4_names_anew_takes_the_level_along_when_it_ends():
+    house = await a_house(opened=())
+    await opens(house, lots="2")
+    await closes(house, partial=True, remaining_lots="1")
+    assert len(levels(house)) == 1
+
+    await house.tell("trade.closed", symbol="EURUSD", side="buy", lots="1", position=78)
+
+    assert levels(house) == []
+
+
+async def test_of_more_positions_than_are_kept_of_an_account_none_is_followed(monkeypatch):
+    monkeypatch.setattr(positions, "MAX_POSITIONS", 2)
+    house = await a_house(opened=(1, 2, 3))
+
+    assert sorted(row.key for row in levels(house)) == ["position=live-1:1", "position=live-1:2"]
+    await closes(house, 3)
+    await closes(house, 1)
+    assert [row.key for row in levels(house)] == ["position=live-1:2"]
