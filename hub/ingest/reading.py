@@ -108,7 +108,7 @@ def _plausible(sample: Sample) -> bool:
         sample.margin_level,
         sample.floating,
     )
-    return all(number is None or _is_plausible(number) for number in numbers)
+    return all(number is None or (number.is_finite() and abs(number) < _LARGEST) for number in numbers)
 
 
 def _is_plausible(number: Decimal) -> bool:

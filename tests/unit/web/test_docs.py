@@ -40,10 +40,12 @@ from hub.dispatch.public_links import PublicSettings
 from hub.dispatch.schedule import WAITS
 from hub.dispatch.signing import generate_secret, parse_secret, signature_header
 from hub.durations import duration
+from hub.engine.keys import KeyKind
 from hub.engine.load import load_folder
 from hub.engine.load_text import load_text
 from hub.engine.memory import MemoryLog
 from hub.engine.model import WorkflowFile
+from hub.engine.scopes import OWN
 from hub.engine.state import AccountRow, ClientRow
 from hub.engine.story import run_story
 from hub.engine.storybook import read_stories
@@ -221,6 +223,7 @@ def test_events_and_verbs_named_in_the_text_exist(path):
     fields = {
         *(f"account.{name}" for name in AccountRow.__struct_fields__),
         *(f"account.{name}" for name in ("equity", "floating", "free_margin", "margin_level")),
+        *(f"position.{name}" for name in OWN[KeyKind.POSITION].fields),
         *(f"client.{name}" for name in ClientRow.__struct_fields__),
         *(f"event.{name}" for kind in BY_NAME.values() for name in kind.model.model_fields),
         "action.incident",  # a line of the log
