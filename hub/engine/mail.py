@@ -20,7 +20,7 @@ from hub.engine.own import TOLD_BY
 from hub.engine.plans import Candidate, Feed, TypePlan
 from hub.engine.positions import Moved
 from hub.engine.scene import Scene
-from hub.engine.state import NO_EVENT, NOBODY, AccountRow, ClientRow, KeyState
+from hub.engine.state import NO_EVENT, NOBODY, AccountRow, ClientRow, KeyState, Kind, Slot, Value
 from hub.errors import RecordMalformed
 from hub.events.records import Envelope, decode_data, decode_envelope
 
@@ -71,6 +71,8 @@ def send(scene: Scene, envelope: Envelope, record: Any, dirty: tuple[str, ...]) 
     whose, heard = _whose(scene, record), set[str]()
     for program in scene.program.mailed:
         key = key_for(program.kind, whose)
+        if scene.moved is not None and program.kind is KeyKind.POSITION and program.crosses:
+            tell_ended(scene, scene.moved.puts, envelope.id, key)
         if key is None:
             continue
         parts, moved = scene.told.get(key, NO_PARTS), None
@@ -86,16 +88,17 @@ def send(scene: Scene, envelope: Envelope, record: Any, dirty: tuple[str, ...]) 
             body = shared = shared or _body(scene, NO_PARTS, None)
         told = NewInput(partition_of(key), InputKind.MAIL, key, envelope.id, body)
         scene.decision.writing().mail.append(told)
-        if moved is not None and program.crosses:
-            _tell_ended(scene, moved, envelope.id, key)
     if scene.told:
         tell_parts(scene, envelope.id, heard)
 
 
-def _tell_ended(scene: Scene, moved: Moved, ref: str, heard: str) -> None:
-    """Tell positions that have ended with an event about another: of one closed in part MT4 names the rest anew."""
-    for (_, name), row in moved.puts.items():
-        if row is not None or not name.isdecimal():
+def tell_ended(scene: Scene, puts: Mapping[Slot, Value | None], ref: str, heard: str | None) -> None:
+    """Tell positions that have ended, but the one that has `heard` of it: not every event names all it ends.
+
+    Of one that was closed in part MT4 names the rest anew, and a deal that is taken back may name no position.
+    """
+    for (kind, name), row in puts.items():
+        if kind != Kind.POSITION or row is not None or not name.isdecimal():
             continue
         key = key_for(KeyKind.POSITION, Whose(scene.account.server, None, None, None, int(name)))
         if key is not None and key != heard:

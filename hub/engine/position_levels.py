@@ -58,7 +58,7 @@ def is_over(scene: Scene) -> bool:
 
 def send_row(scene: Scene, row: LevelRow) -> None:
     """Have the account keep a row about one of its positions."""
-    login = scene.account.login or _login(scene)
+    login = _login(scene) or scene.account.login  # an event of another account may name the position
     account = account_key(_server(scene), login)
     rule = encode_rule(msgspec.structs.replace(decode_rule(row.rule), login=login))
     partition = partition_of(account)

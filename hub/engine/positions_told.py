@@ -3,7 +3,7 @@
 from hub.bus.log import InputKind, NewInput
 from hub.engine.held import Followed
 from hub.engine.keys import KeyKind, Whose, key_for, partition_of
-from hub.engine.mail import Mail, encode_mail
+from hub.engine.mail import Mail, encode_mail, tell_ended
 from hub.engine.positions import open_positions
 from hub.engine.scene import Scene
 from hub.engine.state import NO_EVENT, NOBODY, Kind
@@ -22,6 +22,7 @@ def tell_positions(scene: Scene) -> None:
         if stored is not None:
             scene.decision.puts[TOLD] = None
         return
+    tell_ended(scene, scene.decision.puts, "gone", None)  # whose end was missed
     now = Followed(short_hash(" ".join(sorted(candidate.part for candidate in watching.crosses))))
     if stored == now:
         return

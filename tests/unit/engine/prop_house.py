@@ -55,7 +55,7 @@ class House:
         changed = {name: {"after": value} for name, value in fields.items()}
         await self.tell("account.updated", AccountChanged(changed=changed))
 
-    async def tell(self, name: str, data: Any = None, **fields: Any) -> None:
+    async def tell(self, name: str, data: Any = None, *, login: int = LOGIN, **fields: Any) -> None:
         self.number += 1
         kind = event_type(name)
         assert kind is not None
@@ -66,7 +66,7 @@ class House:
             timestamp=self.clock.now(),
             received_us=self.clock.now_us(),
             source="test",
-            account=AccountRef(server="live-1", login=LOGIN),
+            account=AccountRef(server="live-1", login=login),
             dedupe_key=f"n{self.number}",
         )
         await self.log.append([fact])

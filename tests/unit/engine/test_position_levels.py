@@ -457,3 +457,34 @@ async def test_of_more_positions_than_are_kept_of_an_account_none_is_followed(mo
     await closes(house, 3)
     await closes(house, 1)
     assert [row.key for row in levels(house)] == ["position=live-1:2"]
+
+
+async def test_a_deal_that_is_taken_back_takes_the_level_along_though_it_names_no_position():
+    house = await a_house(opened=())
+    await house.tell("trade.opened", **OPENED, position=77, deal=5)
+    assert len(levels(house)) == 1
+
+    await house.tell("trade.cancelled", deal=5)
+
+    assert levels(house) == []
+
+
+async def test_a_position_whose_end_was_missed_is_followed_until_the_account_is_known_to_hold_none():
+    house = await a_house()
+    await house.account(open_positions=0)
+
+    await house.edit(a_rule("above: 50"))
+
+    assert levels(house) == []
+
+
+async def test_an_event_of_another_account_that_names_the_position_moves_nothing_there():
+    reads = "aggregates: {n: {from: custom.seen, count: true, window: lifetime}}\n"
+    text = f"{reads}when: [{{crosses: {{value: position.profit, above: 100 + n}}}}]\n{TELL}"
+    house = await a_house(a_workflow(text, key="position"))
+
+    await house.tell("custom.seen", login=7002, position=77)
+
+    (row,) = levels(house)
+    assert row.threshold == "101"
+    assert decode_rule(row.rule).login == LOGIN
