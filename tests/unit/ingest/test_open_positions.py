@@ -124,7 +124,7 @@ async def test_of_positions_nobody_watches_nothing_is_kept() -> None:
 
 async def test_a_position_of_one_account_is_not_told_by_the_sample_of_another() -> None:
     bench = PositionBench()
-    bench.watch(a_position_level("l", 1))
+    bench.watch(a_position_level("l", 1), a_position_level("m", 2, login=7002))
     stranger = replace(a_sample(login=7002), positions=(PositionSample(1, Decimal(1)),))
 
     await bench.watcher.samples([stranger])
