@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable
 
-import msgspec
-
 from hub.bus.log import InputKind, NewInput
 from hub.engine.levels import Crossing
 from hub.engine.rows import LevelRow
-from hub.events.watched import POSITION, RELAYED, Relayed, decode_rule, encode_relayed
+from hub.events.watched import POSITION, RELAYED, decode_rule, encode_relayed
 from hub.ids import account_key, partition_of
 
 
@@ -17,7 +15,7 @@ def position_key(server: str, ticket: int) -> str:
 
 def relayed(server: str, login: int, key: str, ref: str, body: bytes) -> NewInput:
     """Return a command for a position, as it comes to the account."""
-    told = encode_relayed(Relayed(key, ref, msgspec.Raw(body)))
+    told = encode_relayed(key, ref, body)
     return NewInput(partition_of(server, login), InputKind.COMMAND, account_key(server, login), RELAYED, told)
 
 

@@ -51,15 +51,22 @@ class Rule(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     login: int = 0
 
 
+_NO_BODY: Final = msgspec.Raw()
+
+
 class Relayed(msgspec.Struct, frozen=True, omit_defaults=True):
     """The body of the command `position.told`: a command of its own for a position of the account it came to."""
 
     key: str
     ref: str
-    body: msgspec.Raw = msgspec.Raw()
+    body: msgspec.Raw = _NO_BODY
 
 
-encode_relayed = msgspec.json.Encoder().encode
+def encode_relayed(key: str, ref: str, body: bytes = b"") -> bytes:
+    """Return a command of its own for a position; `body` is JSON, or nothing."""
+    return _encode(Relayed(key, ref, msgspec.Raw(body)) if body else Relayed(key, ref))
+
+
 decode_relayed = msgspec.json.Decoder(Relayed).decode
 PLAIN: Final = Rule()
 _encode = msgspec.json.Encoder(decimal_format="string").encode

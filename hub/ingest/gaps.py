@@ -11,7 +11,7 @@ from hub.bus.log import Appended, Input, InputKind, Lane, Mark, NewInput, Teller
 from hub.clock import Clock
 from hub.errors import HubError
 from hub.events.facts import Fact
-from hub.events.watched import RELAYED, Relayed, encode_relayed
+from hub.events.watched import RELAYED, encode_relayed
 from hub.ids import partition_of
 from hub.ingest.samples import Sample, SampleSink
 
@@ -58,8 +58,7 @@ def _command(key: str, account: str, what: str) -> NewInput:
     server, _, login = (account or key).rpartition(":")
     partition = partition_of(server, int(login))
     if account:
-        told = encode_relayed(Relayed(key, what))
-        return NewInput(partition, InputKind.COMMAND, account, RELAYED, told)
+        return NewInput(partition, InputKind.COMMAND, account, RELAYED, encode_relayed(key, what))
     return NewInput(partition, InputKind.COMMAND, key, what, b"")
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
-from msgspec import Raw
 
 from hub.bus.log import InputKind, NewInput
 from hub.clock import from_us
@@ -14,7 +13,7 @@ from hub.events.base import AccountRef
 from hub.events.catalogue import BY_NAME
 from hub.events.facts import Fact, make_fact
 from hub.events.risk import LevelCrossed, PositionCrossed
-from hub.events.watched import POSITION, POSITION_CROSSED, RELAYED, Relayed, encode_relayed
+from hub.events.watched import POSITION, POSITION_CROSSED, RELAYED, encode_relayed
 from hub.ids import account_key
 from hub.ingest.levels import Cell, Edge, LevelState, Seen
 from hub.ingest.reading import Reading
@@ -108,7 +107,7 @@ def _first_sight(key: str, offers: list[Offer]) -> NewInput:
     unique = f"{OBSERVED}:{key}:{hashlib.sha256(what.encode()).hexdigest()[:32]}"
     if key.startswith(POSITION):
         account = account_key(offers[0].reading.server, offers[0].reading.login)
-        body = encode_relayed(Relayed(key, OBSERVED, Raw(body)))
+        body = encode_relayed(key, OBSERVED, body)
         return NewInput(partition, InputKind.COMMAND, account, RELAYED, body, unique)
     return NewInput(partition, InputKind.COMMAND, key, OBSERVED, body, unique)
 
