@@ -11,13 +11,12 @@ from hub.engine import rehearsed
 from hub.engine.crossing import Observed
 from hub.engine.decide import OBSERVED
 from hub.engine.levels import Crossing, Observation, PositionSample, Sample, Seen
-from hub.engine.stage_positions import position_key, relayed, told_of
-from hub.events.base import AccountRef, Data
+from hub.engine.stage_positions import event_of, position_key, relayed
+from hub.events.base import AccountRef
 from hub.events.catalogue import BY_NAME
 from hub.events.facts import make_fact, stored
 from hub.events.records import Envelope, decode_data
-from hub.events.risk import LevelCrossed, PositionCrossed
-from hub.events.watched import POSITION, POSITION_CROSSED
+from hub.events.watched import POSITION_CROSSED
 from hub.ids import partition_of
 
 
@@ -34,36 +33,18 @@ def first_sight(account: str, key: str, seen: Iterable[Observation], at: int) ->
 
 def crossing_input(account: str, crossing: Crossing, at: int) -> Input:
     """Return a crossing as an event of the account."""
-    level, edge, value, limit, peak = crossing
+    level = crossing.level
     server, _, login = account.rpartition(":")
-    name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
-    model: type[Data] = LevelCrossed
-    beside: dict[str, Any] = {"peak": peak}
-    if level.key.startswith(POSITION):
-        name, model, beside = POSITION_CROSSED, PositionCrossed, told_of(crossing)
-    data = model.model_validate(
-        {
-            "level_id": level.level_id,
-            "generation": level.generation,
-            "field": level.field,
-            "edge": edge,
-            "side": level.side,
-            "value": value,
-            "limit": limit,
-            "sampled_at": from_us(at),
-            "sample_age_ms": 0,
-            **beside,
-        }
-    )
+    name, model, data = event_of(crossing, from_us(at))
     fact = make_fact(
         BY_NAME[name],
         name,
-        data,
+        model.model_validate(data),
         timestamp=from_us(at),
         received_us=at,
         source=rehearsed.SOURCE,
         account=AccountRef(server=server, login=int(login)),
-        dedupe_key=f"{level.level_id}:{level.generation}:{edge}",
+        dedupe_key=f"{level.level_id}:{level.generation}:{crossing.edge}",
     )
     partition = partition_of(server, int(login))
     body = stored(fact.envelope)

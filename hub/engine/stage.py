@@ -33,7 +33,7 @@ from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
 from hub.engine.program import Workflow
 from hub.engine.stage_answers import outcome_of
 from hub.engine.stage_days import days_over, days_seen_late, next_midnight
-from hub.engine.stage_positions import doubted, position_key, relayed, told_of
+from hub.engine.stage_positions import doubted, event_of, position_key, relayed
 from hub.engine.starting import StartRefused, asked_for
 from hub.engine.story_approvals import ballot_of
 from hub.engine.storybook import (
@@ -51,8 +51,7 @@ from hub.events.account import AccountChanged, ClientChanged
 from hub.events.base import AccountRef, Data
 from hub.events.catalogue import BY_NAME, EventType, event_type
 from hub.events.facts import Fact, make_fact
-from hub.events.risk import LevelCrossed, PositionCrossed
-from hub.events.watched import POSITION, POSITION_CROSSED
+from hub.events.watched import POSITION
 from hub.ids import PARTITIONS, account_key, partition_of
 from hub.intents.checks import FRESH
 from hub.intents.intent import Intent, State, decided_by
@@ -397,26 +396,10 @@ class Stage:
         return {**known, **sampled, **self._reads}
 
     async def _cross(self, account: StoryAccount, crossing: Crossing, *, degraded: bool) -> None:
-        level, edge, value, limit, peak = crossing
-        name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
-        model: type[Data] = LevelCrossed
-        beside: dict[str, Any] = {"peak": peak}
-        if level.key.startswith(POSITION):
-            name, model, beside = POSITION_CROSSED, PositionCrossed, told_of(crossing)
-        data = {
-            "level_id": level.level_id,
-            "generation": level.generation,
-            "field": level.field,
-            "edge": edge,
-            "side": level.side,
-            "value": value,
-            "limit": limit,
-            "sampled_at": self.clock.now(),
-            "sample_age_ms": 0,
-            **beside,
-        }
+        level = crossing.level
+        name, model, data = event_of(crossing, self.clock.now())
         told = StoryEvent(
-            type=name, degraded=degraded, dedupe_key=f"{level.level_id}:{level.generation}:{edge}"
+            type=name, degraded=degraded, dedupe_key=f"{level.level_id}:{level.generation}:{crossing.edge}"
         )
         await self._append(name, model, data, account, told)
 

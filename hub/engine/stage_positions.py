@@ -1,11 +1,14 @@
-"""Samples of positions while a story is told: what the hub's watcher would have for each, and through which account."""
+"""What samples lead to where no watcher runs, in stories and rehearsals: of accounts, and through them of positions."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from hub.bus.log import InputKind, NewInput
 from hub.engine.levels import Crossing
 from hub.engine.rows import LevelRow
-from hub.events.watched import POSITION, RELAYED, decode_rule, encode_relayed
+from hub.events.base import Data
+from hub.events.risk import LevelCrossed, PositionCrossed
+from hub.events.watched import POSITION, POSITION_CROSSED, RELAYED, decode_rule, encode_relayed
 from hub.ids import account_key, partition_of
 
 
@@ -26,6 +29,21 @@ def doubted(levels: Iterable[LevelRow], server: str, login: int) -> list[str]:
     return [key for key in dict.fromkeys(found) if rules[key].held and rules[key].login == login]
 
 
-def told_of(crossing: Crossing) -> dict[str, object]:
-    """Return what an event says of a position beside what it says of any level."""
-    return {"position": int(crossing.level.key.rpartition(":")[2])}
+def event_of(crossing: Crossing, sampled_at: datetime) -> tuple[str, type[Data], dict[str, object]]:
+    """Return the type, the model and the data of the event a crossing is, of an account or of a position."""
+    level, edge, value, limit, peak = crossing
+    data: dict[str, object] = {
+        "level_id": level.level_id,
+        "generation": level.generation,
+        "field": level.field,
+        "edge": edge,
+        "side": level.side,
+        "value": value,
+        "limit": limit,
+        "sampled_at": sampled_at,
+        "sample_age_ms": 0,
+    }
+    if level.key.startswith(POSITION):
+        return POSITION_CROSSED, PositionCrossed, {"position": int(level.key.rpartition(":")[2]), **data}
+    name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
+    return name, LevelCrossed, {**data, "peak": peak}
