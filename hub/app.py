@@ -34,6 +34,7 @@ from hub.dispatch.dispatcher import Dispatcher
 from hub.dispatch.effects.backend import ManagerBackend
 from hub.dispatch.effects.worker import ActionWorker
 from hub.dispatch.fanout import FanOut
+from hub.dispatch.resolver import PooledResolver
 from hub.dispatch.safe_http import AiohttpTransport
 from hub.engine.live_files import LiveFiles, Reloading
 from hub.engine.load import LoadedSet
@@ -143,6 +144,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 clock,
                 deadline=settings.delivering.timeout,
                 allow_loopback=settings.delivering.allow_loopback_endpoints,
+                networks=settings.delivering.allow_networks,
             )
         )
         dispatcher = Dispatcher(
@@ -155,6 +157,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             concurrency=settings.delivering.concurrency,
             schedule=settings.delivering.schedule,
             allow_loopback=settings.delivering.allow_loopback_endpoints,
+            networks=settings.delivering.allow_networks,
         )
         await dispatcher.refresh()  # before the fan-out reads its first events
         webhooks = store.follow(await store.deliveries.fanned_out())
@@ -226,6 +229,8 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 rounds.metrics,
             )
         )
+        names = PooledResolver()
+        stack.push_async_callback(names.close)
         directory = Directory(store.clients, clock)
         accounts = AccountView(store.engine, store.browser)
         deps = ApiDeps(
@@ -267,6 +272,8 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             pressure=lambda: 1.0 if store.writer.waiting > FULL else 0.0,
             endpoints_changed=dispatcher.refresh,
             allow_loopback_endpoints=settings.delivering.allow_loopback_endpoints,
+            networks=settings.delivering.allow_networks,
+            names=names,
             hosts=known_hosts(settings),
         )
         serving = await listen(stack, make_api(deps), settings)

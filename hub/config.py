@@ -6,7 +6,7 @@ One tree, read once. Each component is handed its own section.
 import json
 import os
 from datetime import timedelta
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from typing_extensions import override
 
 from hub.bus.kafka.settings import KafkaSettings, read_password
+from hub.dispatch.addresses import check_network
 from hub.dispatch.channels.email_settings import EmailSettings
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
 from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSettings
@@ -79,12 +80,25 @@ class Actions(Section):
 
 
 class Delivering(Section):
-    """`schedule` holds the waits before each attempt, in seconds; `concurrency` is per endpoint."""
+    """`schedule` holds the waits before each attempt, in seconds; `concurrency` is per endpoint.
+
+    `allow_networks` are in-house ones deliveries may reach beside public addresses.
+    """
 
     timeout: Duration = timedelta(seconds=15)
     concurrency: Annotated[int, Field(ge=1, le=256)] = 16
     schedule: tuple[float, ...] | None = None
     allow_loopback_endpoints: bool = False
+    allow_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], Field(max_length=64)] = ()
+
+    @field_validator("allow_networks")
+    @classmethod
+    def _in_house(
+        cls, networks: tuple[IPv4Network | IPv6Network, ...]
+    ) -> tuple[IPv4Network | IPv6Network, ...]:
+        for network in networks:
+            check_network(network)
+        return networks
 
 
 class Keep(Section):

@@ -192,7 +192,10 @@ def action_worker(
         notifiers=notifiers(settings, recipients, clock),
         requesters=[
             HttpRequests(
-                secrets_of(settings), clock, allow_loopback=settings.delivering.allow_loopback_endpoints
+                secrets_of(settings),
+                clock,
+                allow_loopback=settings.delivering.allow_loopback_endpoints,
+                networks=settings.delivering.allow_networks,
             )
         ],
         armed=settings.arm,

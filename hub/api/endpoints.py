@@ -7,14 +7,16 @@ from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hub.api.bodies import answer, read_model
+from hub.api.ports import ApiDeps
 from hub.api.problems import Problem, not_found
 from hub.api.queries import Query
 from hub.api.routing import DEPS, PRINCIPAL, Route
 from hub.clock import from_us, iso
 from hub.control.keys import Scope
-from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
+from hub.dispatch.endpoint_url import EndpointUrlInvalid
 from hub.dispatch.outbox import Endpoint
 from hub.dispatch.patterns import PatternInvalid, check_pattern, matches
+from hub.dispatch.registration import check_endpoint_url
 from hub.dispatch.signing import generate_secret
 from hub.events.base import Text
 from hub.events.catalogue import BY_NAME, CUSTOM
@@ -83,7 +85,7 @@ def endpoint_json(endpoint: Endpoint, *, secret: bool = False) -> dict[str, Any]
 async def create_endpoint(request: web.Request) -> web.Response:
     app = request.app[DEPS]
     wanted = await read_model(request, NewEndpoint)
-    _check_url(wanted.url, app.allow_loopback_endpoints)
+    warnings = await _check_url(wanted.url, app)
     endpoint = Endpoint(
         id="ep_" + secrets.token_hex(10),
         url=wanted.url,
@@ -96,7 +98,7 @@ async def create_endpoint(request: web.Request) -> web.Response:
     )
     await app.endpoints.create(endpoint)
     await app.endpoints_changed()
-    return answer(endpoint_json(endpoint, secret=True), 201)
+    return answer(endpoint_json(endpoint, secret=True) | {"warnings": warnings}, 201)
 
 
 async def list_endpoints(request: web.Request) -> web.Response:
@@ -113,8 +115,7 @@ async def change_endpoint(request: web.Request) -> web.Response:
     app = request.app[DEPS]
     endpoint = await _found(request)
     change = await read_model(request, EndpointChange)
-    if change.url is not None:
-        _check_url(change.url, app.allow_loopback_endpoints)
+    warnings = await _check_url(change.url, app) if change.url is not None else ()
     fields: dict[str, Any] = {
         name: value
         for name in ("url", "events", "description")
@@ -129,7 +130,7 @@ async def change_endpoint(request: web.Request) -> web.Response:
     if not await app.endpoints.update(endpoint):
         raise not_found("endpoint of that id")
     await app.endpoints_changed()
-    return answer(endpoint_json(endpoint))
+    return answer(endpoint_json(endpoint) | {"warnings": warnings})
 
 
 async def delete_endpoint(request: web.Request) -> web.Response:
@@ -170,9 +171,11 @@ async def _found(request: web.Request) -> Endpoint:
     return endpoint
 
 
-def _check_url(url: str, allow_loopback: bool) -> None:
+async def _check_url(url: str, app: ApiDeps) -> tuple[str, ...]:
     try:
-        parse_endpoint_url(url, allow_loopback=allow_loopback)
+        return await check_endpoint_url(
+            url, app.names, allow_loopback=app.allow_loopback_endpoints, networks=app.networks
+        )
     except EndpointUrlInvalid as error:
         raise Problem(422, "endpoint-url", str(error)) from None
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from aiohttp.abc import AbstractResolver
 from typing_extensions import override
 
 from hub.bus.log import Input, Teller
@@ -12,6 +13,7 @@ from hub.bus.pages import BadCursor, Page
 from hub.clock import Clock
 from hub.control.control import Control
 from hub.control.keys import Keys
+from hub.dispatch.addresses import Networks
 from hub.dispatch.contacts import Suppressions
 from hub.dispatch.devices import Devices
 from hub.dispatch.effects.aftermath import Aftermath
@@ -51,9 +53,16 @@ class EventReader(Protocol):
 
 class DeliveryReader(Protocol):
     async def deliveries(
-        self, *, after: str, limit: int, endpoint: str = "", state: str = "", event_id: str = ""
+        self,
+        *,
+        after: str,
+        limit: int,
+        endpoint: str = "",
+        state: str = "",
+        event_id: str = "",
+        since: int = 0,
     ) -> Page[Delivery]:
-        """Return deliveries, the newest first. Raises BadCursor."""
+        """Return deliveries that began at `since` or later, the newest first. Raises BadCursor."""
 
     async def delivery(self, endpoint: str, partition: int, n: int) -> Delivery | None: ...
 
@@ -245,7 +254,7 @@ class ApiDeps:
     """Everything the API reaches. `hosts` are names this hub may be called by; None lets any through (behind a proxy).
 
     `pressure` says for how many seconds posting should pause, 0 for not at all. `endpoints_changed` is awaited after
-    every change of endpoints. `metrics` returns Prometheus text.
+    every change of endpoints. `names` says where an endpoint's host leads; None does not ask. `metrics` returns Prometheus text.
     """
 
     clock: Clock
@@ -277,4 +286,6 @@ class ApiDeps:
     links: PublicLinks | None = None
     aftermath: Aftermath | None = None
     sms_reports: SmsReports | None = None
+    networks: Networks = ()
+    names: AbstractResolver | None = None
     hosts: frozenset[str] | None = LOCAL_HOSTS

@@ -11,6 +11,7 @@ import structlog
 from typing_extensions import override
 
 from hub.clock import Clock
+from hub.dispatch.addresses import Networks
 from hub.dispatch.announce import Announce, DeliveryExhausted, EndpointDisabled
 from hub.dispatch.delivery import delivery_id
 from hub.dispatch.endpoint_queue import CAPACITY, ROOM_BYTES, EndpointQueue, Key, Room
@@ -53,6 +54,7 @@ class Dispatcher(HandOver):
         capacity: int = CAPACITY,
         room_bytes: int = ROOM_BYTES,
         allow_loopback: bool = False,
+        networks: Networks = (),
         owns: Callable[[str], bool] = _everything,
         linger: timedelta = LINGER,
         patience: timedelta = PATIENCE,
@@ -69,6 +71,7 @@ class Dispatcher(HandOver):
         self._capacity = capacity
         self._room = Room(room_bytes)
         self._allow_loopback = allow_loopback
+        self._networks = networks
         self._owns = owns
         self._settler = Settler(
             deliveries, clock, self._before_final, self._on_disk, linger=linger, patience=patience
@@ -193,7 +196,9 @@ class Dispatcher(HandOver):
 
     def _worker(self, endpoint: Endpoint) -> EndpointWorker | None:
         try:
-            url = parse_endpoint_url(endpoint.url, allow_loopback=self._allow_loopback)
+            url = parse_endpoint_url(
+                endpoint.url, allow_loopback=self._allow_loopback, networks=self._networks
+            )
             signers = (parse_secret(endpoint.secret),)
         except ConfigError as problem:
             log.warning("endpoint.unusable", endpoint=endpoint.id, reason=str(problem))

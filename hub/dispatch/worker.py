@@ -16,7 +16,7 @@ import yarl
 from typing_extensions import override
 
 from hub.clock import MICROSECOND, SECOND_US, Clock
-from hub.dispatch import signing
+from hub.dispatch import attempt_record, signing
 from hub.dispatch.delivery import (
     THROTTLING,
     Delivered,
@@ -67,6 +67,9 @@ class EndpointWorker(Settling):
         self._signers = tuple(signers)
         self._waits = WAITS if endpoint.schedule is None else endpoint.schedule
         self._headers = base_headers()
+        self._asked = attempt_record.asked(
+            url, self._headers, signers=self._signers, secret_headers=endpoint.options.secret_headers
+        )
         self._transport = transport
         self._deliveries = deliveries
         self._settler = settler
@@ -203,7 +206,13 @@ class EndpointWorker(Settling):
         if not isinstance(outcome, Delivered):
             self._hold_back(outcome, now_us)
         settled = settle(
-            delivery, outcome, started_us=started_us, now_us=now_us, waits=self._waits, random=self._random
+            delivery,
+            outcome,
+            started_us=started_us,
+            now_us=now_us,
+            waits=self._waits,
+            random=self._random,
+            record=attempt_record.written(self._asked, len(body), outcome.seen),
         )
         self._settler.add(self, settled, body)
 

@@ -54,7 +54,7 @@ _INTENT = (
 )
 _ATTEMPT = (
     "rank, endpoint, partition, n, number, event_id, state, at, outcome, status, error, latency_us, response, due, "
-    "created_at"
+    "created_at, record"
 )
 
 TABLES = (

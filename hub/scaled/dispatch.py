@@ -153,6 +153,7 @@ async def add(process: Process, transport: Transport, teller: Teller, gate: Gate
         concurrency=settings.delivering.concurrency,
         schedule=settings.delivering.schedule,
         allow_loopback=settings.delivering.allow_loopback_endpoints,
+        networks=settings.delivering.allow_networks,
         owns=owns,
     )
     known = KnownEndpoints(endpoints, dispatcher)

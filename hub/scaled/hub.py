@@ -18,6 +18,7 @@ from hub.bus.kafka.samples import KafkaSamples
 from hub.clock import Clock
 from hub.config import Settings
 from hub.control.control import Control
+from hub.dispatch.resolver import PooledResolver
 from hub.dispatch.safe_http import AiohttpTransport
 from hub.engine.live_files import LiveFiles
 from hub.engine.programs import Programs
@@ -129,6 +130,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
                     clock,
                     deadline=settings.delivering.timeout,
                     allow_loopback=settings.delivering.allow_loopback_endpoints,
+                    networks=settings.delivering.allow_networks,
                 )
             )
             beside = await dispatch.add(process, transport, far_log, control)
@@ -147,6 +149,8 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             process.working.append(approvals)
         accounts = AccountView(engine_store, browser)
         collector = HubCollector(process.metrics)
+        names = PooledResolver()
+        stack.push_async_callback(names.close)
         deps = ApiDeps(
             clock=clock,
             log=far_log,
@@ -185,6 +189,8 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             docs=Path(hub.web.__path__[0]) / "docs",
             pressure=lambda: 1.0 if told[0].waiting > FULL else 0.0,
             allow_loopback_endpoints=settings.delivering.allow_loopback_endpoints,
+            networks=settings.delivering.allow_networks,
+            names=names,
             hosts=known_hosts(settings),
         )
         serving = await listen(stack, make_api(deps, ROUTES if Role.API in roles else MONITORING), settings)

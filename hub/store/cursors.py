@@ -4,9 +4,13 @@ from collections.abc import Sequence
 
 from hub.bus.log import Input
 from hub.bus.pages import BadCursor
+from hub.clock import SECOND_US
 from hub.dispatch.patterns import matches
 from hub.events.records import decode_envelope
 
+# An attempt is written when it is over, and while the store is away, when it is back: pages that end at a moment look
+# so much further.
+WRITTEN_WITHIN_US = 24 * 3600 * SECOND_US
 _DIGITS = 18  # what any of them fits into 64 bits with
 _LONGEST_ID = 128
 

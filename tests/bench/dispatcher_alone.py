@@ -84,7 +84,9 @@ async def main(target: str, deliveries: int, body: bytes, folder: Path) -> None:
         )
         await dispatcher.refresh()
         group.create_task(dispatcher.run(stopping))
-        await asyncio.sleep(0.2)  # there are no events in the log: whoever is handed a delivery has to be there
+        await asyncio.sleep(
+            0.2
+        )  # there are no events in the log: whoever is handed a delivery has to be there
         await deliver(dispatcher, clock, body, 1, _WARM_UP)
         cpu, wall = used(), time.perf_counter()
         await deliver(dispatcher, clock, body, 1 + _WARM_UP, deliveries)

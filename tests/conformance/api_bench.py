@@ -215,9 +215,17 @@ class Shelves(
 
     @override
     async def deliveries(
-        self, *, after: str, limit: int, endpoint: str = "", state: str = "", event_id: str = ""
+        self,
+        *,
+        after: str,
+        limit: int,
+        endpoint: str = "",
+        state: str = "",
+        event_id: str = "",
+        since: int = 0,
     ) -> Page[Delivery]:
-        found = [row for row in self.rows if endpoint in {"", row.endpoint} and state in {"", row.state}]
+        rows = [row for row in self.rows if row.created_at >= since]
+        found = [row for row in rows if endpoint in {"", row.endpoint} and state in {"", row.state}]
         return page([row for row in found if event_id in {"", row.event_id}], after, limit)
 
     @override
