@@ -12,19 +12,17 @@ from typing import Final, final
 import aiohttp
 import yarl
 from aiohttp.client_reqrep import ConnectionKey
-from aiohttp.http import HttpProcessingError
 from aiohttp.streams import StreamReader
 from typing_extensions import override
 
 from hub.clock import Clock
 from hub.dispatch.attempt_record import RawHeaders, Seen, kept_headers
-from hub.dispatch.connections import Known, Making, making
+from hub.dispatch.connections import MOST_INFORMATIONAL, Chatter, Known, Making, making
 
 READ_AT_MOST = 64 * 1024
 KEEP = 1024
 MOST_HEADERS: Final = 100
 LONGEST_LINE: Final = 8 * 1024
-MOST_INFORMATIONAL: Final = 16
 
 _TARGETS = 4_096
 _INFORMATIONAL = range(100, 200)
@@ -33,10 +31,6 @@ _SWITCHING_PROTOCOLS = 101
 
 class OutOfTurn(aiohttp.ServerDisconnectedError):
     """The receiver sent something before it was asked: that is no answer, and what follows it may be none either."""
-
-
-class Chatter(HttpProcessingError):
-    """The receiver goes on announcing an answer that does not come."""
 
 
 _NO_HEADERS: Mapping[str, str] = {}
@@ -132,7 +126,7 @@ class Exchange:
                 max_field_size=LONGEST_LINE,
                 max_headers=MOST_HEADERS,
             )
-            protocol.first_byte = 0.0
+            protocol.expect()
             transport.write(request)
             answer.sent = self._monotonic()
             message, payload = await protocol.read()

@@ -17,10 +17,10 @@ from typing_extensions import override
 
 from hub.clock import Clock
 from hub.dispatch.addresses import Networks
-from hub.dispatch.connections import AddressDenied, Connections
+from hub.dispatch.connections import AddressDenied, Chatter, Connections
 from hub.dispatch.deadlines import Deadlines
 from hub.dispatch.delivery import Delivered, ErrorClass, Outcome, Unreachable, answered
-from hub.dispatch.exchange import Answer, Chatter, Exchange, OutOfTurn
+from hub.dispatch.exchange import Answer, Exchange, OutOfTurn
 from hub.dispatch.resolver import PooledResolver
 from hub.dispatch.schedule import parse_retry_after
 
@@ -130,6 +130,12 @@ class AiohttpTransport(Transport):
                 # TimeoutError is an OSError
                 latency_us = int((clock.monotonic() - started) * 1e6)
                 error, reason = classify(problem)
+                if (
+                    error is ErrorClass.CONNECT
+                    and answer.opening is not None
+                    and answer.opening.shaking_hands()
+                ):
+                    error, reason = ErrorClass.TLS, f"the TLS handshake broke off: {reason}"
                 return Unreachable(error, reason, latency_us, answer.status, answer.seen())
 
 
