@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, final
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from pydantic import SecretStr
 from typing_extensions import override
 
@@ -376,7 +377,9 @@ class ApiBench:
 
 
 @asynccontextmanager
-async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[ApiBench]:
+async def an_api(
+    docs: Path | None = None, names: AbstractResolver | None = None, **settings: Any
+) -> AsyncIterator[ApiBench]:
     """Start the interface on a free port, with one key for every scope, named after it."""
     clock = ManualClock(MORNING)
     real = MemoryLog(clock)
@@ -433,6 +436,7 @@ async def an_api(docs: Path | None = None, **settings: Any) -> AsyncIterator[Api
             docs=docs,
             pressure=lambda: busy[0],
             endpoints_changed=refresh,
+            names=names,
         )
     )
     async with (
