@@ -110,14 +110,16 @@ def read(stored: bytes) -> Record | None:
 
 def kept_headers(raw: RawHeaders) -> tuple[RawHeaders, int]:
     """Return as much of an answer's headers as is kept, secrets hidden, and how many are left out."""
-    size = 0
-    for name, value in raw:
-        size += len(name) + len(value)
-        if _is_secret_name(name) or len(value) > LONGEST_VALUE:
-            break
-    else:
-        if size <= MOST_BYTES and len(raw) <= MOST_HEADERS:
-            return raw, 0
+    names = b"\n".join([name for name, _ in raw])
+    values = b"".join([value for _, value in raw])
+    # Nearly every answer is as short as one value may be, and has the same names as the one before.
+    if (
+        len(names) <= LONGEST_VALUE
+        and len(values) <= LONGEST_VALUE
+        and len(raw) <= MOST_HEADERS
+        and not _has_secret(names)
+    ):
+        return raw, 0
     return _shortened(raw)
 
 
@@ -125,7 +127,7 @@ def _shortened(raw: RawHeaders) -> tuple[RawHeaders, int]:
     kept: list[tuple[bytes, bytes]] = []
     size = 0
     for name, value in raw:
-        shown = _HIDDEN.encode() if _is_secret_name(name) else value[:LONGEST_VALUE]
+        shown = _HIDDEN.encode() if _has_secret(name[:LONGEST_VALUE]) else value[:LONGEST_VALUE]
         size += len(name) + len(shown)
         if size > MOST_BYTES or len(kept) == MOST_HEADERS:
             break
@@ -163,5 +165,5 @@ def _is_secret(name: str) -> bool:
 
 
 @lru_cache(1024)
-def _is_secret_name(name: bytes) -> bool:
-    return _is_secret(name.decode("latin-1"))
+def _has_secret(names: bytes) -> bool:
+    return _is_secret(names.decode("latin-1"))

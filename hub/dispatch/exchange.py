@@ -33,26 +33,23 @@ class OutOfTurn(aiohttp.ServerDisconnectedError):
     """The receiver sent something before it was asked: that is no answer, and what follows it may be none either."""
 
 
-_NO_HEADERS: Mapping[str, str] = {}
-
-
 @dataclass(slots=True)
 class Answer(Making):
     """What a receiver said, filled in as it arrives: of an answer that breaks off the status is known all the same."""
 
     status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS)
+    headers: Mapping[str, str] = field(default_factory=dict)
     kept: bytes = b""  # the first KiB of the body
     raw: RawHeaders = ()
     connection: Known | None = None
     sent: float = 0.0
-    first_byte: float = 0.0
 
     def seen(self) -> Seen:
-        """Return what there is to record of it."""
-        connection, opening, first = self.connection, self.opening, self.first_byte
+        """Return what there is to record of it; before anybody else takes the connection."""
+        connection, opening = self.connection, self.opening
         headers, left_out = kept_headers(self.raw) if self.raw else ((), 0)
-        first_us = int((first - self.sent) * 1e6) if first else None
+        first = 0.0 if connection is None else connection.first_byte
+        first_us = int((first - self.sent) * 1e6) if first and self.sent else None
         if opening is None:
             if connection is None:
                 return Seen()
@@ -142,9 +139,6 @@ class Exchange:
         except BaseException:
             connection.close()  # what is left of the answer must not reach the next one
             raise
-        finally:
-            if isinstance(protocol, Known):
-                answer.first_byte = protocol.first_byte
         # The pool closes a connection whose answer was not read to its end, or that said it would close.
         connection.release()
 
