@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from typing_extensions import override
 
 from hub.bus.kafka.settings import KafkaSettings, read_password
-from hub.dispatch.addresses import check_network
+from hub.dispatch.addresses import in_house
 from hub.dispatch.channels.email_settings import EmailSettings
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
 from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSettings
@@ -79,6 +79,9 @@ class Actions(Section):
     between_looks: Duration = timedelta(seconds=10)
 
 
+InHouse = Annotated[IPv4Network | IPv6Network, BeforeValidator(in_house)]
+
+
 class Delivering(Section):
     """`schedule` holds the waits before each attempt, in seconds; `concurrency` is per endpoint.
 
@@ -89,16 +92,7 @@ class Delivering(Section):
     concurrency: Annotated[int, Field(ge=1, le=256)] = 16
     schedule: tuple[float, ...] | None = None
     allow_loopback_endpoints: bool = False
-    allow_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], Field(max_length=64)] = ()
-
-    @field_validator("allow_networks")
-    @classmethod
-    def _in_house(
-        cls, networks: tuple[IPv4Network | IPv6Network, ...]
-    ) -> tuple[IPv4Network | IPv6Network, ...]:
-        for network in networks:
-            check_network(network)
-        return networks
+    allow_networks: Annotated[tuple[InHouse, ...], Field(max_length=64)] = ()
 
 
 class Keep(Section):

@@ -4,7 +4,7 @@ A table of our own, because ``is_global`` of the standard library says yes to ad
 """
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -106,8 +106,12 @@ def denied_text(text: str, *, allow_loopback: bool = False, networks: Networks =
         return "not an IP address"
 
 
-def check_network(network: Network) -> None:
-    """Raise ValueError unless deliveries may be let into this network."""
+def in_house(value: object) -> Network:
+    """Return a network deliveries may be let into. Raises ValueError with what to write instead."""
+    try:
+        network = ip_network(str(value))
+    except ValueError as problem:
+        raise ValueError(f"{str(value)[:64]!r} is no network ({problem}): write 10.20.0.0/16") from None
     if not any(
         network.version == house.version and network.subnet_of(house)  # type: ignore[arg-type]  # of one version by then
         for house in IN_HOUSE
@@ -116,6 +120,7 @@ def check_network(network: Network) -> None:
             f"{network} is no network to open: only parts of {', '.join(map(str, IN_HOUSE))} can be in-house, "
             "and public addresses are open as it is"
         )
+    return network
 
 
 def _opened(address: Address, networks: Networks) -> bool:

@@ -28,7 +28,7 @@ def test_networks_of_ones_own_are_named_in_the_file(tmp_path: Path) -> None:
         ("[169.254.169.254/32]", "in-house"),
         ('["::/0"]', "in-house"),
         ("[10.20.0.1/16]", "host bits"),
-        ("[office]", "valid"),
+        ("[office]", "is no network"),
     ],
 )
 def test_what_is_no_network_of_ones_own_is_refused_with_its_place(
