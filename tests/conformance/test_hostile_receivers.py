@@ -24,6 +24,8 @@ from hub.dispatch.safe_http import AiohttpTransport, base_headers
 
 EACH = 200
 DEADLINE = timedelta(seconds=2)
+AMPLE = timedelta(seconds=30)  # for those that are cut off long before, on a machine that is busy as well
+MOST_CPU = 0.02  # seconds an attempt, whatever is sent
 GRACE = 3.0  # of a machine that does something else as well; the deadline itself is exact
 TLS = Path(__file__).parents[1] / "vectors" / "tls"
 MOST_GROWTH = 48.0  # MiB, for 200 answers at once
@@ -113,7 +115,7 @@ def in_short(outcome):
             return type(outcome).__name__
 
 
-async def crowd(town, name, each=EACH):
+async def crowd(town, name, each=EACH, deadline=DEADLINE):
     """Send to one of them, 200 at once; return the outcomes and the slowest attempt's seconds."""
     slowest = 0.0
 
@@ -125,7 +127,7 @@ async def crowd(town, name, each=EACH):
         return outcome
 
     async with (
-        AiohttpTransport(SystemClock(), deadline=DEADLINE, allow_loopback=True) as sending,
+        AiohttpTransport(SystemClock(), deadline=deadline, allow_loopback=True) as sending,
         asyncio.TaskGroup() as group,
     ):
         tasks = [group.create_task(one()) for _ in range(each)]
@@ -141,13 +143,18 @@ def test_there_is_something_to_expect_of_everybody():
 async def test_a_hostile_receiver_costs_a_bounded_time_and_memory(town, name):
     before = peak_from_here()
 
-    outcomes, slowest = await crowd(town, name)
+    deadline = DEADLINE if "timeout" in EXPECTED[name] else AMPLE
+    cpu = time.process_time()
 
+    outcomes, slowest = await crowd(town, name, deadline=deadline)
+
+    used = time.process_time() - cpu
     growth = resident("VmHWM") - before
     counts = await town.counts(name)
     assert len(outcomes) == EACH
     assert {in_short(outcome) for outcome in outcomes} <= EXPECTED[name]
-    assert slowest <= DEADLINE.total_seconds() + GRACE
+    assert slowest <= deadline.total_seconds() + GRACE
+    assert used <= EACH * MOST_CPU
     assert growth <= MOST_GROWTH + (OF_TLS if town.url(name).scheme == "https" else 0)
     assert counts["bytes"] <= EACH * MOST_SENT
     # A connection that ends without an answer may have been a kept one: the same id once more, and never a third time.
@@ -161,7 +168,7 @@ async def test_a_hostile_receiver_costs_a_bounded_time_and_memory(town, name):
 
 
 async def test_a_compressed_answer_is_kept_as_it_came(town):
-    outcomes, _ = await crowd(town, "gzip_bomb")
+    outcomes, _ = await crowd(town, "gzip_bomb", deadline=AMPLE)
 
     assert {outcome.response for outcome in outcomes} == {hostile.BOMB[:KEEP]}
 
@@ -193,7 +200,7 @@ async def test_all_that_is_said_counts_towards_what_is_listened_to(town, monkeyp
     """A body of single bytes in chunks of their own is cut by what it takes to send it, not by what it comes to."""
     monkeypatch.setattr(exchange, "READ_AT_MOST", FAR)
 
-    outcomes, slowest = await crowd(town, "endless_body", each=2)
+    outcomes, slowest = await crowd(town, "endless_body", each=2, deadline=AMPLE)
 
     assert {in_short(outcome) for outcome in outcomes} == {"200"}
-    assert slowest < DEADLINE.total_seconds()
+    assert slowest < AMPLE.total_seconds()
