@@ -11,7 +11,8 @@ import aiohttp
 import yarl
 
 from hub.dispatch.channels.http_way_out import WayOut
-from hub.dispatch.safe_http import USER_AGENT, AddressDenied
+from hub.dispatch.connections import AddressDenied
+from hub.dispatch.safe_http import USER_AGENT
 
 LARGEST_ANSWER: Final = 64 * 1024
 
