@@ -19,7 +19,7 @@ import structlog
 import hub.web
 from hub import garbage, metrics
 from hub.api.app import make_api
-from hub.api.ports import LOCAL_HOSTS, ApiDeps
+from hub.api.ports import ApiDeps
 from hub.api.server import Serving
 from hub.approval_desk import ApprovalDesk
 from hub.bus.follower import Follower
@@ -34,6 +34,7 @@ from hub.dispatch.dispatcher import Dispatcher
 from hub.dispatch.effects.backend import ManagerBackend
 from hub.dispatch.effects.worker import ActionWorker
 from hub.dispatch.fanout import FanOut
+from hub.dispatch.resolver import PooledResolver
 from hub.dispatch.safe_http import AiohttpTransport
 from hub.engine.live_files import LiveFiles, Reloading
 from hub.engine.load import LoadedSet
@@ -58,6 +59,7 @@ from hub.parts import (
     event_stream,
     existing,
     kafka_destination,
+    known_hosts,
     listen,
     load_keys,
     retention,
@@ -67,6 +69,7 @@ from hub.parts import (
 )
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
+from hub.sending import Recipients, aftermath, public_links, sms_reports
 from hub.stages import Service, Stages, run_until
 from hub.start_desk import StartDesk
 from hub.store.sqlite.history import SqliteHistory
@@ -144,6 +147,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 clock,
                 deadline=settings.delivering.timeout,
                 allow_loopback=settings.delivering.allow_loopback_endpoints,
+                networks=settings.delivering.allow_networks,
             )
         )
         endpoints = await sealed_endpoints(store.endpoints, settings)
@@ -158,6 +162,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             schedule=settings.delivering.schedule,
             allow_loopback=settings.delivering.allow_loopback_endpoints,
             kafka=kafka_destination(settings, clock, stack),
+            networks=settings.delivering.allow_networks,
         )
         await dispatcher.refresh()  # before the fan-out reads its first events
         webhooks = store.follow(await store.deliveries.fanned_out())
@@ -168,8 +173,16 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             MtRemoteBackend(manager, session)
             for manager, session in zip(settings.managers, sessions, strict=True)
         ]
+        recipients = Recipients(store.contacts, store.contacts, store.messages, store.devices)
         actions = action_worker(
-            settings, store.intents, backends, clock, random, contacts=store.contacts, control=control
+            settings,
+            store.intents,
+            backends,
+            clock,
+            random,
+            recipients=recipients,
+            teller=store.log,
+            control=control,
         )
 
         watcher = Watcher(
@@ -201,7 +214,8 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         await watcher.tell()  # that nobody watched meanwhile, before the engine decides anything
 
         connectors = [
-            connector(source, store.log, clock, watcher, symbols, base) for source in settings.sources
+            connector(source, store.log, clock, watcher, symbols, base, watcher.follows_positions)
+            for source in settings.sources
         ]
 
         inboxes, streams = [inbox, webhooks], list[Service]()
@@ -221,6 +235,8 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 rounds.metrics,
             )
         )
+        names = PooledResolver()
+        stack.push_async_callback(names.close)
         directory = Directory(store.clients, clock)
         accounts = AccountView(store.engine, store.browser)
         deps = ApiDeps(
@@ -231,6 +247,11 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             watcher=watcher,
             directory=directory,
             suppressions=store.contacts,
+            messages=store.messages,
+            devices=store.devices,
+            links=public_links(settings),
+            aftermath=aftermath(recipients, store.log, clock),
+            sms_reports=sms_reports(settings, recipients, store.log, clock),
             profiles=Profiles(store.profiles, clock, accounts.folded),
             endpoints=endpoints,
             events=store.browser,
@@ -259,7 +280,9 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             allow_loopback_endpoints=settings.delivering.allow_loopback_endpoints,
             challenger=challenger(settings),
             topics=settings.delivering.topics,
-            hosts=None if settings.listen.allow_remote else LOCAL_HOSTS,
+            networks=settings.delivering.allow_networks,
+            names=names,
+            hosts=known_hosts(settings),
         )
         serving = await listen(stack, make_api(deps), settings)
         yield Hub(

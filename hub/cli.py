@@ -8,6 +8,7 @@ import typer
 
 from hub import __version__
 from hub.cli_approvals import approvals
+from hub.cli_deliveries import deliveries
 from hub.cli_directory import accounts, clients, suppress
 from hub.cli_endpoints import endpoints
 from hub.cli_options import LOCAL, Config, Data, Json, Key, Url
@@ -38,6 +39,7 @@ app.add_typer(approvals, name="approvals")
 app.add_typer(runs, name="runs")
 app.add_typer(endpoints, name="endpoints")
 app.add_typer(sealing, name="sealing")
+app.add_typer(deliveries, name="deliveries")
 app.add_typer(arrivals, name="arrivals")
 blueprints = typer.Typer(
     help="Workflows with params for every broker or programme to fill in.", no_args_is_help=True

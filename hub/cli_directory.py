@@ -38,6 +38,36 @@ def clients_import(
     raise typer.Exit(import_file(file, url, path, api_key, start, is_csv=as_csv, as_json=as_json))
 
 
+@clients.command("messages")
+def clients_messages(
+    client: Annotated[str, typer.Argument(metavar="ID", help="The client's id.")],
+    most: Annotated[int, typer.Option("--most", help="How many at most.")] = 100,
+    url: Url = LOCAL,
+    api_key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """List what was written to a client, the newest first, and how each message ended."""
+    from hub.commands.messages import list_messages  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(list_messages(url, api_key, client, most, as_json=as_json))
+
+
+@clients.command("devices")
+def clients_devices(
+    client: Annotated[str, typer.Argument(metavar="ID", help="The client's id.")],
+    remove: Annotated[str, typer.Option("--remove", help="Send nothing to this device any more.")] = "",
+    url: Url = LOCAL,
+    api_key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """List the devices a client takes push messages on, or remove one."""
+    from hub.commands.messages import list_devices, remove_device  # noqa: PLC0415 (start-up time)
+
+    if remove:
+        raise typer.Exit(remove_device(url, api_key, client, remove))
+    raise typer.Exit(list_devices(url, api_key, client, as_json=as_json))
+
+
 @accounts.command("import")
 def accounts_import(
     file: Annotated[Path, typer.Argument(help="CSV with a header, or NDJSON: an account a row.")],
@@ -60,6 +90,9 @@ def suppress_add(
     whom: Annotated[str, typer.Argument(help="A mail address, a phone number, or client=ID.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; kept beside it.")],
     channel: Annotated[str, typer.Option("--channel", help="all, email, sms, push or platform.")] = "all",
+    category: Annotated[
+        str, typer.Option("--category", help="Close it for messages of this kind alone, such as marketing.")
+    ] = "",
     url: Url = LOCAL,
     api_key: Key = "",
     as_json: Json = False,
@@ -67,7 +100,7 @@ def suppress_add(
     """Send nothing to an address or a client any more."""
     from hub.commands.directory import add_suppression  # noqa: PLC0415 (start-up time)
 
-    raise typer.Exit(add_suppression(url, api_key, whom, channel, reason, as_json=as_json))
+    raise typer.Exit(add_suppression(url, api_key, whom, channel, reason, category, as_json=as_json))
 
 
 @suppress.command("list")

@@ -101,7 +101,9 @@ def why(
     workflow: Annotated[str, typer.Argument(help="The workflow's id.")],
     key: Annotated[
         str,
-        typer.Argument(help="Whose: server:login, client=ID, group=server:NAME, symbol=server:NAME or all=."),
+        typer.Argument(
+            help="Whose: server:login, client=ID, group=server:NAME, symbol=server:NAME, position=server:TICKET, event.FIELD=VALUE or all=."
+        ),
     ],
     event: Annotated[str, typer.Option("--event", help="Why it did or did not with this event.")] = "",
     at: Annotated[
@@ -111,7 +113,7 @@ def why(
     api_key: Key = "",
     as_json: Json = False,
 ) -> None:
-    """Say why a workflow fired or did not, for one account, client, group or symbol of a running hub."""
+    """Say why a workflow fired or did not, for one account, client, group, symbol, position or request of a running hub."""
     from hub.commands.client import ask_why  # noqa: PLC0415 (start-up time)
 
     raise typer.Exit(ask_why(url, api_key, workflow, key, event=event, at=at, as_json=as_json))

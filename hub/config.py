@@ -6,7 +6,7 @@ One tree, read once. Each component is handed its own section.
 import json
 import os
 from datetime import timedelta
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -25,11 +25,15 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from typing_extensions import override
 
 from hub.bus.kafka.settings import KafkaSettings, read_password
-from hub.dispatch.channels.email import EmailSettings
+from hub.dispatch.addresses import in_house
+from hub.dispatch.channels.email_settings import EmailSettings
 from hub.dispatch.channels.kafka_endpoint_settings import KafkaEndpointSettings
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
 from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSettings
+from hub.dispatch.channels.push_settings import PushSettings
+from hub.dispatch.channels.sms_twilio import SmsSettings
 from hub.dispatch.contacts import ContactLimit
+from hub.dispatch.public_links import PublicSettings
 from hub.durations import span
 from hub.engine.nodes import Document
 from hub.engine.problems import Problems
@@ -77,10 +81,14 @@ class Actions(Section):
     between_looks: Duration = timedelta(seconds=10)
 
 
+InHouse = Annotated[IPv4Network | IPv6Network, BeforeValidator(in_house)]
+
+
 class Delivering(Section):
     """`schedule` holds the waits before each attempt, in seconds; `concurrency` is per endpoint.
 
     `origin` is who the hub says it is when it asks a receiver whether it wants to be called.
+    `allow_networks` are in-house ones deliveries may reach beside public addresses.
     """
 
     timeout: Duration = timedelta(seconds=15)
@@ -94,6 +102,8 @@ class Delivering(Section):
     def topics(self) -> tuple[str, ...]:
         """Return the topics endpoints may be made for."""
         return () if self.kafka is None else self.kafka.topics
+
+    allow_networks: Annotated[tuple[InHouse, ...], Field(max_length=64)] = ()
 
 
 class Keep(Section):
@@ -230,6 +240,9 @@ class Settings(BaseSettings):
     managers: tuple[ManagerSettings, ...] = ()
     actions: Actions = Actions()
     mail: EmailSettings | None = None
+    sms: SmsSettings | None = None
+    push: PushSettings | None = None
+    public: PublicSettings | None = None
     delivering: Delivering = Delivering()
     keep: Keep = Keep()
     sealing: Sealing = Sealing()

@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 from aiohttp import web
 
+from hub.api.ports import LOCAL_HOSTS
 from hub.api.server import Serving, serve
 from hub.bus.follower import Follower
 from hub.bus.log import Input, InputKind, Places, Teller
@@ -20,11 +21,10 @@ from hub.config import Settings, secrets_of
 from hub.control.keys import Keys, KeyStore, NameTaken, Scope
 from hub.dispatch.announce import Announcement
 from hub.dispatch.challenge import Challenger, OptionsChallenger
-from hub.dispatch.channels.email import EmailChannel
 from hub.dispatch.channels.http_requests import HttpRequests
 from hub.dispatch.channels.http_way_out import WayOut
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
-from hub.dispatch.contacts import ContactGate, Contacts
+from hub.dispatch.contacts import ContactGate
 from hub.dispatch.effects.backend import ManagerBackend
 from hub.dispatch.effects.machine import Timing
 from hub.dispatch.effects.worker import ActionWorker
@@ -45,13 +45,14 @@ from hub.ingest.gaps import HeardTeller, VouchedSamples
 from hub.ingest.mt5rest import Mt5RestConnector
 from hub.ingest.mt_remote import MtRemoteConnector
 from hub.ingest.rates import Rates, RatesFile
-from hub.ingest.samples import SampleSink
+from hub.ingest.samples import SampleSink, Wanted
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
 from hub.ingest.source import Connector, Settled, at_once
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
 from hub.intents.gate import Gate
 from hub.sealing import SealBroken
+from hub.sending import Recipients, aftermath, notifiers
 from hub.stages import Service, run_until
 from hub.store.retention import Retention
 
@@ -96,6 +97,13 @@ async def listen(stack: AsyncExitStack, application: web.Application, settings: 
             f"cannot listen on {where.host}:{where.port} ({error.strerror or error}): stop what listens there, or choose "
             "another port with --port"
         ) from error
+
+
+def known_hosts(settings: Settings) -> frozenset[str] | None:
+    """Return the names the hub may be called by; None lets any through, behind a proxy on another machine."""
+    if settings.listen.allow_remote:
+        return None
+    return LOCAL_HOSTS | ({settings.public.host} if settings.public is not None else frozenset())
 
 
 async def load_keys(store: KeyStore, clock: Clock, *, make_first: bool = True) -> tuple[Keys, str | None]:
@@ -176,7 +184,8 @@ def action_worker(
     clock: Clock,
     random: Random,
     *,
-    contacts: Contacts,
+    recipients: Recipients,
+    teller: Teller,
     owns: Callable[[str], bool] = lambda _server: True,
     control: Gate | None = None,
 ) -> ActionWorker:
@@ -185,17 +194,21 @@ def action_worker(
         intents,
         clock,
         backends=backends,
-        notifiers=[EmailChannel(settings.mail, clock)] if settings.mail else [],
+        notifiers=notifiers(settings, recipients, clock),
         requesters=[
             HttpRequests(
-                secrets_of(settings), clock, allow_loopback=settings.delivering.allow_loopback_endpoints
+                secrets_of(settings),
+                clock,
+                allow_loopback=settings.delivering.allow_loopback_endpoints,
+                networks=settings.delivering.allow_networks,
             )
         ],
         armed=settings.arm,
         random=random,
         owns=owns,
-        gate=ContactGate(contacts, settings.contact_policy, clock),
+        gate=ContactGate(recipients.contacts, settings.contact_policy, clock),
         control=control,
+        aftermath=aftermath(recipients, teller, clock),
         timing=Timing(
             money_quiesce=settings.actions.money_quiesce,
             state_quiesce=settings.actions.state_quiesce,
@@ -271,9 +284,10 @@ def connector(
     sink: SampleSink,
     symbols: SymbolClasses,
     base: BaseCurrency,
+    positions: Wanted,
     settled: Settled = at_once,
 ) -> Connector:
-    """Return the connector that follows a source."""
+    """Return the connector that follows a source; its samples tell of `positions` while they are wanted."""
     kind = MtRemoteConnector if isinstance(source, MtRemoteSettings) else Mt5RestConnector
     samples = VouchedSamples(sink, clock)
     return kind(
@@ -281,6 +295,7 @@ def connector(
         HeardTeller(teller, samples),
         clock,
         sink=samples,
+        positions=positions,
         classify=symbols.of,
         convert=base.converted,
         settled=settled,

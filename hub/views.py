@@ -13,10 +13,10 @@ from hub.bus.pages import Page
 from hub.clock import Clock
 from hub.engine import keys
 from hub.engine.index import Program
-from hub.engine.levels import Sample
+from hub.engine.levels import PositionSample, Sample, Seen
 from hub.engine.live_files import LiveFiles
 from hub.engine.past import History
-from hub.engine.problems import Problem
+from hub.engine.problems import Problem, Severity
 from hub.engine.program import Absent, Becomes, Crosses, Mode, OnEvent, PeriodEnd, Trigger, Workflow
 from hub.engine.program_timed import Manual, Schedule
 from hub.engine.programs import Programs
@@ -26,7 +26,9 @@ from hub.engine.state import Kind
 from hub.engine.then import Then, stood
 from hub.engine.triggers import spoken
 from hub.engine.why import Standing, why
+from hub.errors import Place
 from hub.events.facts import EVENT_PREFIX
+from hub.events.watched import POSITION, POSITION_FIELDS
 from hub.ingest.reading import FIELDS
 
 _STANDS = {True: "would fire", False: "no", None: "unknown"}
@@ -103,7 +105,11 @@ class WorkflowView:
         ]
 
     def file_problems(self) -> Sequence[Problem]:
-        return self._files.loaded.problems
+        away = [
+            Problem(Place(str(path), 1, 1), "is not there: what was live of it stays so", Severity.WARNING)
+            for path in self._files.away
+        ]
+        return [*away, *self._files.loaded.problems]
 
     async def why(self, workflow: str, key: str, *, event: str = "", at: int | None = None) -> Why | None:
         live = await self._programs.live()
@@ -151,10 +157,13 @@ class WorkflowView:
         known = [(kind, value) for kind, _, value in rows.states if kind in {Kind.ACCOUNT, Kind.CLIENT}]
         return await stood(self._history, live, key, _turn, event=event, at=at, known=steady(key, known))
 
-    def _last_sample(self, key: str) -> Sample | None:
+    def _last_sample(self, key: str) -> Seen | None:
         seen = self._watcher.last_seen(key)
         if seen is None:
             return None
+        if key.startswith(POSITION):
+            profit, price, *_ = seen.values
+            return PositionSample(int(key.rpartition(":")[2]), profit, price)
         known = dict(zip(FIELDS, seen.values, strict=True))
         return Sample(known["equity"], known["floating"], known["free_margin"], known["margin_level"])
 
@@ -192,7 +201,8 @@ def _describe(trigger: Trigger) -> str:
         case Manual():
             return f"{trigger.id}: manual {', '.join(trigger.inputs)}".rstrip()
         case Crosses():
-            return f"{trigger.id}: {trigger.field} {trigger.side} {trigger.limit.text}"
+            field = trigger.field if trigger.field not in POSITION_FIELDS else trigger.watched
+            return f"{trigger.id}: {field} {trigger.side} {trigger.limit.text}"
 
 
 @final

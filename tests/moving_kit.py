@@ -16,6 +16,8 @@ from hub.bus.log import InputKind, Mark, NewInput
 from hub.clock import ManualClock, to_us
 from hub.control.keys import ApiKey, Scope
 from hub.dispatch.contacts import Asked, Suppression
+from hub.dispatch.devices import Device
+from hub.dispatch.messages import message_id
 from hub.dispatch.options import EndpointOptions
 from hub.dispatch.outbox import DeliveryState
 from hub.engine.rows import (
@@ -141,6 +143,7 @@ async def _write_everything(hub: SqliteBackend) -> None:
     await _write_deliveries(hub)
     await hub.store.clients.put(StoredClient("c1", 1, b'{"id":"c1"}', now, now), [KEY, "live-1:7002"], [])
     await hub.store.profiles.put(StoredProfile(KEY, 1, b'{"phase":"1"}', now, now), [])
+    await hub.store.devices.put(Device("dev_1", "c1", "token-" + "a" * 60, "ios", now, now))
     await hub.store.contacts.add(Suppression.of("address", "a@b.c", "all", "hard bounce", "crm", now))
     for number in range(2):
         await hub.store.contacts.admit(a_contact(number, now))
@@ -202,6 +205,10 @@ async def said_by(hub: StoreBackend) -> dict[str, Any]:
         "clients": await hub.store.clients.list(after="", limit=10),
         "profile": await hub.store.profiles.get(KEY),
         "suppressions": await hub.store.contacts.list(after="", limit=10),
+        "devices": await hub.store.devices.of_client("c1"),
+        "messages": [
+            await hub.store.messages.get(message_id(a_contact(number, 0).intent)) for number in range(2)
+        ],
         "a third message": await hub.store.contacts.admit(a_contact(3, hub.clock.now_us())),
         "keys": await hub.store.keys.all(),
     }

@@ -31,7 +31,8 @@ def client_json(kept: Kept) -> msgspec.Raw:
     return msgspec.Raw(_encode(head)[:-1] + (b"," if rest != b"}" else b"") + rest)
 
 
-def _id(request: web.Request) -> str:
+def client_id(request: web.Request) -> str:
+    """Return the client a route is about; raises Problem for what is no id."""
     text = request.match_info["id"]
     if not _ID.fullmatch(text):
         raise Problem(
@@ -43,17 +44,17 @@ def _id(request: web.Request) -> str:
 
 
 async def put_client(request: web.Request) -> web.Response:
-    client_id = _id(request)
+    name = client_id(request)
     client = await read_model(request, Client)
     try:
-        kept = await request.app[DEPS].directory.put(client_id, client)
+        kept = await request.app[DEPS].directory.put(name, client)
     except AccountTaken as error:
         raise Problem(409, "account-taken", str(error)) from None
     return answer(client_json(kept), 201 if kept.created else 200)
 
 
 async def get_client(request: web.Request) -> web.Response:
-    kept = await request.app[DEPS].directory.get(_id(request))
+    kept = await request.app[DEPS].directory.get(client_id(request))
     if kept is None:
         raise not_found("client of that id")
     return answer(client_json(kept))

@@ -15,11 +15,12 @@ from hub.api.routing import DEPS, PRINCIPAL, Route
 from hub.clock import from_us
 from hub.control.keys import Scope
 from hub.dispatch.challenge import Refusal
-from hub.dispatch.endpoint_check import faults, kafka_url
-from hub.dispatch.endpoint_url import parse_endpoint_url
+from hub.dispatch.endpoint_check import KAFKA, faults, kafka_url
+from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
 from hub.dispatch.keyring import generate
 from hub.dispatch.options import NO_OPTIONS
 from hub.dispatch.outbox import Endpoint
+from hub.dispatch.registration import check_endpoint_url
 from hub.dispatch.sealed import SealMissing
 from hub.dispatch.subscriptions import DISABLED, ENABLED
 from hub.events.catalogue import CUSTOM
@@ -80,7 +81,12 @@ def changed(endpoint: Endpoint, change: EndpointChange, app: ApiDeps) -> Endpoin
 
 
 def check(endpoint: Endpoint, app: ApiDeps) -> None:
-    found = faults(endpoint, allow_loopback=app.allow_loopback_endpoints, topics=app.topics)
+    found = faults(
+        endpoint,
+        allow_loopback=app.allow_loopback_endpoints,
+        topics=app.topics,
+        networks=app.networks,
+    )
     if [fault.field for fault in found] == ["url"]:
         raise Problem(422, "endpoint-url", found[0].reason, errors=[FieldError("url", found[0].reason)])
     if found:
@@ -97,7 +103,7 @@ async def asked(endpoint: Endpoint, app: ApiDeps) -> Endpoint:
         return endpoint
     if app.challenger is None:
         raise Problem(409, "no-challenge", "this process asks no receivers: leave out `challenge`")
-    url = parse_endpoint_url(endpoint.url, allow_loopback=app.allow_loopback_endpoints)
+    url = parse_endpoint_url(endpoint.url, allow_loopback=app.allow_loopback_endpoints, networks=app.networks)
     try:
         rate = await app.challenger.ask(url, dict(endpoint.options.headers), endpoint.options.rate)
     except Refusal as refusal:
@@ -111,13 +117,15 @@ def unsealed(missing: SealMissing) -> Problem:
 
 async def create_endpoint(request: web.Request) -> web.Response:
     app = request.app[DEPS]
-    endpoint = await asked(endpoint_from(await read_model(request, NewEndpoint), app), app)
+    endpoint = endpoint_from(await read_model(request, NewEndpoint), app)
+    warnings = await leads(endpoint, app)
+    endpoint = await asked(endpoint, app)
     try:
         await app.endpoints.create(endpoint)
     except SealMissing as missing:
         raise unsealed(missing) from None
     await app.endpoints_changed()
-    return answer(endpoint_json(endpoint, app.clock.now_us(), secret=True), 201)
+    return answer(endpoint_json(endpoint, app.clock.now_us(), secret=True) | {"warnings": warnings}, 201)
 
 
 async def list_endpoints(request: web.Request) -> web.Response:
@@ -137,6 +145,7 @@ async def change_endpoint(request: web.Request) -> web.Response:
     endpoint = await found(request)
     change = await read_model(request, EndpointChange)
     endpoint = changed(endpoint, change, app)
+    warnings = await leads(endpoint, app) if change.url is not None else ()
     if change.model_fields_set & _AGREED:
         endpoint = await asked(endpoint, app)
     try:
@@ -146,7 +155,7 @@ async def change_endpoint(request: web.Request) -> web.Response:
     if not there:
         raise not_found("endpoint of that id")
     await app.endpoints_changed()
-    return answer(endpoint_json(endpoint, app.clock.now_us()))
+    return answer(endpoint_json(endpoint, app.clock.now_us()) | {"warnings": warnings})
 
 
 async def delete_endpoint(request: web.Request) -> web.Response:
@@ -185,6 +194,18 @@ async def found(request: web.Request) -> Endpoint:
     if endpoint is None:
         raise not_found("endpoint of that id")
     return endpoint
+
+
+async def leads(endpoint: Endpoint, app: ApiDeps) -> tuple[str, ...]:
+    """Return warnings about where an endpoint's name leads today. Raises Problem for one that leads inside."""
+    if endpoint.options.kind == KAFKA:
+        return ()
+    try:
+        return await check_endpoint_url(
+            endpoint.url, app.names, allow_loopback=app.allow_loopback_endpoints, networks=app.networks
+        )
+    except EndpointUrlInvalid as error:
+        raise Problem(422, "endpoint-url", str(error), errors=[FieldError("url", str(error))]) from None
 
 
 _NONE = {404: "There is none of that id."}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from aiohttp.abc import AbstractResolver
 from typing_extensions import override
 
 from hub.bus.log import Input, Teller
@@ -12,9 +13,15 @@ from hub.bus.pages import BadCursor, Page
 from hub.clock import Clock
 from hub.control.control import Control
 from hub.control.keys import Keys
+from hub.dispatch.addresses import Networks
 from hub.dispatch.challenge import Challenger
 from hub.dispatch.contacts import Suppressions
+from hub.dispatch.devices import Devices
+from hub.dispatch.effects.aftermath import Aftermath
+from hub.dispatch.messages import Messages
 from hub.dispatch.outbox import Attempt, Delivery, Endpoints
+from hub.dispatch.public_links import PublicLinks
+from hub.dispatch.sms_reports import SmsReports
 from hub.engine.ballots import Ballot
 from hub.engine.problems import Problem
 from hub.engine.rows import ApprovalRow, RunRow
@@ -47,9 +54,16 @@ class EventReader(Protocol):
 
 class DeliveryReader(Protocol):
     async def deliveries(
-        self, *, after: str, limit: int, endpoint: str = "", state: str = "", event_id: str = ""
+        self,
+        *,
+        after: str,
+        limit: int,
+        endpoint: str = "",
+        state: str = "",
+        event_id: str = "",
+        since: int = 0,
     ) -> Page[Delivery]:
-        """Return deliveries, the newest first. Raises BadCursor."""
+        """Return deliveries that began at `since` or later, the newest first. Raises BadCursor."""
 
     async def delivery(self, endpoint: str, partition: int, n: int) -> Delivery | None: ...
 
@@ -241,7 +255,8 @@ class ApiDeps:
     """Everything the API reaches. `hosts` are names this hub may be called by; None lets any through (behind a proxy).
 
     `pressure` says for how many seconds posting should pause, 0 for not at all. `endpoints_changed` is awaited after
-    every change of endpoints; `topics` are those of Kafka that endpoints may name. `metrics` returns Prometheus text.
+    every change of endpoints; `topics` are those of Kafka that endpoints may name. `names` says where an endpoint's
+    host leads; None does not ask. `metrics` returns Prometheus text.
     """
 
     clock: Clock
@@ -252,6 +267,8 @@ class ApiDeps:
     directory: Directory
     profiles: Profiles
     suppressions: Suppressions
+    messages: Messages
+    devices: Devices
     endpoints: Endpoints
     events: EventReader
     deliveries: DeliveryReader
@@ -270,4 +287,9 @@ class ApiDeps:
     allow_loopback_endpoints: bool = False
     challenger: Challenger | None = None
     topics: tuple[str, ...] = ()
+    links: PublicLinks | None = None
+    aftermath: Aftermath | None = None
+    sms_reports: SmsReports | None = None
+    networks: Networks = ()
+    names: AbstractResolver | None = None
     hosts: frozenset[str] | None = LOCAL_HOSTS

@@ -11,6 +11,7 @@ from hub.api.ports import MovedRun
 from hub.api.problems import Problem, not_found
 from hub.api.queries import Query
 from hub.api.routing import DEPS, PAGED, PRINCIPAL, Route
+from hub.api.unknown import no_workflow
 from hub.api.workflows import run_json
 from hub.control.keys import Scope
 
@@ -58,7 +59,7 @@ async def migrate_runs(request: web.Request) -> web.Response:
         if run is None or run.workflow != given.workflow:
             raise not_found("run of that id and workflow")
     elif all(each.id != given.workflow for each in await app.workflows.workflows()):
-        raise not_found("workflow of that id")
+        raise await no_workflow(request, given.workflow)
     page = await app.runs.migrate(
         given.workflow, run=given.run or "", after=given.after or "", dry_run=given.dry_run, by=who.name
     )

@@ -11,19 +11,24 @@ from hub.api.queries import Query
 from hub.api.routing import DEPS, PAGED, PRINCIPAL, Route
 from hub.clock import iso
 from hub.control.keys import Scope
-from hub.dispatch.contacts import Suppression
+from hub.dispatch.contacts import Suppression, closed_way
 from hub.events.base import Text
 from hub.ingest.clients import ClientId
+from hub.intents.contact import Category
 
 
 class NewSuppression(BaseModel):
-    """Either an address (of mail, or a phone number) or a client's id; `channel` is the way that is closed."""
+    """Either an address (of mail, or a phone number) or a client's id; `channel` is the way that is closed.
+
+    `category` closes it for messages of one kind alone.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     address: Annotated[Text, Field(min_length=3)] | None = None
     client: ClientId | None = None
     channel: Literal["all", "email", "sms", "push", "platform"] = "all"
+    category: Category | None = None
     reason: Annotated[Text, Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -34,10 +39,12 @@ class NewSuppression(BaseModel):
 
 
 def suppression_json(entry: Suppression) -> dict[str, Any]:
+    channel, _, category = entry.channel.partition("/")
     return {
         "id": entry.id,
         entry.kind: entry.value,
-        "channel": entry.channel,
+        "channel": channel,
+        **({"category": category} if category else {}),
         "reason": entry.reason,
         "added_by": entry.added_by,
         "at": iso(entry.at),
@@ -50,7 +57,7 @@ async def add_suppression(request: web.Request) -> web.Response:
     entry = Suppression.of(
         "address" if wanted.client is None else "client",
         wanted.client or wanted.address or "",
-        wanted.channel,
+        closed_way(wanted.channel, wanted.category or ""),
         wanted.reason,
         request[PRINCIPAL].name,
         app.clock.now_us(),

@@ -10,9 +10,13 @@ from hub.api.problems import Problem, not_found
 from hub.api.queries import Query
 from hub.api.routing import DEPS, PAGED, Route
 from hub.api.stored import stored_json
+from hub.api.unknown import no_workflow
 from hub.clock import iso
 from hub.control.keys import Scope
+from hub.engine.keys import problem
+from hub.engine.problems import quoted
 from hub.engine.rows import RunRow
+from hub.ids import from_id
 
 
 async def list_workflows(request: web.Request) -> web.Response:
@@ -31,9 +35,14 @@ async def why(request: web.Request) -> web.Response:
     event, at = query.text("event"), query.moment("at")
     if event and at is not None:
         raise Problem(400, "bad-query", "event, at: ask of one of them")
-    found = await request.app[DEPS].workflows.why(request.match_info["id"], key, event=event, at=at)
+    if (wrong := problem(key)) is not None:
+        raise Problem(400, "bad-query", f"key: {wrong}")
+    if event and from_id("evt", event) is None:
+        raise Problem(400, "bad-query", f"event: {quoted(event)} is no event's id: they begin with evt_")
+    name = request.match_info["id"]
+    found = await request.app[DEPS].workflows.why(name, key, event=event, at=at)
     if found is None:
-        raise not_found("workflow of that id")
+        raise await no_workflow(request, name)
     return answer(
         {
             "workflow": found.workflow,

@@ -17,6 +17,7 @@ from hub.commands.backtest_html import page
 from hub.commands.moments import moment
 from hub.commands.recorded import EventFile, file_named, live_workflow, open_hub, workflow_of
 from hub.commands.rehearse import Stretch, longest_memory, rehearse_file, rehearse_log
+from hub.commands.reports import may_be_written, write_report
 from hub.engine.backtest import Backtest, Difference, Touch, difference
 from hub.engine.program import Workflow
 from hub.engine.record import Record, live_workflows
@@ -44,6 +45,8 @@ class Asked:
     ) -> None:
         self.since = moment(since, "--from")
         self.until = moment(until, "--to")
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise ConfigError(f"--to {until} is not after --from {since}: nothing lies between them")
         self.warm_up = warm_up
         self.people = _people(assume)
         self.events = events
@@ -80,9 +83,10 @@ def _warm_up(text: str, workflows: Sequence[Workflow]) -> timedelta | None:
 
 
 def run_backtest(name: str, asked: Asked, *, against: str, html: Path | None, as_json: bool) -> int:
+    may_be_written(html, "--html")
     report, compared = asyncio.run(_backtest(name, asked, against, show=not as_json))
     if html is not None:
-        html.write_text(page(report, compared), encoding="utf-8")
+        write_report(html, page(report, compared), "--html")
     if as_json:
         different = {"difference": compared.data(MOST_IN_JSON) if compared else None}
         print(json.dumps(report.data(MOST_IN_JSON) | different))

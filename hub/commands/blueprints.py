@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hub.commands.reports import write_report
 from hub.engine.blueprints import Blueprint, Difference, Use, Value, differences
 from hub.engine.load import load_file, load_folder
 from hub.engine.load_text import load_text
@@ -74,7 +75,7 @@ def use_blueprint(
         return 0
     if output.exists():
         raise ConfigError(f"{output} is there already: name another file")
-    output.write_text(text, encoding="utf-8")
+    write_report(output, text, "--output")
     print(f"{output} uses {blueprint.name}@{blueprint.version}")
     return 0
 
@@ -98,7 +99,7 @@ def upgrade(file: Path, paths: Sequence[Path], *, write: bool, as_json: bool) ->
             rf"\g<1>{blueprint.version}",
             text,
         )
-        file.write_text(raised, encoding="utf-8")
+        write_report(file, raised, "--write:")
         if not as_json:
             print(f"{file} uses {blueprint.name}@{blueprint.version} now")
     return 0 if ready else 1

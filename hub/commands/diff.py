@@ -54,7 +54,14 @@ async def _diff(
             )
         over_time = asked.since is not None or asked.until is not None
         if recorded or len(files) < 2 or (over_time and asked.events is None):
-            record = await stack.enter_async_context(open_hub(asked.config, asked.data))
+            try:
+                record = await stack.enter_async_context(open_hub(asked.config, asked.data))
+            except ConfigError as error:
+                ids = " and ".join(name for name in (old, new) if name not in files)
+                meant = (
+                    f"{ids}: no such file, so a live workflow was meant, and " if ids and not recorded else ""
+                )
+                raise ConfigError(f"{meant}{error}") from error
         if recorded:
             assert record is not None
             since, until = asked.since or 0, asked.until or FOREVER

@@ -53,13 +53,16 @@ def import_file(
     return 1 if sent.rejected else 0
 
 
-def add_suppression(url: str, api_key: str, whom: str, channel: str, reason: str, *, as_json: bool) -> int:
+def add_suppression(
+    url: str, api_key: str, whom: str, channel: str, reason: str, category: str = "", *, as_json: bool
+) -> int:
     """`whom` is an address, or client=ID."""
     client = whom.removeprefix(_CLIENT) if whom.startswith(_CLIENT) else None
     named = {"client": client} if client is not None else {"address": whom}
-    body = {**named, "channel": channel, "reason": reason}
+    body = {**named, "channel": channel, "reason": reason} | ({"category": category} if category else {})
     made = asyncio.run(RemoteHub(url, api_key).ask("POST", "/v1/suppressions", body=body))
-    what = "nothing is sent" if channel == "all" else f"nothing is sent by {channel}"
+    what = f"no {category} is sent" if category else "nothing is sent"
+    what += "" if channel == "all" else f" by {channel}"
     print(json.dumps(made) if as_json else f"{what} to {whom} any more; the entry is {made['id']}")
     return 0
 
@@ -71,7 +74,8 @@ def list_suppressions(url: str, api_key: str, *, as_json: bool) -> int:
         return 0
     for entry in found:
         whom = entry["address"] if "address" in entry else _CLIENT + entry["client"]
-        print(f"{entry['id']}  {entry['channel']:<8}  {whom}  {entry['reason']}")
+        way = "/".join(filter(None, (entry["channel"], entry.get("category"))))
+        print(f"{entry['id']}  {way:<15}  {whom}  {entry['reason']}")
     return 0
 
 

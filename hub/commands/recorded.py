@@ -15,7 +15,7 @@ from hub.bus.log import Appended, Input, InputKind, Lane, Mark, Teller
 from hub.clock import Clock, from_us, to_us
 from hub.config import load
 from hub.engine.alone import load_alone
-from hub.engine.levels import Sample
+from hub.engine.levels import PositionSample, Sample
 from hub.engine.program import Workflow
 from hub.engine.record import Record, live_workflows
 from hub.errors import ConfigError, RecordMalformed
@@ -194,6 +194,9 @@ class EventFile:
             margin_level=found.margin_level,
             margin=found.margin,
             balance=found.balance,
+            positions=tuple(
+                PositionSample(each.position, each.profit, each.price) for each in found.positions
+            ),
         )
         self._at = max(self._at, found.at)
         return Sampled(f"{found.server}:{found.login}", sample, self._at)

@@ -41,6 +41,10 @@ class RemoteHub:
             answer = orjson.loads(text)
         except ValueError as error:
             raise SourceRefused(f"{self._url} does not answer like a hub (status {status})") from error
+        if status == 401:
+            raise SourceRefused(
+                "the hub does not know this API key: it is another hub's, or was revoked (HUB_KEY, or --key)"
+            )
         if status >= 400:
             raise SourceRefused(f"the hub answered {status}: {_words(answer)}")
         return answer
@@ -51,6 +55,5 @@ def _words(problem: Any) -> str:
         return "no reason given"
     said = str(problem.get("detail") or problem.get("title") or "no reason given")
     errors = problem.get("errors") or []
-    return said + "".join(
-        f"\n  {error.get('field')}: {error.get('reason')}" for error in errors if isinstance(error, dict)
-    )
+    lines = [f"{error.get('field')}: {error.get('reason')}" for error in errors if isinstance(error, dict)]
+    return said + "".join(f"\n  {line}" for line in lines if line != said)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hub.commands.reports import may_be_written, write_report
 from hub.engine.coverage import PARTS, Coverage
 from hub.engine.story import StoryReport, run_story_files
 from hub.errors import ConfigError
@@ -23,11 +24,12 @@ def run_stories(
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise ConfigError(f"there is no {', '.join(missing)}: name story files (NAME.test.yaml) or folders")
+    may_be_written(junit, "--junit")
     report = asyncio.run(run_story_files(paths))
     if not report.results and not report.problems:
         raise ConfigError("no stories found: write NAME.test.yaml beside NAME.yaml")
     if junit is not None:
-        junit.write_text(report.junit(), encoding="utf-8")
+        write_report(junit, report.junit(), "--junit")
     if as_json:
         print(json.dumps(_data(report)))
     else:
@@ -35,8 +37,9 @@ def run_stories(
         if coverage or min_coverage:
             _show_coverage(report.coverage)
         elif report.coverage:
+            least = min(report.coverage, key=lambda each: each.of().percent)
             print(
-                f"coverage {min(each.of().percent for each in report.coverage)} % at least: --coverage says of what"
+                f"coverage: {least.of().percent} % or more ({least.workflow} has the least); --coverage says more"
             )
     low = [each for each in report.coverage if each.of().percent < min_coverage]
     for each in low:

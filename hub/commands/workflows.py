@@ -1,6 +1,7 @@
 """Commands for workflows of a running hub: list them, start one by hand, let one go on, halt and resume all actions."""
 
 import json
+import sys
 from typing import Any
 from urllib.parse import quote
 
@@ -11,11 +12,14 @@ from hub.errors import ConfigError
 
 def list_workflows(url: str, api_key: str, *, as_json: bool) -> int:
     hub = RemoteHub(url, api_key)
-    found = wait(hub.ask("GET", "/v1/workflows"))["items"]
+    said = wait(hub.ask("GET", "/v1/workflows"))
+    found = said["items"]
     tripped = {each["workflow"]: each for each in wait(hub.ask("GET", "/v1/halt"))["tripped"]}
     for each in found:
         each["stopped"] = tripped.get(each["id"], {}).get("because")
     show(found, ("id", "mode", "key", "triggers", "stopped"), as_json=as_json)
+    for problem in said["problems"]:
+        print(problem["text"], file=sys.stderr)  # files that are not live as they stand
     return 0
 
 

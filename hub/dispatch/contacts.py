@@ -13,8 +13,10 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from hub.clock import MICROSECOND, Clock
+from hub.dispatch.lateness import expiry_of
+from hub.dispatch.messages import Message, message_id
 from hub.durations import span
-from hub.intents.contact import CHANNELS, NEEDS_CONSENT, USUAL, Category, plain_address
+from hub.intents.contact import CHANNELS, NEEDS_CONSENT, USUAL, Category, Channel, plain_address
 from hub.intents.intent import Intent, State, decided_by
 
 LONGEST: Final = timedelta(days=366)  # contacts are kept a little longer than any limit looks back
@@ -36,7 +38,10 @@ Policy = Mapping[Category, ContactLimit]
 
 
 class Suppression(NamedTuple):
-    """`value` is an address as it is compared, or a client's id; `channel` one of them or "all"; `at` in µs."""
+    """`value` is an address as it is compared, or a client's id; `at` in µs.
+
+    `channel` is one of them or "all"; "email/marketing" closes it for messages of one category alone.
+    """
 
     id: str
     kind: Literal["address", "client"]
@@ -79,20 +84,35 @@ class Asked(NamedTuple):
     most: int | None = None
     since: int = 0
     at: int = 0
+    run: str = ""
+    template: str = ""
+    expires: int | None = None
 
 
 class Contacts(Protocol):
     async def admit(self, asked: Asked) -> str | None:
         """Return why a message may not go; None: it may, and stands as one of the client's if its category is counted.
 
-        One transaction. Asking again for the same intent counts it once.
+        One transaction. Asking again for the same intent counts it once. Whatever the answer, the message stands in the
+        list of what was meant for the client.
         """
+
+
+def ways(channel: str, category: str) -> tuple[str, str, str, str]:
+    """Return the ways a suppression may close to such a message."""
+    return channel, ALL, f"{channel}/{category}", f"{ALL}/{category}"
+
+
+def closed_way(channel: str, category: str) -> str:
+    """Return how a suppression spells a channel that is closed for one category, or for all ("")."""
+    return f"{channel}/{category}" if category else channel
 
 
 class _Message(msgspec.Struct):
     to: str | None = None
     category: Category = USUAL
     client: str | None = None
+    template: str | None = None
 
 
 _decode = msgspec.json.Decoder(_Message).decode
@@ -114,6 +134,8 @@ class ContactGate:
         limit, now = self._policy.get(message.category), self._clock.now_us()
         key = decided_by(intent)
         client = key.removeprefix(_CLIENT_KEY) if key.startswith(_CLIENT_KEY) else None
+        if channel is Channel.PUSH:  # is addressed to a client: the devices are known here
+            client = message.to or client
         return await self._contacts.admit(
             Asked(
                 intent.key,
@@ -125,6 +147,9 @@ class ContactGate:
                 limit.max if limit is not None else None,
                 now - limit.every // MICROSECOND if limit is not None else 0,
                 now,
+                intent.run,
+                message.template or f"{intent.workflow}/{intent.step}",
+                expiry_of(intent),
             )
         )
 
@@ -170,3 +195,20 @@ def too_many(asked: Asked, had: int) -> str | None:
         return None
     days = timedelta(microseconds=asked.at - asked.since)
     return f"contact policy: {had} of {asked.most} {asked.category} messages within {days} went to this client already"
+
+
+def message_of(asked: Asked, client: str | None, version: str) -> Message:
+    """Return the entry of the list of what was meant for a client."""
+    return Message(
+        message_id(asked.intent),
+        asked.intent,
+        client or "",
+        asked.account,
+        asked.channel,
+        asked.address,
+        asked.category,
+        asked.template,
+        version,
+        asked.at,
+        asked.expires,
+    )

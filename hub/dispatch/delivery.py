@@ -6,6 +6,7 @@ from random import Random
 
 import msgspec
 
+from hub.dispatch.attempt_record import Seen
 from hub.dispatch.outbox import Attempt, Delivery, DeliveryState, Settled
 from hub.dispatch.schedule import next_wait_us
 
@@ -31,6 +32,7 @@ class Delivered(msgspec.Struct, frozen=True, gc=False):
     status: int
     latency_us: int
     response: bytes = b""
+    seen: Seen | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
@@ -40,6 +42,7 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
     latency_us: int
     response: bytes = b""
     retry_after_us: int | None = None
+    seen: Seen | None = None
 
 
 class Gone(msgspec.Struct, frozen=True, gc=False):
@@ -47,6 +50,7 @@ class Gone(msgspec.Struct, frozen=True, gc=False):
 
     latency_us: int
     response: bytes = b""
+    seen: Seen | None = None
 
 
 class Unreachable(msgspec.Struct, frozen=True, gc=False):
@@ -56,6 +60,7 @@ class Unreachable(msgspec.Struct, frozen=True, gc=False):
     reason: str
     latency_us: int
     status: int | None = None
+    seen: Seen | None = None
 
 
 Outcome = Delivered | Refused | Gone | Unreachable
@@ -71,13 +76,17 @@ def delivery_id(delivery: Delivery) -> str:
 
 
 def answered(
-    status: int, latency_us: int, response: bytes, retry_after_us: int | None = None
+    status: int,
+    latency_us: int,
+    response: bytes,
+    retry_after_us: int | None = None,
+    seen: Seen | None = None,
 ) -> Delivered | Refused | Gone:
     if 200 <= status < 300:
-        return Delivered(status, latency_us, response)
+        return Delivered(status, latency_us, response, seen)
     if status == GONE:
-        return Gone(latency_us, response)
-    return Refused(status, latency_us, response, retry_after_us)
+        return Gone(latency_us, response, seen)
+    return Refused(status, latency_us, response, retry_after_us, seen)
 
 
 def settle(
@@ -88,6 +97,7 @@ def settle(
     now_us: int,
     waits: Sequence[float],
     random: Random,
+    record: bytes = b"",
 ) -> Settled:
     """Return the delivery as it stands after one attempt, with the attempt's record."""
     number = delivery.attempts + 1
@@ -100,20 +110,27 @@ def settle(
             after = Delivery(
                 endpoint, partition, n, event_id, DeliveryState.DELIVERED, number, due, created_at
             )
-            attempt = Attempt(*who, "delivered", status, None, latency_us, as_text(response))
+            attempt = Attempt(*who, "delivered", status, None, latency_us, as_text(response), record)
             return Settled(after, attempt, due)
         case Gone(latency_us, response):
             after = delivery._replace(state=DeliveryState.CANCELLED, attempts=number)
-            attempt = Attempt(*who, "gone", GONE, ErrorClass.STATUS.value, latency_us, as_text(response))
+            said = "gone", GONE, ErrorClass.STATUS.value, latency_us, as_text(response)
+            attempt = Attempt(*who, *said, record)
             return Settled(after, attempt, due)
         case Refused(status, latency_us, response, retry_after_us):
             after = _again(delivery, number, now_us, waits, random, retry_after_us)
-            attempt = Attempt(*who, "refused", status, ErrorClass.STATUS.value, latency_us, as_text(response))
+            said = "refused", status, ErrorClass.STATUS.value, latency_us, as_text(response)
+            attempt = Attempt(*who, *said, record, _next(after))
             return Settled(after, attempt, due)
         case Unreachable(error, reason, latency_us, status):
             after = _again(delivery, number, now_us, waits, random, None)
-            attempt = Attempt(*who, "unreachable", status, error.value, latency_us, reason)
+            told = "unreachable", status, error.value, latency_us, reason
+            attempt = Attempt(*who, *told, record, _next(after))
             return Settled(after, attempt, due)
+
+
+def _next(after: Delivery) -> int | None:
+    return after.due if after.state is DeliveryState.WAITING else None
 
 
 def _again(

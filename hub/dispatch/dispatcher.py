@@ -12,6 +12,7 @@ import yarl
 from typing_extensions import override
 
 from hub.clock import Clock
+from hub.dispatch.addresses import Networks
 from hub.dispatch.announce import Announce, DeliveryExhausted, EndpointDisabled
 from hub.dispatch.delivery import delivery_id
 from hub.dispatch.endpoint_check import KAFKA
@@ -55,6 +56,7 @@ class Dispatcher(HandOver):
         capacity: int = CAPACITY,
         room_bytes: int = ROOM_BYTES,
         allow_loopback: bool = False,
+        networks: Networks = (),
         owns: Callable[[str], bool] = _everything,
         kafka: Transport | None = None,
         linger: timedelta = LINGER,
@@ -73,6 +75,7 @@ class Dispatcher(HandOver):
         self._capacity = capacity
         self._room = Room(room_bytes)
         self._allow_loopback = allow_loopback
+        self._networks = networks
         self._owns = owns
         self._settler = Settler(
             deliveries, clock, self._before_final, self._on_disk, linger=linger, patience=patience
@@ -200,7 +203,7 @@ class Dispatcher(HandOver):
     def _worker(self, endpoint: Endpoint) -> EndpointWorker | None:
         try:
             url, transport = self._way(endpoint)
-            requests = request_maker(endpoint, self._workshop)
+            requests = request_maker(endpoint, self._workshop, url)
         except ConfigError as problem:
             log.warning("endpoint.unusable", endpoint=endpoint.id, reason=str(problem))
             self._wanted.pop(endpoint.id, None)
@@ -224,7 +227,8 @@ class Dispatcher(HandOver):
             if self._kafka is None:
                 raise ConfigError("no topics are open to endpoints: set delivering.kafka")
             return yarl.URL(endpoint.url), self._kafka
-        return parse_endpoint_url(endpoint.url, allow_loopback=self._allow_loopback), self._transport
+        url = parse_endpoint_url(endpoint.url, allow_loopback=self._allow_loopback, networks=self._networks)
+        return url, self._transport
 
     def _offer(self, delivery: Delivery, body: bytes) -> Taker | None:
         worker = self._workers.get(delivery.endpoint)

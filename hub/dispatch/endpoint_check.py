@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from hub.dispatch.addresses import Networks
 from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
 from hub.dispatch.filters import FilterInvalid, filter_of
 from hub.dispatch.formats import Formed, TransformInvalid, check_content_type, forms
@@ -25,10 +26,12 @@ def kafka_url(topic: str) -> str:
     return f"kafka:{topic}"
 
 
-def faults(endpoint: Endpoint, *, allow_loopback: bool, topics: tuple[str, ...]) -> list[Fault]:
+def faults(
+    endpoint: Endpoint, *, allow_loopback: bool, topics: tuple[str, ...], networks: Networks = ()
+) -> list[Fault]:
     """Return what is wrong with an endpoint; `topics` are those it may name."""
     return [
-        *_destination(endpoint, allow_loopback, topics),
+        *_destination(endpoint, allow_loopback, topics, networks),
         *_content(endpoint),
         *_headers(endpoint),
         *_signing(endpoint),
@@ -36,13 +39,15 @@ def faults(endpoint: Endpoint, *, allow_loopback: bool, topics: tuple[str, ...])
     ]
 
 
-def _destination(endpoint: Endpoint, allow_loopback: bool, topics: tuple[str, ...]) -> Iterator[Fault]:
+def _destination(
+    endpoint: Endpoint, allow_loopback: bool, topics: tuple[str, ...], networks: Networks
+) -> Iterator[Fault]:
     options = endpoint.options
     if options.kind != KAFKA:
         if options.topic:
             yield Fault("topic", "belongs to an endpoint of kind kafka")
         try:
-            parse_endpoint_url(endpoint.url, allow_loopback=allow_loopback)
+            parse_endpoint_url(endpoint.url, allow_loopback=allow_loopback, networks=networks)
         except EndpointUrlInvalid as error:
             yield Fault("url", str(error))
         return

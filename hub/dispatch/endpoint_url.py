@@ -5,7 +5,7 @@ import re
 
 import yarl
 
-from hub.dispatch.addresses import denied
+from hub.dispatch.addresses import Networks, denied
 from hub.errors import ConfigError
 
 MAX_URL = 2048
@@ -29,7 +29,7 @@ class EndpointUrlInvalid(ConfigError):
     """A URL nothing is delivered to."""
 
 
-def parse_endpoint_url(text: str, *, allow_loopback: bool = False) -> yarl.URL:
+def parse_endpoint_url(text: str, *, allow_loopback: bool = False, networks: Networks = ()) -> yarl.URL:
     """Return the URL ready for sending. Raises EndpointUrlInvalid.
 
     A name is only checked for its form: where it leads is checked at every connect, because names change.
@@ -57,22 +57,22 @@ def parse_endpoint_url(text: str, *, allow_loopback: bool = False) -> yarl.URL:
         raise EndpointUrlInvalid("the port must lie between 1 and 65535")
     if url.raw_fragment:
         raise EndpointUrlInvalid("the URL holds a fragment (#…), which is never sent: remove it")
-    _check_host(host.lower(), allow_loopback)
+    _check_host(host.lower(), allow_loopback, networks)
     return url
 
 
-def _check_host(host: str, allow_loopback: bool) -> None:
+def _check_host(host: str, allow_loopback: bool, networks: Networks) -> None:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        _check_name(host.rstrip("."), allow_loopback)
+        _check_name(host.rstrip("."), allow_loopback, inside=bool(networks))
         return
-    why = denied(address, allow_loopback=allow_loopback)
+    why = denied(address, allow_loopback=allow_loopback, networks=networks)
     if why:
         raise EndpointUrlInvalid(f"{host} is no address the hub delivers to: {why}")
 
 
-def _check_name(name: str, allow_loopback: bool) -> None:
+def _check_name(name: str, allow_loopback: bool, *, inside: bool) -> None:
     if name in _LOCAL_NAMES or name.endswith(".localhost"):
         if allow_loopback:
             return
@@ -85,7 +85,8 @@ def _check_name(name: str, allow_loopback: bool) -> None:
         raise EndpointUrlInvalid(
             f"{name[:80]!r} is an address in a form the hub does not accept: write a.b.c.d"
         )
-    if name.endswith(_INSIDE):
+    # Where in-house networks are open, the address such a name leads to decides.
+    if name.endswith(_INSIDE) and not inside:
         raise EndpointUrlInvalid(
             f"{name} is a name of an inner network: the hub delivers to public addresses only"
         )

@@ -7,7 +7,7 @@ cookies, redirects, proxies, hooks and default headers, none of which a webhook 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import final
+from typing import Final, final
 
 import aiohttp
 import yarl
@@ -15,9 +15,14 @@ from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.streams import StreamReader
 from typing_extensions import override
 
+from hub.clock import Clock
+from hub.dispatch.attempt_record import RawHeaders, Seen, kept_headers
+from hub.dispatch.connections import MOST_INFORMATIONAL, Chatter, Known, Making, making
+
 READ_AT_MOST = 64 * 1024
 KEEP = 1024
-
+MOST_HEADERS: Final = 100
+LONGEST_LINE: Final = 8 * 1024
 
 _TARGETS = 4_096
 _INFORMATIONAL = range(100, 200)
@@ -29,12 +34,31 @@ class OutOfTurn(aiohttp.ServerDisconnectedError):
 
 
 @dataclass(slots=True)
-class Answer:
+class Answer(Making):
     """What a receiver said, filled in as it arrives: of an answer that breaks off the status is known all the same."""
 
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     kept: bytes = b""  # the first KiB of the body
+    raw: RawHeaders = ()
+    connection: Known | None = None
+    sent: float = 0.0
+
+    def seen(self) -> Seen:
+        """Return what there is to record of it; before anybody else takes the connection."""
+        connection, opening = self.connection, self.opening
+        headers, left_out = kept_headers(self.raw) if self.raw else ((), 0)
+        first = 0.0 if connection is None else connection.first_byte
+        first_us = int((first - self.sent) * 1e6) if first and self.sent else None
+        if opening is None:
+            if connection is None:
+                return Seen()
+            return Seen(
+                connection.address, connection.tls, None, None, None, first_us, headers, left_out, True
+            )
+        address, tls = (opening.tried, "") if connection is None else (connection.address, connection.tls)
+        steps = opening.dns_us(), opening.connect_us(), opening.tls_us()
+        return Seen(address, tls, *steps, first_us, headers, left_out)
 
 
 @final
@@ -65,8 +89,9 @@ class _Target(aiohttp.ClientRequest):
 class Exchange:
     """Owns the connector it is given; the caller bounds the time."""
 
-    def __init__(self, connector: aiohttp.TCPConnector, *, connect_seconds: float) -> None:
+    def __init__(self, connector: aiohttp.TCPConnector, clock: Clock, *, connect_seconds: float) -> None:
         self._connector = connector
+        self._monotonic = clock.monotonic
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds)
         self._targets: dict[yarl.URL, _Target] = {}
 
@@ -77,24 +102,38 @@ class Exchange:
         """POST once and fill in the answer; raises what aiohttp raises."""
         target = self._targets.get(url) or self._target(url)
         request = target.head(headers, len(body)) + body
+        making.set(answer)
         connection = await self._connector.connect(target, [], self._timeout)
+        protocol, transport = connection.protocol, connection.transport
         try:
+            assert isinstance(protocol, Known), "the connector makes nothing else"
+            answer.connection = protocol
             # Everybody who is ready gets ready to write first: writes that follow one another cost half as much, because
             # the first wakes the receiver and the others find it awake.
             await asyncio.sleep(0)  # noqa: TID251 - no wait: a turn for the others
-            protocol, transport = connection.protocol, connection.transport
-            if protocol is None or transport is None or not protocol.is_connected():
+            if transport is None or not protocol.is_connected():
                 raise aiohttp.ServerDisconnectedError  # closed meanwhile: nothing was written
             if protocol.should_close:
                 raise OutOfTurn
             protocol.set_response_params(
-                read_until_eof=True, auto_decompress=False, read_bufsize=READ_AT_MOST // 4
+                read_until_eof=True,
+                auto_decompress=False,
+                read_bufsize=READ_AT_MOST // 4,
+                max_line_size=LONGEST_LINE,
+                max_field_size=LONGEST_LINE,
+                max_headers=MOST_HEADERS,
             )
+            protocol.expect()
             transport.write(request)
+            answer.sent = self._monotonic()
             message, payload = await protocol.read()
+            informational = 0
             while message.code in _INFORMATIONAL and message.code != _SWITCHING_PROTOCOLS:
+                informational += 1
+                if informational > MOST_INFORMATIONAL:
+                    raise Chatter(message="more announcements than answers need")
                 message, payload = await protocol.read()
-            answer.status, answer.headers = message.code, message.headers
+            answer.status, answer.headers, answer.raw = message.code, message.headers, message.raw_headers
             if not payload.at_eof():
                 answer.kept = await _body(payload)
         except BaseException:

@@ -11,6 +11,7 @@ from hub.dispatch.options import Scheme
 
 STRIPE_HEADER = "Hub-Signature"
 GITHUB_HEADER = "X-Hub-Signature-256"
+LEGACY_HEADERS = {"stripe": STRIPE_HEADER, "github": GITHUB_HEADER}
 
 
 def legacy_header(

@@ -6,16 +6,18 @@ from typing import final
 from typing_extensions import override
 
 from hub.dispatch.contacts import (
-    ALL,
     Asked,
     Contacts,
     Known,
     Suppression,
     Suppressions,
     counted_for,
+    message_of,
     refusal,
     too_many,
+    ways,
 )
+from hub.dispatch.memory_messages import MemoryMessages
 
 
 @final
@@ -28,16 +30,18 @@ class MemoryContacts(Contacts, Suppressions):
         self.not_sent: set[str] = set()
         self._entries: dict[str, Suppression] = {}
         self._contacts: dict[str, tuple[str, str, int]] = {}
+        self.messages = MemoryMessages()
 
     @override
     async def admit(self, asked: Asked) -> str | None:
         client = asked.client or self.linked.get(asked.account)
+        self.messages.add(message_of(asked, client, ""))
         record = self.records.get(client) if client is not None else None
         fitting = [
             entry
             for entry in sorted(self._entries.values())
             if entry.value == (asked.address if entry.kind == "address" else client)
-            and entry.channel in {asked.channel, ALL}
+            and entry.channel in ways(asked.channel, asked.category)
         ]
         refused = refusal(asked, Known(client, record, fitting[0].reason if fitting else None))
         if refused is not None or asked.most is None or asked.intent in self._contacts:

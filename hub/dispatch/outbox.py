@@ -57,6 +57,8 @@ class Attempt(NamedTuple):
     error: str | None
     latency_us: int
     response: str  # the first KiB of the body, as text
+    record: bytes = b""  # as `attempt_record` writes it
+    next_at: int | None = None  # when it is tried again
 
 
 class Settled(NamedTuple):

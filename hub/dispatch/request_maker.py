@@ -4,17 +4,19 @@ A retry is made anew: signed with the keys that are live then, and in the form t
 """
 
 import asyncio
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, final
 
 import msgspec
+import yarl
 from typing_extensions import override
 
 from hub.clock import SECOND_US
-from hub.dispatch import signing
+from hub.dispatch import attempt_record, signing
 from hub.dispatch.formats import Formed, Former, NotShaped, TransformInvalid, forms
 from hub.dispatch.keyring import Keyring, Signer, SigningKey, keyring_of, signers_of
-from hub.dispatch.legacy_signing import legacy_header
+from hub.dispatch.legacy_signing import LEGACY_HEADERS, legacy_header
 from hub.dispatch.options import Scheme
 from hub.dispatch.outbox import Delivery, Endpoint
 from hub.dispatch.safe_http import Headers, base_headers
@@ -22,6 +24,7 @@ from hub.events.records import Account
 
 __all__ = ["NotShaped", "PlainRequests", "RequestMaker", "Workshop", "request_maker"]
 
+NOWHERE = yarl.URL()
 KEY_HEADER = "hub-account"  # what a topic's transport takes for the key of the record
 
 
@@ -43,6 +46,10 @@ class Workshop:
 
 
 class RequestMaker(Protocol):
+    @property
+    def asked(self) -> msgspec.Raw:
+        """Return what is kept of every request of the endpoint as it is made now."""
+
     async def prepare(self, delivery: Delivery, body: bytes, started_us: int) -> tuple[Headers, bytes]:
         """Return headers and body of an attempt that begins now. Raises NotShaped when there can be none."""
 
@@ -51,8 +58,18 @@ class RequestMaker(Protocol):
 class PlainRequests(RequestMaker):
     """What nearly every endpoint gets: the event as it is told, signed with every key that is live. Raises SecretInvalid."""
 
-    def __init__(self, ring: Keyring, headers: Headers, scheme: Scheme = "standard") -> None:
+    def __init__(
+        self,
+        ring: Keyring,
+        headers: Headers,
+        scheme: Scheme = "standard",
+        *,
+        url: yarl.URL = NOWHERE,
+        secret_headers: Collection[str] = (),
+    ) -> None:
         self._ring = ring
+        self._url = url
+        self._secret_headers = secret_headers
         self._headers = headers
         self._scheme: Scheme = scheme
         self._live: tuple[SigningKey, ...] = ()
@@ -60,6 +77,12 @@ class PlainRequests(RequestMaker):
             ring.keys
         )  # all of them, so that one that cannot sign is told now
         self._changes_us: float = 0
+        self._asked = self._kept()
+
+    @property
+    @override
+    def asked(self) -> msgspec.Raw:
+        return self._asked
 
     @override
     async def prepare(self, delivery: Delivery, body: bytes, started_us: int) -> tuple[Headers, bytes]:
@@ -84,6 +107,19 @@ class PlainRequests(RequestMaker):
         self._signers = signers_of(self._live)
         change = self._ring.next_change(now_us)
         self._changes_us = float("inf") if change is None else change
+        self._asked = self._kept()
+
+    def _kept(self) -> msgspec.Raw:
+        signed = [signing.SIGNATURE_HEADER]
+        if self._scheme != "standard":
+            signed.append(LEGACY_HEADERS[self._scheme])
+        return attempt_record.asked(
+            self._url,
+            self._headers,
+            keys=[key.id for key in self._live],
+            secret_headers=self._secret_headers,
+            signature_headers=signed,
+        )
 
 
 @final
@@ -94,6 +130,11 @@ class FormedRequests(RequestMaker):
         self._plain = plain
         self._former = former
         self._workshop = workshop
+
+    @property
+    @override
+    def asked(self) -> msgspec.Raw:
+        return self._plain.asked
 
     @override
     async def prepare(self, delivery: Delivery, body: bytes, started_us: int) -> tuple[Headers, bytes]:
@@ -114,6 +155,11 @@ class KafkaRequests(RequestMaker):
 
     def __init__(self, inner: RequestMaker) -> None:
         self._inner = inner
+
+    @property
+    @override
+    def asked(self) -> msgspec.Raw:
+        return self._inner.asked
 
     @override
     async def prepare(self, delivery: Delivery, body: bytes, started_us: int) -> tuple[Headers, bytes]:
@@ -148,7 +194,7 @@ def former_of(endpoint: Endpoint) -> Former | None:
     return Formed(endpoint.options, endpoint.events) if forms(endpoint.options) else None
 
 
-def request_maker(endpoint: Endpoint, workshop: Workshop) -> RequestMaker:
+def request_maker(endpoint: Endpoint, workshop: Workshop, url: yarl.URL = NOWHERE) -> RequestMaker:
     """Return the maker of an endpoint's requests. Raises SecretInvalid."""
     former: Former | None
     try:
@@ -158,7 +204,11 @@ def request_maker(endpoint: Endpoint, workshop: Workshop) -> RequestMaker:
     content_type = "application/json" if former is None else former.content_type
     requests: RequestMaker
     plain = PlainRequests(
-        keyring_of(endpoint.secret), headers_of(endpoint, content_type), endpoint.options.scheme
+        keyring_of(endpoint.secret),
+        headers_of(endpoint, content_type),
+        endpoint.options.scheme,
+        url=url,
+        secret_headers=endpoint.options.secret_headers,
     )
     requests = plain if former is None else FormedRequests(plain, former, workshop)
     return KafkaRequests(requests) if endpoint.options.kind == "kafka" else requests

@@ -5,8 +5,6 @@ looked up. Everything on the way is bounded: one deadline over connecting, sendi
 body, of which 1 KiB is kept; nothing is decompressed, redirected, cached, or taken from the environment.
 """
 
-import errno
-import socket
 import ssl
 from datetime import timedelta
 from typing import Protocol, Self, final
@@ -18,7 +16,8 @@ from aiohttp.http import HttpProcessingError
 from typing_extensions import override
 
 from hub.clock import Clock
-from hub.dispatch.addresses import denied_text
+from hub.dispatch.addresses import Networks
+from hub.dispatch.connections import AddressDenied, Chatter, Connections
 from hub.dispatch.deadlines import Deadlines
 from hub.dispatch.delivery import Delivered, ErrorClass, Outcome, Unreachable, answered
 from hub.dispatch.exchange import Answer, Exchange, OutOfTurn
@@ -31,17 +30,6 @@ AT_ONCE_US = 1_000_000
 USER_AGENT = "hub-webhooks/1"
 
 Headers = dict[str, str]
-
-_AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
-
-
-class AddressDenied(OSError):
-    """The name led to an address nothing is delivered to. One text for all, so that several collapse into one."""
-
-    def __init__(self, address: str, why: str) -> None:
-        super().__init__(errno.EACCES, "the address is not public")
-        self.address = address
-        self.why = why
 
 
 class Transport(Protocol):
@@ -69,12 +57,14 @@ class AiohttpTransport(Transport):
         *,
         deadline: timedelta = DEADLINE,
         allow_loopback: bool = False,
+        networks: Networks = (),
         ssl_context: ssl.SSLContext | None = None,
         resolver: aiohttp.abc.AbstractResolver | None = None,
     ) -> None:
         self._clock = clock
         self._deadline = deadline.total_seconds()
         self._allow_loopback = allow_loopback
+        self._networks = networks
         self._ssl = ssl_context
         self._resolver = resolver
         self._exchange: Exchange | None = None
@@ -88,14 +78,14 @@ class AiohttpTransport(Transport):
             context.set_alpn_protocols(["http/1.1"])
         if self._resolver is None:
             self._resolver = PooledResolver()
-        connector = aiohttp.TCPConnector(
-            limit=0,  # each endpoint bounds its own
-            ssl=context,
+        connector = Connections(
+            self._clock,
+            ssl_context=context,
             resolver=self._resolver,
-            socket_factory=self._open_socket,
-            ttl_dns_cache=30,
+            allow_loopback=self._allow_loopback,
+            networks=self._networks,
         )
-        self._exchange = Exchange(connector, connect_seconds=CONNECT_SECONDS)
+        self._exchange = Exchange(connector, self._clock, connect_seconds=CONNECT_SECONDS)
         self._deadlines = Deadlines(self._deadline)
         return self
 
@@ -125,27 +115,28 @@ class AiohttpTransport(Transport):
                 status = answer.status
                 assert status is not None, "an exchange that ends without an error has an answer"
                 if 200 <= status < 300:
-                    return Delivered(status, latency_us, answer.kept)
+                    return Delivered(status, latency_us, answer.kept, answer.seen())
                 wait = parse_retry_after(answer.headers.get("Retry-After"), clock.now_us())
-                return answered(status, latency_us, answer.kept, wait)
+                return answered(status, latency_us, answer.kept, wait, answer.seen())
             except aiohttp.ServerDisconnectedError as problem:
                 latency_us = int((clock.monotonic() - started) * 1e6)
                 if last_try or latency_us > AT_ONCE_US:
-                    return Unreachable(ErrorClass.CONNECT, _disconnected(problem), latency_us)
+                    return Unreachable(
+                        ErrorClass.CONNECT, _disconnected(problem), latency_us, None, answer.seen()
+                    )
                 # Most likely a kept connection that was closed just as we wrote: the same id, at once, on a new one.
                 last_try = True
             except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as problem:
                 # TimeoutError is an OSError
                 latency_us = int((clock.monotonic() - started) * 1e6)
                 error, reason = classify(problem)
-                return Unreachable(error, reason, latency_us, answer.status)
-
-    def _open_socket(self, info: _AddrInfo) -> socket.socket:
-        family, kind, proto, _, address = info
-        why = denied_text(str(address[0]), allow_loopback=self._allow_loopback)
-        if why:
-            raise AddressDenied(str(address[0]), why)
-        return socket.socket(family, kind, proto)
+                if (
+                    error is ErrorClass.CONNECT
+                    and answer.opening is not None
+                    and answer.opening.shaking_hands()
+                ):
+                    error, reason = ErrorClass.TLS, f"the TLS handshake broke off: {reason}"
+                return Unreachable(error, reason, latency_us, answer.status, answer.seen())
 
 
 def _disconnected(problem: aiohttp.ServerDisconnectedError) -> str:
@@ -174,6 +165,8 @@ def classify(problem: Exception) -> tuple[ErrorClass, str]:
             return ErrorClass.BLOCKED, _short(problem)
         case aiohttp.ClientPayloadError():
             return ErrorClass.BODY, "the answer's body broke off or is malformed"
+        case Chatter():
+            return ErrorClass.BODY, "one announcement after the other (100 to 199), and no answer"
         case HttpProcessingError():
             return (
                 ErrorClass.BODY,

@@ -16,6 +16,7 @@ import yarl
 from typing_extensions import override
 
 from hub.clock import MICROSECOND, Clock
+from hub.dispatch import attempt_record
 from hub.dispatch.delivery import (
     THROTTLING,
     Delivered,
@@ -185,6 +186,7 @@ class EndpointWorker(Settling):
     async def _attempt(self, item: Item, started_us: int) -> None:
         delivery, body = item
         self.counters.sent += 1
+        sent = b""
         try:
             headers, sent = await self._requests.prepare(delivery, body, started_us)
             outcome = await self._transport.send(self._url, headers, sent)
@@ -198,7 +200,13 @@ class EndpointWorker(Settling):
         if not isinstance(outcome, Delivered):
             self._hold_back(outcome, now_us)
         settled = settle(
-            delivery, outcome, started_us=started_us, now_us=now_us, waits=self._waits, random=self._random
+            delivery,
+            outcome,
+            started_us=started_us,
+            now_us=now_us,
+            waits=self._waits,
+            random=self._random,
+            record=attempt_record.written(self._requests.asked, len(sent), outcome.seen),
         )
         self._settler.add(self, settled, body)
 

@@ -161,13 +161,22 @@ def sentence(detail: ErrorDetails, label: str) -> str:
             return f"{label} is empty: it needs at least {context.get('min_length', 1)}"
         case "string_pattern_mismatch":
             return f"{label} cannot be {given}: {_form(str(context.get('pattern', '')))}"
-        case "decimal_type" | "finite_number":
+        case "decimal_type" | "decimal_parsing" | "finite_number":
             return f"{label} is a plain number, not {given}"
+        case kind if kind in _BOUNDS:
+            word, bound = _BOUNDS[kind]
+            return f"{label} is {word} {context[bound]}, not {given}"
         case _:
             message = detail["msg"].removeprefix("Input ")
             return f"{label}, {given}, {message}" if message.startswith("should") else f"{label}: {message}"
 
 
+_BOUNDS: Final = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
 _FORMS: Final = {
     r"^[a-z0-9][a-z0-9-]{0,63}$": "write small letters, digits and -, at most 64",
     r"^[a-z][a-z0-9_-]{0,63}$": "write small letters, digits, - and _, beginning with a letter",

@@ -142,7 +142,9 @@ class Watch:
     def stood(self, standing: Iterable[Standing]) -> None:
         """Take in how the triggers stood after something happened."""
         for each in standing:
-            if each.holds is False and not each.reason.startswith("waits for "):  # for another type than this
+            # Of a promise to somebody outside of the scope nobody can tell what is owed.
+            no = each.holds is False or kind_of(each.reason) == SCOPE
+            if no and not each.reason.startswith("waits for "):  # for another type than this
                 kind = kind_of(each.reason)
                 self.reached(NO, kind if kind in {SCOPE, WHERE} else CONDITION)
 

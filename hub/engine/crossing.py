@@ -8,15 +8,29 @@ import msgspec
 from hub.clock import iso
 from hub.engine import absence, anchors, grant_edits, introductions, period_ends, queued, schedules
 from hub.engine.decision import Trace, Verdict
+from hub.engine.held import PositionRow
 from hub.engine.holds import let_go, realign_holds
 from hub.engine.index import Program
-from hub.engine.levels import ARMED, CROSSED, CROSSED_EDGE, GONE, NEW, RECOVERED_EDGE, put_level, refresh
+from hub.engine.levels import (
+    ARMED,
+    CROSSED,
+    CROSSED_EDGE,
+    GONE,
+    NEW,
+    RECOVERED_EDGE,
+    put_level,
+    refresh,
+    vanish,
+)
 from hub.engine.plans import Candidate
+from hub.engine.position_levels import OWN, belong, is_known, is_over, with_owner
+from hub.engine.positions_told import tell_positions
 from hub.engine.program import Crosses
 from hub.engine.scene import Scene
-from hub.engine.state import Kind, Level
+from hub.engine.state import AccountRow, Kind, Level
 from hub.engine.triggers import fire_crossing, realign_edge
 from hub.errors import RecordMalformed
+from hub.events.watched import POSITION_CROSSED
 
 
 class Observed(msgspec.Struct, frozen=True):
@@ -55,8 +69,31 @@ def crossed(scene: Scene, event: Any) -> None:
         _keep(scene, level, Verdict.ARMED, reason)
 
 
+def at_position(scene: Scene, kind: str, event: Any) -> None:
+    """Take in what an event does to the levels of the position it is about."""
+    if is_over(scene):
+        vanish(scene)
+    elif kind == POSITION_CROSSED:
+        crossed(scene, event)
+
+
+def meet_position(scene: Scene, row: PositionRow | None, account: AccountRow, *, over: bool) -> None:
+    """Take the first look at a position that was there before its levels, or hear that it has become another."""
+    if over:
+        scene.decision.puts[OWN] = None
+        vanish(scene)
+    elif row is not None:
+        scene.account = scene.account_before = account
+        scene.own = scene.decision.puts[OWN] = with_owner(scene, row, account)
+        for candidate in scene.program.crosses:
+            assert isinstance(candidate.trigger, Crosses)
+            refresh(scene, candidate, candidate.trigger)
+
+
 def observed(scene: Scene) -> None:
     """Take the first look at new levels: one already beyond fires only where the trigger says `on_first`."""
+    if scene.state.by_mail:
+        belong(scene)
     try:
         items = _decode_observed(scene.item.body)
     except msgspec.DecodeError as problem:
@@ -90,7 +127,7 @@ def rebuild(scene: Scene) -> None:
             put_level(scene, name, level, GONE)
     if scene.program.anchored or any(kind == Kind.ANCHOR for kind, _ in scene.state.values):
         anchors.realign(scene)
-    if scene.state.account is not None:
+    if scene.state.account is not None or is_known(scene):
         for candidate in scene.program.crosses:
             assert isinstance(candidate.trigger, Crosses)
             refresh(scene, candidate, candidate.trigger)
@@ -104,6 +141,7 @@ def rebuild(scene: Scene) -> None:
     schedules.realign(scene)
     queued.realign(scene)
     introductions.introduce(scene)
+    tell_positions(scene)
     for feed in scene.program.feeds.values():
         holding = scene.holding(feed)
         if (

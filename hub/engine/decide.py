@@ -9,7 +9,7 @@ from typing import Any
 from hub.bus.log import Input, InputKind
 from hub.engine import absence, anchors, grants, introductions, period_ends, queued, schedules
 from hub.engine.accumulators import Contribution
-from hub.engine.crossing import crossed, observed, rebuild
+from hub.engine.crossing import at_position, crossed, meet_position, observed, rebuild
 from hub.engine.decision import NOTHING, Decision, apply
 from hub.engine.fold import fold_account, fold_client
 from hub.engine.holds import BACK, LOST, begin_anew, doubt_held, held_long_enough
@@ -20,6 +20,7 @@ from hub.engine.levels import refresh
 from hub.engine.mail import Mail, decode_mail, send, tell_parts
 from hub.engine.own import SLOTS, changed, told_of
 from hub.engine.plans import NOTHING_BOUND, Candidate, Feed, TypePlan
+from hub.engine.position_levels import WATCH, belong, relay, watch, with_owner
 from hub.engine.positions import fold_positions
 from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Since
 from hub.engine.rows import TimerKey
@@ -38,6 +39,7 @@ from hub.engine.triggers import becomes, fire_in_time, on_event, turn_quietly
 from hub.engine.waits import decided, hear, look, time_is_up
 from hub.events.facts import us_of
 from hub.events.records import Envelope, decode_data, decode_envelope
+from hub.events.watched import RELAYED
 from hub.expr import Expression
 from hub.ids import account_key
 
@@ -217,6 +219,8 @@ def _mail(scene: Scene) -> None:
     if scene.state.kind in SLOTS:
         dirty = _fold_own(scene, envelope, record, mail)
     counted = _count(scene, plan, envelope, record)
+    if scene.program.crosses:
+        at_position(scene, envelope.type, record)
     if mail.parts:
         counted += hear_of(scene, account_key(mail.account.server, mail.account.login), mail.parts)
     if scene.program.anchored:
@@ -240,7 +244,7 @@ def _fold_own(scene: Scene, envelope: Envelope, record: Any, mail: Mail) -> tupl
     slot = SLOTS[kind]
     before = scene.state.values.get(slot)
     if kind is KeyKind.POSITION:
-        scene.own = mail.position
+        scene.own = with_owner(scene, mail.position, mail.account)
     else:
         scene.own = told_of(kind, scene.state.key, before, envelope, record, mail.account)
     dirty = changed(kind, before, scene.own)
@@ -255,6 +259,8 @@ def _settle(scene: Scene, mail: Mail) -> None:
     """Take in what an account contributes that was there before, or has left: conditions turn, and fire only `on_first`."""
     if scene.state.kind is KeyKind.CLIENT and scene.state.client is None and mail.client is not None:
         scene.decision.puts[CLIENT] = scene.client = mail.client
+    if scene.program.crosses:
+        meet_position(scene, mail.position, mail.account, over=mail.is_over)
     names = hear_of(scene, account_key(mail.account.server, mail.account.login), mail.parts)
     for place in scene.program.candidates(scene.program.no_event, tuple(names)):
         found: list[Candidate] = []
@@ -393,6 +399,8 @@ def _contribution(feed: Feed, expression: Expression, env: Env) -> Contribution 
 def _elapse(scene: Scene) -> None:
     """Let go what the windows have let go by now, ask the conditions that read them, and end the waits that are over."""
     state, now = scene.state, scene.item.at
+    if state.by_mail and scene.program.crosses:
+        belong(scene)
     scene.before_at = state.alarm_due - 1
     dirty: list[str] = []
     for name, alarm in state.of_kind(Kind.ALARM):
@@ -490,6 +498,8 @@ def _ask_each(scene: Scene, found: Sequence[Candidate], proved: Collection[Candi
 
 COMMANDS = {
     OBSERVED: observed,
+    WATCH: watch,
+    RELAYED: relay,
     SAMPLED_LATE: _sampled_late,
     LOST: doubt_held,
     BACK: begin_anew,

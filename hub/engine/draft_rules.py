@@ -10,10 +10,10 @@ from hub.durations import duration
 from hub.engine import draft_timed
 from hub.engine.draft import Draft
 from hub.engine.draft_aggregates import Param
-from hub.engine.draft_anchors import trailing
+from hub.engine.draft_anchors import FIELDS, trailing
 from hub.engine.draft_grants import period_end
 from hub.engine.draft_names import event_is_sound, is_zone, zones
-from hub.engine.keys import KeyKind
+from hub.engine.keys import KeyedBy, KeyKind
 from hub.engine.model import LimitFile, ParamFile, QuietFile, RunFile
 from hub.engine.model_grants import PeriodEndTrigger
 from hub.engine.model_timed import ManualTrigger, ScheduleTrigger
@@ -32,18 +32,23 @@ from hub.engine.program import (
     Becomes,
     Crosses,
     Limit,
+    OfPosition,
     OnEvent,
     Quiet,
+    Sampled,
 )
 from hub.engine.program import Trigger as CompiledTrigger
-from hub.engine.scopes import ACCOUNT
+from hub.engine.scopes import ACCOUNT, POSITION
+from hub.events.watched import POSITION_FIELDS
 from hub.expr import Expression, Kind, Type
 
-Field = Literal["equity", "floating", "free_margin", "margin_level"]
 Replay = Literal["fire", "skip"]
 
 _LIKE_A_ZONE: Final = re.compile(r"[A-Za-z_]+/[A-Za-z_/+0-9-]+")
-_FIELDS: Final = ("equity", "floating", "free_margin", "margin_level")
+_WATCHED: Final[Mapping[KeyedBy, tuple[str, ...]]] = {
+    KeyKind.ACCOUNT: tuple(f"account.{name}" for name in FIELDS),
+    KeyKind.POSITION: tuple(f"position.{name}" for name in POSITION_FIELDS),
+}
 
 
 def params(files: Mapping[str, ParamFile]) -> dict[str, Param]:
@@ -148,10 +153,11 @@ def _crosses(
     draft: Draft, trigger_at: Location, name: str, file: CrossesTrigger, *, critical: bool
 ) -> Crosses | None:
     location: Location = (*trigger_at, "crosses")
-    if draft.scopes.key is not KeyKind.ACCOUNT:
+    if draft.scopes.key not in _WATCHED:
         draft.error(
             trigger_at,
-            f"`crosses` watches one account, and `key: {draft.scopes.key}` names none: use `key: account`",
+            f"`crosses` watches one account or position, and `key: {draft.scopes.key}` names none: use `key: account`, "
+            "or `key: position`",
         )
         return None
     side: Literal["below", "above"] = "below" if file.crosses.below is not None else "above"
@@ -191,14 +197,19 @@ def _crosses(
     )
 
 
-def _watched(draft: Draft, location: Location) -> Field | None:
+def _watched(draft: Draft, location: Location) -> Sampled | OfPosition | None:
     node = draft.document.node(location)
     text = node.text.strip() if isinstance(node, Scalar) else ""
     root, _, field = text.partition(".")
-    if root == "account" and field in _FIELDS:
-        return cast("Field", field)
-    known = [f"account.{name}" for name in _FIELDS]
-    near = did_you_mean(text, known) if root == "account" and field not in (ACCOUNT.fields or {}) else ""
+    key = draft.scopes.key
+    known = _WATCHED[key]
+    if text in known:
+        return cast("Sampled | OfPosition", field)
+    type_ = ACCOUNT if key is KeyKind.ACCOUNT else POSITION
+    near = did_you_mean(text, known) if root == key and field not in (type_.fields or {}) else ""
+    other = next((kind for kind, names in _WATCHED.items() if kind != key and text in names), None)
+    if other is not None:
+        near = f"; that is known with `key: {other}`"
     draft.error(
         location,
         f"`crosses` watches one of {', '.join(known)}, not {quoted(text)}{near or '; for anything else use `becomes`'}",

@@ -24,6 +24,7 @@ from hub.engine.nodes import Document, Location
 from hub.engine.problems import Problems
 from hub.engine.program import Aggregate, Anchor, Mode, Trigger, Workflow
 from hub.engine.scopes import Scopes, unknown_event
+from hub.events.watched import POSITION_CROSSED
 from hub.expr import Expression, Kind, Type
 from hub.intents.verbs import VERBS
 
@@ -49,6 +50,8 @@ class Drafting:
                 isinstance(trigger, EventTrigger) and not belongs_to_no_account(trigger.event)
                 for trigger in file.when
             ),
+            by_levels=bool(file.when)
+            and all(isinstance(trigger, EventTrigger | CrossesTrigger) for trigger in file.when),
             calendars=grants.calendars(file),
             by_periods=_by_periods(file.when),
             inputs=timed.input_types(file.when),
@@ -170,6 +173,8 @@ def _events(trigger: AnyTrigger) -> tuple[str, ...]:
         case EventTrigger(event=event):
             return (event,) if unknown_event(event) is None else ("custom.*",)
         case CrossesTrigger(crosses=crosses):
+            if crosses.value.strip().startswith("position."):
+                return (POSITION_CROSSED,)
             return ("margin.crossed",) if "margin_level" in crosses.value else ("equity.crossed",)
         case BecomesTrigger() | AbsentTrigger() | PeriodEndTrigger() | ScheduleTrigger() | ManualTrigger():
             return ()

@@ -12,6 +12,7 @@ from hub.engine.explain_anchors import remembered
 from hub.engine.explain_conditions import Wording
 from hub.engine.explain_grants import clock, promise
 from hub.engine.explain_names import Param
+from hub.engine.explain_results import sources
 from hub.engine.explain_steps import StepSayings
 from hub.engine.explain_triggers import starts
 from hub.engine.keys import KeyedBy, KeyKind
@@ -147,7 +148,8 @@ class _Explaining:
             yield timed.queue(workflow.queue, _each(workflow.key))
         if workflow.trip is not None:
             yield timed.trip(workflow.trip)
-        sayings = StepSayings(self._wording)
+        results = sources((*workflow.steps, *workflow.on_error))
+        sayings = StepSayings(replace(self._wording, results=results))
         yield _THEN[workflow.mode]
         yield from sayings.steps(workflow.steps, "  ", more=bool(workflow.on_error))
         if workflow.on_error:

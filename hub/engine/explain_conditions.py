@@ -4,12 +4,13 @@ Nothing is evaluated: a sentence is made of the checked tree alone, so it says w
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final, final
 
 from hub.engine import explain_names as names
 from hub.engine.explain_names import Param
+from hub.engine.explain_results import Sources, result, result_flag
 from hub.expr import Expression, Kind
 from hub.expr.tree import (
     And,
@@ -83,9 +84,10 @@ class Wording:
 
     params: Mapping[str, Param]
     near: str = ""
+    results: Sources = field(default_factory=dict)  # of what kind the steps are that are spoken of
 
     def of_the_event(self) -> "Wording":
-        return Wording(self.params, "event")
+        return replace(self, near="event")
 
     def condition(self, expression: Expression) -> str:
         return _Saying(expression.text, self).clause(expression.tree)
@@ -167,7 +169,7 @@ class _Saying:
             case Path(names=("params", name)) if name in self._wording.params:
                 now = f"set to {self._wording.params[name].shown}"
                 return f"params.{name} is {'true' if yes else 'false'} ({now})"
-            case Path() if (sentence := names.flag(node.names, yes)) is not None:
+            case Path() if (sentence := self._flag(node.names, yes)) is not None:
                 return sentence
             case Path() | Call():
                 return f"{self.value(node)} is {'true' if yes else 'false'}"
@@ -197,6 +199,9 @@ class _Saying:
             operator, left, right = _TURNED[operator], right, left
         if not yes:
             operator = _COMPARED[operator][1]
+        started = self._started(left, right) if operator in {"==", "!="} else None
+        if started is not None:
+            return f"it was {'' if operator == '==' else 'not '}started by {started}"
         said = _COMPARED[operator][0]
         match left.type.kind:
             case Kind.TIME:
@@ -206,6 +211,11 @@ class _Saying:
             case _:
                 pass
         return f"{self.value(left)} {verb} {said}{self.value(right)}"
+
+    def _started(self, left: Node, right: Node) -> str | None:
+        """Return the trigger a run is asked about, if that is what is compared."""
+        named = isinstance(path := _bare(left), Path) and path.dotted == "trigger.id"
+        return self.value(right) if named and isinstance(_bare(right), Literal) else None
 
     def _membership(self, node: Membership, yes: bool, verb: str) -> str:
         inside = yes is not node.negated
@@ -227,7 +237,7 @@ class _Saying:
             case Literal(value=value):
                 return names.plain(value)
             case Path(names=path):
-                sentence = names.flag(path, yes=True)
+                sentence = self._flag(path, yes=True)
                 return self.path(path) if sentence is None else f"whether {sentence}"
             case ListOf(items=items):
                 return f"[{', '.join(self.value(item) for item in items)}]"
@@ -243,7 +253,14 @@ class _Saying:
             case _:
                 return self._source(node)
 
+    def _flag(self, path: tuple[str, ...], yes: bool) -> str | None:
+        if path[0] == "steps":
+            return result_flag(path[1:], self._wording.results, yes=yes)
+        return names.flag(path, yes)
+
     def path(self, path: tuple[str, ...]) -> str:
+        if path[0] == "steps":
+            return result(path[1:], self._wording.results)
         param = self._wording.params.get(path[1]) if path[0] == "params" and len(path) == 2 else None
         if param is None:
             return names.named(path, near=self._wording.near)
@@ -283,6 +300,8 @@ class _Saying:
         if function in _SPANS:
             return self._span(arguments[0], _SPANS[function])
         said = [self._argument(argument) for argument in arguments]
+        if function == "default" and said[1] == "“”":
+            said[1] = "empty"
         if function in _PHRASES:
             return _PHRASES[function].format(*said)
         if function in _EXTREMES:

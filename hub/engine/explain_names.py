@@ -26,6 +26,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "open_positions": "number of open positions",
     "opened_at": "opening time",
     "registered_at": "time of registration",
+    "requested_by": "requester",
     "sl": "stop loss",
     "timestamp": "time",
     "timezone": "time zone",
@@ -84,8 +85,6 @@ def named(names: tuple[str, ...], *, near: str = "") -> str:
     dotted = ".".join(names)
     if dotted in _WHOLE:
         return _WHOLE[dotted]
-    if names[0] == "steps":
-        return _of_step(names[1:])
     if names[:2] == ("trigger", "inputs") and len(names) == 3:
         return f"the {field(names[2])} that was given"
     owner = "trigger.event" if names[:2] == ("trigger", "event") else names[0]
@@ -100,22 +99,8 @@ def named(names: tuple[str, ...], *, near: str = "") -> str:
     return f"{inner}{whole}"
 
 
-def _of_step(names: tuple[str, ...]) -> str:
-    if not names:
-        return "the steps"
-    return "".join(f"the {field(name)} of " for name in reversed(names[1:])) + f"step {names[0]}"
-
-
 def flag(names: tuple[str, ...], yes: bool) -> str | None:
     """Return the sentence of a field that is true or false, where there is a better one than that it is."""
-    if names[0] == "steps" and len(names) == 3:
-        match names[2]:
-            case "timed_out":
-                return f"step {names[1]} waited in vain" if yes else f"step {names[1]} did not wait in vain"
-            case "ok":
-                return f"step {names[1]} succeeded" if yes else f"step {names[1]} did not succeed"
-            case _:
-                return None
     found = _FLAGS.get(".".join(names))
     return None if found is None else found[0 if yes else 1]
 

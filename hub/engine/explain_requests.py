@@ -12,7 +12,7 @@ def said(step: Do, say: Say) -> str:
     """Return the first sentence of a step that asks another system."""
     params = step.params
     method = say(params["method"]) if "method" in params else "GET"
-    parts = [f"Asks {_address(params.get('url'), say)} with {method}"]
+    parts = ["Asks another system", f"with {method} at {_address(params.get('url'), say)}"]
     if "auth" in params:
         parts.append(f"signed in by {_listed(params['auth'], say)}")
     if "headers" in params:
@@ -27,7 +27,7 @@ def expected(step: Do) -> str | None:
     if step.shape is None:
         return None
     names = ", ".join(step.shape) if isinstance(step.shape, Mapping) else "a list"
-    return f"The answer has to have {names}; of it nothing else is kept."
+    return f"The answer has to hold {names}; nothing else of it is kept."
 
 
 def _address(url: Value | None, say: Say) -> str:
@@ -37,8 +37,8 @@ def _address(url: Value | None, say: Say) -> str:
         case Literally(value=Mapping() as given):
             base, path = (Literally(given[name]) if name in given else None for name in ("base", "path"))
         case _:
-            return "another system"
-    address = _secret(base, say) if base is not None else "another system"
+            return "an address worked out then"
+    address = _secret(base, say) if base is not None else "an address worked out then"
     pieces: list[str] = []
     match path:
         case Nested(parts=inner) if not isinstance(inner, Mapping):
@@ -47,7 +47,9 @@ def _address(url: Value | None, say: Say) -> str:
             pieces = [str(name) for name in names]
         case _:
             pass
-    return f"{address} /{'/'.join(pieces)}" if pieces else address
+    if address.startswith("the secret "):
+        address = f"[{address}]"
+    return f"{address}/{'/'.join(pieces)}" if pieces else address
 
 
 def _listed(value: Value, say: Say) -> str:

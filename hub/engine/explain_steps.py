@@ -77,7 +77,7 @@ class StepSayings:
             case If():
                 return self._if(step, more=more)
             case Set(id=name, values=values):
-                return [f"Keeps as {name}: {self._pairs(values)}."]
+                return [f"Keeps under the name {name}: {self._pairs(values)}."]
             case Stop(reason=reason):
                 return [f"Ends the run: {_ended(reason)}"]
             case Wait():
@@ -106,11 +106,12 @@ class StepSayings:
         for name, value in step.params.items():
             if isinstance(value, Rendered) and "\n" in value.template.source.strip():
                 blocks += self._text(name, value.template.source)
-            elif name == "data":
+            elif name in {"data", "settings"}:
                 said.update(self._each(value))
             else:
                 said[name] = self.value(value)
-        lines = [f"{verbs.sentence(step.verb, said)}{':' if blocks else '.'}", *blocks]
+        sentence = verbs.sentence(step.verb, said)
+        lines = [f"{sentence}:" if blocks else _ended(sentence), *blocks]
         if step.verb.answers:
             fits = requests.expected(step)
             lines = [requests.said(step, self.value), *([fits] if fits is not None else [])]
@@ -121,9 +122,7 @@ class StepSayings:
             lines.append(refused)
         if step.undo is not None:
             taken = {name: self.value(value) for name, value in step.undo.params.items()}
-            sentence = verbs.sentence(step.undo.verb, taken)
-            back = f"{sentence[0].lower()}{sentence[1:]}"
-            lines.append(f"If the run fails later, it {back}; the account's values are those from before.")
+            lines.append(f"If the run fails later, it {verbs.taken_back(step.undo.verb, taken)}.")
         return lines
 
     def _conditions(self, step: Do) -> list[str]:
@@ -262,8 +261,12 @@ def _listed(words: Sequence[str]) -> str:
 def _who(step: Do) -> str:
     if not step.verb.answers:
         return "the broker refuses it,"
-    return "no answer comes or a failure," if step.may_repeat else "the other system takes nothing for now,"
+    return (
+        "no answer comes, or one that says it failed,"
+        if step.may_repeat
+        else "the other system takes no requests for now,"
+    )
 
 
 def _ended(reason: str) -> str:
-    return reason if reason.endswith((".", "!", "?")) else f"{reason}."
+    return reason if reason.endswith((".", "!", "?", ".”", "!”", "?”")) else f"{reason}."

@@ -9,6 +9,7 @@ from hub.engine.explain_conditions import Wording
 from hub.engine.explain_grants import ending
 from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Trigger
 from hub.engine.program_timed import Manual, Schedule
+from hub.events.watched import POSITION_FIELDS
 from hub.expr import Expression
 
 _FIRST_LOOK: Final = {
@@ -87,6 +88,10 @@ def _where(condition: Expression | None, wording: Wording) -> str:
     return "" if condition is None else f" where {wording.of_the_event().condition(condition)}"
 
 
+def _whose(trigger: Crosses) -> str:
+    return "the position's" if trigger.field in POSITION_FIELDS else "the account's"
+
+
 def _crosses(trigger: Crosses, wording: Wording) -> str:
     unit = " %" if trigger.field == "margin_level" else ""
     limit = f"{wording.value(trigger.limit)}{unit}"
@@ -103,4 +108,4 @@ def _crosses(trigger: Crosses, wording: Wording) -> str:
         held = f", and stays so for {names.span(trigger.hold)}"
         held += _AWAY[trigger.gap]
     back = "the limit" if trigger.rearm is None else f"{wording.value(trigger.rearm)}{unit}"
-    return f"each time the account's {names.field(trigger.field)} {moves}{held}; again only after it came back to {back}."
+    return f"each time {_whose(trigger)} {names.field(trigger.field)} {moves}{held}; again only after it came back to {back}."

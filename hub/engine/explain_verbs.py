@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from hub.durations import duration
+from hub.engine.explain_names import span
 from hub.intents.contact import NEEDS_CONSENT
 from hub.intents.verbs import Risk, Verb
 
@@ -59,13 +61,31 @@ SENTENCES: Final[Mapping[str, str]] = {
 }
 _GAP: Final = re.compile(r"\{([a-z_]+)\}")
 
+_TO: Final = frozenset({"notify.sms", "notify.push", "notify.chat", "notify.page"})
+_STOPS: Final = {"sl": "stop loss", "tp": "take profit"}
+# Parameters that name something, and what it is called where it is the one the run is about.
+_NAMED: Final = frozenset({"name", "position", "to"})
+_SHORT: Final = {
+    "the client's id": "the client",
+    "the group's name": "the group",
+    "the position's id": "the position",
+    "the symbol's name": "the symbol",
+}
+# What an action is taken back to.
+_BEFORE: Final = {
+    "the account's group": "it was in before",
+    "the account's leverage": "what it was before",
+}
+
 MOVES_MONEY: Final = "This moves money, once for each run. It is not taken back by itself."
 
 
 def sentence(verb: Verb, said: Mapping[str, str]) -> str:
     """Return what a verb does, with what every parameter says; those the sentence has no place for come after it."""
-    form = SENTENCES.get(verb.name, f"Does {verb.name}")
-    placed = set(_GAP.findall(form))
+    if verb.name in _TO or verb.risk in {Risk.TRADING, Risk.CONFIGURATION}:
+        said = {name: _SHORT.get(value, value) if name in _NAMED else value for name, value in said.items()}
+    form = _form(verb, said)
+    placed = {*_GAP.findall(form), *(("position",) if verb.name == "position.modify" else ())}
     whole = _GAP.sub(lambda gap: said.get(gap[1], f"its {gap[1]}"), form)
     rest = {name: value for name, value in said.items() if name not in placed}
     if (expected := rest.pop("expect_group", None)) is not None:
@@ -75,8 +95,49 @@ def sentence(verb: Verb, said: Mapping[str, str]) -> str:
     if (category := rest.pop("category", None)) is not None:
         kind = category.strip('"')
         whole += f", as {kind}" + (": only to clients who agreed to that" if kind in NEEDS_CONSENT else "")
+    text, expires = (
+        rest.pop(name, None) if verb.risk is Risk.NOTIFY else None for name in ("text", "expires")
+    )
     told = ", ".join(f"{name.replace('_', ' ')} = {value}" for name, value in rest.items())
-    return f"{whole}, with {told}" if told else whole
+    whole += f", with {told}" if told else ""
+    whole += f", unless it is {_span(expires)} late by then" if expires is not None else ""
+    return f"{whole}: {text}" if text is not None else whole
+
+
+def taken_back(verb: Verb, said: Mapping[str, str]) -> str:
+    """Return what is done when a run fails: in what is said of it, the account is as it was before the step."""
+    values = {name: _BEFORE.get(value, value) for name, value in said.items()}
+    whole = sentence(verb, values)
+    told = any("the account's" in value for value in values.values())
+    after = "; the account's values are those from before" if told else ""
+    return f"{whole[0].lower()}{whole[1:]}{after}"
+
+
+def _span(written: str) -> str:
+    try:
+        return span(duration(written))
+    except ValueError:
+        return written
+
+
+def _form(verb: Verb, said: Mapping[str, str]) -> str:
+    match verb.name:
+        case "position.modify":
+            of = said.get("position", "")
+            owner = "of the position" if of == "the position" else "of the position {position}"
+            ways = [f"the {words} {owner} to {{{name}}}" for name, words in _STOPS.items() if name in said]
+            return f"Sets {' and '.join(ways)}" if ways else SENTENCES[verb.name]
+        case "position.close" if said.get("position") == "the position":
+            return "Closes {position}"
+        case name if name.startswith("symbol.") and said.get("name") == "the symbol":
+            return SENTENCES[name].replace("the symbol {name}", "{name}")
+        case name if name.startswith("group.") and said.get("name") == "the group":
+            return SENTENCES[name].replace("the group {name}", "{name}")
+        case name if name in _TO:
+            whom = " to {to}" if "to" in said else ""
+            return f"{SENTENCES[name]}{whom}{' in the team {team}' if 'team' in said else ''}"
+        case name:
+            return SENTENCES.get(name, f"Does {name}")
 
 
 def warning(verb: Verb, *, taken_back: bool = False) -> str | None:

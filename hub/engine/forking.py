@@ -131,6 +131,8 @@ class Forking(Undoing):
         return self._fork(step) if isinstance(step, Fork) else super()._take(step)
 
     def _fork(self, step: Fork) -> Stands | None:
+        if self.plan.watcher is not None:
+            self.plan.watcher.took(self.position)
         total = len(step.slices)
         if step.each is not None:
             items = self._items(step)

@@ -11,6 +11,7 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """An open position as its events told it. A field nobody has told is None; without lots it is over.
 
     `deal` opened it, `last` changed it last; of one that was closed in part MT4 names the rest by another ticket.
+    `login` is that of its account, where the position is a key of its own.
     """
 
     id: int
@@ -28,15 +29,23 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     last: int | None = None
     in_parts: bool = False
     v: int = 1
+    login: int | None = None
 
 
-INNER = frozenset({"deal", "last", "in_parts", "v"})  # no expression reads these
+INNER = frozenset({"deal", "last", "in_parts", "v", "login"})  # no expression reads these
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
     """What another key was told this account contributes to its aggregates over what stands, by their names."""
 
     parts: dict[str, str]
+    v: int = 1
+
+
+class Followed(msgspec.Struct, frozen=True, gc=False):
+    """Which triggers the account's open positions were told for; `parts` is a hash of their names."""
+
+    parts: str
     v: int = 1
 
 

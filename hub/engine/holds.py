@@ -116,6 +116,11 @@ def held_long_enough(scene: Scene) -> list[tuple[Candidate, Cause, str, str]]:
         if hold is None or candidate is None or not isinstance(candidate.trigger, Becomes | Crosses):
             continue  # its workflow is live no more
         late = from_us(now) - from_us(hold.due)
+        is_far = scene.state.by_mail and isinstance(candidate.trigger, Crosses) and candidate.trigger.is_held
+        if is_far and late >= SECOND and isinstance(hold.span, int):
+            # Word that a position was lost from sight comes by its account, and may be behind a timer that waited for us.
+            _begin(scene, part, hold, hold.span)
+            continue
         reason = f"{hold.reason}, and has been since {iso(hold.since)}"
         if late >= SECOND:
             reason += f"; late_by {late // SECOND}s"

@@ -317,7 +317,7 @@ class Program:
             steady = [
                 pair for pair in (scope.equalities if scope else ()) if not pair[0].startswith("event.")
             ]
-            names = {CREATED} if isinstance(candidate.trigger, Crosses) else set()
+            names = {CREATED, "position.id"} if isinstance(candidate.trigger, Crosses) else set()
             aggregates = dict(candidate.plan.feeds)
             paths = set(reads_of(candidate.trigger, scope))
             for each in candidate.plan.anchors:

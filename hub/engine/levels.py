@@ -8,6 +8,7 @@ from msgspec import UNSET, structs
 
 from hub.engine.holds import let_go
 from hub.engine.plans import Candidate
+from hub.engine.position_levels import is_known, is_over, send_row
 from hub.engine.program import Crosses
 from hub.engine.rows import LevelRow, Peak
 from hub.engine.scene import Scene
@@ -74,25 +75,38 @@ def put_level(scene: Scene, name: str, level: Level, state: str) -> Level:
     """Write a level as it stands from here on: any change is a new generation, so what was offered before is stale."""
     new = structs.replace(level, generation=level.generation + 1, state=state)
     scene.decision.puts[(Kind.LEVEL, name)] = new
-    scene.decision.writing().levels.append(
-        LevelRow(
-            scene.state.partition,
-            name,
-            scene.state.key,
-            new.field,
-            new.side,
-            new.threshold,
-            new.rearm,
-            new.generation,
-            state,
-            told(new.rule),
-        )
+    row = LevelRow(
+        scene.state.partition,
+        name,
+        scene.state.key,
+        new.field,
+        new.side,
+        new.threshold,
+        new.rearm,
+        new.generation,
+        state,
+        told(new.rule),
     )
+    if scene.state.by_mail:
+        send_row(scene, row)
+    else:
+        scene.decision.writing().levels.append(row)
     return new
+
+
+def vanish(scene: Scene) -> None:
+    """Take away the levels of a position that is over."""
+    for name, known in scene.state.of_kind(Kind.LEVEL):
+        level = _stored(scene, name)
+        if isinstance(level, Level) and isinstance(known, Level) and level.state != GONE:
+            put_level(scene, name, level, GONE)
+            let_go(scene, f"{level.workflow}/{level.trigger}")
 
 
 def _wanted(scene: Scene, candidate: Candidate, trigger: Crosses) -> tuple[str, str, str] | None:
     """Return threshold, rearm and rule as text; None outside the scope, or while they cannot be known."""
+    if scene.state.by_mail and (is_over(scene) or not is_known(scene)):
+        return None
     scope, env = candidate.gate, scene.env(candidate)
     if scope is not None and scope.test(env) is not True:
         return None
@@ -121,6 +135,22 @@ def plain(value: Decimal) -> str:
 # The comparison, shared by whoever watches samples
 
 
+class PositionSample(NamedTuple):
+    """One look at a position of an account; `degraded` as its sample is."""
+
+    position: int
+    profit: Decimal | None = None
+    price: Decimal | None = None
+    degraded: bool = False
+
+    def of(self, field: str) -> Decimal | None:
+        """Return a field's value, or None where it is missing or must not be trusted; no price is 0."""
+        value = {"profit": self.profit, "price": self.price}[field]
+        if value is None or not value.is_finite() or self.degraded:
+            return None
+        return value if field == "profit" or value > 0 else None
+
+
 class Sample(NamedTuple):
     """One look at an account; what the source did not say is None."""
 
@@ -131,6 +161,7 @@ class Sample(NamedTuple):
     margin: Decimal | None = None
     balance: Decimal | None = None
     degraded: bool = False
+    positions: tuple[PositionSample, ...] = ()
 
     @property
     def is_believable(self) -> bool:
@@ -153,6 +184,9 @@ class Sample(NamedTuple):
         if field == "margin_level":
             return None if value == 0 or self.margin == 0 else value
         return None if self.equity == 0 and self.balance else value
+
+
+Seen = Sample | PositionSample
 
 
 class Crossing(NamedTuple):
@@ -191,7 +225,7 @@ def beyond(side: str, threshold: Decimal, value: Decimal, *, inclusive: bool = F
 
 
 def crossings(
-    levels: Iterable[LevelRow], sample: Sample, peaks: Mapping[str, tuple[str, Decimal]] = NO_PEAKS
+    levels: Iterable[LevelRow], sample: Seen, peaks: Mapping[str, tuple[str, Decimal]] = NO_PEAKS
 ) -> Sequence[Crossing]:
     """Return what one sample crosses or recovers from; a level never seen yet is observed instead, not crossed."""
     found: list[Crossing] = []
@@ -219,7 +253,7 @@ class Observation(NamedTuple):
 
 
 def observations(
-    levels: Iterable[LevelRow], sample: Sample, peaks: Mapping[str, tuple[str, Decimal]] = NO_PEAKS
+    levels: Iterable[LevelRow], sample: Seen, peaks: Mapping[str, tuple[str, Decimal]] = NO_PEAKS
 ) -> list[Observation]:
     found: list[Observation] = []
     for level in levels:
@@ -243,7 +277,7 @@ def peaks_of(levels: Iterable[LevelRow]) -> dict[str, tuple[str, Decimal]]:
     return found
 
 
-def new_peaks(levels: Sequence[LevelRow], sample: Sample) -> list[Peak]:
+def new_peaks(levels: Sequence[LevelRow], sample: Seen) -> list[Peak]:
     """Return the peaks of an account that one sample moves."""
     peaks, moved = peaks_of(levels), list[Peak]()
     for level in levels:

@@ -37,6 +37,7 @@ class LiveFiles:
         self._stamps: dict[Path, _Stamp | None] = {}
         self._reports: dict[Path, LoadReport] = {}
         self.loaded = LoadedSet((), ())
+        self.away: Sequence[Path] = ()
         self.look()
 
     @classmethod
@@ -51,7 +52,8 @@ class LiveFiles:
 
         While one of the folders itself is not there nothing is gone: a disk that is away takes no limit with it.
         """
-        if not self._paths or not all(path.exists() for path in self._paths):
+        self.away = tuple(path for path in self._paths if not path.exists())
+        if not self._paths or self.away:
             return ()
         found = {path: _stamp(path) for path in workflow_files(self._paths)}
         changed = [path for path, stamp in found.items() if self._stamps.get(path) != stamp or stamp is None]
@@ -91,6 +93,7 @@ class Reloading:
         self._activate = activate
         self._clock = clock
         self._every = every
+        self._away: Sequence[Path] = ()  # as it was told last
 
     async def run(self, stopping: asyncio.Event) -> None:
         await run_until(stopping, self._keep_looking)
@@ -102,6 +105,9 @@ class Reloading:
             for report in await asyncio.to_thread(self._files.look):  # many files take a while
                 _say(report)
             loaded = self._files.loaded
+            if self._files.away != self._away:
+                self._away = self._files.away
+                _say_away(self._away)
             if loaded is told:
                 continue
             try:
@@ -110,6 +116,13 @@ class Reloading:
                 told = loaded
             except StoreError as problem:  # what was live stays so, and is asked for again
                 log.warning("workflows.not_activated", reason=str(problem))
+
+
+def _say_away(away: Sequence[Path]) -> None:
+    if away:
+        log.warning("workflows.away", paths=[str(path) for path in away], kept="what was live stays so")
+    else:
+        log.info("workflows.back")
 
 
 def _say(report: LoadReport) -> None:

@@ -20,7 +20,7 @@ from hub.engine.own import TOLD_BY
 from hub.engine.plans import Candidate, Feed, TypePlan
 from hub.engine.positions import Moved
 from hub.engine.scene import Scene
-from hub.engine.state import NO_EVENT, NOBODY, AccountRow, ClientRow, KeyState
+from hub.engine.state import NO_EVENT, NOBODY, AccountRow, ClientRow, KeyState, Kind, Slot, Value
 from hub.errors import RecordMalformed
 from hub.events.records import Envelope, decode_data, decode_envelope
 
@@ -41,7 +41,7 @@ class Mail(msgspec.Struct, frozen=True, omit_defaults=True):
 
 LARGEST = 2**64  # any ticket is less
 NO_PARTS: Mapping[str, str | None] = {}
-_encode = msgspec.json.Encoder(decimal_format="string").encode
+encode_mail = msgspec.json.Encoder(decimal_format="string").encode
 _decode = msgspec.json.Decoder(Mail).decode
 
 
@@ -71,6 +71,8 @@ def send(scene: Scene, envelope: Envelope, record: Any, dirty: tuple[str, ...]) 
     whose, heard = _whose(scene, record), set[str]()
     for program in scene.program.mailed:
         key = key_for(program.kind, whose)
+        if scene.moved is not None and program.kind is KeyKind.POSITION and program.crosses:
+            tell_ended(scene, scene.moved.puts, envelope.id, key)
         if key is None:
             continue
         parts, moved = scene.told.get(key, NO_PARTS), None
@@ -90,11 +92,26 @@ def send(scene: Scene, envelope: Envelope, record: Any, dirty: tuple[str, ...]) 
         tell_parts(scene, envelope.id, heard)
 
 
+def tell_ended(scene: Scene, puts: Mapping[Slot, Value | None], ref: str, heard: str | None) -> None:
+    """Tell positions that have ended, but the one that has `heard` of it: not every event names all it ends.
+
+    Of one that was closed in part MT4 names the rest anew, and a deal that is taken back may name no position.
+    """
+    for (kind, name), row in puts.items():
+        if kind != Kind.POSITION or row is not None or not name.isdecimal():
+            continue
+        key = key_for(KeyKind.POSITION, Whose(scene.account.server, None, None, None, int(name)))
+        if key is not None and key != heard:
+            body = encode_mail(Mail(NO_EVENT, scene.account, is_over=True))
+            told = NewInput(partition_of(key), InputKind.MAIL, key, ref, body)
+            scene.decision.writing().mail.append(told)
+
+
 def _body(scene: Scene, parts: Mapping[str, str | None], moved: Moved | None) -> bytes:
     known = scene.client if scene.client is not NOBODY else None
     event = msgspec.Raw(scene.body or b"")
     row, is_over = (moved.row, moved.is_over) if moved is not None else (None, False)
-    return _encode(Mail(event, scene.account, known, parts, row, is_over))
+    return encode_mail(Mail(event, scene.account, known, parts, row, is_over))
 
 
 def tell_parts(scene: Scene, ref: str, heard: Collection[str] = ()) -> None:
@@ -104,7 +121,7 @@ def tell_parts(scene: Scene, ref: str, heard: Collection[str] = ()) -> None:
         if key not in heard:
             is_another = kind_of(key) is KeyKind.CLIENT and key != f"client={scene.client.id}"
             about = None if is_another else known
-            body = _encode(Mail(NO_EVENT, scene.account, about, parts))
+            body = encode_mail(Mail(NO_EVENT, scene.account, about, parts))
             told = NewInput(partition_of(key), InputKind.MAIL, key, ref, body)
             scene.decision.writing().mail.append(told)
 

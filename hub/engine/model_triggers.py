@@ -56,10 +56,11 @@ class BecomesTrigger(Part):
 
 
 class CrossesFile(Part):
-    """A sampled value of an account, and the level it is watched against."""
+    """A sampled value of an account or a position, and the level it is watched against."""
 
     value: Expr = Field(
-        description="account.equity, account.floating, account.free_margin or account.margin_level"
+        description="account.equity, account.floating, account.free_margin or account.margin_level; with `key: position` "
+        "position.profit or position.price"
     )
     below: Expr | None = Field(None, description="Fires when the value falls below this.")
     above: Expr | None = Field(None, description="Fires when the value rises above this.")
@@ -85,7 +86,7 @@ class CrossesFile(Part):
 
 
 class CrossesTrigger(Part):
-    """Starts the workflow when equity, floating profit, free margin or margin level passes a limit."""
+    """Starts the workflow when a sampled value passes a limit: equity or margin of an account, profit of a position."""
 
     later: ClassVar[frozenset[str]] = _LATER_TRIGGERS
 

@@ -10,6 +10,7 @@ from hub.engine.held import INNER, GroupRow, PositionRow, SymbolRow, ThingRow
 from hub.engine.keys import KeyedBy, KeyKind
 from hub.engine.state import AccountRow, Kind, Slot
 from hub.events.records import Envelope
+from hub.events.watched import POSITION_CROSSED
 
 Own = PositionRow | ThingRow
 # The root such a key is read by is what its kind is called.
@@ -18,7 +19,11 @@ SLOTS: Final[Mapping[KeyedBy, Slot]] = {
     KeyKind.SYMBOL: (Kind.SYMBOL.value, ""),
     KeyKind.GROUP: (Kind.GROUP.value, ""),
 }
-TOLD_BY: Final[Mapping[KeyedBy, str]] = {KeyKind.SYMBOL: "symbol.updated", KeyKind.GROUP: "group.updated"}
+TOLD_BY: Final[Mapping[KeyedBy, str]] = {
+    KeyKind.POSITION: POSITION_CROSSED,
+    KeyKind.SYMBOL: "symbol.updated",
+    KeyKind.GROUP: "group.updated",
+}
 
 
 def told_of(kind: KeyedBy, key: str, known: object, event: Envelope, data: Any, account: AccountRow) -> Own:

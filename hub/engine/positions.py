@@ -49,6 +49,8 @@ def fold_positions(state: KeyState, event: Envelope, data: Any) -> Moved:
             row = held.get(old)
     puts: dict[Slot, Value | None] = {_slot(each): new for each, new in changed.items()}
     puts |= _bounded(state, changed)
+    if puts.get(_slot(number)) is None and changed.get(number) is not None:
+        row = None  # of more than are kept nobody hears: its end would not be told either
     is_over = number in changed and changed[number] is None
     return Moved(puts, row if row is not None and row.lots > 0 else None, is_over)
 

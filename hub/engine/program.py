@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from hub.engine.keys import KeyedBy
 from hub.engine.program_timed import Manual, Schedule, Trip
 from hub.errors import Place
+from hub.events.watched import POSITION_FIELDS
 from hub.expr import Expression
 from hub.intents.shape import Shape
 from hub.intents.verbs import Verb
@@ -116,6 +117,7 @@ class Becomes:
 
 
 Sampled = Literal["equity", "floating", "free_margin", "margin_level"]
+OfPosition = Literal["profit", "price"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +132,14 @@ class Trailing:
 
 @dataclass(frozen=True, slots=True)
 class Crosses:
-    """Fires when a sampled field passes `limit`; armed again at `rearm` (the limit itself where none is given).
+    """Fires when a sampled field, of an account or of a position, passes `limit`; armed again at `rearm` (the limit itself where none is given).
 
     With `hold` it fires once the value has been past it for so long, as far as anybody saw: `gap` says what becomes of
     that when the feed is away. `trailing` and `trailing_rearm` are the limit and the rearm where they follow a peak.
     """
 
     id: str
-    field: Sampled
+    field: Sampled | OfPosition
     side: Literal["below", "above"]
     limit: Expression
     rearm: Expression | None
@@ -147,6 +149,11 @@ class Crosses:
     gap: Literal["restart", "continue"] = "restart"
     trailing: Trailing | None = None
     trailing_rearm: Trailing | None = None
+
+    @property
+    def watched(self) -> str:
+        """Return the sampled value as a workflow's file names it."""
+        return f"position.{self.field}" if self.field in POSITION_FIELDS else f"account.{self.field}"
 
     @property
     def is_held(self) -> bool:

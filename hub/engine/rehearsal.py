@@ -15,32 +15,30 @@ from typing import Any, Protocol
 import msgspec
 
 from hub.bus.log import Input, InputKind
-from hub.clock import from_us
 from hub.engine import rehearsed
 from hub.engine.ballots import encode_ballot
-from hub.engine.crossing import Observed
-from hub.engine.decide import CROSSINGS, OBSERVED, advance, decide
+from hub.engine.decide import CROSSINGS, advance, decide
 from hub.engine.decision import NOTHING, Decision, Writes, apply
 from hub.engine.index import Program
 from hub.engine.keys import KeyedBy
-from hub.engine.levels import GONE, Crossing, Sample, crossings, new_peaks, observations, peaks_of
+from hub.engine.levels import GONE, Sample, Seen, crossings, new_peaks, observations, peaks_of
 from hub.engine.program import Mode, Workflow
 from hub.engine.rehearsed import People
+from hub.engine.rehearsed_samples import crossing_input, first_sight, told_by
 from hub.engine.relevant import Needed
 from hub.engine.rows import ApprovalRow, LevelRow, TimerRow, TraceRow
+from hub.engine.stage_positions import position_key
 from hub.engine.state import ACCOUNT, CLIENT, AccountRow, ClientRow, KeyState
 from hub.errors import HubError
-from hub.events.base import AccountRef
-from hub.events.catalogue import BY_NAME
-from hub.events.facts import Fact, make_fact, stored
+from hub.events.facts import Fact, stored
 from hub.events.records import Envelope, decode_data, decode_envelope, encode
-from hub.events.risk import LevelCrossed
-from hub.ids import partition_of
+from hub.events.watched import POSITION_CROSSED
 from hub.intents.intent import Intent, State, decided_by
 
 MOST_AT_ONCE = 10_000  # inputs that follow from one event, before it is called a workflow without end
 MOST_BROKEN = 20
 ABOVE_ALL = 2**48  # rows of a partition
+_WATCHED = CROSSINGS | {POSITION_CROSSED}
 EVENT, TIMER = int(InputKind.EVENT), int(InputKind.TIMER)
 WINDOW = "window:"  # how the ref of such a timer begins
 _TYPE = b'"type":"'
@@ -166,7 +164,7 @@ class Rehearsal:
             return  # what the live version led to: here it leads to its own
         if row.key in self._groups:
             row = self._regrouped(row)
-        if self._crosses and (name in CROSSINGS or name == "day.rolled"):
+        if self._crosses and (name in _WATCHED or name == "day.rolled"):
             envelope = decode_envelope(row.body)
             if self._seen(row.key, envelope):
                 return
@@ -343,19 +341,24 @@ class Rehearsal:
 
     def _seen(self, key: str, envelope: Envelope) -> bool:
         """Take a recorded crossing or the end of a day for the sample it was told by; return whether that is all it says."""
-        record: Any = decode_data(envelope)
+        name = key
+        for name, sample in told_by(key, envelope):
+            self._compare(key, name, sample)
         if envelope.type == "day.rolled":
-            self._sample(key, Sample(equity=record.equity, balance=record.balance))
             return False
-        if record.peak is not None:  # which it had been at before
-            self._sample(key, Sample(**{record.field: record.peak}))
-        if record.edge == "crossed":  # before it was crossed, the value was not past that limit
-            self._sample(key, Sample(**{record.field: record.limit}))
-        self._sample(key, Sample(**{record.field: record.value}, degraded=envelope.flags.degraded))
-        return record.level_id in self._levels.get(key, {})
+        record: Any = decode_data(envelope)
+        return record.level_id in self._levels.get(name, {})
 
     def _sample(self, key: str, sample: Sample) -> None:
-        if sample.is_believable:
+        self._compare(key, key, sample)
+        if not sample.degraded:
+            server = key.rpartition(":")[0]
+            for each in sample.positions:
+                self._compare(key, position_key(server, each.position), each)
+
+    def _compare(self, account: str, key: str, sample: Seen) -> None:
+        """Compare what was seen of an account, or of one of its positions, until nothing more comes of it."""
+        if isinstance(sample, Sample) and sample.is_believable:
             self._last[key] = sample
         for _ in range(MOST_AT_ONCE):
             levels = self._followed(key, sample)
@@ -364,47 +367,14 @@ class Rehearsal:
             crossed = crossings(levels, sample, peaks)
             if not first and not crossed:
                 return
-            server, _, login = key.rpartition(":")
-            partition = partition_of(server, int(login))
             if first:
-                body = msgspec.json.encode([Observed(*each) for each in first])
-                self._take(Input(partition, 0, self._at, int(InputKind.COMMAND), key, OBSERVED, None, body))
+                self._take(first_sight(account, key, first, self._at))
             for each in crossed:
-                self._take(self._crossing(partition, each))
+                self._take(crossing_input(account, each, self._at))
 
-    def _followed(self, key: str, sample: Sample) -> Sequence[LevelRow]:
+    def _followed(self, key: str, sample: Seen) -> Sequence[LevelRow]:
         """Return an account's levels, those that follow a peak as far as the sample moves it."""
         levels = self._levels.get(key, {})
         for peak in new_peaks(tuple(levels.values()), sample):
             levels[peak.level_id] = levels[peak.level_id]._replace(peak=peak.peak)
         return tuple(levels.values())
-
-    def _crossing(self, partition: int, crossing: Crossing) -> Input:
-        level, edge, value, limit, peak = crossing
-        name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
-        server, _, login = level.key.rpartition(":")
-        data = LevelCrossed.model_validate(
-            {
-                "level_id": level.level_id,
-                "generation": level.generation,
-                "field": level.field,
-                "edge": edge,
-                "side": level.side,
-                "value": value,
-                "limit": limit,
-                "peak": peak,
-                "sampled_at": from_us(self._at),
-                "sample_age_ms": 0,
-            }
-        )
-        fact = make_fact(
-            BY_NAME[name],
-            name,
-            data,
-            timestamp=from_us(self._at),
-            received_us=self._at,
-            source=rehearsed.SOURCE,
-            account=AccountRef(server=server, login=int(login)),
-            dedupe_key=f"{level.level_id}:{level.generation}:{edge}",
-        )
-        return Input(partition, 0, self._at, EVENT, level.key, fact.envelope.id, None, stored(fact.envelope))

@@ -23,6 +23,7 @@ from hub.events.operations import ActionMoved
 from hub.events.records import decode_data, decode_envelope
 from hub.intents.intent import State
 from hub.intents.outcome import Outcome, decode_outcome
+from hub.intents.verbs import VERBS, Risk
 
 SEMANTICS = 1  # raised by a fix that would decide differently; a run keeps the one it began with
 LONGEST_NAME = 128
@@ -166,10 +167,13 @@ def _tell(
 ) -> None:
     kind = event_type(ACTION_EVENTS[state])
     assert kind is not None
+    verb = VERBS.get(outcome.verb)
+    tells = verb is not None and verb.risk is Risk.NOTIFY
     data = ActionMoved(
         action=outcome.intent[:LONGEST_NAME],
         verb=outcome.verb,
-        params=msgspec.json.decode(run.params) if run is not None else booking,
+        # What a message says is its receiver's: a code to sign in with must not go out with an event.
+        params=msgspec.json.decode(run.params) if run is not None and not tells else {} if tells else booking,
         before=outcome.before,
         after=outcome.after,
         ticket=outcome.ticket,

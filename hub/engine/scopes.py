@@ -18,7 +18,7 @@ from hub.engine.state import AccountRow, ClientRow
 from hub.events.base import Data
 from hub.events.catalogue import BY_NAME, event_type
 from hub.events.decimals import DecimalText
-from hub.events.risk import LevelCrossed
+from hub.events.risk import LevelCrossed, PositionCrossed
 from hub.expr import SAMPLED, Kind, Scope, Type
 
 STRING: Final = Type(Kind.STRING)
@@ -36,6 +36,7 @@ _MONEY_FIELDS: Final = frozenset({"balance", "credit", "initial_balance"})
 _PERCENT_FIELDS: Final = frozenset({"margin_level", "level"})
 _OF_NO_UNIT: Final = frozenset(
     {(LevelCrossed, "value"), (LevelCrossed, "limit"), (LevelCrossed, "peak")}
+    | {(PositionCrossed, "value"), (PositionCrossed, "limit")}
 )  # the unit is that of `field`
 _SAMPLED_KINDS: Final = {"margin_level": PERCENT}
 
@@ -197,6 +198,7 @@ class Scopes:
     aggregates: Mapping[str, Type]
     key: KeyedBy = KeyKind.ACCOUNT
     by_events: bool = False
+    by_levels: bool = False  # it starts at nothing else than events and levels
     calendars: Sequence[Calendar] = ()  # whose periods the workflow speaks of
     by_periods: bool | None = None  # whether it starts at the end of periods alone; None: never at one
     inputs: Mapping[str, Type] | None = None  # what somebody gives who starts it; None: nobody does
@@ -213,7 +215,10 @@ class Scopes:
     @property
     def names_account(self) -> bool:
         """Whether an account is known whenever the workflow starts."""
-        return self.by_events or self.key is KeyKind.ACCOUNT
+        # A position with a level knows whose it is.
+        return (
+            self.by_events or self.key is KeyKind.ACCOUNT or (self.by_levels and self.key is KeyKind.POSITION)
+        )
 
     @cached_property
     def _with_event(self) -> dict[str, Type]:

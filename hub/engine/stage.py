@@ -18,12 +18,22 @@ from hub.engine.draft_timed import as_text
 from hub.engine.holds import BACK, LOST
 from hub.engine.index import Program
 from hub.engine.keys import EVERYTHING, KeyKind
-from hub.engine.levels import Crossing, Sample, crossings, new_peaks, observations, peaks_of
+from hub.engine.levels import (
+    Crossing,
+    PositionSample,
+    Sample,
+    Seen,
+    crossings,
+    new_peaks,
+    observations,
+    peaks_of,
+)
 from hub.engine.loop import EngineLoop
 from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
 from hub.engine.program import Workflow
 from hub.engine.stage_answers import outcome_of
 from hub.engine.stage_days import days_over, days_seen_late, next_midnight
+from hub.engine.stage_positions import doubted, event_of, position_key, relayed
 from hub.engine.starting import StartRefused, asked_for
 from hub.engine.story_approvals import ballot_of
 from hub.engine.storybook import (
@@ -41,7 +51,7 @@ from hub.events.account import AccountChanged, ClientChanged
 from hub.events.base import AccountRef, Data
 from hub.events.catalogue import BY_NAME, EventType, event_type
 from hub.events.facts import Fact, make_fact
-from hub.events.risk import LevelCrossed
+from hub.events.watched import POSITION
 from hub.ids import PARTITIONS, account_key, partition_of
 from hub.intents.checks import FRESH
 from hub.intents.intent import Intent, State, decided_by
@@ -89,6 +99,7 @@ class Stage:
         self._last_event: Input | None = None
         self._last_sample: Sample | None = None
         self._samples: dict[str, Sample] = {}  # the last of each account that was believed
+        self._positions: dict[str, PositionSample] = {}  # the last of each that was believed
         self._lost: set[str] = set()
         self._next_number = FIRST_NUMBER
         self._reads: dict[str, Any] = {}
@@ -171,9 +182,11 @@ class Stage:
         if sample.gap:
             self._lost.add(key)
             await self._command(account, LOST, b"")
-            await self._settle()
+            for position in doubted(self.store.level_rows.values(), account.server, account.login):
+                self._lost.add(position)
+                await self._relay(account, position, LOST, b"")
             return
-        values = self._last_sample = Sample(**sample.model_dump(exclude={"account", "gap"}))
+        values = self._last_sample = Sample(**sample.model_dump(exclude={"account", "gap", "positions"}))
         if values.is_believable:
             late = days_seen_late(self.store.level_rows.values(), key, values, self.clock.now_us())
             self._samples[key] = values
@@ -183,10 +196,22 @@ class Stage:
         if key in self._lost and values.is_believable:
             self._lost.remove(key)
             await self._command(account, BACK, b"")
-            await self._settle()
+        for each in sample.positions:
+            await self._see_position(account, PositionSample(**each.model_dump(), degraded=sample.degraded))
 
-    async def _compare(self, account: StoryAccount, values: Sample, *, degraded: bool = False) -> None:
-        key = account_key(account.server, account.login)
+    async def _see_position(self, account: StoryAccount, values: PositionSample) -> None:
+        key = position_key(account.server, values.position)
+        if not values.degraded:
+            self._positions[key] = values
+        await self._compare(account, values, key, degraded=values.degraded)
+        if key in self._lost and not values.degraded:
+            self._lost.remove(key)
+            await self._relay(account, key, BACK, b"")
+
+    async def _compare(
+        self, account: StoryAccount, values: Seen, position: str = "", *, degraded: bool = False
+    ) -> None:
+        key = position or account_key(account.server, account.login)
         for _ in range(MOST_ROUNDS):
             levels = [level for level in self.store.level_rows.values() if level.key == key]
             moved = new_peaks(levels, values)
@@ -197,7 +222,10 @@ class Stage:
             first = observations(levels, values, peaks)
             if first:
                 body = msgspec.json.encode([each._asdict() for each in first])
-                await self._command(account, OBSERVED, body)
+                if position:
+                    await self._relay(account, position, OBSERVED, body)
+                else:
+                    await self._command(account, OBSERVED, body)
             found = crossings(levels, values, peaks)
             for crossing in found:
                 await self._cross(account, crossing, degraded=degraded)
@@ -220,6 +248,11 @@ class Stage:
         partition = partition_of(account.server, account.login)
         key = account_key(account.server, account.login)
         await self.log.append((), inputs=(NewInput(partition, InputKind.COMMAND, key, name, body),))
+        await self._settle()
+
+    async def _relay(self, account: StoryAccount, position: str, name: str, body: bytes) -> None:
+        told = relayed(account.server, account.login, position, name, body)
+        await self.log.append((), inputs=(told,))
         await self._settle()
 
     async def asked(self, start: StoryStart) -> None:
@@ -300,7 +333,7 @@ class Stage:
             key,
             now_us=self.clock.now_us(),
             event=self._last_event,
-            sample=self._last_sample,
+            sample=self._positions.get(key) if key.startswith(POSITION) else self._last_sample,
         )
 
     def _keys(self) -> Sequence[str]:
@@ -363,24 +396,12 @@ class Stage:
         return {**known, **sampled, **self._reads}
 
     async def _cross(self, account: StoryAccount, crossing: Crossing, *, degraded: bool) -> None:
-        level, edge, value, limit, peak = crossing
-        name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
-        data = {
-            "level_id": level.level_id,
-            "generation": level.generation,
-            "field": level.field,
-            "edge": edge,
-            "side": level.side,
-            "value": value,
-            "limit": limit,
-            "sampled_at": self.clock.now(),
-            "sample_age_ms": 0,
-            "peak": peak,
-        }
+        level = crossing.level
+        name, model, data = event_of(crossing, self.clock.now())
         told = StoryEvent(
-            type=name, degraded=degraded, dedupe_key=f"{level.level_id}:{level.generation}:{edge}"
+            type=name, degraded=degraded, dedupe_key=f"{level.level_id}:{level.generation}:{crossing.edge}"
         )
-        await self._append(name, LevelCrossed, data, account, told)
+        await self._append(name, model, data, account, told)
 
     async def _append(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from hub.engine.branches import Branched, BranchOf, Forked, Late, Taken
-from hub.engine.held import GroupRow, PositionRow, SymbolRow, ThingRow, Told
+from hub.engine.held import Followed, GroupRow, PositionRow, SymbolRow, ThingRow, Told
 from hub.engine.keys import KeyKind, kind_of
 from hub.engine.ledger import AGES, Ledger, PeriodEnds, PeriodFacts
 from hub.engine.rows import KeyRows
@@ -45,6 +45,7 @@ class Kind(IntEnum):
     ANCHOR = 12
     SCHEDULE = 15
     QUEUE = 16
+    FOLLOWED = 25
 
 
 # Rows hold JSON's values and never each other, so no cycle can run through them: `gc=False` spares the collector
@@ -379,6 +380,7 @@ Value = (
     | ThingRow
     | Branched
     | Late
+    | Followed
 )
 Slot = tuple[int, str]
 
@@ -409,6 +411,7 @@ _decoders: dict[int, msgspec.json.Decoder[Any]] = {
     Kind.ANCHOR: msgspec.json.Decoder(Anchor),
     Kind.SCHEDULE: msgspec.json.Decoder(Scheduled),
     Kind.QUEUE: msgspec.json.Decoder(Queue),
+    Kind.FOLLOWED: msgspec.json.Decoder(Followed),
 }
 encode_value = msgspec.json.Encoder(decimal_format="string").encode
 

@@ -108,6 +108,10 @@ async def run_story_files(paths: Sequence[Path]) -> StoryReport:
         if book.file is None:
             continue
         beside = workflow_beside(path)
+        if not beside.exists():
+            message = f"there is no {beside.name} beside it: stories stand in NAME.test.yaml beside NAME.yaml"
+            problems.append(Problem(Place(str(path), 1, 1), message))
+            continue
         report = load_alone(beside)
         problems += [problem for problem in report.problems if report.workflow is None]
         if report.workflow is None:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from hub.engine.problems import Problem, Problems
+from hub.engine.story_complaints import complain
 from hub.engine.yaml import MAX_BYTES, read
 from hub.errors import Place
 
@@ -27,7 +28,12 @@ MAX_STEPS = 500
 
 
 def _moment(value: object) -> object:
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(f"{value[:40]!r} is no time: write it as in 2026-03-02T10:00+02:00") from error
 
 
 def _aware(value: datetime) -> datetime:
@@ -101,6 +107,14 @@ class StoryStart(Strict):
     inputs: dict[str, str | bool | int | Decimal] = {}
 
 
+class StoryPosition(Strict):
+    """What a sample says of one open position."""
+
+    position: Annotated[int, Field(gt=0)]
+    profit: Amount | None = None
+    price: Amount | None = None
+
+
 class StorySample(Strict):
     """`gap` says nothing of the account but that nobody sees it, until the next sample."""
 
@@ -112,6 +126,7 @@ class StorySample(Strict):
     margin_level: Amount | None = None
     degraded: bool = False
     gap: bool = False
+    positions: Annotated[list[StoryPosition], Field(max_length=50)] = []
     account: StoryAccount | None = None
 
 
@@ -200,9 +215,7 @@ def read_stories(text: str, path: str) -> Storybook:
     try:
         file = StoryFile.model_validate(document.data())
     except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False):
-            place = document.place(detail["loc"])
-            problems.error(place, f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}")
+        complain(document, error, problems, StoryFile)
         return Storybook(path, None, (), tuple(problems))
     places = tuple(document.place(("tests", number)) for number in range(len(file.tests)))
     return Storybook(path, None if problems.fatal else file, places, tuple(problems))
@@ -211,10 +224,11 @@ def read_stories(text: str, path: str) -> Storybook:
 def read_story_file(path: Path) -> Storybook:
     top = Place(str(path), 1, 1)
     try:
-        raw = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         return Storybook(str(path), None, (), (Problem(top, f"cannot be read: {error.strerror or error}"),))
-    if raw is None:
+    if len(raw) > MAX_BYTES:
         return Storybook(str(path), None, (), (Problem(top, f"more than {MAX_BYTES // 1024} KiB: split it"),))
     try:
         return read_stories(raw.decode("utf-8-sig"), str(path))
@@ -223,7 +237,14 @@ def read_story_file(path: Path) -> Storybook:
 
 
 def story_files(paths: list[Path]) -> Iterator[Path]:
-    """Yield the story files in folders and files given; for a workflow's file, the stories beside it."""
+    """Yield the story files in folders and files given; for a workflow's file, the stories beside it.
+
+    What is no file is none: a pipe would be waited for, and a device has no end.
+    """
+    yield from (path for path in _named(paths) if path.is_file())
+
+
+def _named(paths: list[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             yield from sorted(found for found in path.rglob("*") if found.name.endswith(SUFFIXES))

@@ -14,7 +14,7 @@ from hub.engine.grant_standing import stands
 from hub.engine.holds import pending
 from hub.engine.index import Program
 from hub.engine.keys import KeyedBy, form_of, partition_of
-from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Limits, Sample, beyond, limits, peaks_of, plain
+from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Limits, Seen, beyond, limits, peaks_of, plain
 from hub.engine.period_ends import standing as period_stands
 from hub.engine.plans import Candidate
 from hub.engine.program import Absent, Becomes, Crosses, Limit, OnEvent, PeriodEnd
@@ -84,7 +84,7 @@ async def why(
     now_us: int,
     event: Input | None = None,
     at: int | None = None,
-    sample: Sample | None = None,
+    sample: Seen | None = None,
     pin: Callable[[Program, KeyState], Awaitable[None]] | None = None,
 ) -> Answer:
     """Answer for a workflow and a key: for one event of the log, for what was decided up to a time, or for now.
@@ -133,7 +133,7 @@ def standing(
     state: KeyState,
     now_us: int,
     event: Input | None = None,
-    sample: Sample | None = None,
+    sample: Seen | None = None,
     account: KeyState | None = None,
     levels: Sequence[LevelRow] = (),
 ) -> Sequence[Standing]:
@@ -172,7 +172,7 @@ def _why_not_live(program: Program, workflow: str, kind: KeyedBy) -> str:
 
 
 def _standing(
-    scene: Scene, candidate: Candidate, kind: str | None, sample: Sample | None, levels: Sequence[LevelRow]
+    scene: Scene, candidate: Candidate, kind: str | None, sample: Seen | None, levels: Sequence[LevelRow]
 ) -> Standing:
     name = candidate.trigger.id
     if not scene.state.values:
@@ -223,11 +223,11 @@ def _event_stands(trigger: OnEvent, env: dict[str, Any], kind: str | None) -> tu
 
 
 def _level_stands(
-    scene: Scene, candidate: Candidate, trigger: Crosses, sample: Sample | None, levels: Sequence[LevelRow]
+    scene: Scene, candidate: Candidate, trigger: Crosses, sample: Seen | None, levels: Sequence[LevelRow]
 ) -> tuple[bool | None, str]:
     name = level_id(candidate.plan.workflow.id, trigger.id, scene.state.key)
     level = scene.state.values.get((Kind.LEVEL, name))
-    condition = f"account.{trigger.field} {trigger.side} {trigger.limit.text}"
+    condition = f"{trigger.watched} {trigger.side} {trigger.limit.text}"
     if not isinstance(level, Level) or level.state == GONE:
         missing = [anchors.standing(scene, each) for each in candidate.binding.anchors]
         because = "; ".join(["no level is watched, because its limit is not known", *missing])
@@ -269,7 +269,7 @@ def _holding(scene: Scene, candidate: Candidate) -> str:
 
 
 def _to_level(
-    scene: Scene, candidate: Candidate, trigger: Crosses, sample: Sample | None, levels: Sequence[LevelRow]
+    scene: Scene, candidate: Candidate, trigger: Crosses, sample: Seen | None, levels: Sequence[LevelRow]
 ) -> tuple[Distance, ...]:
     name = level_id(candidate.plan.workflow.id, trigger.id, scene.state.key)
     level = scene.state.values.get((Kind.LEVEL, name))
@@ -277,7 +277,7 @@ def _to_level(
     if not isinstance(level, Level) or level.state == GONE or value is None:
         return ()
     at = _limits(level, name, levels)
-    far = between(f"account.{trigger.field}", level.side, value, at.threshold) if at is not None else None
+    far = between(trigger.watched, level.side, value, at.threshold) if at is not None else None
     return (far,) if far is not None else ()
 
 

@@ -39,11 +39,12 @@ _COMMENT_AFTER: Final = re.compile(r"[ \t]+#")
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _HINTS: Final = {
-    "mapping values are not allowed": "quote a value that holds `: `",
+    "mapping values are not allowed": "quote a value that holds `: `, and begin the keys of one block in one column",
     "did not find expected key": "a value that begins with a quote or a bracket has to be quoted as a whole, "
     "and lines of one block begin in one column",
     "did not find expected ',' or": "a comma or a closing bracket is missing, or a value holds one and is not quoted",
     "cannot start any token": "quote a value that begins with this character, and indent with blanks, not tabs",
+    "did not find expected node content": "a bracket is not closed, or two commas follow one another",
     "could not find expected ':'": "a key is followed by `: `",
     "found unexpected end of stream": "a quote is not closed",
     "while scanning a quoted scalar": "a quote is not closed",

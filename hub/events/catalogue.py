@@ -58,6 +58,12 @@ _TYPES = (
         about="A netting position changed its side.",
     ),
     EventType(7, "position.modified", trade.PositionModified, about="Stop loss or take profit changed."),
+    EventType(
+        8,
+        "position.crossed",
+        risk.PositionCrossed,
+        about="The profit or the price of a position passed a watched level.",
+    ),
     EventType(10, "order.placed", trade.OrderChanged, _ORDER, about="A pending order was placed."),
     EventType(11, "order.modified", trade.OrderChanged, about="A pending order was changed."),
     EventType(
@@ -180,6 +186,18 @@ _TYPES = (
         "notification.token_invalidated",
         operations.TokenInvalidated,
         about="A device token no longer works.",
+    ),
+    EventType(
+        145,
+        "notification.bounced",
+        operations.AddressClosed,
+        about="A message came back: there is nobody at its address, and nothing more is sent there.",
+    ),
+    EventType(
+        146,
+        "notification.unsubscribed",
+        operations.AddressClosed,
+        about="Whoever is at an address wants no more messages, or none of a category.",
     ),
     EventType(150, "workflow.tripped", operations.WorkflowSwitched, about="A workflow's breaker stopped it."),
     EventType(151, "workflow.reset", operations.WorkflowSwitched, about="A person let a workflow go on."),

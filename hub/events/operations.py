@@ -53,8 +53,22 @@ class WorkflowSwitched(Data):
 
 
 class TokenInvalidated(Data):
+    """`token` is the id of the device as the registry gave it, never the token itself."""
+
     endpoint: Name | None = None
     token: Name
+    client: Name | None = None
+    reason: Words | None = None
+
+
+class AddressClosed(Data):
+    """Nothing is sent to an address on a channel any more; `category`: nothing of that kind. `message` is what it followed on."""
+
+    message: Name
+    channel: Name
+    address: Text
+    category: Name | None = None
+    client: Name | None = None
     reason: Words | None = None
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from hub.events.base import Data, Moment, Money, Name, Percent
+from hub.events.base import Data, Moment, Money, Name, Number, Percent
 
 Age = Annotated[int, Field(strict=True, ge=0)]
 TimeOfDay = Annotated[str, StringConstraints(strict=True, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
@@ -24,6 +24,24 @@ class LevelCrossed(Data):
     sampled_at: Moment
     sample_age_ms: Age
     peak: Money | None = None
+
+
+class PositionCrossed(Data):
+    """The profit or the price of an open position passed a level a workflow watches; `value` and `limit` are of `field`.
+
+    `profit` is the position's own, in the account's currency and without swap and commission.
+    """
+
+    position: Number
+    level_id: Name
+    generation: Age
+    field: Literal["profit", "price"]
+    edge: Literal["crossed", "recovered"]
+    side: Literal["below", "above"]
+    value: Money
+    limit: Money
+    sampled_at: Moment
+    sample_age_ms: Age
 
 
 class MarginState(Data):

@@ -1,4 +1,4 @@
-"""What a watched row says beside its numbers: whether its limit follows a peak, and when it counts as passed.
+"""What a watched row says beside its numbers: whether its limit follows a peak, when it counts as passed, and whose it is.
 
 The engine writes it, the watcher acts on it. Both reckon with the functions here, so they agree to the last digit.
 """
@@ -16,6 +16,11 @@ DAY, WAITING = (
     "waiting",
 )  # rows of days: `waiting` has rolled over without a sample, and still wants one
 TRAIL = "trail"  # a row of the highest or the lowest value so far
+POSITION_FIELDS: Final = ("profit", "price")
+POSITION: Final = "position="  # how the key of a position begins: position=server:ticket
+POSITION_CROSSED: Final = "position.crossed"
+# What reaches a position goes to its account first: samples and what follows from them are told where that lives.
+RELAYED: Final = "position.told"
 # Of 60 digits nothing is lost where amounts of 26 are multiplied.
 _EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
@@ -33,7 +38,7 @@ class Rule(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """`trail` names the row whose peak `limit` follows, no further than to `lock`; without `rearm` that is the limit.
 
     `inclusive`: being on the limit counts as past it. `held`: its trigger waits for it to stay so. `sampled`: a day
-    that wants to know what the account was worth when it rolled over.
+    that wants to know what the account was worth when it rolled over. `login`: the account of a row about a position.
     """
 
     trail: str = ""
@@ -43,8 +48,26 @@ class Rule(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     inclusive: bool = False
     held: bool = False
     sampled: bool = False
+    login: int = 0
 
 
+_NO_BODY: Final = msgspec.Raw()
+
+
+class Relayed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of the command `position.told`: a command of its own for a position of the account it came to."""
+
+    key: str
+    ref: str
+    body: msgspec.Raw = _NO_BODY
+
+
+def encode_relayed(key: str, ref: str, body: bytes = b"") -> bytes:
+    """Return a command of its own for a position; `body` is JSON, or nothing."""
+    return _encode(Relayed(key, ref, msgspec.Raw(body)) if body else Relayed(key, ref))
+
+
+decode_relayed = msgspec.json.Decoder(Relayed).decode
 PLAIN: Final = Rule()
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _decode = msgspec.json.Decoder(Rule).decode

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Final, final
+from typing import Any, Final, final
 
 import structlog
 from typing_extensions import override
@@ -11,6 +11,7 @@ from hub.bus.log import Appended, Input, InputKind, Lane, Mark, NewInput, Teller
 from hub.clock import Clock
 from hub.errors import HubError
 from hub.events.facts import Fact
+from hub.events.watched import RELAYED, encode_relayed
 from hub.ids import partition_of
 from hub.ingest.samples import Sample, SampleSink
 
@@ -23,10 +24,10 @@ log = structlog.get_logger(__name__)
 
 @final
 class Unvouched:
-    """The accounts whose samples are in doubt, and what the engine has to be told of that."""
+    """The accounts and positions whose samples are in doubt, and what the engine has to be told of that."""
 
     def __init__(self) -> None:
-        self._keys: set[str] = set()
+        self._keys: dict[str, str] = {}  # with the account of a position
         self._queue: list[NewInput] = []
 
     @property
@@ -34,15 +35,16 @@ class Unvouched:
         """Whether a sample may be what an account in doubt has waited for."""
         return bool(self._keys)
 
-    def lost(self, key: str) -> None:
-        self._keys.add(key)
-        self._queue.append(_command(key, LOST))
+    def lost(self, key: str, account: str = "") -> None:
+        """Doubt an account, or a position of one."""
+        self._keys[key] = account
+        self._queue.append(_command(key, account, LOST))
 
     def seen(self, key: str) -> None:
-        """Hear that the account was seen again."""
-        if key in self._keys:
-            self._keys.remove(key)
-            self._queue.append(_command(key, BACK))
+        """Hear that the account or the position was seen again."""
+        account = self._keys.pop(key, None)
+        if account is not None:
+            self._queue.append(_command(key, account, BACK))
 
     def take(self) -> list[NewInput]:
         queue, self._queue = self._queue, []
@@ -52,9 +54,12 @@ class Unvouched:
         self._queue = [*commands, *self._queue]
 
 
-def _command(key: str, what: str) -> NewInput:
-    server, _, login = key.rpartition(":")
-    return NewInput(partition_of(server, int(login)), InputKind.COMMAND, key, what, b"")
+def _command(key: str, account: str, what: str) -> NewInput:
+    server, _, login = (account or key).rpartition(":")
+    partition = partition_of(server, int(login))
+    if account:
+        return NewInput(partition, InputKind.COMMAND, account, RELAYED, encode_relayed(key, what))
+    return NewInput(partition, InputKind.COMMAND, key, what, b"")
 
 
 @final
@@ -93,7 +98,9 @@ class VouchedSamples(SampleSink):
 
 
 def _nothing_seen(server: str, login: int, at: int) -> Sample:
-    nothing = dict.fromkeys(("balance", "credit", "margin", "free_margin", "margin_level", "floating"), None)
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("balance", "credit", "margin", "free_margin", "margin_level", "floating"), None
+    )
     return Sample(server, login, Decimal(0), **nothing, at=at, degraded=True, gap=True)
 
 

@@ -1,4 +1,4 @@
-"""Watched levels as a table of numbers: one row an account, one column a level, compared all at once.
+"""Watched levels as a table of numbers: one row an account or a position, one column a level, compared all at once.
 
 Each cell holds what would make its level move next, as sign · value ≤ bound: an armed level waits to be passed, a
 crossed one for its rearm, and 0 · value ≤ 0 lets every value through. Turning a decimal into a float keeps order, so
@@ -13,8 +13,17 @@ from typing import Literal, NamedTuple, Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
-from hub.events.watched import Rule, decode_rule, farther, is_back, is_past, limit_at
-from hub.ingest.reading import FIELDS, Reading
+from hub.events.watched import (
+    POSITION,
+    POSITION_FIELDS,
+    Rule,
+    decode_rule,
+    farther,
+    is_back,
+    is_past,
+    limit_at,
+)
+from hub.ingest.reading import FIELDS, PLACES, Reading
 
 Edge = Literal["crossed", "recovered"]
 _FIRST_WIDTH = 4
@@ -87,7 +96,7 @@ class Cell:
     rule: Rule
     threshold: Decimal | None
     rearm: Decimal | None
-    place: int  # of the field in FIELDS
+    place: int  # of the field among a reading's values
     row: int
     column: int
     told: Seen | None = None
@@ -160,7 +169,7 @@ class LevelTable:
                 self.remove(known)
             return None
         row, column = (known.row, known.column) if known is not None else self._room(level.key)
-        cell = Cell(level, rule, *limits, FIELDS.index(level.field), row, column)
+        cell = Cell(level, rule, *limits, PLACES[level.field], row, column)
         self._follow(cell)
         self._cells[level.key, level.level_id] = cell
         self._in_row[row][column] = cell
@@ -334,7 +343,8 @@ class LevelTable:
 
 
 def _limits(level: LevelState, rule: Rule) -> tuple[Decimal | None, Decimal | None] | None:
-    if level.field not in FIELDS or level.side not in {"below", "above"}:
+    fields = POSITION_FIELDS if level.key.startswith(POSITION) else FIELDS
+    if level.field not in fields or level.side not in {"below", "above"}:
         return None
     if rule.limit is not None:
         return None, None  # as the peak has them

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import final
 
@@ -21,7 +22,7 @@ from hub.ingest.following import keep_following
 from hub.ingest.mt5rest_follow import Mt5RestFollow
 from hub.ingest.mt5rest_samples import lacks_margin, read_sample
 from hub.ingest.mt5rest_session import Mt5RestSession, Wires, milliseconds
-from hub.ingest.samples import Sample, SampleSink
+from hub.ingest.samples import Sample, SampleSink, Wanted, always
 from hub.ingest.server_clock import ServerClock
 from hub.ingest.settings import Mt5RestSettings, TraderAccount
 from hub.ingest.source import (
@@ -52,6 +53,7 @@ class Mt5RestConnector(Connector):
         clock: Clock,
         *,
         sink: SampleSink | None = None,
+        positions: Wanted = always,
         classify: Classify = unclassified,
         convert: Convert = unconverted,
         settled: Settled = at_once,
@@ -61,6 +63,7 @@ class Mt5RestConnector(Connector):
         self._account_types = SymbolClasses(settings.account_types)
         self._clock = clock
         self._sink = sink
+        self._positions = positions
         self._settled = settled
         self._dice = dice or random.Random()  # noqa: S311 - jitter, guards nothing
         self.server_clock = ServerClock(clock, zone=settings.zone, utc_offset=settings.utc_offset)
@@ -162,7 +165,7 @@ class Mt5RestConnector(Connector):
                 ):
                     looked_at = self._clock.monotonic()
                     summary = Fields(await session.call("AccountSummary"), "AccountSummary")
-                    sample = self._read(summary, login)
+                    sample = replace(self._read(summary, login), positions=sample.positions)
                 self._samples.append(sample)
                 if len(self._samples) > MOST_SAMPLES:
                     # Whoever takes them is far behind: keep what each account is worth last.
@@ -170,7 +173,8 @@ class Mt5RestConnector(Connector):
                 self._has_samples.set()
 
     def _read(self, data: Fields, login: int) -> Sample:
-        return read_sample(data, server=self._settings.server, login=login, at=self._clock.now_us())
+        server, now = self._settings.server, self._clock.now_us()
+        return read_sample(data, server=server, login=login, at=now, positions=self._positions())
 
     async def _hand_over_samples(self) -> None:
         while True:

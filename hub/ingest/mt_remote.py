@@ -17,7 +17,7 @@ from hub.ingest.feed import Platform
 from hub.ingest.following import keep_following
 from hub.ingest.mt_remote_follow import MtRemoteFollow
 from hub.ingest.mt_remote_session import MtRemoteSession, open_session
-from hub.ingest.samples import SampleSink
+from hub.ingest.samples import SampleSink, Wanted, always
 from hub.ingest.server_clock import ServerClock
 from hub.ingest.settings import MtRemoteSettings
 from hub.ingest.source import (
@@ -46,6 +46,7 @@ class MtRemoteConnector(Connector):
         clock: Clock,
         *,
         sink: SampleSink | None = None,
+        positions: Wanted = always,
         classify: Classify = unclassified,
         convert: Convert = unconverted,
         settled: Settled = at_once,
@@ -55,6 +56,7 @@ class MtRemoteConnector(Connector):
         self._account_types = SymbolClasses(settings.account_types)
         self._clock = clock
         self._sink = sink
+        self._positions = positions
         self._settled = settled
         self.server_clock = ServerClock(clock, zone=settings.zone, utc_offset=settings.utc_offset)
         self._reporter = Reporter(
@@ -86,7 +88,13 @@ class MtRemoteConnector(Connector):
         async with open_session(http, self._settings, self._clock) as session:
             books = await self._books()
             follow = MtRemoteFollow(
-                self._settings, session, books, self._reporter, self._clock, self.server_clock
+                self._settings,
+                session,
+                books,
+                self._reporter,
+                self._clock,
+                self.server_clock,
+                self._positions,
             )
             await self._reporter.announce("connector.connected", "signed in")
             await follow.start()

@@ -18,7 +18,7 @@ from hub.ingest.fields import rows
 from hub.ingest.mt_remote_samples import equity_samples
 from hub.ingest.mt_remote_session import Item, MtRemoteSession
 from hub.ingest.normalize_mt4 import read_group, read_trade, read_user, split_to, with_opened_lots
-from hub.ingest.samples import Sample
+from hub.ingest.samples import Sample, Wanted, always
 from hub.ingest.server_clock import ServerClock
 from hub.ingest.settings import MtRemoteSettings
 from hub.ingest.source import Reporter
@@ -40,6 +40,7 @@ class MtRemoteFollow:
         reporter: Reporter,
         clock: Clock,
         server_clock: ServerClock,
+        positions: Wanted = always,
     ) -> None:
         self._settings = settings
         self._session = session
@@ -47,6 +48,7 @@ class MtRemoteFollow:
         self._reporter = reporter
         self._clock = clock
         self._server_clock = server_clock
+        self._positions = positions
         self._returning = bool(books.known)
         self._currencies: dict[str, str] = {}
         self._strangers: dict[int, dict[int, TradeRow]] = {}  # open trades of accounts not met yet
@@ -62,9 +64,7 @@ class MtRemoteFollow:
         self._sweep_from: int | None = None
         self._sweep_started = 0
         self._missed = 0
-        self._checked_at = NEVER
-        self._swept_at = NEVER
-        self._sampled_at = NEVER
+        self._checked_at = self._swept_at = self._sampled_at = NEVER
         self._changes: list[Changes] = []
         self._samples: list[Sample] = []
         self._is_stale = False
@@ -174,9 +174,8 @@ class MtRemoteFollow:
         if self.is_complete:
             self._look_for_gone({row.ticket for row in found})
         if self._settings.equity:
-            self._samples = equity_samples(
-                self._books, found, server=self._settings.server, at=self._clock.now_us()
-            )
+            now, told = self._clock.now_us(), self._positions()
+            self._samples = equity_samples(self._books, found, self._settings.server, now, positions=told)
 
     def _look_for_gone(self, standing: set[int]) -> None:
         """Find what the books have open and the server does not; twice in a row, because an answer can be old."""

@@ -1,4 +1,4 @@
-"""Equity of MT4 accounts, which this gateway does not tell: balance + credit + what the open trades would bring."""
+"""Samples of MT4 accounts. This gateway tells no equity: it is balance + credit + what the open trades would bring."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,15 +6,23 @@ from decimal import Decimal
 
 from hub.ingest.books import Books
 from hub.ingest.feed import ZERO, TradeRow
-from hub.ingest.samples import Sample
+from hub.ingest.samples import PositionSample, Sample
 
 
-def equity_samples(books: Books, standing: Iterable[TradeRow], *, server: str, at: int) -> list[Sample]:
-    """Return a sample of every known account from a list of all open trades; margin is not known here."""
+def equity_samples(
+    books: Books, standing: Iterable[TradeRow], server: str, at: int, *, positions: bool = False
+) -> list[Sample]:
+    """Return a sample of every known account from a list of all open trades; margin is not known here.
+
+    With its `positions`, if they are wanted.
+    """
     floating: defaultdict[int, Decimal] = defaultdict(Decimal)
+    held: defaultdict[int, list[PositionSample]] = defaultdict(list)
     for row in standing:
         if row.command.is_market:
             floating[row.login] += row.profit + row.swap + (row.commission or ZERO) + (row.taxes or ZERO)
+            if positions:
+                held[row.login].append(PositionSample(row.ticket, row.profit, row.close_price or None))
     samples: list[Sample] = []
     for login, known in books.known.items():
         balance, credit = known.account.balance, known.account.credit
@@ -32,6 +40,7 @@ def equity_samples(books: Books, standing: Iterable[TradeRow], *, server: str, a
                 margin_level=None,
                 floating=floating[login],
                 at=at,
+                positions=tuple(held.get(login, ())),
             )
         )
     return samples

@@ -12,9 +12,11 @@ from hub.clock import from_us
 from hub.events.base import AccountRef
 from hub.events.catalogue import BY_NAME
 from hub.events.facts import Fact, make_fact
-from hub.events.risk import LevelCrossed
+from hub.events.risk import LevelCrossed, PositionCrossed
+from hub.events.watched import POSITION, POSITION_CROSSED, RELAYED, encode_relayed
+from hub.ids import account_key
 from hub.ingest.levels import Cell, Edge, LevelState, Seen
-from hub.ingest.reading import FIELDS, Reading
+from hub.ingest.reading import Reading
 
 SOURCE = "watcher"
 OBSERVED = "level.observed"
@@ -53,24 +55,30 @@ def fact_of(offer: Offer, edge: Edge, now: int) -> Fact:
     level, reading, cell = offer.level, offer.reading, offer.cell
     value = reading.values[cell.place]
     assert value is not None
-    name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
     limit = offer.seen.threshold if edge == "crossed" else offer.seen.rearm
     at = from_us(reading.at)
+    told = {
+        "level_id": level.level_id,
+        "generation": level.generation,
+        "field": level.field,
+        "edge": edge,
+        "side": level.side,
+        "value": value,
+        "limit": limit.quantize(_TEN_DECIMALS) if _is_longer(limit) else limit,
+        "sampled_at": at,
+        "sample_age_ms": max(now - reading.at, 0) // 1000,
+    }
+    data: LevelCrossed | PositionCrossed
+    if level.key.startswith(POSITION):
+        name = POSITION_CROSSED
+        data = PositionCrossed.model_validate({"position": int(level.key.rpartition(":")[2]), **told})
+    else:
+        name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
+        data = LevelCrossed.model_validate({**told, "peak": offer.peak})
     return make_fact(
         BY_NAME[name],
         name,
-        LevelCrossed(
-            level_id=level.level_id,
-            generation=level.generation,
-            field=FIELDS[cell.place],
-            edge=edge,
-            side="below" if level.side == "below" else "above",
-            value=value,
-            limit=limit.quantize(_TEN_DECIMALS) if _is_longer(limit) else limit,
-            sampled_at=at,
-            sample_age_ms=max(now - reading.at, 0) // 1000,
-            peak=offer.peak,
-        ),
+        data,
         timestamp=at,
         received_us=now,
         source=SOURCE,
@@ -81,12 +89,12 @@ def fact_of(offer: Offer, edge: Edge, now: int) -> Fact:
 
 
 def first_sights(offers: Iterable[Offer]) -> list[NewInput]:
-    """Return a command for each account, about all new levels of it that were seen."""
-    by_account: dict[str, list[Offer]] = {}
+    """Return a command for each account and position, about all new levels of it that were seen."""
+    by_key: dict[str, list[Offer]] = {}
     for offer in offers:
         if offer.edge is None:
-            by_account.setdefault(offer.level.key, []).append(offer)
-    return [_first_sight(key, found) for key, found in by_account.items()]
+            by_key.setdefault(offer.level.key, []).append(offer)
+    return [_first_sight(key, found) for key, found in by_key.items()]
 
 
 def _first_sight(key: str, offers: list[Offer]) -> NewInput:
@@ -95,14 +103,13 @@ def _first_sight(key: str, offers: list[Offer]) -> NewInput:
         for offer in offers
     ]
     what = "\n".join(f"{item.level_id}:{item.generation}" for item in seen)
-    return NewInput(
-        partition=offers[0].level.partition,
-        kind=InputKind.COMMAND,
-        key=key,
-        ref=OBSERVED,
-        body=encode_observed(seen),
-        unique=f"{OBSERVED}:{key}:{hashlib.sha256(what.encode()).hexdigest()[:32]}",
-    )
+    partition, body = offers[0].level.partition, encode_observed(seen)
+    unique = f"{OBSERVED}:{key}:{hashlib.sha256(what.encode()).hexdigest()[:32]}"
+    if key.startswith(POSITION):
+        account = account_key(offers[0].reading.server, offers[0].reading.login)
+        body = encode_relayed(key, OBSERVED, body)
+        return NewInput(partition, InputKind.COMMAND, account, RELAYED, body, unique)
+    return NewInput(partition, InputKind.COMMAND, key, OBSERVED, body, unique)
 
 
 def _is_longer(value: Decimal) -> bool:

@@ -21,12 +21,15 @@ SERVER_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}
 ONLY_THE_HUB = (
     "equity.crossed",
     "margin.crossed",
+    "position.crossed",
     "action.",
     "delivery.",
     "endpoint.",
     "connector.",
     "workflow.",
     "manager.",
+    "notification.bounced",
+    "notification.unsubscribed",
 )
 # These make sense without an account.
 _WITHOUT_ACCOUNT = (

@@ -1,11 +1,14 @@
-"""Equity samples somebody posts."""
+"""Samples somebody posts: what accounts are worth, and their open positions."""
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Annotated, Final
 
-from hub.events.base import Login, Moment, Money, Percent, ServerName
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from hub.events.base import Login, Moment, Money, Percent, Price, ServerName
 from hub.events.facts import us_of
 from hub.ingest.refusals import FieldError, field_errors
-from hub.ingest.samples import Sample
+from hub.ingest.samples import MOST_POSITIONS, PositionSample, Sample
 from hub.ingest.strict import Item, Unreadable
 
 
@@ -14,6 +17,25 @@ class SampledAccount(BaseModel):
 
     server: ServerName
     login: Login
+
+
+class PostedPosition(BaseModel):
+    """`profit` is the position's own, in the account's currency and without swap and commission; `price` the present one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    position: Annotated[int, Field(strict=True, gt=0, lt=2**64)]
+    profit: Money | None = None
+    price: Price | None = None
+
+
+def _each_once(positions: list[PostedPosition]) -> list[PostedPosition]:
+    if len({each.position for each in positions}) < len(positions):
+        raise PydanticCustomError("each_once", "A position is told once in a sample")
+    return positions
+
+
+_NONE: Final[list[PostedPosition]] = []
 
 
 class PostedSample(BaseModel):
@@ -29,6 +51,13 @@ class PostedSample(BaseModel):
     free_margin: Money | None = None
     margin_level: Percent | None = None
     floating: Money | None = None
+    positions: Annotated[
+        list[PostedPosition],
+        Field(
+            max_length=MOST_POSITIONS, description="Open positions of the account; one left out is not seen."
+        ),
+        AfterValidator(_each_once),
+    ] = _NONE
     at: Moment
 
 
@@ -56,4 +85,5 @@ def read_sample(item: Item, servers: frozenset[str] | None) -> Sample | list[Fie
         margin_level=posted.margin_level,
         floating=posted.floating,
         at=us_of(posted.at),
+        positions=tuple(PositionSample(each.position, each.profit, each.price) for each in posted.positions),
     )

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from hub.ingest.samples import Sample
+from hub.events.watched import POSITION, POSITION_FIELDS
+from hub.ingest.samples import PositionSample, Sample
 
 FIELDS: Final = ("equity", "floating", "free_margin", "margin_level")
+# Where a field stands among a reading's values: those of positions stand in readings of their own.
+PLACES: Final = {name: place for fields in (FIELDS, POSITION_FIELDS) for place, name in enumerate(fields)}
 _HUNDRED = Decimal(100)
 _EXACT = Decimal("1E-10")  # events carry ten decimals
 _LARGEST = Decimal("1E+16")
@@ -15,7 +18,7 @@ _LATEST_US = 7_000_000_000_000_000  # in the year 2191
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Values in the order of FIELDS; None where the sample does not say, or says what cannot be true.
+    """Values by PLACES, of an account or of a position; None where the sample does not say, or says what cannot be true.
 
     `funds` is balance and credit together, where the sample says both.
     """
@@ -67,6 +70,22 @@ def reading_of(sample: Sample) -> Reading | None:
     )
 
 
+def position_reading(key: str, account: Reading, sample: PositionSample) -> Reading:
+    """Return what a sample that may be judged by says of one of the account's positions."""
+    profit, price = sample.profit, sample.price
+    values = (
+        told(profit) if profit is not None and _is_plausible(profit) else None,
+        told(price) if price is not None and _is_plausible(price) and price > 0 else None,
+        None,
+        None,
+    )
+    return Reading(key, account.server, account.login, values, account.at)
+
+
+def position_key(server: str, ticket: int) -> str:
+    return f"{POSITION}{server}:{ticket}"
+
+
 def _margin_level(sample: Sample) -> Decimal | None:
     """Return the level in percent; without margin there is none, and a zero beside equity is the platform's blank."""
     level, margin = sample.margin_level, sample.margin
@@ -90,6 +109,10 @@ def _plausible(sample: Sample) -> bool:
         sample.floating,
     )
     return all(number is None or (number.is_finite() and abs(number) < _LARGEST) for number in numbers)
+
+
+def _is_plausible(number: Decimal) -> bool:
+    return number.is_finite() and abs(number) < _LARGEST
 
 
 def told(value: Decimal | None) -> Decimal | None:

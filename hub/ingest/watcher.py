@@ -1,4 +1,4 @@
-"""Equity and margin as they are sampled, compared with every watched level; each crossing is told once, durably.
+"""What is sampled of accounts and positions, compared with every watched level; each crossing is told once, durably.
 
 Level rows belong to the engine. The watcher keeps a copy, has no durable state of its own, and after telling a
 crossing waits for the row to move on. What it sees meanwhile it keeps and looks at again then, in order, so that
@@ -22,6 +22,7 @@ from hub.ingest.days import Days
 from hub.ingest.gaps import Unvouched
 from hub.ingest.levels import Cell, LevelState, LevelTable, Seen, Trail
 from hub.ingest.offers import SOURCE, Offer, fact_of, first_sights
+from hub.ingest.open_positions import OpenPositions
 from hub.ingest.reading import Reading, reading_of
 from hub.ingest.samples import Sample, SampleSink
 
@@ -66,6 +67,7 @@ class Watcher(SampleSink):
         self._clock = clock
         self._save_peaks = save_peaks
         self._table = LevelTable()
+        self._positions = OpenPositions()
         self._days = Days(SOURCE)
         self._unvouched = Unvouched()
         self._moved: dict[tuple[str, str], Trail] = {}  # peaks that are not written down yet
@@ -79,14 +81,13 @@ class Watcher(SampleSink):
 
     def load(self, levels: Iterable[LevelState]) -> None:
         """Watch these levels and no others."""
-        self._table = LevelTable()
-        self._days = Days(SOURCE)
+        self._table, self._positions, self._days = LevelTable(), OpenPositions(), Days(SOURCE)
         self._offers.clear()
         self._moved.clear()
         self.changed(levels)
         # Nobody has seen them since whoever watched before.
         for key in dict.fromkeys(cell.level.key for cell in self._table.held()):
-            self._unvouched.lost(key)
+            self._unvouched.lost(key, self._positions.account_of(key))
 
     def changed(self, levels: Iterable[LevelState]) -> None:
         """Take over rows the engine has just committed, and compare each with what was last seen of its account."""
@@ -108,6 +109,8 @@ class Watcher(SampleSink):
                 if known is not None:
                     self._offers.pop(place, None)
                     self._table.remove(known)
+                    if self._table.row_of(level.key) is None:
+                        self._positions.let_go(level.key)
             elif known is None or level.generation > known.level.generation:
                 self._take_over(level, known)
         if self._offers:
@@ -137,7 +140,10 @@ class Watcher(SampleSink):
                 continue
             if rolling:  # with what was seen before: what comes now may be of the next day
                 self._days.over(reading.key, self._seen_of(reading.key), now, self._table)
-            if not self._is_news(reading, now):
+            is_news = self._is_news(reading, now)
+            if sample.positions and is_news:
+                readings += self._positions.see(sample, reading, self._unvouched)
+            if not is_news:
                 late += 1
             elif before is not None and reading.follows_money(before):
                 self._unsure.add(reading.key)
@@ -238,8 +244,12 @@ class Watcher(SampleSink):
             await self.save()
 
     def last_seen(self, key: str) -> Reading | None:
-        """Return the last believable sample of an account (server:login)."""
-        return self._last.get(key)
+        """Return the last believable sample of an account (server:login), or of a position somebody watches."""
+        return self._last.get(key) or self._positions.last_seen(key)
+
+    def follows_positions(self) -> bool:
+        """Return whether samples have to say anything of positions."""
+        return bool(self._positions)
 
     @property
     def next_day(self) -> int:
@@ -284,11 +294,14 @@ class Watcher(SampleSink):
 
     def _seen_of(self, key: str) -> Reading | None:
         """Return the last reading that may be judged by."""
-        return None if key in self._unsure else self._last.get(key)
+        return None if key in self._unsure else self.last_seen(key)
 
     def _lost(self, key: str) -> None:
         if self._table.held(key):
             self._unvouched.lost(key)
+        for each in self._positions.of(key):
+            if self._table.held(each):
+                self._unvouched.lost(each, key)
 
     def _forget_trail(self, trail: Trail | None) -> None:
         if trail is not None:
@@ -317,6 +330,7 @@ class Watcher(SampleSink):
         cell = self._table.put(level)
         if cell is None:
             return
+        self._positions.follow(level)
         for reading, limits in seen:
             self._see(cell, reading, limits)
         cell.repeated = repeats and cell.told is not None

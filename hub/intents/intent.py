@@ -9,8 +9,8 @@ class State(StrEnum):
     """Where an intent stands.
 
     Manager actions: READY → SENDING → APPLIED | REJECTED | UNKNOWN → READY (once, after two complete looks) | PARKED.
-    Notifications: READY → DELIVERED | EXHAUSTED | SUPPRESSED, with `due` moved forward between attempts. A request that must not be
-    made twice goes through SENDING as well.
+    Notifications: READY → DELIVERED | EXHAUSTED | SUPPRESSED, with `due` moved forward between attempts. A request or a message that
+    must not be sent twice goes through SENDING as well; a message nobody knows the fate of is PARKED.
     """
 
     READY = "ready"
@@ -30,7 +30,15 @@ MOVES: dict[State, frozenset[State]] = {
         {State.SENDING, State.REJECTED, State.DELIVERED, State.EXHAUSTED, State.SUPPRESSED, State.READY}
     ),
     State.SENDING: frozenset(
-        {State.APPLIED, State.REJECTED, State.UNKNOWN, State.READY, State.DELIVERED, State.EXHAUSTED}
+        {
+            State.APPLIED,
+            State.REJECTED,
+            State.UNKNOWN,
+            State.READY,
+            State.DELIVERED,
+            State.EXHAUSTED,
+            State.PARKED,
+        }
     ),
     State.UNKNOWN: frozenset({State.APPLIED, State.READY, State.PARKED, State.UNKNOWN}),
     State.PARKED: frozenset({State.APPLIED, State.REJECTED, State.READY}),

@@ -1,17 +1,18 @@
 """The one list of verbs: their parameters, their risk, what reverses them, and how they are carried out.
 
 `money`, `account`, `trading` and `configuration` verbs are manager actions: written down before sending and applied
-once. `notify` and `integration` verbs are at-least-once with a stable id.
+once. `notify` and `integration` verbs are at-least-once with a stable id, but for mails and text messages, which go once.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from hub.events.base import Lots, Money, Name, Number, Price, Text
 from hub.intents.contact import Category
+from hub.intents.expiry import Expiry
 
 Positive = Annotated[Money, Field(gt=0)]
 Words = Annotated[str, Field(max_length=16_384)]
@@ -157,27 +158,37 @@ class PublishEvent(Params):
 class ToClient(Params):
     """`category` says what kind of message it is: consent, and the contact policy of hub.yaml, go by it; service if left out.
 
-    `client` is whose contact it is; the client the run is about if left out.
+    `client` is whose contact it is; the client the run is about if left out. `expires` is until when it is worth sending:
+    a time, or how long after the step asked for it; later it is dropped and recorded.
     """
 
     category: Category | None = None
     client: Name | None = None
+    expires: Expiry | None = None
 
 
 class SendMail(ToClient):
     to: Address
     subject: Annotated[str, Field(min_length=1, max_length=200)]
-    text: Words
+    text: Words | None = None
     html: Annotated[str, Field(max_length=49_152)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.text is None and self.html is None:
+            raise ValueError("a mail needs `text`, `html` or both")
+        return self
 
 
 class SendMessage(ToClient):
+    """`to` is a telephone number for text messages, and the client for push messages; `title` is for push messages."""
+
     to: Text | None = None
+    title: Annotated[str, Field(max_length=200)] | None = None
     template: Name | None = None
     text: Words | None = None
     team: Name | None = None
     vars: dict[Name, Any] = {}
-    expires: Text | None = None
 
 
 class PlatformMail(ToClient):

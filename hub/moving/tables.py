@@ -54,7 +54,7 @@ _INTENT = (
 )
 _ATTEMPT = (
     "rank, endpoint, partition, n, number, event_id, state, at, outcome, status, error, latency_us, response, due, "
-    "created_at"
+    "created_at, record"
 )
 
 TABLES = (
@@ -138,6 +138,12 @@ TABLES = (
     _same("client_account", "account, client", "account"),
     _same("account_profile", "account, version, body, created_at, updated_at", "account"),
     _same("suppression", "id, kind, value, channel, reason, added_by, at", "id"),
+    _same(
+        "message",
+        "id, intent, client, account, channel, address, category, template, version, at, expires, ref, status, error, status_at",
+        "id",
+    ),
+    _same("device", "id, client, token, platform, added_at, seen_at", "id"),
     _same("contact", "intent, client, category, at", "intent"),
     _same("api_key", "id, hash, name, scopes, servers, created_at, expires_at, last_used, permissions", "id"),
     _same("meta", "name, value", "name", only="name = 'active'"),

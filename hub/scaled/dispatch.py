@@ -29,8 +29,8 @@ from hub.scaled.hand_over import Beside
 from hub.scaled.looking import EVERY, Looking
 from hub.scaled.owned import only_looking
 from hub.scaled.process import Process
+from hub.scaled.recipients import recipients_in
 from hub.stages import Every, Service, Stages
-from hub.store.postgres.contacts import PostgresContacts
 from hub.store.postgres.database import Database
 from hub.store.postgres.intents import PostgresIntents
 from hub.store.postgres.notices import ENDPOINTS, INTENTS, WAITING, read_waiting
@@ -79,6 +79,7 @@ class ActionRole:
     ears: Ears
     everything: PostgresIntents
     gate: Gate
+    teller: Teller
     ownership: Ownership | None = None
     worker: ActionWorker | None = None
     asked_for: frozenset[str] = frozenset()
@@ -107,7 +108,8 @@ class ActionRole:
             backends,
             self.clock,
             self.random,
-            contacts=PostgresContacts(self.database),
+            recipients=recipients_in(self.database),
+            teller=self.teller,
             owns=self.ownership.holds,
             control=self.gate,
         )
@@ -157,6 +159,7 @@ async def add(
         concurrency=settings.delivering.concurrency,
         schedule=settings.delivering.schedule,
         allow_loopback=settings.delivering.allow_loopback_endpoints,
+        networks=settings.delivering.allow_networks,
         owns=owns,
         kafka=topics,
     )
@@ -185,6 +188,7 @@ async def add(
         process.ears,
         PostgresIntents(database, only_looking),
         gate,
+        teller,
     )
     asked = Looking("intents", actions.look, process.clock)
     process.ears.listen(INTENTS, lambda _servers: asked.now(), asked.now)

@@ -10,7 +10,7 @@ from pathlib import Path
 import hub.web
 from hub import garbage, metrics
 from hub.api.app import MONITORING, ROUTES, make_api
-from hub.api.ports import LOCAL_HOSTS, ApiDeps
+from hub.api.ports import ApiDeps
 from hub.api.server import Serving
 from hub.approval_desk import ApprovalDesk
 from hub.bus.kafka.producer import KafkaLog
@@ -18,6 +18,7 @@ from hub.bus.kafka.samples import KafkaSamples
 from hub.clock import Clock
 from hub.config import Settings
 from hub.control.control import Control
+from hub.dispatch.resolver import PooledResolver
 from hub.dispatch.safe_http import AiohttpTransport
 from hub.engine.live_files import LiveFiles
 from hub.engine.programs import Programs
@@ -33,6 +34,7 @@ from hub.parts import (
     compile_stored,
     existing,
     kafka_destination,
+    known_hosts,
     listen,
     load_keys,
     sealed_endpoints,
@@ -44,13 +46,15 @@ from hub.scaled import dispatch, engine, ingest, refused
 from hub.scaled.looking import EVERY, Looking
 from hub.scaled.owned import Nothing, only_looking
 from hub.scaled.process import Process
+from hub.scaled.recipients import recipients_in
 from hub.scaled.telling import FarLog, FarWatcher
+from hub.scaled.wanted import PositionsWanted
+from hub.sending import aftermath, public_links, sms_reports
 from hub.stages import Every, Stages
 from hub.start_desk import StartDesk
 from hub.store.postgres.approvals import PostgresApprovals
 from hub.store.postgres.browse import PostgresBrowser
 from hub.store.postgres.clients import PostgresClients
-from hub.store.postgres.contacts import PostgresContacts
 from hub.store.postgres.database import open_database
 from hub.store.postgres.endpoints import PostgresEndpoints
 from hub.store.postgres.engine import PostgresEngineStore
@@ -134,6 +138,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         stored = PostgresEndpoints(database)
         endpoints = await sealed_endpoints(stored, settings) if secretive else stored
 
+        recipients = recipients_in(database)
         beside = None
         if Role.DISPATCH in roles:
             transport = await stack.enter_async_context(
@@ -141,6 +146,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
                     clock,
                     deadline=settings.delivering.timeout,
                     allow_loopback=settings.delivering.allow_loopback_endpoints,
+                    networks=settings.delivering.allow_networks,
                 )
             )
             topics = kafka_destination(settings, clock, stack)
@@ -149,7 +155,9 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             engine.add(process, files, beside, control)
             refused.add(process)
         if Role.INGEST in roles:
-            ingest.add(process, tell, far_watcher, symbols, base)
+            wanted = PositionsWanted(programs)
+            process.working.append(Looking("what is watched", wanted.look, clock))
+            ingest.add(process, tell, far_watcher, symbols, base, wanted)
 
         browser = PostgresBrowser(database)
         approvals = ApprovalDesk(PostgresApprovals(database), looking, clock)
@@ -158,6 +166,8 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             process.working.append(approvals)
         accounts = AccountView(engine_store, browser)
         collector = HubCollector(process.metrics)
+        names = PooledResolver()
+        stack.push_async_callback(names.close)
         deps = ApiDeps(
             clock=clock,
             log=far_log,
@@ -165,7 +175,12 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             receiver=Receiver(far_log, clock, symbols=symbols, convert=base.converted),
             watcher=far_watcher,
             directory=Directory(PostgresClients(database), clock),
-            suppressions=PostgresContacts(database),
+            suppressions=recipients.suppressions,
+            messages=recipients.messages,
+            devices=recipients.devices,
+            links=public_links(settings),
+            aftermath=aftermath(recipients, far_log, clock),
+            sms_reports=sms_reports(settings, recipients, far_log, clock),
             profiles=Profiles(PostgresProfiles(database), clock, accounts.folded),
             endpoints=endpoints,
             events=browser,
@@ -193,7 +208,9 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             allow_loopback_endpoints=settings.delivering.allow_loopback_endpoints,
             challenger=challenger(settings),
             topics=settings.delivering.topics,
-            hosts=None if settings.listen.allow_remote else LOCAL_HOSTS,
+            networks=settings.delivering.allow_networks,
+            names=names,
+            hosts=known_hosts(settings),
         )
         serving = await listen(stack, make_api(deps, ROUTES if Role.API in roles else MONITORING), settings)
 

@@ -10,7 +10,7 @@ from hub.bus.log import Teller
 from hub.clock import Clock
 from hub.config import Settings
 from hub.ingest.base_currency import BaseCurrency
-from hub.ingest.samples import SampleSink
+from hub.ingest.samples import SampleSink, Wanted
 from hub.ingest.symbols import SymbolClasses
 from hub.parts import connector
 from hub.scaled.admission import consumer
@@ -29,6 +29,7 @@ class IngestRole:
     samples: SampleSink
     symbols: SymbolClasses
     base: BaseCurrency
+    positions: Wanted
     clock: Clock
     stored: StoredByOwners
 
@@ -39,7 +40,14 @@ class IngestRole:
     async def begin(self, names: frozenset[str]) -> AsyncIterator[Service]:
         connectors = [
             connector(
-                source, self.teller, self.clock, self.samples, self.symbols, self.base, self.stored.wait
+                source,
+                self.teller,
+                self.clock,
+                self.samples,
+                self.symbols,
+                self.base,
+                self.positions,
+                self.stored.wait,
             )
             for source in self.settings.sources
             if source.name in names
@@ -53,6 +61,7 @@ def add(
     samples: SampleSink,
     symbols: SymbolClasses,
     base: BaseCurrency,
+    positions: Wanted,
 ) -> None:
     """Let the process own connectors."""
 
@@ -68,7 +77,7 @@ def add(
 
     stored = stored_by_owners(process)
     process.problems.append(stored.problem)
-    role = IngestRole(process.settings, tell(owned), samples, symbols, base, process.clock, stored)
+    role = IngestRole(process.settings, tell(owned), samples, symbols, base, positions, process.clock, stored)
     ownership = process.work_in_shifts("connector", role.names, role.begin)
 
 

@@ -11,7 +11,7 @@ from hub.bus.kafka.samples import KafkaSamples
 from hub.bus.log import Appended, Input, Lane, Mark, Teller
 from hub.events.facts import Fact
 from hub.ingest.reading import Reading
-from hub.ingest.samples import Sample
+from hub.ingest.samples import Sample, in_parts
 from hub.ingest.watcher import SampleReceipt
 from hub.store.postgres.log import PostgresLog
 
@@ -48,7 +48,7 @@ class FarWatcher(Watching):
 
     @override
     async def samples(self, batch: Sequence[Sample]) -> SampleReceipt:
-        return SampleReceipt(*await self._kafka.samples(batch))
+        return SampleReceipt(*await self._kafka.samples(tuple(in_parts(batch))))
 
     @override
     def last_seen(self, key: str) -> Reading | None:

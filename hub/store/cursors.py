@@ -4,10 +4,15 @@ from collections.abc import Sequence
 
 from hub.bus.log import Input
 from hub.bus.pages import BadCursor
+from hub.clock import SECOND_US
 from hub.dispatch.patterns import matches
 from hub.events.records import decode_envelope
 
+# An attempt is written when it is over, and while the store is away, when it is back: pages that end at a moment look
+# so much further.
+WRITTEN_WITHIN_US = 24 * 3600 * SECOND_US
 _DIGITS = 18  # what any of them fits into 64 bits with
+_LONGEST_ID = 128
 
 
 def number(cursor: str, default: int) -> int:
@@ -17,6 +22,16 @@ def number(cursor: str, default: int) -> int:
     if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > _DIGITS:
         raise bad_cursor()
     return int(cursor)
+
+
+def moment_and_id(cursor: str) -> tuple[int, str]:
+    """Return the (at, id) a page of the newest first goes on before; raises BadCursor for what this hub never gave."""
+    if not cursor:
+        return 10**_DIGITS, ""
+    at, comma, name = cursor.partition(",")
+    if not at or not comma or not name or len(name) > _LONGEST_ID:
+        raise bad_cursor()
+    return number(at, 0), name
 
 
 def bad_cursor() -> BadCursor:

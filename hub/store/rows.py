@@ -1,11 +1,15 @@
-"""Endpoints and API keys as rows, the same in both stores: what is a list stands there as JSON."""
+"""Endpoints, API keys and messages as rows, the same in both stores: what is a list stands there as JSON."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
+from hub.bus.pages import Page
 from hub.control.keys import ApiKey, Scope
+from hub.dispatch.messages import Listed, Message
 from hub.dispatch.options import options_of, options_text
 from hub.dispatch.outbox import Endpoint
+from hub.intents.intent import State
 
 ENDPOINT: Final = "id, url, events, secret, state, description, created_at, schedule, reason, options"
 API_KEY: Final = "id, hash, name, scopes, servers, created_at, expires_at, last_used, permissions"
@@ -58,4 +62,19 @@ def key_of(*row: Any) -> ApiKey:
             *row[5:8],
             tuple(json.loads(row[8])),
         )
+    )
+
+
+def listed_page(rows: Sequence[Sequence[Any]], limit: int) -> Page[Listed]:
+    """Return a page of messages of one row more than it may have, so that it is known whether there are more."""
+    found = [_listed(row) for row in rows[:limit]]
+    more = len(rows) > limit
+    return Page(found, f"{found[-1].message.at},{found[-1].message.id}" if more else None)
+
+
+def _listed(row: Sequence[Any]) -> Listed:
+    width = len(Message._fields)
+    state, reason, attempts = row[width:]
+    return Listed(
+        Message._make(row[:width]), State(state) if state is not None else None, reason or "", attempts or 0
     )

@@ -13,12 +13,14 @@ from hub.store.postgres.browse import PostgresBrowser
 from hub.store.postgres.clients import PostgresClients
 from hub.store.postgres.contacts import PostgresContacts
 from hub.store.postgres.database import Database, open_database
+from hub.store.postgres.devices import PostgresDevices
 from hub.store.postgres.endpoints import PostgresEndpoints
 from hub.store.postgres.engine import PostgresEngineStore
 from hub.store.postgres.intents import PostgresIntents
 from hub.store.postgres.keys import PostgresKeys
 from hub.store.postgres.lease import PostgresLeases
 from hub.store.postgres.log import PostgresLog
+from hub.store.postgres.messages import PostgresMessages
 from hub.store.postgres.outbox import PostgresDeliveries
 from hub.store.postgres.profiles import PostgresProfiles
 from hub.store.postgres.prune import PostgresPruner
@@ -47,6 +49,8 @@ class PostgresStore:
     clients: PostgresClients
     profiles: PostgresProfiles
     contacts: PostgresContacts
+    messages: PostgresMessages
+    devices: PostgresDevices
     browser: PostgresBrowser
     pruner: PostgresPruner
     switches: PostgresSwitches
@@ -90,6 +94,8 @@ async def open_postgres(
             clients=PostgresClients(database),
             profiles=PostgresProfiles(database),
             contacts=PostgresContacts(database),
+            messages=PostgresMessages(database),
+            devices=PostgresDevices(database),
             browser=PostgresBrowser(database),
             pruner=PostgresPruner(database, clock, retention),
             switches=PostgresSwitches(database),

@@ -107,6 +107,7 @@ def an_attempt(
         error,
         1_500,
         "ok",
+        b"\x90",
     )
 
 
@@ -122,4 +123,5 @@ def settled(delivery: Delivery, state: DeliveryState, *, due: int | None = None)
         status=200 if good else None,
         error=None if good else "timeout",
     )
-    return Settled(after, attempt, delivery.due)
+    waits = state is DeliveryState.WAITING
+    return Settled(after, attempt._replace(next_at=after.due if waits else None), delivery.due)

@@ -14,14 +14,15 @@ from hub.intents.verbs import VERBS, Params, Risk, Verb
 
 DOCS: Final = Path(__file__).parent / "docs"
 
-_MAIL = "notify.email"
+_SECTIONS = {"notify.email": "mail", "notify.sms": "sms", "notify.push": "push"}
 _PUBLISH = "event.publish"
 _RISKS: Final = {
     Risk.MONEY: "Moves money. Sent at most twice, the second time only after two complete looks did not find it.",
     Risk.ACCOUNT: "Changes an account.",
     Risk.TRADING: "Touches positions and orders.",
     Risk.CONFIGURATION: "Changes what many accounts share.",
-    Risk.NOTIFY: "Tells somebody. At least once, under an id that stays the same.",
+    Risk.NOTIFY: "Tells somebody. A mail and a text message go once, the others at least once under an id that stays the same: "
+    "[Messages to clients](/docs/channels).",
     Risk.INTEGRATION: "Asks another system, under an id that stays the same. How: [More about steps](/docs/steps).",
 }
 _HEAD: Final = """# Verbs
@@ -29,7 +30,7 @@ _HEAD: Final = """# Verbs
 A verb is what a step of a [workflow](/docs/workflows) asks for with `do`; its parameters stand under `with`. How manager actions are
 carried out: [Manager actions](/docs/actions). This page is generated from the list in the code.
 
-The column *offered* says what carries a verb out in this version: `managers` and `mail` are sections of `hub.yaml`. A verb that nothing
+The column *offered* says what carries a verb out in this version: `managers`, `mail`, `sms` and `push` are sections of `hub.yaml`. A verb that nothing
 offers can be written: `hub check --config hub.yaml` warns of it where it is a manager action, and when a step asks for it,
 it is refused. A verb that always needs a person's approval stands behind an [`approve`](/docs/approvals) step.
 """
@@ -75,8 +76,8 @@ def _offered(verb: Verb) -> str:
         return "needs approval"
     if verb.name == _PUBLISH or verb.answers:
         return "always"
-    if verb.name == _MAIL:
-        return "`mail`"
+    if verb.name in _SECTIONS:
+        return f"`{_SECTIONS[verb.name]}`"
     return "`managers`: MT Remote" if verb.name in OFFERS else ""
 
 

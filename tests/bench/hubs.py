@@ -88,15 +88,18 @@ class Bare(NamedTuple):
 
 
 async def bare_client(url: str, count: int, body: Path) -> Bare:
+    return await _run("bare_client.py", url, count, body)
+
+
+async def dispatcher_alone(url: str, count: int, body: Path, folder: Path) -> Bare:
+    return await _run("dispatcher_alone.py", url, count, body, folder)
+
+
+async def _run(script: str, *arguments: object) -> Bare:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(_HERE / "bare_client.py"),
-        url,
-        str(count),
-        str(body),
-        stdout=asyncio.subprocess.PIPE,
+        sys.executable, str(_HERE / script), *map(str, arguments), stdout=asyncio.subprocess.PIPE
     )
     measured_here(process.pid)
     told, _ = await asyncio.wait_for(process.communicate(), timeout=120)
-    assert process.returncode == 0, "the bare client failed"
+    assert process.returncode == 0, f"{script} failed"
     return Bare(**json.loads(told))

@@ -19,11 +19,22 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parents[2] / "deploy" / "bare"))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench import asking, backtest, decide, end_to_end, engine, ingest, latency, scaled, watcher
+from bench import asking, backtest, decide, dispatching, end_to_end, engine, ingest, latency, scaled, watcher
 from bench.figures import Figure, Skipped, print_table, write_json
 
 Measured = list[Figure | Skipped]
-PARTS = ("watcher", "decide", "engine", "backtest", "asking", "ingest", "end-to-end", "latency", "scaled")
+PARTS = (
+    "watcher",
+    "decide",
+    "engine",
+    "backtest",
+    "asking",
+    "ingest",
+    "dispatcher",
+    "end-to-end",
+    "latency",
+    "scaled",
+)
 
 
 def measure(part: str, folder: Path, repeats: int, *, quick: bool) -> Measured:
@@ -34,6 +45,7 @@ def measure(part: str, folder: Path, repeats: int, *, quick: bool) -> Measured:
         "backtest": lambda: [*backtest.measure(folder, quick=quick)],
         "asking": lambda: [*asking.measure(folder, repeats, quick=quick)],
         "ingest": lambda: [*_loop(ingest.measure(folder, repeats, quick=quick))],
+        "dispatcher": lambda: [*_loop(dispatching.measure(folder, repeats, quick=quick))],
         "end-to-end": lambda: [*_loop(end_to_end.measure(folder, repeats, quick=quick))],
         "latency": lambda: [*_loop(latency.measure(folder, quick=quick))],
         "scaled": lambda: [*_loop(scaled.measure(folder, repeats, quick=quick))],

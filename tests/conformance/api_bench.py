@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, final
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
+from pydantic import SecretStr
 from typing_extensions import override
 
 from hub.api.app import make_api
@@ -38,8 +40,11 @@ from hub.control.keys import ApiKey, Keys, KeyStore, Scope
 from hub.control.memory import MemorySwitches
 from hub.dispatch.memory import MemoryEndpoints
 from hub.dispatch.memory_contacts import MemoryContacts
+from hub.dispatch.memory_messages import MemoryDevices
 from hub.dispatch.outbox import Attempt, Delivery
 from hub.dispatch.patterns import matches
+from hub.dispatch.public_links import PublicLinks, PublicSettings
+from hub.dispatch.sms_reports import SmsReports
 from hub.engine.ballots import Ballot
 from hub.engine.memory import MemoryEngineStore, MemoryLog
 from hub.engine.problems import Problem
@@ -55,6 +60,7 @@ from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
 from hub.intents.intent import Intent, State
 from hub.parts import compile_stored
+from hub.sending import Recipients, aftermath
 from hub.start_desk import StartDesk
 from hub.testing import MORNING
 
@@ -210,9 +216,17 @@ class Shelves(
 
     @override
     async def deliveries(
-        self, *, after: str, limit: int, endpoint: str = "", state: str = "", event_id: str = ""
+        self,
+        *,
+        after: str,
+        limit: int,
+        endpoint: str = "",
+        state: str = "",
+        event_id: str = "",
+        since: int = 0,
     ) -> Page[Delivery]:
-        found = [row for row in self.rows if endpoint in {"", row.endpoint} and state in {"", row.state}]
+        rows = [row for row in self.rows if row.created_at >= since]
+        found = [row for row in rows if endpoint in {"", row.endpoint} and state in {"", row.state}]
         return page([row for row in found if event_id in {"", row.event_id}], after, limit)
 
     @override
@@ -332,6 +346,9 @@ class ApiBench:
     refreshed: list[int]
     programs: Programs
     rows_kept: MemoryEngineStore
+    contacts: MemoryContacts
+    devices: MemoryDevices
+    links: PublicLinks
 
     @property
     def url(self) -> str:
@@ -361,7 +378,11 @@ class ApiBench:
 
 @asynccontextmanager
 async def an_api(
-    docs: Path | None = None, *, more: Mapping[str, Any] | None = None, **settings: Any
+    docs: Path | None = None,
+    names: AbstractResolver | None = None,
+    *,
+    more: Mapping[str, Any] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[ApiBench]:
     """Start the interface on a free port, with one key for every scope, named after it; `more` is for its `ApiDeps`."""
     clock = ManualClock(MORNING)
@@ -383,6 +404,10 @@ async def an_api(
         return json.loads(shelves.views[key].account) if key in shelves.views else None
 
     control = Control(MemorySwitches(), clock, real)
+    contacts, devices = MemoryContacts(), MemoryDevices()
+    recipients = Recipients(contacts, contacts, contacts.messages, devices)
+    links = PublicLinks(PublicSettings(url="https://hub.example", link_secret=SecretStr("s" * 40)))
+    after = aftermath(recipients, real, clock)
     rows = MemoryEngineStore(real)
     programs = Programs(rows, compile_stored)
     app = make_api(
@@ -393,7 +418,12 @@ async def an_api(
             receiver=Receiver(log, clock, symbols=SymbolClasses({"EUR*": "fx"})),
             watcher=watcher,
             directory=Directory(MemoryClients(real), clock),
-            suppressions=MemoryContacts(),
+            suppressions=contacts,
+            messages=contacts.messages,
+            devices=devices,
+            links=links,
+            aftermath=after,
+            sms_reports=SmsReports(SecretStr("12345"), links, contacts.messages, after, clock),
             profiles=Profiles(MemoryProfiles(real), clock, folded),
             endpoints=endpoints,
             events=shelves,
@@ -411,6 +441,7 @@ async def an_api(
             pressure=lambda: busy[0],
             endpoints_changed=refresh,
             **(more or {}),
+            names=names,
         )
     )
     async with (
@@ -432,4 +463,7 @@ async def an_api(
             refreshed,
             programs,
             rows,
+            contacts,
+            devices,
+            links,
         )

@@ -258,3 +258,13 @@ def test_misuse_is_said_in_one_sentence(hub: Path, name: str, named: dict[str, s
 def test_a_folder_without_a_hub_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no hub in"):
         run_backtest("rule", Asked(data=tmp_path), against="", html=None, as_json=True)
+
+
+async def test_a_name_that_is_no_file_says_that_a_live_workflow_was_meant(tmp_path):
+    with pytest.raises(
+        ConfigError,
+        match=r"nope\.yml and x: no such file, so a live workflow was meant, and there is no hub in",
+    ):
+        await asyncio.to_thread(run_diff, "nope.yml", "x", Asked(data=tmp_path), recorded=False, as_json=True)
+    with pytest.raises(ConfigError, match="--to 2026-01-01 is not after --from 2026-02-01"):
+        Asked(since="2026-02-01", until="2026-01-01")

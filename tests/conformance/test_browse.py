@@ -174,6 +174,26 @@ async def test_what_waits_is_listed_first_and_then_what_is_over_the_newest_first
     assert await deliveries(store, endpoint="ep_9") == []
 
 
+async def test_deliveries_are_listed_since_a_moment(store: StoreBackend) -> None:
+    await some_deliveries(store)
+    row = (await store.store.browser.events(after="", limit=1)).items[0]
+    day = 24 * 3600 * 1_000_000
+    late = [
+        a_delivery("ep_1", row.partition, n, event_id="evt_z", due=NOW + 3 * day)._replace(
+            created_at=NOW + 3 * day
+        )
+        for n in (7, 8)
+    ]
+    await store.deliveries.fan_out({row.partition: 8}, late)
+    await store.deliveries.settle([settled(late[0], DeliveryState.DELIVERED)])
+
+    new = [("ep_1", 8, "waiting"), ("ep_1", 7, "delivered")]
+    assert await deliveries(store, since=NOW + 1) == new
+    assert await deliveries(store, since=NOW + 3 * day) == new
+    assert await deliveries(store, since=NOW + 3 * day + 1) == []
+    assert len(await deliveries(store, since=NOW)) == 8
+
+
 async def test_the_deliveries_of_an_event_are_found(store: StoreBackend) -> None:
     event_id = await some_deliveries(store)
 

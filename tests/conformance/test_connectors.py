@@ -15,6 +15,7 @@ from hub.bus.log import Teller
 from hub.clock import SystemClock
 from hub.ingest.mt5rest import Mt5RestConnector
 from hub.ingest.mt_remote import MtRemoteConnector
+from hub.ingest.samples import Wanted, always
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings, TraderAccount
 from hub.ingest.source import Settled, at_once
 from hub.sim import Odds, Options, Simulator
@@ -47,6 +48,7 @@ def mt4(
     log: Teller,
     *,
     sink: Samples | None = None,
+    positions: Wanted = always,
     settled: Settled = at_once,
     **changes: Any,
 ) -> MtRemoteConnector:
@@ -61,7 +63,7 @@ def mt4(
             **changes,
         }
     )
-    return MtRemoteConnector(settings, log, SystemClock(), sink=sink, settled=settled)
+    return MtRemoteConnector(settings, log, SystemClock(), sink=sink, positions=positions, settled=settled)
 
 
 def mt5(
@@ -70,6 +72,7 @@ def mt5(
     *,
     logins: tuple[int, ...] = (MT5, MT5 + 1),
     sink: Samples | None = None,
+    positions: Wanted = always,
     settled: Settled = at_once,
     **changes: Any,
 ) -> Mt5RestConnector:
@@ -87,7 +90,7 @@ def mt5(
             **changes,
         }
     )
-    return Mt5RestConnector(settings, log, SystemClock(), sink=sink, settled=settled)
+    return Mt5RestConnector(settings, log, SystemClock(), sink=sink, positions=positions, settled=settled)
 
 
 async def level4(connector: MtRemoteConnector) -> None:
@@ -608,6 +611,8 @@ async def test_equity_samples_arrive_and_glitches_are_marked():
 
     good = next(s for s in sink.taken if s.login == MT5 and s.equity == stands.equity)
     assert (good.margin, good.floating, good.degraded) == (stands.margin, stands.floating, False)
+    assert sum(each.profit or 0 for each in good.positions) == stands.floating
+    assert [each.price for each in good.positions] == [None]
     assert good.margin_level is not None
     assert all(s.degraded for s in sink.taken if s.equity == 0)
     flat = [s for s in sink.taken if s.login == MT5 + 1 and not s.degraded]
@@ -621,10 +626,28 @@ async def test_mt4_equity_is_computed_when_asked_for():
         connector = mt4(sim, log, sink=sink, equity=True, equity_every=timedelta(milliseconds=30))
         async with running(connector):
             await level4(connector)
-            sim.broker.open(MT4, "EURUSD", "buy", "0.10")
+            trade = sim.broker.open(MT4, "EURUSD", "buy", "0.10")
             sim.broker.move_price("EURUSD", sim.broker.market.quote("EURUSD").bid - Decimal("0.0050"))
             equity = sim.broker.standing(MT4).equity
             await until(lambda: any(s.login == MT4 and s.equity == equity for s in sink.taken), "the equity")
+            bid = sim.broker.market.quote("EURUSD").bid
+
+    seen = next(s for s in sink.taken if s.login == MT4 and s.equity == equity)
+    (position,) = seen.positions
+    assert (position.position, position.price) == (trade.ticket, bid)
+    assert position.profit == (bid - trade.open_price) * 10_000  # without the commission equity has in it
+
+
+async def test_positions_nobody_wants_are_not_told():
+    log, sink = RecordingLog(), Samples()
+    async with simulator() as sim:
+        sim.broker.open(MT4, "EURUSD", "buy", "0.10")
+        sim.broker.open(MT5, "EURUSD", "buy", "0.10")
+        pace = {"sink": sink, "positions": lambda: False, "equity_every": timedelta(milliseconds=30)}
+        async with running(mt4(sim, log, equity=True, **pace), mt5(sim, log, **pace)):
+            await until(lambda: {s.login for s in sink.taken} >= {MT4, MT5}, "a sample of each")
+
+    assert not any(s.positions for s in sink.taken)
 
 
 # --- a whole day

@@ -11,7 +11,8 @@ from aiosmtpd.smtp import SMTP
 from pydantic import ValidationError
 
 from hub.clock import ManualClock
-from hub.dispatch.channels.email import EmailChannel, EmailSettings
+from hub.dispatch.channels.email import EmailChannel
+from hub.dispatch.channels.email_settings import EmailSettings
 from hub.dispatch.effects.notifier import Declined, Later, Sent
 from hub.intents.intent import Intent, State
 
@@ -60,7 +61,9 @@ async def a_mail_server():
     server = await loop.create_server(lambda: SMTP(mailbox, hostname="mail", loop=loop), "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        settings = EmailSettings(host="127.0.0.1", port=port, sender="hub@broker.example", timeout_s=5)
+        settings = EmailSettings(
+            host="127.0.0.1", port=port, sender="hub@broker.example", starttls=False, timeout_s=5
+        )
         yield mailbox, EmailChannel(settings, CLOCK)
 
 
@@ -125,7 +128,7 @@ async def test_a_server_that_is_not_there_is_for_later():
 
 def test_a_password_is_only_sent_over_tls():
     with pytest.raises(ValidationError, match="starttls"):
-        EmailSettings(host="mail", sender="hub@broker.example", user="u", password="p")
+        EmailSettings(host="mail", sender="hub@broker.example", starttls=False, user="u", password="p")
 
 
 async def test_a_mail_in_html_has_its_text_beside_it():

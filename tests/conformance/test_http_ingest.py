@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hub.clock import iso, to_us
 from hub.control.keys import Scope
 from hub.engine.rows import LevelRow
-from hub.events.records import decode_envelope
+from hub.events.records import decode_data, decode_envelope
+from hub.events.watched import Rule, encode_rule
 from hub.ids import partition_of
 from hub.testing import MORNING
 
@@ -179,6 +180,27 @@ async def test_a_crossing_found_in_a_sample_is_stored_when_the_sample_is_acknowl
     assert body["results"] == [{"index": 1, "errors": body["results"][0]["errors"]}]
     assert body["results"][0]["errors"][0]["field"] == "equity"
     assert [decode_envelope(row.body).type for row in api.rows()] == ["equity.crossed"]
+
+
+async def test_a_position_in_a_sample_is_compared_and_its_crossing_is_the_accounts(api: ApiBench) -> None:
+    partition, rule = partition_of("live-1", 7001), encode_rule(Rule(login=7001))
+    row = ("l1", "position=live-1:77", "profit", "above", "100", "100", 1, "armed", rule)
+    api.watcher.load([LevelRow(partition, *row)])
+    positions = [{"position": 76, "profit": "500"}, {"position": 77, "profit": "100.01"}]
+
+    status, body, _ = await post(
+        api,
+        [SAMPLE | {"positions": positions}, SAMPLE | {"positions": [{"position": 77, "profit": "1e99"}]}],
+        path="/v1/samples",
+        scope=Scope.SAMPLES_WRITE,
+    )
+
+    assert (status, body["accepted"], body["rejected"]) == (202, 1, 1)
+    assert body["results"][0]["errors"][0]["field"] == "positions.0.profit"
+    (told,) = api.rows()
+    envelope = decode_envelope(told.body)
+    assert (envelope.type, told.key) == ("position.crossed", "live-1:7001")
+    assert decode_data(envelope).position == 77
 
 
 async def test_a_crossing_that_cannot_be_stored_is_not_acknowledged(api: ApiBench) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 from conformance.api_bench import ApiBench, an_api
 
 from hub.api.app import ROUTES
@@ -69,6 +70,8 @@ async def test_only_these_are_open(api: ApiBench) -> None:
         "/docs",
         "/docs/{page}",
         "/.well-known/jwks.json",
+        "/v1/unsubscribe/{token}",  # a link the hub has signed
+        "/v1/callbacks/sms/{message}",  # signed by the provider
     }
 
 
@@ -311,6 +314,33 @@ async def test_a_bad_endpoint_is_refused_with_the_reason(
     assert await api.endpoints.all() == []
 
 
+class Names(AbstractResolver):
+    """Every name but one leads inside; that one leads nowhere."""
+
+    async def resolve(self, host: str, port: int = 0, family: Any = None) -> list[ResolveResult]:
+        if host == "nowhere.example.com":
+            raise OSError("no such name")
+        return [ResolveResult(hostname=host, host="10.0.0.7", port=port, family=2, proto=0, flags=0)]
+
+    async def close(self) -> None:
+        return
+
+
+async def test_where_the_name_of_an_endpoint_leads_is_looked_at_when_it_is_registered() -> None:
+    async with an_api(names=Names()) as api:
+        inside = await send(api, "POST", "/v1/endpoints", ENDPOINT)
+        nowhere = await send(api, "POST", "/v1/endpoints", ENDPOINT | {"url": "https://nowhere.example.com/"})
+        path = f"/v1/endpoints/{nowhere[1]['id']}"
+        moved = await send(api, "PATCH", path, {"url": "https://inside.example.com/"})
+        renamed = await send(api, "PATCH", path, {"description": "as it was"})
+
+    assert (inside[0], nowhere[0], moved[0], renamed[0]) == (422, 201, 422, 200)
+    assert "leads to an address the hub does not deliver to" in inside[1]["detail"]
+    assert "10.0.0.7" not in json.dumps(inside[1])
+    assert "cannot be resolved now" in nowhere[1]["warnings"][0]
+    assert renamed[1]["warnings"] == []
+
+
 async def test_a_test_event_goes_through_the_log_to_that_endpoint_alone(api: ApiBench) -> None:
     _, created, _ = await send(api, "POST", "/v1/endpoints", ENDPOINT)
 
@@ -340,6 +370,11 @@ async def test_deliveries_and_their_attempts_can_be_read(api: ApiBench) -> None:
     assert [item["state"] for item in listed["items"]] == ["waiting"]
     assert tried["delivery"] == listed["items"][0]
     assert len(tried["items"]) == 1
+    assert tried["items"][0]["request"] is None  # made before there were records
+    assert (await api.ask("GET", f"/v1/deliveries/{listed['items'][0]['id']}"))[1] == listed["items"][0]
+    assert (await api.ask("GET", "/v1/deliveries/ep_x.1.1"))[0] == 404
+    assert (await api.ask("GET", "/v1/deliveries?since=2999-01-01T00:00:00Z"))[1]["items"] == []
+    assert (await api.ask("GET", "/v1/deliveries?since=yesterday"))[0] == 400
     assert exhausted["items"][0]["next_attempt_at"] is None
     assert (await api.ask("GET", "/v1/deliveries/ep_x.1.1/attempts"))[0] == 404
     assert (await api.ask("GET", "/v1/deliveries/nonsense/attempts"))[0] == 404
@@ -370,7 +405,15 @@ async def test_a_workflow_says_why(api: ApiBench) -> None:
         0
     ] == 400
     assert (await api.ask("GET", "/v1/workflows/bonus/why"))[0] == 400
-    assert (await api.ask("GET", "/v1/workflows/none/why?key=a"))[0] == 404
+    status, none, _ = await api.ask("GET", "/v1/workflows/bonsu/why?key=a:1")
+    assert (status, none["detail"]) == (404, "there is no workflow `bonsu`; did you mean bonus?")
+    status, far, _ = await api.ask("GET", "/v1/workflows/x%00/why?key=a:1")
+    assert (status, far["detail"]) == (404, "there is no workflow `x\\u0000`: there are bonus")
+    status, no_key, _ = await api.ask("GET", "/v1/workflows/bonus/why?key=7001")
+    assert status == 400
+    assert no_key["detail"].startswith("key: '7001' is no key: write one of server:login, ")
+    status, no_event, _ = await api.ask("GET", "/v1/workflows/bonus/why?key=a:1&event=evt_x")
+    assert (status, no_event["detail"]) == (400, "event: `evt_x` is no event's id: they begin with evt_")
 
 
 async def test_a_run_is_read_by_its_whole_identity(api: ApiBench) -> None:

@@ -189,12 +189,28 @@ async def endless_informational(writer):
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("behave", [drip_body, drip_headers, never, endless_informational])
+@pytest.mark.parametrize("behave", [drip_body, drip_headers, never])
 async def test_whoever_takes_for_ever_is_given_up_at_the_deadline(behave):
     outcome, _ = await post(behave)
 
     assert isinstance(outcome, Unreachable)
     assert outcome.error is ErrorClass.TIMEOUT
+
+
+async def test_a_few_announcements_before_an_answer_are_passed_over():
+    outcome, _ = await post(
+        answer("HTTP/1.1 103 Early Hints\r\n\r\n" * 16 + "HTTP/1.1 204 No Content\r\n\r\n")
+    )
+
+    assert isinstance(outcome, Delivered)
+
+
+async def test_endless_announcements_are_not_listened_to_till_the_deadline():
+    outcome, _ = await post(endless_informational)
+
+    assert isinstance(outcome, Unreachable)
+    assert outcome.error is ErrorClass.BODY
+    assert "announcement" in outcome.reason
 
 
 @pytest.mark.parametrize(

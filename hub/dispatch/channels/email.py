@@ -1,59 +1,72 @@
-"""Mail over SMTP: one attempt per call, with a Message-ID that stays the same so that a second copy can be told apart."""
+"""Mail over SMTP: one attempt per call, with a Message-ID that stays the same so that a second copy can be told apart.
 
+A mail goes once: where the connection is lost after it was handed over, nobody knows whether it was taken, and it is not
+sent again.
+"""
+
+import asyncio
 import hashlib
+import re
+import ssl
 from email.message import EmailMessage
 from email.utils import format_datetime
-from typing import Self, final
+from typing import Any, Final, final
 
 import aiosmtplib
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import ValidationError
 from typing_extensions import override
 
 from hub.clock import Clock
-from hub.dispatch.effects.notifier import Declined, Later, Notifier, Sent, Told
+from hub.dispatch.channels.email_settings import EmailSettings
+from hub.dispatch.channels.html_text import text_of
+from hub.dispatch.effects.notifier import Bounced, Declined, Later, Notifier, SendsOnce, Sent, Told, Unsure
+from hub.dispatch.messages import message_id
+from hub.dispatch.public_links import PublicLinks
+from hub.intents.contact import NEEDS_CONSENT
 from hub.intents.intent import Intent
-from hub.intents.verbs import Address, SendMail
+from hub.intents.verbs import SendMail
 
-_REASON = 200
-_LINE_BREAKS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+_REASON: Final = 200
+_LINE_BREAKS: Final = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+_DIALOGUE: Final = 6  # as many answers as a slow server may take its whole time for
+# Enhanced status codes that say there is no such mailbox, and replies that say so where a server knows none of those:
+# 5.7.x is a server that will not have us, and 5.2.2 a mailbox that is full, which both say nothing about the address.
+_NOBODY: Final = re.compile(r"^\s*5\.(?:1\.[01236]|1\.10|2\.1)\b", re.ASCII)
+_ENHANCED: Final = re.compile(r"^\s*[245]\.[0-9]{1,3}\.[0-9]{1,3}\b", re.ASCII)
+_NO_SUCH_MAILBOX: Final = frozenset({550, 551, 553})
 
 
-class EmailSettings(BaseModel):
-    """`starttls`: True requires it, False forbids it, None takes it where it is offered. `tls` is TLS from the start."""
+class _Session(aiosmtplib.SMTP):
+    """Knows whether the mail itself was begun to be handed over."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    handing_over = False
 
-    host: str = Field(min_length=1, max_length=253)
-    port: int = Field(default=587, ge=1, le=65535)
-    sender: Address
-    starttls: bool | None = None
-    tls: bool = False
-    user: str | None = None
-    password: SecretStr | None = None
-    timeout_s: float = Field(default=20.0, gt=0, le=120)
-
-    @model_validator(mode="after")
-    def _password_needs_tls(self) -> Self:
-        if not self.sender.isascii():
-            raise ValueError("sender must be an ASCII address")
-        if (self.user is None) != (self.password is None):
-            raise ValueError("user and password go together: give both or neither")
-        if self.password is not None and not (self.tls or self.starttls):
-            raise ValueError("a password is only sent over TLS: set starttls: true or tls: true")
-        return self
+    @override
+    async def data(self, message: str | bytes, /, **options: Any) -> aiosmtplib.SMTPResponse:
+        self.handing_over = True
+        return await super().data(message, **options)
 
 
 @final
-class EmailChannel(Notifier):
-    def __init__(self, settings: EmailSettings, clock: Clock) -> None:
+class EmailChannel(Notifier, SendsOnce):
+    def __init__(self, settings: EmailSettings, clock: Clock, links: PublicLinks | None = None) -> None:
         self._settings = settings
         self._clock = clock
+        self._links = links
         self._domain = settings.sender.rpartition("@")[2]
+        self._tls = ssl.create_default_context() if settings.tls or settings.starttls is not False else None
+        if self._tls is not None and settings.ca_file is not None:
+            self._tls.load_verify_locations(settings.ca_file)
 
     @property
     @override
     def offers(self) -> frozenset[str]:
         return frozenset({"notify.email"})
+
+    @property
+    @override
+    def sends_once(self) -> bool:
+        return True
 
     @override
     async def send(self, intent: Intent) -> Told:
@@ -67,20 +80,30 @@ class EmailChannel(Notifier):
             message = self._message(intent, mail)
         except (ValueError, UnicodeError) as problem:
             return Declined(f"no mail can be made of this: {problem}"[:_REASON])
+        return await self._hand_over(message, mail.to)
+
+    async def _hand_over(self, message: EmailMessage, address: str) -> Told:
         settings = self._settings
+        session = _Session(
+            hostname=settings.host,
+            port=settings.port,
+            username=settings.user,
+            password=settings.password.get_secret_value() if settings.password else None,
+            use_tls=settings.tls,
+            start_tls=None if settings.tls else settings.starttls,
+            tls_context=self._tls,
+            timeout=settings.timeout_s,
+        )
+        taken = False
         try:
-            await aiosmtplib.send(
-                message,
-                hostname=settings.host,
-                port=settings.port,
-                username=settings.user,
-                password=settings.password.get_secret_value() if settings.password else None,
-                use_tls=settings.tls,
-                start_tls=None if settings.tls else settings.starttls,
-                timeout=settings.timeout_s,
-            )
-        except (aiosmtplib.SMTPException, OSError, ValueError) as problem:
-            return outcome_of(problem)
+            async with asyncio.timeout(settings.timeout_s * _DIALOGUE), session:
+                await session.send_message(message)
+                taken = True
+        except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as problem:
+            if not taken:  # what goes wrong while taking leave changes nothing
+                return outcome_of(problem, address, handing_over=session.handing_over)
+        finally:
+            session.close()
         return Sent()
 
     def message_id(self, intent: Intent) -> str:
@@ -94,14 +117,19 @@ class EmailChannel(Notifier):
         message["Date"] = format_datetime(self._clock.now())
         message["Message-ID"] = self.message_id(intent)
         message["Auto-Submitted"] = "auto-generated"  # so that absence notes do not answer it
-        message.set_content(mail.text)
+        if mail.category in NEEDS_CONSENT and self._links is not None:
+            link = self._links.unsubscribe(message_id(intent.key))
+            if link is not None:
+                message["List-Unsubscribe"] = f"<{link}>"
+                message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        message.set_content(mail.text if mail.text is not None else text_of(mail.html or ""))
         if mail.html is not None:
             message.add_alternative(mail.html, subtype="html")
         return message
 
 
-def outcome_of(problem: Exception) -> Told:
-    """Return what an attempt that failed means: a 5xx to this mail is a no, everything else passes."""
+def outcome_of(problem: Exception, address: str, *, handing_over: bool = False) -> Told:
+    """Return what an attempt that failed means: a 5xx to this mail is a no, what broke off on the way is not known."""
     match problem:
         case aiosmtplib.SMTPAuthenticationError():
             # Our own credentials are wrong: the mail is not at fault, and a person can put that right meanwhile.
@@ -112,22 +140,38 @@ def outcome_of(problem: Exception) -> Told:
             codes = [recipient.code for recipient in problem.recipients]
             final = bool(codes) and all(code >= 500 for code in codes)
             first = problem.recipients[0] if problem.recipients else None
-            reason = _said("the address was refused", first.code, first.message) if first else "refused"
-            return Declined(reason) if final else Later(reason)
-        case aiosmtplib.SMTPTimeoutError():
-            return Later("the mail server did not answer in time")
+            if first is None or not final:
+                return Later(
+                    _said("the address was refused", first.code, first.message) if first else "refused"
+                )
+            return _refused("the address was refused", first.code, first.message, address, is_mailbox=True)
         case aiosmtplib.SMTPConnectResponseError() | aiosmtplib.SMTPHeloError():
             return Later(_said("the mail server takes no session from us", problem.code, problem.message))
         case aiosmtplib.SMTPResponseException() if problem.code >= 500:
-            return Declined(_said("the mail was refused", problem.code, problem.message))
-        case aiosmtplib.SMTPResponseException():
+            return _refused("the mail was refused", problem.code, problem.message, address, is_mailbox=False)
+        case aiosmtplib.SMTPResponseException() if problem.code >= 400 or not handing_over:
             return Later(_said("not now", problem.code, problem.message))
         case aiosmtplib.SMTPNotSupported():
             return Declined(f"the mail server cannot take it: {problem}"[:_REASON])
+        case aiosmtplib.SMTPException() | OSError() if handing_over:
+            return Unsure("the connection was lost while the mail was handed over: it may have been taken")
+        case aiosmtplib.SMTPTimeoutError() | TimeoutError():
+            return Later("the mail server did not answer in time")
+        case ssl.SSLError():
+            return Later(f"no TLS with the mail server: {problem.reason}"[:_REASON])
         case aiosmtplib.SMTPException() | OSError():
             return Later(f"the mail server could not be reached: {problem}"[:_REASON])
         case _:
             return Declined(f"no mail can be made of this: {problem}"[:_REASON])
+
+
+def _refused(what: str, code: int, message: str, address: str, *, is_mailbox: bool) -> Declined:
+    """`is_mailbox`: it was said of the address alone, so that a bare reply tells that nobody is there."""
+    reason = _said(what, code, message)
+    nobody = bool(_NOBODY.match(message))
+    if is_mailbox and not _ENHANCED.match(message):
+        nobody = code in _NO_SUCH_MAILBOX
+    return Declined(reason, (Bounced("email", address, reason),) if nobody else ())
 
 
 def _said(what: str, code: int, message: str) -> str:

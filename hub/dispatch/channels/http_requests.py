@@ -20,10 +20,12 @@ from pydantic import SecretStr, ValidationError
 from typing_extensions import override
 
 from hub.clock import MICROSECOND, Clock
+from hub.dispatch.addresses import Networks
 from hub.dispatch.channels.http_way_out import WayOut
+from hub.dispatch.connections import AddressDenied
 from hub.dispatch.effects.requests import Answered, Asked, Denied, Requester, Unanswered
 from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
-from hub.dispatch.safe_http import USER_AGENT, AddressDenied
+from hub.dispatch.safe_http import USER_AGENT
 from hub.intents.checks import checks_of, without_checks
 from hub.intents.http_request import Call, Hidden, SecretRef
 from hub.intents.intent import Intent
@@ -47,12 +49,14 @@ class HttpRequests(Requester):
         clock: Clock,
         *,
         allow_loopback: bool = False,
+        networks: Networks = (),
         way_out: WayOut | None = None,
     ) -> None:
         self._secrets = secrets
         self._clock = clock
         self._allow_loopback = allow_loopback
-        self._way_out = way_out or WayOut(allow_loopback=allow_loopback)
+        self._networks = networks
+        self._way_out = way_out or WayOut(allow_loopback=allow_loopback, networks=networks)
 
     @property
     @override
@@ -126,7 +130,7 @@ class HttpRequests(Requester):
                 f"{what} holds a ? or a #: it is the beginning of an address, and the step adds the rest"
             )
         try:
-            parse_endpoint_url(base, allow_loopback=self._allow_loopback)
+            parse_endpoint_url(base, allow_loopback=self._allow_loopback, networks=self._networks)
         except EndpointUrlInvalid as problem:
             told = "" if hidden else f": {problem}"
             raise _Missing(f"{what} is no address the hub calls{told}") from None

@@ -10,9 +10,10 @@ import aiohttp
 import yarl
 from aiohttp.abc import AbstractResolver
 
-from hub.dispatch.addresses import denied_text
+from hub.dispatch.addresses import Networks, denied_text
+from hub.dispatch.connections import AddressDenied
 from hub.dispatch.resolver import PooledResolver
-from hub.dispatch.safe_http import CONNECT_SECONDS, AddressDenied
+from hub.dispatch.safe_http import CONNECT_SECONDS
 
 _AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
 _HEADER_BYTES: Final = 8 * 1024
@@ -26,10 +27,12 @@ class WayOut:
         self,
         *,
         allow_loopback: bool = False,
+        networks: Networks = (),
         ssl_context: ssl.SSLContext | None = None,
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._allow_loopback = allow_loopback
+        self._networks = networks
         self._ssl = ssl_context
         self._resolver = resolver
 
@@ -62,7 +65,7 @@ class WayOut:
 
     def _socket(self, info: _AddrInfo) -> socket.socket:
         family, kind, proto, _, address = info
-        why = denied_text(str(address[0]), allow_loopback=self._allow_loopback)
+        why = denied_text(str(address[0]), allow_loopback=self._allow_loopback, networks=self._networks)
         if why:
             raise AddressDenied(str(address[0]), why)
         return socket.socket(family, kind, proto)

@@ -1,14 +1,49 @@
-"""What a channel for messages must be able to do: at least once, with an id that stays the same."""
+"""What a channel for messages must be able to do, and what it may have to tell."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hub.intents.intent import Intent
 
 
 @dataclass(frozen=True, slots=True)
+class Bounced:
+    """There is nobody at the address, and there never will be."""
+
+    channel: str
+    address: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OptedOut:
+    """Whoever is there has told the channel itself that he wants no more of it."""
+
+    channel: str
+    address: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenDead:
+    """A device takes nothing any more; `seen_at` is when its app had last told of the token."""
+
+    device: str
+    client: str
+    seen_at: int
+    reason: str
+
+
+News = Bounced | OptedOut | TokenDead
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
+    """`ref` is the channel's own number for the message."""
+
     reason: str = ""
+    ref: str = ""
+    news: tuple[News, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +51,26 @@ class Declined:
     """It will never be taken: the address or the message is wrong."""
 
     reason: str
+    news: tuple[News, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Temporary trouble: try again on the schedule."""
+    """Temporary trouble, and surely not sent: try again on the schedule, and not before what the receiver asked for."""
+
+    reason: str
+    after_us: int = 0
+    news: tuple[News, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """It was handed over and nobody knows whether it was taken: it is not sent again."""
 
     reason: str
 
 
-Told = Sent | Declined | Later
+Told = Sent | Declined | Later | Unsure
 
 
 class Notifier(Protocol):
@@ -34,3 +79,14 @@ class Notifier(Protocol):
 
     async def send(self, intent: Intent) -> Told:
         """Make one attempt. Trouble with the receiver is an outcome, never an exception; it may be called twice."""
+
+
+@runtime_checkable
+class SendsOnce(Protocol):
+    """A notifier whose messages must not go twice: each is written down as being sent before it is.
+
+    One that was being sent when the hub stopped is not sent again.
+    """
+
+    @property
+    def sends_once(self) -> bool: ...

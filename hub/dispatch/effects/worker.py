@@ -13,11 +13,14 @@ from hub.bus.log import InputKind, NewInput
 from hub.clock import MICROSECOND, Clock
 from hub.dispatch.contacts import ContactGate
 from hub.dispatch.effects import fresh, machine, notices, requests
+from hub.dispatch.effects.aftermath import Aftermath
 from hub.dispatch.effects.backend import Executed, Found, ManagerBackend, Seen, Unknown, Unreadable
 from hub.dispatch.effects.lanes import Lanes
 from hub.dispatch.effects.machine import Step, Timing
-from hub.dispatch.effects.notifier import Later, Notifier, Told
+from hub.dispatch.effects.notifier import Notifier
+from hub.dispatch.effects.notifying import STORE_RETRY, Notifying
 from hub.dispatch.effects.requests import Asked, Requester, Unanswered
+from hub.dispatch.effects.slots import Slots
 from hub.dispatch.outbox import Intents, Move
 from hub.dispatch.waiting import until
 from hub.errors import StoreUnavailable
@@ -30,7 +33,6 @@ from hub.intents.verbs import VERBS
 BATCH = 256
 IN_FLIGHT = 32
 NOT_ARMED = "live manager writes are off: start with --arm"
-STORE_RETRY = timedelta(seconds=1)
 HELD_BACK = timedelta(milliseconds=250)
 SHUT = timedelta(seconds=1)  # how long a shut gate is not asked again
 ALL = ""
@@ -66,23 +68,21 @@ class ActionWorker:
         owns: Callable[[str], bool] = _everything,
         gate: ContactGate | None = None,
         control: Gate | None = None,
+        aftermath: Aftermath | None = None,
     ) -> None:
         self._intents = intents
         self._clock = clock
         self._backends = {backend.server: backend for backend in backends}
-        self._notifiers = {verb: notifier for notifier in notifiers for verb in notifier.offers}
         self._requesters = {verb: requester for requester in requesters for verb in requester.offers}
         self._armed = armed
-        self._random = random
+        self._notifying = Notifying(notifiers, clock, random, gate=gate, aftermath=aftermath)
         self._timing = timing or Timing()
-        self._most = in_flight
         self._owns = owns
-        self._gate = gate
         self._control = control or Open()
         # Until when (µs) actions of a workflow, or ALL, or one of them, are not looked at.
         self._shut: dict[str, int] = {}
         self._lanes = Lanes()
-        self._running: set[str] = set()
+        self._running = Slots(in_flight)
         self._held_back = 0
         self._called = asyncio.Event()
         self.counts: dict[State, int] = dict.fromkeys(State, 0)
@@ -110,8 +110,10 @@ class ActionWorker:
         for intent in await self._intents.in_state(State.SENDING, _EVERYTHING):
             if _is_manager(intent):
                 await self._move(intent, machine.recover(intent, now_us, self._timing))
-            else:
+            elif intent.verb in self._requesters:
                 await self._move(intent, requests.recover(intent))
+            else:
+                await self._move(intent, notices.recover(intent))
         for state in (State.UNKNOWN, State.READY):
             for intent in await self._intents.in_state(state, _EVERYTHING):
                 if _is_manager(intent):
@@ -119,7 +121,7 @@ class ActionWorker:
 
     async def step(self, group: asyncio.TaskGroup) -> int:
         """Start what is due and may go; return how many were started."""
-        if len(self._running) >= self._most:
+        if self._running.full:
             return 0
         limit = BATCH + len(self._running) + 2 * self._held_back
         self._reopen()
@@ -128,8 +130,8 @@ class ActionWorker:
         self._held_back = 0
         passed: set[tuple[str, bool]] = set()
         for intent in due:
-            if len(self._running) >= self._most:
-                break
+            if not self._running.free_for(intent.priority):
+                break  # nor is there room for what comes after it: that is no more urgent
             if intent.key in self._running:
                 continue
             if self._is_shut(intent):
@@ -146,13 +148,13 @@ class ActionWorker:
                     self._held_back += 1
                     continue
                 self._lanes.enter(intent)
-            self._running.add(intent.key)
+            self._running.take(intent.key, intent.priority)
             group.create_task(self._carry_out(intent))
             started += 1
         return started
 
     def _next_moment(self) -> int | None:
-        if len(self._running) >= self._most:
+        if self._running.full:
             return None  # whoever ends calls
         now_us = self._clock.now_us()
         due = self._intents.next_due()
@@ -169,9 +171,9 @@ class ActionWorker:
             elif intent.verb in self._requesters:
                 await self._request(self._requesters[intent.verb], intent)
             else:
-                await self._notify(intent)
+                await self._notifying.carry_out(intent, self._may_go, self._move)
         finally:
-            self._running.discard(intent.key)
+            self._running.leave(intent.key)
             if _is_manager(intent):
                 self._lanes.leave(intent.account)
             self._called.set()
@@ -324,39 +326,6 @@ class ActionWorker:
             return False
         of_workflow = intent.workflow != ALL and intent.workflow in shut
         return of_workflow or intent.key in shut or (ALL in shut and _is_manager(intent))
-
-    # --- notifications
-
-    async def _notify(self, intent: Intent) -> None:
-        notifier = self._notifiers.get(intent.verb)
-        if notifier is None:
-            await self._move(intent, machine.reject(intent, f"no configured channel offers {intent.verb}"))
-            return
-        if not await self._may_go(intent):
-            return
-        refused = await self._refusal(intent)
-        if refused is not None:
-            await self._move(intent, notices.suppressed(intent, refused))
-            return
-        told: Told
-        try:
-            told = await notifier.send(intent)
-        except Exception as bug:
-            log.exception("notification.channel_failed", intent=intent.key)
-            told = Later(f"the channel failed: {type(bug).__name__}")
-        await self._move(intent, notices.after_attempt(intent, told, self._clock.now_us(), self._random))
-
-    async def _refusal(self, intent: Intent) -> str | None:
-        """Return why a message may not go; until the store says so or otherwise it is not sent."""
-        while self._gate is not None:
-            try:
-                return await self._gate.refusal(intent)
-            except StoreUnavailable as problem:
-                log.warning("notification.not_asked", intent=intent.key, reason=str(problem))
-                await self._clock.sleep(STORE_RETRY)
-            except (msgspec.DecodeError, msgspec.ValidationError) as problem:
-                return f"its parameters cannot be read: {problem}"
-        return None
 
     # --- writing
 

@@ -12,7 +12,7 @@ from hub.dispatch.outbox import Attempt, Delivery, DeliveryState
 from hub.engine.rows import RunRow
 from hub.events.facts import EVENT_PREFIX
 from hub.intents.intent import Intent, State
-from hub.store.cursors import bad_cursor, number
+from hub.store.cursors import WRITTEN_WITHIN_US, bad_cursor, number
 from hub.store.postgres.append import where_stored
 from hub.store.postgres.browse_events import (
     MOST_SCANNED,
@@ -50,21 +50,35 @@ class PostgresBrowser:
         return await self._database.read(lambda connection: read(connection, wanted, after))
 
     async def deliveries(
-        self, *, after: str, limit: int, endpoint: str = "", state: str = "", event_id: str = ""
+        self,
+        *,
+        after: str,
+        limit: int,
+        endpoint: str = "",
+        state: str = "",
+        event_id: str = "",
+        since: int = 0,
     ) -> Page[Delivery]:
         async def work(connection: Connection) -> Page[Delivery]:
             if event_id:
                 found = await _deliveries_of_event(connection, event_id, endpoint)
-                return Page([each for each in found if state in {"", each.state}][:limit], None)
+                return Page(
+                    [each for each in found if state in {"", each.state} and each.created_at >= since][
+                        :limit
+                    ],
+                    None,
+                )
             # What still waits comes first, then what is over, the newest first: two tables, so two kinds of cursor.
             kind, _, place = (after or "w:").partition(":")
             if kind == "w" and state in {"", DeliveryState.WAITING}:
-                waiting = await _waiting_page(connection, place, limit, endpoint)
+                waiting = await _waiting_page(connection, place, limit, endpoint, since)
                 if waiting.next or state:
                     return waiting
                 if waiting.items:
                     return Page(waiting.items, "a:")
-            return await _finished_page(connection, place if kind == "a" else "", limit, endpoint, state)
+            return await _finished_page(
+                connection, place if kind == "a" else "", limit, endpoint, state, since
+            )
 
         return await self._database.read(work)
 
@@ -152,16 +166,18 @@ def _conditions(where: dict[str, str], values: list[Any]) -> str:
     return found
 
 
-async def _waiting_page(connection: Connection, place: str, limit: int, endpoint: str) -> Page[Delivery]:
+async def _waiting_page(
+    connection: Connection, place: str, limit: int, endpoint: str, since: int
+) -> Page[Delivery]:
     parts = place.split(",") if place else ["", "0", "0", "0"]
     if len(parts) != 4:
         raise bad_cursor()
     key = (parts[0], *(number(part, 0) for part in parts[1:]))
-    values: list[Any] = [*key]
+    values: list[Any] = [*key, since]
     only = _conditions({"endpoint": endpoint}, values)
     rows = await connection.fetch(
         f"SELECT {WAITING} FROM waiting WHERE (endpoint, due, partition, n) > ($1::text, $2::bigint, $3::bigint, $4::bigint)"
-        f"{only} ORDER BY endpoint, due, partition, n LIMIT ${len(values) + 1}",
+        f" AND created_at >= $5{only} ORDER BY endpoint, due, partition, n LIMIT ${len(values) + 1}",
         *values,
         limit,
     )
@@ -171,24 +187,26 @@ async def _waiting_page(connection: Connection, place: str, limit: int, endpoint
 
 
 async def _finished_page(
-    connection: Connection, place: str, limit: int, endpoint: str, state: str
+    connection: Connection, place: str, limit: int, endpoint: str, state: str, since: int
 ) -> Page[Delivery]:
     start = number(place, _LAST)
-    values: list[Any] = [start]
+    values: list[Any] = [start, since]
     only = _conditions({"endpoint": endpoint, "state": state}, values)
     rows = await connection.fetch(
         f"SELECT {_DELIVERY}, rank FROM (SELECT {_DELIVERY}, rank FROM attempt WHERE rank < $1 "
         f"ORDER BY rank DESC LIMIT {MOST_SCANNED}) AS scanned "
         # One that waits again was shown with those that wait.
-        f"WHERE state <> 'waiting'{only} ORDER BY rank DESC LIMIT ${len(values) + 1}",
+        f"WHERE state <> 'waiting' AND created_at >= $2{only} ORDER BY rank DESC LIMIT ${len(values) + 1}",
         *values,
         limit,
     )
     end = rows[-1]["rank"] if len(rows) == limit else None
     if end is None:
         end = await connection.fetchval(
-            f"SELECT rank FROM attempt WHERE rank < $1 ORDER BY rank DESC OFFSET {MOST_SCANNED - 1} LIMIT 1",
+            f"SELECT rank FROM (SELECT rank, at FROM attempt WHERE rank < $1 ORDER BY rank DESC "
+            f"OFFSET {MOST_SCANNED - 1} LIMIT 1) AS last WHERE at >= $2",
             start,
+            since - WRITTEN_WITHIN_US,
         )
     return Page([_finished(row) for row in rows], f"a:{end}" if end else None)
 

@@ -6,7 +6,6 @@ from typing import final
 from typing_extensions import override
 
 from hub.dispatch.contacts import (
-    ALL,
     NOT_SENT,
     Asked,
     Contacts,
@@ -16,9 +15,11 @@ from hub.dispatch.contacts import (
     counted_for,
     refusal,
     too_many,
+    ways,
 )
 from hub.store.postgres.database import Connection, Database
 from hub.store.postgres.endpoints import rows_in
+from hub.store.postgres.messages import write_message
 
 _COLUMNS = "id, kind, value, channel, reason, added_by, at"
 
@@ -32,6 +33,7 @@ class PostgresContacts(Contacts, Suppressions):
     async def admit(self, asked: Asked) -> str | None:
         async def work(connection: Connection) -> str | None:
             known = await _known(connection, asked)
+            await write_message(connection, asked, known.client)
             refused = refusal(asked, known)
             if refused is not None or asked.most is None:
                 return refused
@@ -84,7 +86,7 @@ async def _known(connection: Connection, asked: Asked) -> Known:
         "AND channel = ANY($3::text[]) ORDER BY id LIMIT 1",
         asked.address,
         client,
-        [asked.channel, ALL],
+        list(ways(asked.channel, asked.category)),
     )
     return Known(client, record, suppressed)
 

@@ -22,10 +22,10 @@ WAITING = "endpoint, due, partition, n, event_id, attempts, created_at"
 _WAITING_TYPES = (
     "$1::text[], $2::bigint[], $3::smallint[], $4::bigint[], $5::text[], $6::integer[], $7::bigint[]"
 )
-_ATTEMPT = "endpoint, partition, n, number, event_id, state, at, outcome, status, error, latency_us, response, due, created_at"
+_ATTEMPT = "endpoint, partition, n, number, event_id, state, at, outcome, status, error, latency_us, response, due, created_at, record"
 _ATTEMPT_TYPES = (
     "$1::text[], $2::smallint[], $3::bigint[], $4::integer[], $5::text[], $6::text[], $7::bigint[], $8::text[], "
-    "$9::integer[], $10::text[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[]"
+    "$9::integer[], $10::text[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[], $15::bytea[]"
 )
 
 _INPUT = ", ".join(f"input.{column}" for column in ROW.split(", "))
@@ -122,7 +122,8 @@ class PostgresDeliveries(Deliveries):
 
 async def attempts_of(connection: Connection, endpoint: str, partition: int, n: int) -> list[Attempt]:
     rows = await connection.fetch(
-        "SELECT endpoint, partition, n, number, at, outcome, status, error, latency_us, response FROM attempt "
+        "SELECT endpoint, partition, n, number, at, outcome, status, error, latency_us, response, record, "
+        "CASE state WHEN 'waiting' THEN due END FROM attempt "
         "WHERE n = $1 AND partition = $2 AND endpoint = $3 ORDER BY number, rank",
         n,
         partition,
@@ -194,7 +195,7 @@ def _attempt_row(result: Settled) -> tuple[Any, ...]:
         a.status,
         a.error,
     )
-    return (*tried, a.latency_us, a.response, d.due, d.created_at)
+    return (*tried, a.latency_us, a.response, d.due, d.created_at, a.record)
 
 
 async def _remove_waiting(connection: Connection, results: Sequence[Settled]) -> set[_Place]:

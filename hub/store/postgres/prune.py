@@ -29,6 +29,7 @@ _OLD = {
     "attempt": "rank IN (SELECT rank FROM (SELECT rank, at FROM attempt ORDER BY rank LIMIT $2) AS oldest WHERE at < $1)",
     "trace": "ctid = ANY(ARRAY(SELECT ctid FROM trace WHERE at < $1 ORDER BY at LIMIT $2))",
     "contact": "intent IN (SELECT intent FROM contact WHERE at < $1 ORDER BY at LIMIT $2)",
+    "message": "id IN (SELECT id FROM message WHERE at < $1 ORDER BY at LIMIT $2)",
     "fact_hashed": "key IN (SELECT key FROM fact_hashed WHERE at < $1 ORDER BY at LIMIT $2)",
 }
 # A fan-out that had not heard of the deletion yet may have written some after it. Endpoints are found by leaping from
@@ -94,6 +95,7 @@ class PostgresPruner:
                 ("trace", keep.traces),
                 ("fact_hashed", keep.hashed_keys),
                 ("contact", CONTACTS_KEPT),
+                ("message", CONTACTS_KEPT),
             ):
                 deleted += await self._drain(
                     f"DELETE FROM {table} WHERE {_OLD[table]}", now - age // MICROSECOND

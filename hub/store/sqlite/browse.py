@@ -12,7 +12,7 @@ from hub.dispatch.outbox import Attempt, Delivery, DeliveryState
 from hub.engine.rows import RunRow
 from hub.events.facts import EVENT_PREFIX
 from hub.intents.intent import Intent, State
-from hub.store.cursors import bad_cursor, is_wanted, number
+from hub.store.cursors import WRITTEN_WITHIN_US, bad_cursor, is_wanted, number
 from hub.store.sqlite.append import find_row
 from hub.store.sqlite.engine import INTENT, RUN
 from hub.store.sqlite.numbering import written_sequences
@@ -67,20 +67,28 @@ class SqliteBrowser:
         return await self._reader.read(work)
 
     async def deliveries(
-        self, *, after: str, limit: int, endpoint: str = "", state: str = "", event_id: str = ""
+        self,
+        *,
+        after: str,
+        limit: int,
+        endpoint: str = "",
+        state: str = "",
+        event_id: str = "",
+        since: int = 0,
     ) -> Page[Delivery]:
         def work(connection: apsw.Connection) -> Page[Delivery]:
             if event_id:
-                return Page(_deliveries_of_event(connection, event_id, endpoint, state)[:limit], None)
+                named = _deliveries_of_event(connection, event_id, endpoint, state)
+                return Page([each for each in named if each.created_at >= since][:limit], None)
             # What still waits comes first, then what is over, the newest first: two tables, so two kinds of cursor.
             kind, _, place = (after or "w:").partition(":")
             if kind == "w" and state in {"", DeliveryState.WAITING}:
-                waiting = _waiting_page(connection, place, limit, endpoint)
+                waiting = _waiting_page(connection, place, limit, endpoint, since)
                 if waiting.next or state:
                     return waiting
                 if waiting.items:
                     return Page(waiting.items, "a:")
-            return _finished_page(connection, place if kind == "a" else "", limit, endpoint, state)
+            return _finished_page(connection, place if kind == "a" else "", limit, endpoint, state, since)
 
         return await self._reader.read(work)
 
@@ -152,16 +160,18 @@ def _newest(
     return [row[:-2] for row in rows], following
 
 
-def _waiting_page(connection: apsw.Connection, place: str, limit: int, endpoint: str) -> Page[Delivery]:
+def _waiting_page(
+    connection: apsw.Connection, place: str, limit: int, endpoint: str, since: int
+) -> Page[Delivery]:
     parts = place.split(",") if place else ["", "0", "0", "0"]
     if len(parts) != 4:
         raise bad_cursor()
     key = (parts[0], *(number(part, 0) for part in parts[1:]))
     only = " AND endpoint = ?" if endpoint else ""
     rows = connection.execute(
-        f"SELECT {WAITING} FROM waiting WHERE (endpoint, due, partition, n) > (?, ?, ?, ?){only} "
+        f"SELECT {WAITING} FROM waiting WHERE (endpoint, due, partition, n) > (?, ?, ?, ?){only} AND created_at >= ? "
         "ORDER BY endpoint, due, partition, n LIMIT ?",
-        (*key, *([endpoint] if endpoint else []), limit),
+        (*key, *([endpoint] if endpoint else []), since, limit),
     )
     found = [waiting_of(*row) for row in rows]
     last = found[-1] if len(found) == limit else None
@@ -169,18 +179,25 @@ def _waiting_page(connection: apsw.Connection, place: str, limit: int, endpoint:
 
 
 def _finished_page(
-    connection: apsw.Connection, place: str, limit: int, endpoint: str, state: str
+    connection: apsw.Connection, place: str, limit: int, endpoint: str, state: str, since: int
 ) -> Page[Delivery]:
     rows = connection.execute(
-        f"SELECT {_DELIVERY} FROM attempt WHERE rank < ? ORDER BY rank DESC LIMIT ?",
+        f"SELECT {_DELIVERY}, at FROM attempt WHERE rank < ? ORDER BY rank DESC LIMIT ?",
         (number(place, _LAST), _MOST_SCANNED),
     )
     found: list[Delivery] = []
     seen = rank = 0
     for row in rows:
         seen, rank = seen + 1, int(row[8])
+        if row[9] < since - WRITTEN_WITHIN_US:
+            return Page(found, None)
         over = row[4] != DeliveryState.WAITING  # one that waits again was shown with those that wait
-        if over and (not endpoint or row[0] == endpoint) and (not state or row[4] == state):
+        if (
+            over
+            and (not endpoint or row[0] == endpoint)
+            and (not state or row[4] == state)
+            and row[7] >= since
+        ):
             found.append(_finished(row))
             if len(found) == limit:
                 break

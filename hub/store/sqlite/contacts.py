@@ -7,7 +7,6 @@ import apsw
 from typing_extensions import override
 
 from hub.dispatch.contacts import (
-    ALL,
     NOT_SENT,
     Asked,
     Contacts,
@@ -17,7 +16,9 @@ from hub.dispatch.contacts import (
     counted_for,
     refusal,
     too_many,
+    ways,
 )
+from hub.store.sqlite.messages import write_message
 from hub.store.sqlite.reader import Reader
 from hub.store.sqlite.writer import Writer
 
@@ -34,6 +35,7 @@ class SqliteContacts(Contacts, Suppressions):
     async def admit(self, asked: Asked) -> str | None:
         def work(connection: apsw.Connection) -> str | None:
             known = _known(connection, asked)
+            write_message(connection, asked, known.client)
             refused = refusal(asked, known)
             if refused is not None or asked.most is None:
                 return refused
@@ -81,8 +83,8 @@ def _known(connection: apsw.Connection, asked: Asked) -> Known:
     record = connection.execute("SELECT body FROM client WHERE id = ?", (client,)).fetchone()
     suppressed = connection.execute(
         "SELECT reason FROM suppression WHERE ((kind = 'address' AND value = ?) OR (kind = 'client' AND value = ?)) "
-        "AND channel IN (?, ?) ORDER BY id LIMIT 1",
-        (asked.address, client, asked.channel, ALL),
+        "AND channel IN (?, ?, ?, ?) ORDER BY id LIMIT 1",
+        (asked.address, client, *ways(asked.channel, asked.category)),
     ).fetchone()
     return Known(client, record[0] if record else None, str(suppressed[0]) if suppressed else None)
 

@@ -31,7 +31,7 @@ from hub.store.sqlite.writer import Writer
 
 CONSUMER = "webhooks"
 WAITING = "endpoint, due, partition, n, event_id, attempts, created_at"
-_ATTEMPT = "endpoint, partition, n, number, event_id, state, at, outcome, status, error, latency_us, response, due, created_at"
+_ATTEMPT = "endpoint, partition, n, number, event_id, state, at, outcome, status, error, latency_us, response, due, created_at, record"
 
 
 @final
@@ -102,7 +102,8 @@ class SqliteDeliveries(Deliveries):
 
 def attempts_of(connection: apsw.Connection, endpoint: str, partition: int, n: int) -> list[Attempt]:
     rows = connection.execute(
-        "SELECT endpoint, partition, n, number, at, outcome, status, error, latency_us, response FROM attempt "
+        "SELECT endpoint, partition, n, number, at, outcome, status, error, latency_us, response, record, "
+        "CASE state WHEN 'waiting' THEN due END FROM attempt "
         "WHERE n = ? AND partition = ? AND endpoint = ? ORDER BY number",
         (n, partition, endpoint),
     )
@@ -134,7 +135,7 @@ def waiting_of(
 def _attempt_row(result: Settled) -> tuple[Any, ...]:
     a, d = result.attempt, result.delivery
     tried = (a.endpoint, a.partition, a.n, a.number, d.event_id, d.state, a.at, a.outcome, a.status, a.error)
-    return (*tried, a.latency_us, a.response, d.due, d.created_at)
+    return (*tried, a.latency_us, a.response, d.due, d.created_at, a.record)
 
 
 @final

@@ -44,6 +44,10 @@ class Pruner:
             "DELETE FROM contact WHERE intent IN (SELECT intent FROM contact WHERE at < ? ORDER BY at LIMIT ?)",
             (now - CONTACTS_KEPT // MICROSECOND,),
         )
+        deleted += await self._drain(
+            "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE at < ? ORDER BY at LIMIT ?)",
+            (now - CONTACTS_KEPT // MICROSECOND,),
+        )
         await self._writer.submit(
             lambda connection: connection.execute("PRAGMA incremental_vacuum(200)").fetchall()
         )

@@ -17,11 +17,13 @@ from hub.store.sqlite.browse import SqliteBrowser
 from hub.store.sqlite.clients import SqliteClients
 from hub.store.sqlite.contacts import SqliteContacts
 from hub.store.sqlite.database import FILE, Folder, open_writer
+from hub.store.sqlite.devices import SqliteDevices
 from hub.store.sqlite.engine import SqliteEngineStore
 from hub.store.sqlite.journal import Journal, recover
 from hub.store.sqlite.keys import SqliteKeys
 from hub.store.sqlite.lease import SqliteLeases
 from hub.store.sqlite.log import SqliteLog
+from hub.store.sqlite.messages import SqliteMessages
 from hub.store.sqlite.numbering import Numbering
 from hub.store.sqlite.outbox import SqliteDeliveries, SqliteEndpoints, SqliteIntents
 from hub.store.sqlite.places import SqlitePlaces
@@ -49,6 +51,8 @@ class SqliteStore:
     clients: SqliteClients
     profiles: SqliteProfiles
     contacts: SqliteContacts
+    messages: SqliteMessages
+    devices: SqliteDevices
     browser: SqliteBrowser
     pruner: Pruner
     places: SqlitePlaces
@@ -115,6 +119,8 @@ async def open_sqlite(
                 clients=SqliteClients(writer, reader, log),
                 profiles=SqliteProfiles(writer, reader, log),
                 contacts=SqliteContacts(writer, reader),
+                messages=SqliteMessages(writer, reader),
+                devices=SqliteDevices(writer, reader),
                 browser=SqliteBrowser(reader),
                 places=SqlitePlaces(writer, reader),
                 switches=SqliteSwitches(writer, reader),

@@ -8,12 +8,16 @@ import pytest
 
 from hub.bus.log import Input, InputKind
 from hub.clock import ManualClock, to_us
+from hub.dispatch import attempt_record
 from hub.dispatch.announce import DeliveryExhausted, EndpointDisabled
+from hub.dispatch.attempt_record import Seen
 from hub.dispatch.delivery import Delivered, ErrorClass, Gone, Refused, Unreachable
 from hub.dispatch.dispatcher import Dispatcher
 from hub.dispatch.fanout import FanOut
+from hub.dispatch.keyring import SigningKey
 from hub.dispatch.memory import MemoryDeliveries, MemoryEndpoints
 from hub.dispatch.outbox import Delivery, DeliveryState, Endpoint
+from hub.dispatch.safe_http import base_headers
 from hub.dispatch.signing import parse_secret, verify
 from hub.errors import LeaseLost, StoreUnavailable
 from hub.events.records import wire
@@ -169,6 +173,25 @@ async def test_an_event_reaches_its_endpoint_signed_and_with_its_own_id():
         assert body == wire(an_event(1).body, 1)
         assert house.states() == {("ep", 1): DeliveryState.DELIVERED}
         assert (await house.deliveries.attempts("ep", 0, 1))[0].status == 204
+
+
+async def test_what_was_said_and_seen_is_kept_with_the_attempt_and_no_secret_is():
+    async with House(an_endpoint()).running() as house:
+        house.receivers.answers["ep"] = Refused(503, 10, b"", None, Seen("203.0.113.7", "TLSv1.3"))
+        await house.tell(an_event(1))
+
+        (attempt,) = await house.deliveries.attempts("ep", 0, 1)
+        (row,) = house.deliveries.rows()
+        record = attempt_record.read(attempt.record)
+        said = dict(attempt_record.request_headers(record, row.event_id, attempt.at))
+        ((headers, body),) = house.receivers.requests()
+        assert (record.seen.address, record.size) == ("203.0.113.7", len(body))
+        assert said["webhook-id"] == headers["webhook-id"]
+        assert said["webhook-timestamp"] == headers["webhook-timestamp"]
+        assert said["webhook-signature"] == f"(signed with {SigningKey(SECRET).id})"
+        assert {name: said[name] for name in base_headers()} == base_headers()
+        assert headers["webhook-signature"].encode() not in attempt.record
+        assert attempt.next_at == row.due
 
 
 async def test_only_those_who_asked_for_a_type_get_it_and_an_event_may_name_its_endpoints():

@@ -3,14 +3,14 @@
 BREAK_EVEN_STOP = """\
 Move the stop loss of a position in profit to its open price, if it is worse (break-even-stop, shadow)
   Shadow: it decides and records, and sends nothing. Owner: dealing. Its actions go before all others.
-  For every position.
+  For every position, where the position's open price is known and (the position's stop loss is not known or (the position's side is buy and the position's stop loss is less than the position's open price) or (the position's side is sell and the position's stop loss is greater than the position's open price)).
   With these values:
     params.profit = 100 (Profit of the position in the account's currency)
-  Starts with every custom.position_moved where the number in profit is at least 100 (params.profit) and the position's open price is known and (the position's stop loss is not known or (the position's side is buy and the position's stop loss is less than the position's open price) or (the position's side is sell and the position's stop loss is greater than the position's open price)).
-    Events the hub learns of afterwards, such as after an outage, count as well.
+  Starts each time the position's profit reaches 100 (params.profit) or rises above it; again only after it came back to the limit.
+    What is so already when the hub first looks counts as well.
   At most once ever for each position; what that holds back is not made up for later.
   Then, if it were live:
-    1. Changes stop loss or take profit of the position the position's id, with sl = the position's open price.
+    1. Sets the stop loss of the position to the position's open price.
        If the broker refuses it, the run fails here.
     2. Publishes the event custom.stop_moved to your systems, with login = the account's login, position = the position's id, sl = the position's open price.
 """

@@ -1,5 +1,6 @@
 """A prop house in memory: workflow files, the real engine, the real watcher, and a clock that moves when it is told to."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -23,7 +24,7 @@ from hub.events.catalogue import event_type
 from hub.events.facts import make_fact
 from hub.events.records import decode_data, decode_envelope
 from hub.ids import partition_of
-from hub.ingest.samples import Sample
+from hub.ingest.samples import PositionSample, Sample
 from hub.ingest.watcher import Watcher
 
 LEASE = Lease("engine", "house", 1, 2**62)
@@ -54,7 +55,7 @@ class House:
         changed = {name: {"after": value} for name, value in fields.items()}
         await self.tell("account.updated", AccountChanged(changed=changed))
 
-    async def tell(self, name: str, data: Any = None, **fields: Any) -> None:
+    async def tell(self, name: str, data: Any = None, *, login: int = LOGIN, **fields: Any) -> None:
         self.number += 1
         kind = event_type(name)
         assert kind is not None
@@ -65,7 +66,7 @@ class House:
             timestamp=self.clock.now(),
             received_us=self.clock.now_us(),
             source="test",
-            account=AccountRef(server="live-1", login=LOGIN),
+            account=AccountRef(server="live-1", login=login),
             dedupe_key=f"n{self.number}",
         )
         await self.log.append([fact])
@@ -84,6 +85,12 @@ class House:
         known: dict[str, Any] = dict.fromkeys(NUMBERS)
         flags = {name: fields[name] for name in FLAGS if name in fields}
         return Sample("live-1", LOGIN, Decimal(equity), **(known | numbers), at=self.clock.now_us(), **flags)
+
+    async def positions(self, *seen: PositionSample, **fields: Any) -> None:
+        """Sample the account with these of its positions."""
+        sample = replace(self.a_sample("1000", **fields), positions=seen)
+        await self.watcher.samples([sample])
+        await self.settle()
 
     async def at(self, moment: str) -> None:
         """Let time pass, each timer and each end of a day at its own moment."""

@@ -24,10 +24,10 @@ Move accounts that win steadily, or trade in seconds, to the A-book, and those t
     What is so already when the hub first looks does not count. Events the hub learns of afterwards, such as after an outage, count as well.
   At most once in 7 days for each account; what that holds back is not made up for later.
   Then, if it were live:
-    1. If the name of what started it is loses and the account's group is real/std-a (params.a_book):
+    1. If it was started by loses and the account's group is real/std-a (params.a_book):
          1. Moves the account to the group real/std-b (params.b_book), if it is still in the group real/std-a (params.a_book).
             If the broker refuses it, the run fails here.
-       Otherwise, if the name of what started it is not loses and the account's group is real/std-b (params.b_book):
+       Otherwise, if it was not started by loses and the account's group is real/std-b (params.b_book):
          1. Moves the account to the group real/std-a (params.a_book), if it is still in the group real/std-b (params.b_book).
             If the broker refuses it, the run fails here.
        Otherwise:
@@ -54,7 +54,7 @@ Pass a challenge with 8 % of profit on at least 4 trading days, no day of which 
   Then, if it were live:
     1. Stops the account from trading, with comment = “Challenge passed”.
        If the broker refuses it, it is asked for again, 10 times at most, for the first time after 200 milliseconds, each pause 2 times the one before, none longer than 10 seconds. If it does not come about, the run goes on.
-    2. Publishes the event challenge.passed to your systems, with program = the account's program, phase = the account's phase (“” if not known), rule = target, values = {balance = the account's balance, initial = the account's initial balance, days = trading_days, best_day = best_day rounded to 2 digits, locked = whether step lock succeeded}.
+    2. Publishes the event challenge.passed to your systems, with program = the account's program, phase = the account's phase (empty if not known), rule = target, values = {balance = the account's balance, initial = the account's initial balance, days = trading_days, best_day = best_day rounded to 2 digits, locked = whether step lock succeeded}.
   The events:
     trade.opened: A position was opened.
     challenge.started: A challenge began.
@@ -76,7 +76,7 @@ Move VIP accounts back to the standard group when they traded fewer than 50 lots
   Then, if it were live:
     1. Moves the account to the group real/std-usd (params.group), if it is still in the group it was in before.
        If the broker refuses it, the run fails here.
-       If the run fails later, it moves the account to the group the account's group, if it is still in the group real/std-usd (params.group); the account's values are those from before.
+       If the run fails later, it moves the account to the group it was in before, if it is still in the group real/std-usd (params.group).
     2. Publishes the event custom.client_demoted to your systems, with login = the account's login, lots = lots_30d.
   The events:
     trade.closed: A position was closed, whole or in part.
@@ -89,8 +89,8 @@ Switch trading off for accounts of clients whose identity is not confirmed, and 
   With these values:
     params.page = https://example.com/verify (Where the reminder leads to)
   Starts:
-    opened: with every account.created where the account's type is real and the client's KYC state (“” if not known) is not confirmed.
-    linked: with every client.linked where the account's type is real and the client's KYC state (“” if not known) is not confirmed and (the account may trade (so too where that is not known)) and now - the account's time of registration is shorter than 2 days.
+    opened: with every account.created where the account's type is real and the client's KYC state (empty if not known) is not confirmed.
+    linked: with every client.linked where the account's type is real and the client's KYC state (empty if not known) is not confirmed and (the account may trade (so too where that is not known)) and now - the account's time of registration is shorter than 2 days.
     Events the hub learns of afterwards, such as after an outage, count as well.
   At most 50 times in 1 day for each client; what that holds back is not made up for later.
   At most 50 runs for each client at a time; what would begin meanwhile does not happen.
@@ -150,7 +150,7 @@ Offer a call to clients who lost more than 5000 in 7 days, by text message (loss
   At most once in 30 days for each client; what that holds back is not made up for later.
   Not between 20:00 and 09:00, by the clock of the client's time zone; what would begin then waits until 09:00. Where that is not known, nothing happens.
   Then, if it were live:
-    1. Sends a text message, as marketing: only to clients who agreed to that, with to = the client's phone, text = “[the client's first name, or “Hello”], would you like to talk about your last days on the market? Answer YES and we call you.”.
+    1. Sends a text message to the client's phone, as marketing: only to clients who agreed to that: “[the client's first name, or “Hello”], would you like to talk about your last days on the market? Answer YES and we call you.”
   The events:
     trade.closed: A position was closed, whole or in part.
     trade.cancelled: The named deal was taken back by the dealer.
@@ -166,10 +166,10 @@ Warn a client at 120 % margin level that lasts, and call for margin at 100 % at 
   At most 4 times in 1 day for each account and each way it starts; what that holds back is not made up for later.
   At most 2 runs for each account at a time; what would begin meanwhile does not happen.
   Then, if it were live:
-    1. If the name of what started it is call:
-         1. Sends a push message, with to = the client's id, expires = 10m, text = “Margin call: account [the account's login] is at [the value that passed the limit] %. Pay in or close positions, or the platform will close them.”.
+    1. If it was started by call:
+         1. Sends a push message to the client, unless it is 10 minutes late by then: “Margin call: account [the account's login] is at [the value that passed the limit] %. Pay in or close positions, or the platform will close them.”
        Otherwise:
-         1. Sends a push message, with to = the client's id, expires = 10m, text = “Account [the account's login] is at [the value that passed the limit] % margin level.”.
+         1. Sends a push message to the client, unless it is 10 minutes late by then: “Account [the account's login] is at [the value that passed the limit] % margin level.”
 """
 RISK_GROUP = """\
 Move accounts to the risk group when their equity passes 50,000, and back below 40,000 (risk-group, shadow)
@@ -185,10 +185,10 @@ Move accounts to the risk group when their equity passes 50,000, and back below 
     down: each time the account's equity falls below 40000 (params.down), and stays so for 1 hour (begun anew when the feed was away meanwhile); again only after it came back to 50000 (params.up). What is so already when the hub first looks does not count.
   At most twice in 7 days for each account and each way it starts; what that holds back is not made up for later.
   Then, if it were live:
-    1. If the name of what started it is up and the account's group is real/std-usd (params.usual):
+    1. If it was started by up and the account's group is real/std-usd (params.usual):
          1. Moves the account to the group real/risk-usd (params.risk), if it is still in the group real/std-usd (params.usual).
             If the broker refuses it, the run fails here.
-       Otherwise, if the name of what started it is down and the account's group is real/risk-usd (params.risk):
+       Otherwise, if it was started by down and the account's group is real/risk-usd (params.risk):
          1. Moves the account to the group real/std-usd (params.usual), if it is still in the group real/risk-usd (params.risk).
             If the broker refuses it, the run fails here.
        Otherwise:
@@ -214,16 +214,16 @@ Ask the dealing desk to let a symbol be closed only, when it moved 2 % in 5 minu
     Events the hub learns of afterwards, such as after an outage, do not start it.
   At most once in 1 hour for each symbol; what that holds back is not made up for later.
   Then, if it were live:
-    1. Calls somebody on duty, with team = dealing, text = “[the symbol's name] on [the account's server] ([the name of what started it]): may it be closed only?”.
+    1. Calls somebody on duty in the team dealing: “[the symbol's name] on [the account's server] ([the name of what started it]): may it be closed only?”
     2. Waits to be approved by a person with the permission symbols.approve.
        They see what would be done from here on, and the event and its values.
        They are asked: “Let [the symbol's name] on [the account's server] be closed only?”
        One who declines is enough. If it is not decided within 10 minutes, it counts as rejected. What was approved is what is done, with the values of that moment.
-    3. If the approved of step desk is true:
-         1. Changes the symbol the symbol's name, with settings = {trade_mode = close_only}.
+    3. If desk was approved:
+         1. Changes the symbol, with trade mode = close_only.
             A person has to approve it.
             If the broker refuses it, the run fails here.
-    4. Publishes the event custom.symbol_guarded to your systems, with symbol = the symbol's name, reason = the name of what started it, decision = the decision of step desk.
+    4. Publishes the event custom.symbol_guarded to your systems, with symbol = the symbol's name, reason = the name of what started it, decision = what was decided at desk.
   The events:
     trade.opened: A position was opened.
 """
@@ -238,16 +238,16 @@ Close what a challenge still holds on Friday at 22:00, and from the second time 
   Starts at 22:00 on Friday, by the clock of Europe/Prague. Of moments the hub missed the last one counts, up to 2 hours late.
   At most once in 1 day for each account; what that holds back is not made up for later.
   Then, if it were live:
-    1. Keeps as before: times = held + 1, positions = the account's number of open positions.
+    1. Keeps under the name before: times = held + 1, positions = the account's number of open positions.
     2. Cancels the account's pending orders.
        If the broker refuses it, it is asked for again, 10 times at most, for the first time after 200 milliseconds, each pause 2 times the one before, none longer than 10 seconds. If it does not come about, the run goes on.
     3. Closes the account's positions.
        If the broker refuses it, it is asked for again, 15 times at most, for the first time after 500 milliseconds, each pause 2 times the one before, none longer than 15 seconds. If it does not come about, the run goes on.
-    4. Publishes the event custom.weekend_held to your systems, with login = the account's login, positions = the positions of step before, times = the times of step before, flat = whether step flat succeeded.
-    5. If the times of step before is greater than 1 (params.forgiven):
+    4. Publishes the event custom.weekend_held to your systems, with login = the account's login, positions = the positions kept as before, times = the times kept as before, flat = whether step flat succeeded.
+    5. If the times kept as before is greater than 1 (params.forgiven):
          1. Disables the account.
             If the broker refuses it, it is asked for again, 10 times at most, for the first time after 200 milliseconds, each pause 2 times the one before, none longer than 10 seconds. If it is refused for good, the run fails here.
-         2. Publishes the event challenge.failed to your systems, with program = the account's program, rule = weekend_holding, values = {times = the times of step before, flat = whether step flat succeeded}.
+         2. Publishes the event challenge.failed to your systems, with program = the account's program, rule = weekend_holding, values = {times = the times kept as before, flat = whether step flat succeeded}.
 """
 DAILY_LOSS = """\
 Breach a challenge that loses more than a share of its balance in a day (daily-loss, off)

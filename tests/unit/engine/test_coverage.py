@@ -165,3 +165,38 @@ async def test_what_a_grant_books_and_takes_back_is_reached_apart(folder):
     points = report.coverage[0].points
     assert points[Point("trigger", "bonus")]
     assert points[Point("trigger", "bonus, taken back")]
+
+
+async def test_what_forks_is_reached_with_its_branches_and_items(folder):
+    forks = """  - parallel:
+      - {id: left, do: event.publish, with: {type: custom.left}}
+      - - {id: right, do: event.publish, with: {type: custom.right}}
+  - id: each
+    for_each:
+      in: event.numbers
+      as: ticket
+      steps: [{id: item, do: event.publish, with: {type: custom.item, data: {number: = ticket}}}]
+"""
+    rule = RULE.replace("event: trade.opened", "event: custom.go").split("  - id: kind")[0]
+    (folder / "rule.yaml").write_text(rule.replace(", where: event.lots > 5", "") + forks, encoding="utf-8")
+    told = """workflow: rule
+tests:
+  - name: two items
+    given: {account: {type: real}}
+    story:
+      - at: 2026-03-02T10:00Z
+        event: {type: custom.go, numbers: [1, 2]}
+        expect: [{}, {}, {}, {}]
+"""
+    (folder / "rule.test.yaml").write_text(told, encoding="utf-8")
+
+    found = await coverage(folder)
+
+    assert [point for point in found.missing if point.startswith("step")] == []
+    assert {point.name for point in found.points if point.part == "step"} == {
+        "0",
+        "left",
+        "right",
+        "each",
+        "item",
+    }

@@ -38,16 +38,11 @@ Welcome a client after the first deposit, with the tier the CRM has for him (dep
     Events the hub learns of afterwards, such as after an outage, do not start it.
   At most once ever for each client; what that holds back is not made up for later.
   Then, if it were live:
-    1. Asks the secret crm_url /clients/[the client's id] with GET, signed in by bearer = the secret \
-crm_token.
-       The answer has to have tier; of it nothing else is kept.
+    1. Asks another system, with GET at [the secret crm_url]/clients/[the client's id], signed in by bearer = the secret crm_token.
+       The answer has to hold tier; nothing else of it is kept.
        Waits for what comes of it for at most 5 seconds.
-       If no answer comes or a failure, it is asked for again, 6 times at most, for the first time \
-after 1 second, each pause 2 times the one before, none longer than 1 minute. If it does not come \
-about, the run goes on.
-    2. Publishes the event custom.client_welcomed to your systems, with client = the client's id, \
-amount = the event's amount, tier = (the tier of the body of step crm if step crm succeeded, otherwise \
-standard).
+       If no answer comes, or one that says it failed, it is asked for again, 6 times at most, for the first time after 1 second, each pause 2 times the one before, none longer than 1 minute. If it does not come about, the run goes on.
+    2. Publishes the event custom.client_welcomed to your systems, with client = the client's id, amount = the event's amount, tier = (the tier in the answer to crm if step crm succeeded, otherwise standard).
   The events:
     balance.deposited: Money came in.
 """
@@ -111,17 +106,14 @@ Move standard accounts that traded more than 100 lots in 30 days to the VIP grou
   With these values:
     params.lots = 100 (Lots in 30 days)
   Counts, for each account:
-    lots_30d: the sum of volume in lots, over every trade.closed, in the last 30 days. \
-A trade.cancelled with the same deal takes its part out again.
+    lots_30d: the sum of volume in lots, over every trade.closed, in the last 30 days. A trade.cancelled with the same deal takes its part out again.
   Starts each time lots_30d becomes greater than 100 (params.lots).
-    What is so already when the hub first looks does not count. \
-Events the hub learns of afterwards, such as after an outage, count as well.
+    What is so already when the hub first looks does not count. Events the hub learns of afterwards, such as after an outage, count as well.
   At most once in 30 days for each account; what that holds back is not made up for later.
   Then, if it were live:
     1. Moves the account to the group real/vip, if it is still in the group it was in before.
        If the broker refuses it, the run fails here.
-       If the run fails later, it moves the account to the group the account's group, \
-if it is still in the group real/vip; the account's values are those from before.
+       If the run fails later, it moves the account to the group it was in before, if it is still in the group real/vip.
     2. Publishes the event custom.client_promoted to your systems, with login = the account's login, lots = lots_30d.
   The events:
     trade.closed: A position was closed, whole or in part.
@@ -152,8 +144,7 @@ with comment = “Volume bonus: [lots] lots”.
     trade.cancelled: The named deal was taken back by the dealer.
 """
 DEPOSIT_APPROVAL = """\
-Book deposits that your payment provider reports, large ones and those by bank wire only after approval \
-(deposit-approval, shadow)
+Book deposits that your payment provider reports, large ones and those by bank wire only after approval (deposit-approval, shadow)
   Shadow: it decides and records, and sends nothing. Owner: payments.
   For every account, where the account's type is real and the account's currency is USD.
   With these values:
@@ -162,17 +153,13 @@ Book deposits that your payment provider reports, large ones and those by bank w
     Events the hub learns of afterwards, such as after an outage, count as well.
   At most 50 times in 1 day for each account; what that holds back is not made up for later.
   Then, if it were live:
-    1. If the event's amount is at least 25000 (params.alone) or the event's method (“” if not known) is \
-wire:
-         1. Waits to be approved by a person with the permission money.approve, but not by the event's \
-requested by (“” if not known).
+    1. If the event's amount is at least 25000 (params.alone) or the event's method (empty if not known) is wire:
+         1. Waits to be approved by a person with the permission money.approve, but not by the event's requester (empty if not known).
             They see what would be done from here on, and the event, the account and the client.
             They are asked: “Has [the event's amount] USD arrived for account [the account's login]?”
-            One who declines is enough. If it is not decided within 2 days, it counts as rejected. What \
-was approved is what is done, with the values of that moment.
-         2. If the rejected of step sign_off is true:
-              1. Publishes the event custom.deposit_declined to your systems, with request = the event's \
-request, decision = the decision of step sign_off.
+            One who declines is enough. If it is not decided within 2 days, it counts as rejected. What was approved is what is done, with the values of that moment.
+         2. If sign_off was rejected:
+              1. Publishes the event custom.deposit_declined to your systems, with request = the event's request, decision = what was decided at sign_off.
               2. Ends the run: not approved.
     2. Pays the event's amount into the account, with comment = “Deposit [the event's request]”.
        This moves money, once for each run. It is not taken back by itself.
@@ -180,8 +167,7 @@ request, decision = the decision of step sign_off.
     deposit.requested: A client asked to pay in.
 """
 WITHDRAWAL_APPROVAL = """\
-Pay withdrawals out, those of 10,000 and more only when somebody has approved them (withdrawal-approval, \
-shadow)
+Pay withdrawals out, those of 10,000 and more only when somebody has approved them (withdrawal-approval, shadow)
   Shadow: it decides and records, and sends nothing. Owner: payments.
   For every account, where the account's type is real and the account's currency is USD.
   With these values:
@@ -191,21 +177,15 @@ shadow)
   At most 20 times in 1 day for each account; what that holds back is not made up for later.
   Then, if it were live:
     1. If the event's amount is at least 10000 (params.alone):
-         1. Waits to be approved by a person with the permission money.approve, but not by the event's \
-requested by.
+         1. Waits to be approved by a person with the permission money.approve, but not by the event's requester.
             They see what would be done from here on, and the event, the account and the client.
-            They are asked: “Pay [the event's amount] USD to account [the account's login] ([the event's \
-method, or “no method named”])?”
-            One who declines is enough. If it is not decided within 1 day, it counts as rejected. What \
-was approved is what is done, with the values of that moment.
-    2. If the rejected of step sign_off is false (so too where that is not known):
-         1. Takes the event's amount out of the account, with comment = “Withdrawal [the event's \
-request]”.
+            They are asked: “Pay [the event's amount] USD to account [the account's login] ([the event's method, or “no method named”])?”
+            One who declines is enough. If it is not decided within 1 day, it counts as rejected. What was approved is what is done, with the values of that moment.
+    2. If sign_off was not rejected (so too where that is not known):
+         1. Takes the event's amount out of the account, with comment = “Withdrawal [the event's request]”.
             This moves money, once for each run. It is not taken back by itself.
             If the broker refuses it, the run fails here.
-    3. Publishes the event custom.withdrawal_decided to your systems, with request = the event's \
-request, decision = the decision of step sign_off (not_needed if not known), by = the by of step \
-sign_off (nobody if not known).
+    3. Publishes the event custom.withdrawal_decided to your systems, with request = the event's request, decision = what was decided at sign_off (not_needed if not known), by = who decided sign_off (nobody if not known).
   The events:
     withdrawal.requested: A client asked to be paid.
 """

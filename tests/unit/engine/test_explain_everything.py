@@ -132,7 +132,7 @@ What is so already when the hub first looks counts as well.
 Where that is not known, nothing happens.
   At most 3 runs for each account at a time; what would begin meanwhile does not happen.
   Then it would:
-    1. Keeps as kept: pay = (2.50 USD * lots (params.rate = 2.50 USD)) rounded to 2 digits, note = “a b”, \
+    1. Keeps under the name kept: pay = (2.50 USD * lots (params.rate = 2.50 USD)) rounded to 2 digits, note = “a b”, \
 rich = whether the account's balance is greater than 1000, list = [1, lots].
     2. Waits for 1 second.
     3. Waits until now + 90 minutes (params.rest = 90 minutes).
@@ -147,7 +147,7 @@ for at most 1 day. If that time passes, the run fails.
             This moves money, once for each run. It is not taken back by itself.
             If the broker refuses it, it is asked for again, twice at most, for the first time after 200 milliseconds, \
 each pause 2 times the one before, none longer than 10 seconds. If it is refused for good, the run fails here.
-       Otherwise, if the rich of step kept is true (not where that is not known):
+       Otherwise, if the rich kept as kept is true (not where that is not known):
          1. Ends the run: rich.
        Otherwise:
          1. Disables the account.

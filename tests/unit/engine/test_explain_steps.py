@@ -44,11 +44,10 @@ SAID = """\
             Only if, on a fresh look, the account's free margin is greater than 5.
             Afterwards it looks whether the account's credit is at least amount.
             If the broker refuses it, the run fails here.
-            If the run fails later, it takes a credit of amount away from the account; \
-the account's values are those from before.
+            If the run fails later, it takes a credit of amount away from the account.
        If an item fails, it goes on with the others.
-    3. Asks https://crm.example /a/[the event's client] with POST, with the headers X = the secret key, sending {a = 1}.
-       If the other system takes nothing for now, it is asked for again, twice at most, for the first time after 1 second. \
+    3. Asks another system, with POST at https://crm.example/a/[the event's client], with the headers X = the secret key, sending {a = 1}.
+       If the other system takes no requests for now, it is asked for again, twice at most, for the first time after 1 second. \
 If no such answer comes, the run fails here.
     4. Ends the run: done.
 """

@@ -4,11 +4,13 @@ from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
+from unit.engine.desk import a_workflow
 from unit.expr.test_agreement import WORLD, anything, conditions, durations, numbers, texts, times, tried
 from unit.expr.world import compiled
 
 from hub.engine import explain_verbs as verbs
 from hub.engine.draft_values import parameters
+from hub.engine.explain import explain
 from hub.engine.explain_conditions import Wording
 from hub.engine.explain_names import Param, span
 from hub.errors import ExpressionError
@@ -144,7 +146,7 @@ def test_a_verb_has_a_sentence_of_the_parameters_it_always_has(name):
     assert set(verbs._GAP.findall(form)) <= always.keys()
     said = verbs.sentence(verb, always | {"comment": "why"})
     assert all(value in said for value in always.values())
-    assert said.endswith("comment = why")
+    assert "with comment = why" in said
     assert "{" not in said
 
 
@@ -162,3 +164,53 @@ def test_spans_are_said_in_the_largest_unit_that_fits():
         "1 day",
         "36 hours",
     ]
+
+
+@pytest.mark.parametrize(
+    ("verb", "said", "sentence"),
+    [
+        ("position.modify", {"position": "the position's id", "sl": "5", "tp": "7"},
+         "Sets the stop loss of the position to 5 and the take profit of the position to 7"),
+        ("position.modify", {"position": "77", "sl": "5"}, "Sets the stop loss of the position 77 to 5"),
+        ("position.close", {"position": "the position's id", "lots": "1"}, "Closes the position, with lots = 1"),
+        ("group.disable", {"name": "the group's name"}, "Disables the group"),
+        ("symbol.set_swap", {"name": "EURUSD", "long": "1"}, "Changes the swaps of the symbol EURUSD, with long = 1"),
+        ("notify.sms", {"to": "+1", "text": "“Hello”"}, "Sends a text message to +1: “Hello”"),
+        ("notify.page", {"team": "risk", "expires": "90s", "text": "“Look”"},
+         "Calls somebody on duty in the team risk, unless it is 90 seconds late by then: “Look”"),
+        ("event.publish", {"type": "custom.a", "position": "the position's id"},
+         "Publishes the event custom.a to your systems, with position = the position's id"),
+    ],
+)  # fmt: skip
+def test_what_a_sentence_speaks_of_is_called_as_a_person_would(verb, said, sentence):
+    assert verbs.sentence(VERBS[verb], said) == sentence
+
+
+def test_what_is_taken_back_is_what_it_was_before():
+    lever = VERBS["account.set_leverage"]
+
+    assert verbs.taken_back(lever, {"leverage": "the account's leverage"}) == (
+        "sets the account's leverage to what it was before"
+    )
+    assert verbs.taken_back(VERBS["credit.remove"], {"amount": "the account's credit"}).endswith(
+        "; the account's values are those from before"
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ("[{id: a, approve: {permission: p.q, within: 1d}}, {if: steps.a.approved, then: [{stop: x}]}]", "If a was approved:"),
+        ("[{id: a, approve: {permission: p.q, within: 1d}}, {if: 'not default(steps.a.rejected, false)', then: [{stop: x}]}]",
+         "If a was not rejected (so too where that is not known):"),
+        ("[{id: a, set: {approved: true}}, {if: steps.a.approved, then: [{stop: x}]}]", "If the approved kept as a is true:"),
+        ("[{id: a, do: account.disable}, {if: steps.a.ok, then: [{stop: x}]}]", "If step a succeeded:"),
+        ("[{id: a, wait: {event: trade.opened, timeout: 1d}}, {if: steps.a.timed_out, then: [{stop: x}]}]", "If step a waited in vain:"),
+        ("[{if: trigger.id != 'go', then: [{stop: x}]}]", "If it was not started by go:"),
+        ("[{if: '\"go\" == trigger.id', then: [{stop: x}]}]", "If it was started by go:"),
+    ],
+)  # fmt: skip
+def test_what_came_of_a_step_is_said_by_what_kind_of_step_it_was(steps, said):
+    text = explain(a_workflow(f"when: [{{id: go, event: trade.closed}}]\nsteps: {steps}")).text()
+
+    assert said in text

@@ -483,7 +483,7 @@ def test_in_shadow_every_branch_is_recorded_and_nothing_is_sent():
         ("{for_each: {in: event.l, as: x, steps: []}}", "`steps` is empty"),
         (
             "{for_each: {in: event.l, as: x, concurrency: 0, steps: [{stop: a}]}}",
-            "greater than or equal to 1",
+            "at least 1",
         ),
         ("{parallel: []}", "`parallel` is empty"),
         ("{parallel: [[]]}", "is empty"),

@@ -6,6 +6,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 from unit.engine.test_loop import Engine
 
 from hub.engine.live_files import LiveFiles, Reloading
@@ -91,6 +92,10 @@ def test_while_the_folder_is_away_nothing_is_gone(folder):
     assert files.look() == ()
 
     assert ids(files) == ["one", "three", "two"]
+    assert list(files.away) == [folder]
+    folder.with_name("elsewhere").rename(folder)
+    assert files.look() == ()
+    assert list(files.away) == []
 
 
 class Running:
@@ -190,3 +195,19 @@ async def test_a_store_that_is_away_is_asked_again(folder):
 
     assert hub.refusals == 0
     assert await hub.fired(3) == ["one", "three"]
+
+
+async def test_a_folder_that_is_away_is_told_once_and_that_it_is_back(folder):
+    running = Running(folder)
+    away = folder.with_name("elsewhere")
+
+    with capture_logs() as said:
+        folder.rename(away)
+        await running.look()
+        away.rename(folder)
+        await running.look()
+
+    assert [each["event"] for each in said if each["event"].startswith("workflows.")] == [
+        "workflows.away",
+        "workflows.back",
+    ]

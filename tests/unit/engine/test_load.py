@@ -454,7 +454,7 @@ REFUSALS = [
             "`limit: {max: 1, every: 30d}`"
         ),
     ),
-    (("max: 1", "max: 0"), "9:14: error: `max`, `0`, should be greater than or equal to 1"),
+    (("max: 1", "max: 0"), "9:14: error: `max` is at least 1, not `0`"),
     (("max: 1", "max: x"), "9:14: error: `max` is a whole number, not `x`"),
     (
         ("every: 30d", "every: 30"),
@@ -512,7 +512,7 @@ REFUSALS = [
         ("amount: = lots * 2", "amount: = account.group"),
         "13:22: error: this is text, but a number is needed here",
     ),
-    (("amount: = lots * 2", "amount: -5"), "13:20: error: `amount`, `-5`, should be greater than 0"),
+    (("amount: = lots * 2", "amount: -5"), "13:20: error: `amount` is more than 0, not `-5`"),
     (
         ("amount: = lots * 2", "amount: =lots * 2"),
         "13:20: error: `=lots * 2` is neither text nor an expression: an expression begins with `= `",

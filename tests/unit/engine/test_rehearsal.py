@@ -12,7 +12,7 @@ from unit.engine.desk import MORNING, Desk, a_workflow
 
 from hub.clock import to_us
 from hub.engine.backtest import Tally
-from hub.engine.levels import Sample
+from hub.engine.levels import PositionSample, Sample
 from hub.engine.load_text import load_text
 from hub.engine.rehearsal import Rehearsal
 from hub.engine.state import AccountRow
@@ -232,6 +232,43 @@ def test_a_recorded_crossing_counts_as_the_sample_it_was_told_by():
 
     assert same.actions["account.disable"] == 1
     assert not edited.actions  # 910 is not below 900, whatever the live level said
+
+
+STOPS = """when: [{crosses: {value: position.profit, above: 100}}]
+steps: [{id: move, do: position.modify, with: {position: = position.id, sl: = position.open_price}}]
+"""
+
+
+def test_samples_of_positions_cross_their_levels():
+    record = a_record()
+    record.tell("trade.opened", deal=1, position=77)
+    record.tell("trade.opened", deal=2, position=78)
+    rehearsal, tally = rehearse(a_workflow(STOPS, key="position"), record)
+
+    for minute, profit in enumerate((10, 101, 102, 90, 130)):
+        positions = (PositionSample(77, Decimal(profit)), PositionSample(78, Decimal(50)))
+        rehearsal.sampled(
+            "live-1:7001", Sample(positions=positions), to_us(MORNING + timedelta(minutes=minute))
+        )
+
+    assert tally.actions["position.modify"] == 2
+    assert rehearsal.broken == []
+
+
+def test_a_recorded_crossing_of_a_position_counts_as_the_sample_it_was_told_by():
+    record = a_record()
+    record.tell("trade.opened", deal=1, position=77)
+    crossed = {
+        "position": 77, "level_id": "l", "generation": 1, "field": "profit", "edge": "crossed", "side": "above",
+        "value": "110", "limit": "100", "sampled_at": MORNING, "sample_age_ms": 0,
+    }  # fmt: skip
+    record.tell("position.crossed", **crossed)
+
+    _, same = rehearse(a_workflow(STOPS, key="position"), record)
+    _, edited = rehearse(a_workflow(STOPS.replace("100", "120"), key="position"), record)
+
+    assert same.actions["position.modify"] == 1
+    assert not edited.actions
 
 
 def test_an_input_that_cannot_be_decided_stops_nobody_else():

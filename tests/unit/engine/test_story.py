@@ -1,13 +1,16 @@
 """`hub test`: stories pass when they are true, and say what happened instead when they are not."""
 
+import os
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from unit.engine.desk import a_workflow
 
+from hub.commands.test import run_stories
 from hub.engine.story import run_story, run_story_files
 from hub.engine.storybook import read_stories, read_story_file, story_files
+from hub.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[3] / "workflows"
 BONUS = """
@@ -92,6 +95,18 @@ async def test_the_shipped_workflows_do_what_their_stories_say():
     assert [(result.name, result.failures) for result in report.results if not result.passed] == []
     assert len(report.results) >= 150
     assert {each.workflow: each.of().percent for each in report.coverage if each.of().percent < 75} == {}
+    unreached = {(each.workflow, name) for each in report.coverage for name in each.missing}
+    assert {
+        (workflow, name) for workflow, name in unreached if name not in {"no limit", "no run mode"}
+    } == set()
+    # Dozens of runs a day, or two at a time that end at once: no story goes that far.
+    assert {workflow for workflow, _ in unreached} <= {
+        "deposit-approval",
+        "kyc-gate",
+        "margin-call",
+        "weekend-holding",
+        "withdrawal-approval",
+    }
 
 
 def test_every_shipped_workflow_has_a_story_that_says_no_and_why():
@@ -132,7 +147,7 @@ async def test_the_report_is_junit_with_a_place_for_every_story(tmp_path):
             "workflow: x\ntests: [{name: a, story: [{restart: hub, sample: {}}]}]",
             "one thing happens in a step",
         ),
-        ("workflow: x\ntests: [{name: a, stories: []}]", "stories: Extra inputs"),
+        ("workflow: x\ntests: [{name: a, stories: []}]", "unknown key `stories`; did you mean story?"),
         ("workflow: x\nworkflow: y", "x.test.yaml:2:1"),
     ],
 )
@@ -193,3 +208,64 @@ async def test_a_message_that_is_held_back_is_silence_with_its_reason():
 
     assert (held_back.failures, by_name.failures) == ((), ())
     assert "it was suppressed (client.consent_marketing is missing" in mistaken.failures[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{at: 2026-03-02T10:00Z, evnt: {type: trade.closed}}", "6:33: error: unknown key `evnt`; did you mean event?"),
+        ("{at: tomorrow}", "6:14: error: `at`: 'tomorrow' is no time: write it as in 2026-03-02T10:00+02:00"),
+        ("{event: {lots: 1}}", "6:17: error: `type` is missing: the type of the event, such as trade.closed"),
+        ("{sample: {equity: much}}", "6:27: error: `equity` is a plain number, not `much`"),
+        ("{sample: {equty: 5}}", "6:19: error: unknown key `equty`; did you mean equity?"),
+        ("{expect_none: false}", "6:23: error: `expect_none` is true, or left out"),
+        ("{by: carl}", "6:9: error: `by` says who decides, beside approve or decline"),
+        ("[]", "6:9: error: an item of `story` is a mapping, `key: value`, not a list"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_story_is_said_where_it_stands(line, said):
+    book = read_stories(
+        f"workflow: rule\ntests:\n  - name: x\n    given: {{}}\n    story:\n      - {line}\n",
+        "rule.test.yaml",
+    )
+
+    assert [str(problem) for problem in book.problems] == [f"rule.test.yaml:{said}"]
+
+
+def test_an_answer_that_cannot_be_one_is_said_once():
+    text = "workflow: rule\ntests:\n  - name: x\n    given: {http: {crm: {stats: 5}}}\n    story: [{}]\n"
+
+    (problem,) = read_stories(text, "rule.test.yaml").problems
+
+    assert problem.message == "unknown key `stats`; did you mean status?"
+
+
+async def test_stories_without_their_workflow_say_where_it_should_be(tmp_path):
+    (tmp_path / "gone.test.yaml").write_text("workflow: gone\ntests: [{name: x, story: [{}]}]\n")
+
+    report = await run_story_files([tmp_path])
+
+    assert [problem.message for problem in report.problems] == [
+        "there is no gone.yaml beside it: stories stand in NAME.test.yaml beside NAME.yaml"
+    ]
+
+
+@pytest.mark.parametrize(("place", "said"), [("no/such/j.xml", "make it first"), (".", "is a folder")])
+def test_a_report_that_cannot_be_written_is_said_before_any_story_is_told(tmp_path, place, said):
+    with pytest.raises(ConfigError, match=said):
+        run_stories([SHIPPED], tmp_path / place, 0, coverage=False, as_json=False)
+
+
+async def test_a_pipe_or_a_device_is_no_story(tmp_path):
+    os.mkfifo(tmp_path / "pipe.test.yaml")
+    (tmp_path / "endless.test.yaml").symlink_to("/dev/zero")
+
+    assert list(story_files([tmp_path, tmp_path / "pipe.test.yaml"])) == []
+
+
+def test_a_story_file_is_read_no_further_than_it_may_be(tmp_path):
+    (tmp_path / "long.test.yaml").write_text("# " + "x" * 300_000)
+
+    (problem,) = read_story_file(tmp_path / "long.test.yaml").problems
+
+    assert problem.message == "more than 256 KiB: split it"

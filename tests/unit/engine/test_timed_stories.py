@@ -68,3 +68,32 @@ async def test_somebody_asks_for_a_run_and_is_refused_what_does_not_fit():
     (failure,) = await failures(REFUND, story)
 
     assert failure.startswith("step 2: start: inputs.amount: it is a plain number")
+
+
+HELD = (
+    HEAD
+    + """
+key: position
+when: [{crosses: {value: position.price, below: 1.05, for: 30s, gap: restart}}]
+steps: [{do: event.publish, with: {type: custom.low, data: {login: = account.login, price: = trigger.value}}}]
+"""
+)
+
+
+async def test_a_story_samples_positions_and_loses_sight_of_them():
+    story = """
+  - name: it has to be seen below for half a minute
+    given: {account: {server: live-1, login: 7}}
+    story:
+      - {at: 2026-03-02T10:00:00Z, event: {type: trade.opened, deal: 1, position: 77, side: buy, lots: 1, price: "1.1"}}
+      - {at: 2026-03-02T10:00:01Z, sample: {positions: [{position: 77, price: "1.09"}, {position: 78, price: "1.01"}]}}
+      - {at: 2026-03-02T10:01:00Z, sample: {degraded: true, positions: [{position: 77, price: "1.01"}]}, expect_none: true}
+      - {at: 2026-03-02T10:02:00Z, sample: {positions: [{position: 77, price: "1.04"}]}}
+      - {at: 2026-03-02T10:02:20Z, sample: {gap: true}, expect_none: true, why: "the feed was away"}
+      - {at: 2026-03-02T10:04:00Z, sample: {equity: 1000}, expect_none: true}
+      - {at: 2026-03-02T10:05:00Z, sample: {positions: [{position: 77, price: "1.045"}]}}
+      - {at: 2026-03-02T10:05:29Z, restart: hub, expect_none: true}
+      - at: 2026-03-02T10:05:30Z
+        expect: [{action: event.publish, login: 7, key: "w/position=live-1:77/crosses/1/0", data: {login: 7, price: "1.04"}}]
+"""
+    assert await failures(HELD, story) == []

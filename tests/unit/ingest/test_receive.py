@@ -131,6 +131,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a control character in the dedupe key": (an_event(dedupe_key="a\tb"), "dedupe_key"),
     "a server time with a zone": (an_event(server_time="2026-06-23T12:00:00Z"), "server_time"),
     "a crossing": (an_event(type="equity.crossed"), "type"),
+    "a crossing of a position": (an_event(type="position.crossed"), "type"),
     "an outcome of the hub's own": (an_event(type="action.applied"), "type"),
 }
 

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from hub.api.app import ROUTES
 from hub.api.approvals import Decision
+from hub.api.devices import NewDevice
 from hub.api.docs import render
 from hub.api.endpoints import NewEndpoint
 from hub.api.key_routes import NewKey
@@ -31,16 +32,21 @@ from hub.cli import app
 from hub.clock import ManualClock
 from hub.config import DEFAULT_SYMBOLS, Settings, load
 from hub.control.keys import Scope
-from hub.dispatch.channels.email import EmailSettings
+from hub.dispatch.channels.email_settings import EmailSettings
 from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSettings
+from hub.dispatch.channels.push_settings import PushSettings
+from hub.dispatch.channels.sms_twilio import SmsSettings
+from hub.dispatch.public_links import PublicSettings
 from hub.dispatch.schedule import WAITS
 from hub.dispatch.signing import generate_secret, parse_secret, signature_header
 from hub.dispatch.signing_v1a import generate_private, parse_private
 from hub.durations import duration
+from hub.engine.keys import KeyKind
 from hub.engine.load import load_folder
 from hub.engine.load_text import load_text
 from hub.engine.memory import MemoryLog
 from hub.engine.model import WorkflowFile
+from hub.engine.scopes import OWN
 from hub.engine.state import AccountRow, ClientRow
 from hub.engine.story import run_story
 from hub.engine.storybook import read_stories
@@ -218,6 +224,7 @@ def test_events_and_verbs_named_in_the_text_exist(path):
     fields = {
         *(f"account.{name}" for name in AccountRow.__struct_fields__),
         *(f"account.{name}" for name in ("equity", "floating", "free_margin", "margin_level")),
+        *(f"position.{name}" for name in OWN[KeyKind.POSITION].fields),
         *(f"client.{name}" for name in ClientRow.__struct_fields__),
         *(f"event.{name}" for kind in BY_NAME.values() for name in kind.model.model_fields),
         "action.incident",  # a line of the log
@@ -285,7 +292,10 @@ SIGNED_IN: Mapping[str, Any] = {"server": "live-1", "login": 900, "password": "x
             {"server": "s", "name": "a", "url": "https://a", "accounts": [{"login": 1, "password": "x"}]},
         ),
         ("actions", ManagerSettings, {**SIGNED_IN, "url": "wss://a/"}),
-        ("actions", EmailSettings, {"host": "smtp.example.com", "sender": "hub@example.com"}),
+        ("channels", EmailSettings, {"host": "smtp.example.com", "sender": "hub@example.com"}),
+        ("channels", SmsSettings, {"account_sid": "AC1", "auth_token": "x", "sender": "+1"}),
+        ("channels", PushSettings, {"service_account_file": "key.json"}),
+        ("channels", PublicSettings, {"url": "https://hub.example.com"}),
     ],
 )
 def test_every_setting_of_a_connection_is_explained_with_its_default(name, model, needed):
@@ -372,6 +382,8 @@ async def test_an_example_in_json_is_what_the_code_reads(block):
             Client.model_validate(told)
         case {"program": _}:
             AccountProfile.model_validate(told)
+        case {"token": _, "platform": _}:
+            NewDevice.model_validate(told)
         case {"url": _}:
             NewEndpoint.model_validate(told)
         case {"decision": _}:
