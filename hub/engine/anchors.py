@@ -13,6 +13,7 @@ from hub.engine.plans import Plan, Remembered, TypePlan
 from hub.engine.reads import matches
 from hub.engine.rows import LevelRow
 from hub.engine.scene import Broken, Env, Scene
+from hub.engine.so_far import so_far
 from hub.engine.state import AccountRow, Anchor, Kind, Level
 from hub.engine.trailing import level_id, number, row_id, told
 from hub.errors import RecordMalformed
@@ -305,9 +306,7 @@ def _env(scene: Scene, plan: Plan) -> Env:
 
 
 def _of(scene: Scene, each: Remembered) -> Anchor | None:
-    puts, slot = scene.decision.puts, each.slot
-    found = puts[slot] if slot in puts else scene.state.values.get(slot)
-    return found if isinstance(found, Anchor) else None
+    return so_far(scene, each.slot, Anchor)
 
 
 def standing(scene: Scene, each: Remembered) -> str:

@@ -13,6 +13,7 @@ from hub.engine.plans import Plan, quoted
 from hub.engine.program import Approve
 from hub.engine.rows import ApprovalMove, ApprovalRow
 from hub.engine.scene import PUBLISHER, Env, Scene
+from hub.engine.so_far import so_far
 from hub.engine.state import Approval, Kind, OpenRun, Slot, Vote
 from hub.events.catalogue import event_type
 from hub.events.facts import make_fact
@@ -31,9 +32,7 @@ def approval_id(run: str, step: str) -> str:
 
 
 def find(scene: Scene, name: str) -> Approval | None:
-    slot = _slot(name)
-    found = scene.decision.puts[slot] if slot in scene.decision.puts else scene.state.values.get(slot)
-    return found if isinstance(found, Approval) else None
+    return so_far(scene, _slot(name), Approval)
 
 
 def open_approval(scene: Scene, plan: Plan, run: OpenRun, step: Approve, env: Env) -> int:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from hub.engine.approvals import withdraw
 from hub.engine.branches import Branched
-from hub.engine.rows import TimerKey
 from hub.engine.scene import Scene
 from hub.engine.state import Kind, OpenRun, Slot, Value, Waiting
+from hub.engine.timed_rows import cancel_timer
 
 
 def open_run(scene: Scene, name: str) -> OpenRun:
@@ -52,7 +52,7 @@ def forget_timer(scene: Scene, wait: Waiting | None) -> None:
         return
     writes = scene.decision.writing()
     writes.timers = [timer for timer in writes.timers if timer.id != wait.timer]
-    writes.cancelled.append(TimerKey(scene.state.partition, wait.due, wait.timer))
+    cancel_timer(scene, wait)
 
 
 def forget_below(scene: Scene, run: str) -> None:

@@ -14,10 +14,11 @@ from hub.engine.plans import Plan, quoted
 from hub.engine.program import Grant
 from hub.engine.promise import plain
 from hub.engine.roots import RunBody
-from hub.engine.rows import RunRow, TimerKey, TimerRow
+from hub.engine.rows import RunRow
 from hub.engine.scene import Scene
+from hub.engine.so_far import so_far
 from hub.engine.state import Cause, Kind
-from hub.engine.timers import TriggerTimer, timer_id
+from hub.engine.timed_rows import cancel_timer, set_timer
 
 MOST_BEHIND = 60  # periods a ledger is begun for at most, when the hub was down for long
 BEFORE = "before"  # why a ledger was closed before anything was booked
@@ -60,9 +61,7 @@ def entry_of(intent: str) -> Entry | None:
 
 
 def ledger_of(scene: Scene, name: str) -> Ledger | None:
-    slot = (Kind.GRANT.value, name)
-    found = scene.decision.puts[slot] if slot in scene.decision.puts else scene.state.values.get(slot)
-    return found if isinstance(found, Ledger) else None
+    return so_far(scene, (Kind.GRANT.value, name), Ledger)
 
 
 def plan_of(scene: Scene, name: str, ledger: Ledger) -> Plan | None:
@@ -131,14 +130,10 @@ def booking_time(grant: Grant, ledger: Ledger) -> int:
 
 def timed(scene: Scene, name: str, ledger: Ledger, due: int) -> Ledger:
     """Return the ledger with one timer, at `due`, in the place of the one it has; 0 for none."""
-    if ledger.timer:
-        scene.decision.writing().cancelled.append(TimerKey(scene.state.partition, ledger.due, ledger.timer))
+    cancel_timer(scene, ledger)
     if not due:
         return replace(ledger, due=0, timer="")
-    key, partition = scene.state.key, scene.state.partition
-    timer = timer_id(key, f"{name}${ledger.entries}", due)
-    body = TriggerTimer(name, due, "grant").encoded()
-    scene.decision.writing().timers.append(TimerRow(partition, due, timer, key, "grant", body))
+    timer = set_timer(scene, name, f"{name}${ledger.entries}", due, "grant")
     return replace(ledger, due=due, timer=timer)
 
 

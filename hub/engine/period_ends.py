@@ -7,37 +7,32 @@ from hub.engine.ledger import PeriodEnds
 from hub.engine.periods import Span, periods
 from hub.engine.plans import Candidate
 from hub.engine.program import PeriodEnd
-from hub.engine.rows import TimerKey, TimerRow
 from hub.engine.scene import Scene
-from hub.engine.state import Cause, Kind, Slot
-from hub.engine.timers import TriggerTimer, timer_id
+from hub.engine.state import Cause, Kind
+from hub.engine.timed_rows import InTime, TimedRows, cancel_timer, late_by
 
+PERIODS = TimedRows(Kind.PERIOD, PeriodEnds, (PeriodEnd,), "period_end")
 MOST_MISSED = 100  # periods that `catch_up: all` makes up for: the latest
 IN_TIME = 60_000_000  # what comes no later was not missed
-SECOND = 1_000_000
 
 
 def begin_first(scene: Scene, candidate: Candidate, trigger: PeriodEnd) -> None:
     """Wait for the end of the present period, from the first look at a key on."""
-    if _of(scene, candidate.part) is None:
+    if PERIODS.of(scene, candidate.part) is None:
         _await(scene, candidate, trigger, periods(trigger.calendar).span(scene.item.at), "")
 
 
-def over(scene: Scene) -> list[tuple[Candidate, Cause, str, str]]:
-    """Return whom to fire because a period is over, with the cause, its name and the reason; the next is waited for."""
+def over(scene: Scene) -> list[InTime]:
+    """Return whom to fire because a period is over, each numbered by its name; the next is waited for."""
     now = scene.item.at
-    found: list[tuple[Candidate, Cause, str, str]] = []
-    for part, _ in sorted(scene.state.of_kind(Kind.PERIOD), key=lambda each: each[0]):
-        known = _of(scene, part)
-        if known is None or not known.timer or known.due > now:
+    found: list[InTime] = []
+    for part, known in PERIODS.over(scene):
+        cancel_timer(scene, known)
+        owner = PERIODS.trigger(scene, part)
+        if owner is None:
+            PERIODS.put(scene, part, PeriodEnds(known.start, 0, "", known.last))
             continue
-        _cancel(scene, known)
-        candidate = _candidate(scene, part)
-        if candidate is None:
-            scene.decision.puts[_slot(part)] = PeriodEnds(known.start, 0, "", known.last)
-            continue
-        trigger = candidate.trigger
-        assert isinstance(trigger, PeriodEnd)
+        candidate, trigger = owner
         ended = _ended(trigger, known, now)
         awaited = periods(trigger.calendar).span(max(now - trigger.delay // MICROSECOND, known.start))
         last = label_of(trigger.calendar, ended[-1][0]) if ended else known.last
@@ -48,32 +43,28 @@ def over(scene: Scene) -> list[tuple[Candidate, Cause, str, str]]:
 
 def realign(scene: Scene) -> None:
     """Stop waiting where no live trigger does, go over to edited calendars and delays, begin what nothing has begun."""
-    live = {candidate.part: candidate for candidate in scene.program.period_ends}
-    for part, value in scene.state.of_kind(Kind.PERIOD):
-        assert isinstance(value, PeriodEnds)
-        if value.timer:
-            _cancel(scene, value)
-        candidate = live.get(part)
-        if candidate is None:
-            scene.decision.puts[_slot(part)] = PeriodEnds(value.start, 0, "", value.last)
+    for part, known in PERIODS.all(scene):
+        cancel_timer(scene, known)
+        owner = PERIODS.trigger(scene, part)
+        if owner is None:
+            PERIODS.put(scene, part, PeriodEnds(known.start, 0, "", known.last))
             continue
-        trigger = candidate.trigger
-        assert isinstance(trigger, PeriodEnd)
+        candidate, trigger = owner
         spans = periods(trigger.calendar)
-        awaited = spans.span(value.start)
-        if not value.timer or awaited[0] != value.start:  # it had stopped, or has another calendar now
+        awaited = spans.span(known.start)
+        if not known.timer or awaited[0] != known.start:  # it had stopped, or has another calendar now
             awaited = spans.span(scene.item.at)
-        if label_of(trigger.calendar, awaited[0]) == value.last:
+        if label_of(trigger.calendar, awaited[0]) == known.last:
             awaited = spans.span(awaited[1])  # it has fired for a period of this name
-        _await(scene, candidate, trigger, awaited, value.last)
-    for candidate in live.values():
+        _await(scene, candidate, trigger, awaited, known.last)
+    for candidate in scene.program.period_ends:
         assert isinstance(candidate.trigger, PeriodEnd)
         begin_first(scene, candidate, candidate.trigger)
 
 
 def standing(scene: Scene, candidate: Candidate, trigger: PeriodEnd) -> str:
     """Say which period is waited for, and when it fires."""
-    known = _of(scene, candidate.part)
+    known = PERIODS.of(scene, candidate.part)
     if known is None or not known.timer:
         return "no period is waited for yet"
     end = periods(trigger.calendar).span(known.start)[1]
@@ -93,9 +84,7 @@ def _ended(trigger: PeriodEnd, known: PeriodEnds, now: int) -> list[Span]:
     return found[::-1]
 
 
-def _caught_up(
-    scene: Scene, candidate: Candidate, trigger: PeriodEnd, ended: list[Span]
-) -> list[tuple[Candidate, Cause, str, str]]:
+def _caught_up(scene: Scene, candidate: Candidate, trigger: PeriodEnd, ended: list[Span]) -> list[InTime]:
     """Return those of the periods to fire for, as `catch_up` says."""
     now, delay = scene.item.at, trigger.delay // MICROSECOND
     missed = [span for span in ended if now - span[1] - delay >= IN_TIME]
@@ -114,42 +103,15 @@ def _caught_up(
     return [_told(scene, candidate, trigger, span, now - span[1] - delay) for span in fires]
 
 
-def _told(
-    scene: Scene, candidate: Candidate, trigger: PeriodEnd, span: Span, late: int
-) -> tuple[Candidate, Cause, str, str]:
+def _told(scene: Scene, candidate: Candidate, trigger: PeriodEnd, span: Span, late: int) -> InTime:
     period = facts_of(trigger.calendar, *span)
     assert period is not None
-    reason = f"{period.label} ended at {iso(span[1])}"
-    if late >= SECOND:
-        reason += f"; late_by {late // SECOND}s"
-    return candidate, Cause(trigger.id, from_us(scene.item.at), period=period), period.label, reason
+    reason = f"{period.label} ended at {iso(span[1])}{late_by(late)}"
+    cause = Cause(trigger.id, from_us(scene.item.at), period=period)
+    return InTime(candidate, cause, period.label, reason)
 
 
 def _await(scene: Scene, candidate: Candidate, trigger: PeriodEnd, span: Span, last: str) -> None:
-    key, partition, part = scene.state.key, scene.state.partition, candidate.part
     due = max(span[1] + trigger.delay // MICROSECOND, scene.item.at + 1)
-    name = timer_id(key, f"{part}|{span[0]}", due)
-    body = TriggerTimer(part, due, "period_end").encoded()
-    scene.decision.writing().timers.append(TimerRow(partition, due, name, key, "period_end", body))
-    scene.decision.puts[_slot(part)] = PeriodEnds(span[0], due, name, last)
-
-
-def _candidate(scene: Scene, part: str) -> Candidate | None:
-    workflow, _, trigger = part.rpartition("/")
-    plan = scene.program.plans.get(workflow)
-    found = plan.triggers.get(trigger) if plan is not None else None
-    return found if found is not None and isinstance(found.trigger, PeriodEnd) else None
-
-
-def _of(scene: Scene, part: str) -> PeriodEnds | None:
-    slot = _slot(part)
-    found = scene.decision.puts[slot] if slot in scene.decision.puts else scene.state.values.get(slot)
-    return found if isinstance(found, PeriodEnds) else None
-
-
-def _cancel(scene: Scene, known: PeriodEnds) -> None:
-    scene.decision.writing().cancelled.append(TimerKey(scene.state.partition, known.due, known.timer))
-
-
-def _slot(part: str) -> Slot:
-    return Kind.PERIOD.value, part
+    timer = PERIODS.set_timer(scene, candidate.part, f"|{span[0]}", due)
+    PERIODS.put(scene, candidate.part, PeriodEnds(span[0], due, timer, last))

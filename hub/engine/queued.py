@@ -12,6 +12,7 @@ from hub.engine.rows import RunRow
 from hub.engine.runs import begin
 from hub.engine.scene import NO_EVENT as NOTHING
 from hub.engine.scene import Broken, Scene
+from hub.engine.so_far import so_far
 from hub.engine.state import NO_ACCOUNT, NO_EVENT, NOBODY, Cause, Kind, OpenRun, Queue, Queued, Slot
 from hub.events.records import decode_data, decode_envelope
 
@@ -122,9 +123,7 @@ def _about(scene: Scene, asked: Queued) -> Scene:
 
 
 def _of(scene: Scene, workflow: str) -> Queue:
-    slot = _slot(workflow)
-    found = scene.decision.puts[slot] if slot in scene.decision.puts else scene.state.values.get(slot)
-    return found if isinstance(found, Queue) else EMPTY
+    return so_far(scene, _slot(workflow), Queue) or EMPTY
 
 
 def _put(scene: Scene, workflow: str, waiting: tuple[Queued, ...]) -> None:

@@ -5,12 +5,12 @@ from hub.engine import cron
 from hub.engine.decision import Trace, Verdict
 from hub.engine.plans import Candidate
 from hub.engine.program_timed import Schedule
-from hub.engine.rows import TimerKey, TimerRow
 from hub.engine.scene import Scene
-from hub.engine.state import Cause, Kind, Scheduled, Slot
-from hub.engine.timers import TriggerTimer, timer_id
+from hub.engine.state import Cause, Kind, Scheduled
+from hub.engine.timed_rows import InTime, TimedRows, cancel_timer, late_by
 from hub.engine.triggers import spoken
 
+SCHEDULES = TimedRows(Kind.SCHEDULE, Scheduled, (Schedule,), "schedule")
 MOST_CAUGHT_UP = 100  # moments of one schedule and key; what lies before them is passed over, and said
 GONE = Scheduled("")  # keeps a key known that nobody may speak of again
 LATE = 60 * SECOND_US  # schedules are no finer than a minute: what comes within one is on time
@@ -19,28 +19,26 @@ LATE = 60 * SECOND_US  # schedules are no finer than a minute: what comes within
 def begin_first(scene: Scene) -> None:
     """Begin every schedule with the first look at a key."""
     for candidate in scene.program.schedules:
-        if (_of(scene, candidate.part) or GONE).rule == "":
-            _time(scene, candidate)
+        assert isinstance(candidate.trigger, Schedule)
+        if (SCHEDULES.of(scene, candidate.part) or GONE).rule == "":
+            _time(scene, candidate, candidate.trigger)
 
 
-def come(scene: Scene) -> list[tuple[Candidate, Cause, str, str]]:
-    """Return whom to fire for moments that have come, with the cause, its name and the reason; each goes on to its next."""
-    now = scene.item.at
-    found: list[tuple[Candidate, Cause, str, str]] = []
-    for part, _ in sorted(scene.state.of_kind(Kind.SCHEDULE), key=lambda each: each[0]):
-        known = _of(scene, part)
-        if known is None or not known.timer or known.due > now:
+def come(scene: Scene) -> list[InTime]:
+    """Return whom to fire for moments that have come, each numbered by its moment; each schedule goes on to its next."""
+    found: list[InTime] = []
+    for part, known in SCHEDULES.over(scene):
+        cancel_timer(scene, known)
+        owner = SCHEDULES.trigger(scene, part)
+        if owner is None:
+            SCHEDULES.put(scene, part, None)
             continue
-        _cancel(scene, known)
-        candidate = _candidate(scene, part)
-        if candidate is None:
-            scene.decision.puts[_slot(part)] = None
-            continue
+        candidate, trigger = owner
         try:
-            found += _fired(scene, candidate, known)
+            found += _fired(scene, candidate, trigger, known)
         except Exception as problem:  # the others' moments come all the same
             _failed(scene, candidate, problem)
-        _time(scene, candidate)
+        _time(scene, candidate, trigger)
     return found
 
 
@@ -49,33 +47,30 @@ def realign(scene: Scene) -> None:
 
     Of a schedule that was edited, a moment that has come already counts; what would have come by the new text does not.
     """
-    live = {candidate.part: candidate for candidate in scene.program.schedules}
-    for part, value in scene.state.of_kind(Kind.SCHEDULE):
-        assert isinstance(value, Scheduled)
-        candidate = live.get(part)
-        if candidate is None:
-            _cancel(scene, value)
-            scene.decision.puts[_slot(part)] = GONE if scene.state.by_mail else None
+    for part, known in SCHEDULES.all(scene):
+        owner = SCHEDULES.trigger(scene, part)
+        if owner is None:
+            cancel_timer(scene, known)
+            SCHEDULES.put(scene, part, GONE if scene.state.by_mail else None)
             continue
-        assert isinstance(candidate.trigger, Schedule)
-        if value.rule != candidate.trigger.rule and (not value.timer or value.due > scene.item.at):
-            _cancel(scene, value)
-            _time(scene, candidate)
+        candidate, trigger = owner
+        if known.rule != trigger.rule and (not known.timer or known.due > scene.item.at):
+            cancel_timer(scene, known)
+            _time(scene, candidate, trigger)
     if scene.state.account is not None or scene.state.by_mail:
         begin_first(scene)
 
 
 def standing(scene: Scene, candidate: Candidate, trigger: Schedule) -> str:
     """Say when it fires next."""
-    known = _of(scene, candidate.part)
+    known = SCHEDULES.of(scene, candidate.part)
     if known is None or not known.timer:
         return f"{trigger.rule}: no moment is waited for"
     return f"fires next at {iso(known.due)} ({trigger.rule})"
 
 
-def _fired(scene: Scene, candidate: Candidate, known: Scheduled) -> list[tuple[Candidate, Cause, str, str]]:
-    trigger, now = candidate.trigger, scene.item.at
-    assert isinstance(trigger, Schedule)
+def _fired(scene: Scene, candidate: Candidate, trigger: Schedule, known: Scheduled) -> list[InTime]:
+    now = scene.item.at
     moments: tuple[int, ...] = (known.due,)
     if known.rule == trigger.rule:
         # One more than may count, to know whether there were more.
@@ -86,10 +81,7 @@ def _fired(scene: Scene, candidate: Candidate, known: Scheduled) -> list[tuple[C
     first = counted[0] if counted else None
     if first is None or first > known.due:
         _say_missed(scene, candidate, trigger, known.due, counted)
-    return [
-        (candidate, Cause(trigger.id, from_us(moment)), iso(moment), _reason(trigger, moment, now))
-        for moment in counted
-    ]
+    return [_told(candidate, trigger, moment, now) for moment in counted]
 
 
 def _counts(trigger: Schedule, late: int) -> bool:
@@ -118,28 +110,24 @@ def _say_missed(
     )
 
 
-def _reason(trigger: Schedule, moment: int, now: int) -> str:
-    late = (now - moment) // SECOND_US
-    return f"{iso(moment)} has come ({trigger.rule})" + (f"; late_by {late}s" if late >= 1 else "")
+def _told(candidate: Candidate, trigger: Schedule, moment: int, now: int) -> InTime:
+    reason = f"{iso(moment)} has come ({trigger.rule}){late_by(now - moment)}"
+    return InTime(candidate, Cause(trigger.id, from_us(moment)), iso(moment), reason)
 
 
-def _time(scene: Scene, candidate: Candidate) -> None:
+def _time(scene: Scene, candidate: Candidate, trigger: Schedule) -> None:
     """Wait for the next moment after now: none that is past can come again, whatever is edited."""
-    trigger, now = candidate.trigger, scene.item.at
-    assert isinstance(trigger, Schedule)
+    part = candidate.part
     try:
-        due = cron.next_after(trigger.cron, trigger.zone, now)
+        due = cron.next_after(trigger.cron, trigger.zone, scene.item.at)
     except Exception as problem:  # as above
         due = None
         _failed(scene, candidate, problem)
     if due is None:
-        scene.decision.puts[_slot(candidate.part)] = Scheduled(trigger.rule)
+        SCHEDULES.put(scene, part, Scheduled(trigger.rule))
         return
-    key, partition = scene.state.key, scene.state.partition
-    name = timer_id(key, f"{candidate.part}@", due)
-    body = TriggerTimer(candidate.part, due, "schedule").encoded()
-    scene.decision.writing().timers.append(TimerRow(partition, due, name, key, "schedule", body))
-    scene.decision.puts[_slot(candidate.part)] = Scheduled(trigger.rule, due, name)
+    timer = SCHEDULES.set_timer(scene, part, "@", due)
+    SCHEDULES.put(scene, part, Scheduled(trigger.rule, due, timer))
 
 
 def _failed(scene: Scene, candidate: Candidate, problem: Exception) -> None:
@@ -147,26 +135,3 @@ def _failed(scene: Scene, candidate: Candidate, problem: Exception) -> None:
     reason = f"its moments cannot be told: {type(problem).__name__}: {problem}"
     trace = Trace(trigger, reason, mode=candidate.plan.workflow.mode.value)
     scene.decision.trace(candidate.plan.workflow.id, f"{trigger}/moments", Verdict.FAILED, trace)
-
-
-def _candidate(scene: Scene, part: str) -> Candidate | None:
-    workflow, _, trigger = part.rpartition("/")
-    plan = scene.program.plans.get(workflow)
-    found = plan.triggers.get(trigger) if plan is not None else None
-    return found if found is not None and isinstance(found.trigger, Schedule) else None
-
-
-def _of(scene: Scene, part: str) -> Scheduled | None:
-    slot = _slot(part)
-    found = scene.decision.puts[slot] if slot in scene.decision.puts else scene.state.values.get(slot)
-    return found if isinstance(found, Scheduled) else None
-
-
-def _cancel(scene: Scene, known: Scheduled) -> None:
-    if known.timer:
-        timer = TimerKey(scene.state.partition, known.due, known.timer)
-        scene.decision.writing().cancelled.append(timer)
-
-
-def _slot(part: str) -> Slot:
-    return Kind.SCHEDULE.value, part

@@ -16,10 +16,10 @@ from hub.engine.late import gave_up
 from hub.engine.plans import Plan
 from hub.engine.program import Approve, Wait
 from hub.engine.reads import matches
-from hub.engine.rows import TimerKey
 from hub.engine.scene import NO_EVENT as NOTHING
 from hub.engine.scene import Broken, Scene
 from hub.engine.state import NO_ACCOUNT, NO_EVENT, NOBODY, Approval, Kind, OpenRun, Waiting
+from hub.engine.timed_rows import cancel_timer
 from hub.engine.triggers import spoken
 from hub.events.records import decode_data, decode_envelope
 
@@ -271,10 +271,8 @@ def _give_up(scene: Scene, run: OpenRun) -> None:
 
 
 def _cancel(scene: Scene, run: OpenRun) -> None:
-    """Take a wait's timer away; one that has fired already is gone."""
     assert run.wait is not None
-    timer = TimerKey(scene.state.partition, run.wait.due, run.wait.timer)
-    scene.decision.writing().cancelled.append(timer)
+    cancel_timer(scene, run.wait)
 
 
 def _keep(scene: Scene, run: OpenRun, plan: Plan, verdict: Verdict, reason: str, carried: Forking) -> None:

@@ -11,7 +11,7 @@ from hub.engine import absence, anchors, schedules
 from hub.engine.decision import Decision, decode_trace
 from hub.engine.distance import Distance, between, distances
 from hub.engine.grant_standing import stands
-from hub.engine.holds import pending
+from hub.engine.holds import HOLDS
 from hub.engine.index import Program
 from hub.engine.keys import KeyedBy, form_of, partition_of
 from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Limits, Seen, beyond, limits, peaks_of, plain
@@ -193,7 +193,7 @@ def _standing(
         remains = distances(trigger.condition, env)
         holds = truth if isinstance(truth, bool) else None
         reason = trigger.condition.explain(env)
-        if (hold := pending(scene, candidate.part)) is not None:
+        if (hold := HOLDS.of(scene, candidate.part)) is not None:
             reason += f"; fires at {iso(hold.due)}, if it holds till then"
     elif isinstance(trigger, Absent):
         holds, reason = None, absence.standing(scene, candidate, trigger)
@@ -260,7 +260,7 @@ def _limits(level: Level, name: str, levels: Sequence[LevelRow]) -> Limits | Non
 
 
 def _holding(scene: Scene, candidate: Candidate) -> str:
-    hold = pending(scene, candidate.part)
+    hold = HOLDS.of(scene, candidate.part)
     if hold is None:
         return ""
     if not hold.timer:
