@@ -14,8 +14,10 @@ from hub.clock import Clock
 from hub.engine.plans import Plan
 from hub.engine.programs import Programs
 from hub.engine.rows import EngineStore, KeyRows, RunRow
+from hub.engine.run_rows import OpenRun
 from hub.engine.run_versions import MIGRATE, Order, encode_order, place_in
-from hub.engine.state import KeyState, Kind, OpenRun
+from hub.engine.state import KeyState
+from hub.engine.values import Kind
 from hub.views import Browser
 
 PATIENCE: Final = 2.0  # seconds an answer waits to say what came of it

@@ -14,7 +14,7 @@ from hub.engine.programs import Programs
 from hub.engine.rows import EngineStore
 from hub.engine.starting import AskedFor, StartRefused, asked_for, manual_of
 from hub.engine.starts import decode_start
-from hub.engine.state import Kind
+from hub.engine.values import Kind
 from hub.events.facts import Fact
 
 

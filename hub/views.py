@@ -22,9 +22,9 @@ from hub.engine.program_timed import Manual, Schedule
 from hub.engine.programs import Programs
 from hub.engine.record import steady
 from hub.engine.rows import EngineStore, RunRow
-from hub.engine.state import Kind
 from hub.engine.then import Then, stood
 from hub.engine.triggers import spoken
+from hub.engine.values import Kind
 from hub.engine.why import Standing, why
 from hub.errors import Place
 from hub.events.facts import EVENT_PREFIX

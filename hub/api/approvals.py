@@ -17,7 +17,7 @@ from hub.clock import iso
 from hub.control.keys import Principal, Scope
 from hub.engine.ballots import MAX_COMMENT, Ballot, is_barred, refusal, rules_of_row, said_of
 from hub.engine.rows import ApprovalRow
-from hub.engine.state import Vote
+from hub.engine.run_rows import Vote
 
 STATES = ("open", "approved", "declined", "expired", "withdrawn")
 ANY = "any"

@@ -12,13 +12,13 @@ from hub import garbage
 from hub.bus.log import Input
 from hub.clock import MICROSECOND, iso
 from hub.commands.recorded import EventFile, Sampled
+from hub.engine.account_rows import AccountRow, ClientRow
 from hub.engine.backtest import Backtest, Tally, finished
 from hub.engine.memory_of import memory_of
 from hub.engine.program import Workflow
 from hub.engine.record import Record, steady
 from hub.engine.rehearsal import Rehearsal
 from hub.engine.rehearsed import People
-from hub.engine.state import AccountRow, ClientRow
 from hub.errors import ConfigError
 
 FOREVER = 2**62

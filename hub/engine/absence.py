@@ -4,9 +4,11 @@ from hub.clock import MICROSECOND, iso
 from hub.engine.plans import Candidate
 from hub.engine.program import Absent
 from hub.engine.reads import matches
+from hub.engine.run_rows import Cause
 from hub.engine.scene import Scene
-from hub.engine.state import Absence, Cause, Kind
 from hub.engine.timed_rows import InTime, TimedRows, cancel_timer, late_by
+from hub.engine.trigger_rows import Absence
+from hub.engine.values import Kind
 
 ABSENCES = TimedRows(Kind.ABSENCE, Absence, (Absent,), "absent")
 NEVER_YET = Absence(None, 0)

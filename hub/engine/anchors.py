@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from hub.clock import iso
+from hub.engine.account_rows import AccountRow
 from hub.engine.decision import Trace, Verdict
 from hub.engine.kept import keep, recall
 from hub.engine.plans import Plan, Remembered, TypePlan
@@ -14,8 +15,9 @@ from hub.engine.reads import matches
 from hub.engine.rows import LevelRow
 from hub.engine.scene import Broken, Env, Scene
 from hub.engine.so_far import so_far
-from hub.engine.state import AccountRow, Anchor, Kind, Level
 from hub.engine.trailing import level_id, number, row_id, told
+from hub.engine.trigger_rows import Anchor, Level
+from hub.engine.values import Kind
 from hub.errors import RecordMalformed
 from hub.events.days import began
 from hub.events.facts import us_of

@@ -12,9 +12,10 @@ from hub.engine.decision import Trace, Verdict
 from hub.engine.plans import Plan, quoted
 from hub.engine.program import Approve
 from hub.engine.rows import ApprovalMove, ApprovalRow
+from hub.engine.run_rows import Approval, OpenRun, Vote
 from hub.engine.scene import PUBLISHER, Env, Scene
 from hub.engine.so_far import so_far
-from hub.engine.state import Approval, Kind, OpenRun, Slot, Vote
+from hub.engine.values import Kind, Slot
 from hub.events.catalogue import event_type
 from hub.events.facts import make_fact
 from hub.events.operations import ActionMoved

@@ -16,8 +16,8 @@ from hub.engine.code import Act, Branch, Fork, Instruction, Jump
 from hub.engine.kept import Kept, keep_all, recall_all
 from hub.engine.plans import Plan
 from hub.engine.program import Approve, Do, Set, Stop
+from hub.engine.run_rows import OpenRun
 from hub.engine.scene import Env
-from hub.engine.state import OpenRun
 from hub.engine.steps import NothingToDo, StepFailed, booked, encoded, parameters, resolve
 from hub.events.records import CustomRecord
 from hub.expr import UNKNOWN, Expression

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from hub.engine.state import AccountRow
+from hub.engine.account_rows import AccountRow
 from hub.intents.verbs import MoveCredit, MoveMoney, Params, SetGroup, SetLeverage
 
 ADDED: Final = "+"  # before the name of a field something is added to

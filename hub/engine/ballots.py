@@ -7,7 +7,7 @@ import msgspec
 
 from hub.clock import iso
 from hub.engine.rows import ApprovalRow
-from hub.engine.state import Approval, Vote
+from hub.engine.run_rows import Approval, Vote
 from hub.errors import RecordMalformed
 
 MAX_BALLOT_BYTES: Final = 16 * 1024

@@ -19,11 +19,13 @@ from hub.engine.decide import realign
 from hub.engine.decision import BatchBuilder, Decision, apply
 from hub.engine.index import Program
 from hub.engine.keys import EVERYTHING, KeyKind, partition_of
+from hub.engine.manifest import Behind, Manifest
 from hub.engine.program import OnEvent, Wait
 from hub.engine.programs import Programs
 from hub.engine.recount import Recount
 from hub.engine.rows import EngineStore
-from hub.engine.state import Behind, KeyState, Kind, Manifest
+from hub.engine.state import KeyState
+from hub.engine.values import Kind
 
 KEYS_AT_ONCE = 64
 ROWS_AT_ONCE = 256

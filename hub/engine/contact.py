@@ -1,6 +1,6 @@
 """Messages to clients as a step asks for them: whose contact each is, and whether the client wants that kind."""
 
-from hub.engine.state import ClientRow
+from hub.engine.account_rows import ClientRow
 from hub.intents.contact import NEEDS_CONSENT
 from hub.intents.verbs import Params, ToClient
 

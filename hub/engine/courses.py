@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from hub.engine.account_rows import AccountRow
 from hub.engine.counting import Counting
 from hub.engine.fold import FOLDED, Rule, rule_of
 from hub.engine.index import Program
@@ -10,7 +11,7 @@ from hub.engine.mail import could_concern
 from hub.engine.plans import Candidate, Feed, TypePlan
 from hub.engine.reads import conditions
 from hub.engine.split import ROOTS, Get, Hits, Split
-from hub.engine.state import AccountRow, Slot
+from hub.engine.values import Slot
 from hub.engine.windows import Accumulator
 from hub.events.brief import brief_decoder
 from hub.events.records import decode_envelope, record_type

@@ -7,6 +7,7 @@ import msgspec
 
 from hub.clock import iso
 from hub.engine import absence, anchors, grant_edits, introductions, period_ends, queued, schedules
+from hub.engine.account_rows import AccountRow
 from hub.engine.decision import Trace, Verdict
 from hub.engine.held import PositionRow
 from hub.engine.holds import let_go, realign_holds
@@ -27,8 +28,9 @@ from hub.engine.position_levels import OWN, belong, is_known, is_over, with_owne
 from hub.engine.positions_told import tell_positions
 from hub.engine.program import Crosses
 from hub.engine.scene import Scene
-from hub.engine.state import AccountRow, Kind, Level
+from hub.engine.trigger_rows import Level
 from hub.engine.triggers import fire_crossing, realign_edge
+from hub.engine.values import Kind
 from hub.errors import RecordMalformed
 from hub.events.watched import POSITION_CROSSED
 

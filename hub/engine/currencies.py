@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hub.engine.state import AccountRow
+from hub.engine.account_rows import AccountRow
 
 _WITHOUT: Final = ("CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF", "XOF", "XPF")
 _THREE: Final = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")

@@ -8,6 +8,7 @@ from typing import Any
 
 from hub.bus.log import Input, InputKind
 from hub.engine import absence, anchors, grants, introductions, period_ends, queued, schedules
+from hub.engine.account_rows import NO_ACCOUNT, NOBODY, AccountRow, ClientRow
 from hub.engine.accumulators import Contribution
 from hub.engine.crossing import at_position, crossed, meet_position, observed, rebuild
 from hub.engine.decision import NOTHING, Decision, apply
@@ -24,6 +25,7 @@ from hub.engine.position_levels import WATCH, belong, relay, watch, with_owner
 from hub.engine.positions import fold_positions
 from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Since
 from hub.engine.rows import TimerKey
+from hub.engine.run_rows import NO_EVENT as NO_RAW
 from hub.engine.run_versions import MIGRATE, migrate
 from hub.engine.runs import conclude
 from hub.engine.scene import NO_EVENT, NONE_BROKEN, Broken, Env, Scene
@@ -31,11 +33,12 @@ from hub.engine.series import ZERO
 from hub.engine.since import SinceEvent
 from hub.engine.split import Hits
 from hub.engine.starts import START, start
-from hub.engine.state import ACCOUNT, CLIENT, NO_ACCOUNT, NOBODY, AccountRow, Alarm, ClientRow, KeyState, Kind
-from hub.engine.state import NO_EVENT as NO_RAW
+from hub.engine.state import KeyState
 from hub.engine.stock import hear_of, restock, take_stock
 from hub.engine.straight import absorb, straight
+from hub.engine.totals import Alarm
 from hub.engine.triggers import becomes, fire_in_time, on_event, turn_quietly
+from hub.engine.values import ACCOUNT, CLIENT, Kind
 from hub.engine.waits import decided, hear, look, time_is_up
 from hub.events.facts import us_of
 from hub.events.records import Envelope, decode_data, decode_envelope

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from hub.bus.log import NewInput
+from hub.engine.account_rows import AccountRow
 from hub.engine.ledger import Ledger
 from hub.engine.rows import (
     ApprovalMove,
@@ -20,8 +21,10 @@ from hub.engine.rows import (
     TimerRow,
     TraceRow,
 )
+from hub.engine.run_rows import OpenRun
 from hub.engine.series import Series
-from hub.engine.state import ACCOUNT, CLIENT, AccountRow, KeyState, Kind, OpenRun, Slot, Value, encode_value
+from hub.engine.state import KeyState
+from hub.engine.values import ACCOUNT, CLIENT, Kind, Slot, Value, encode_value
 from hub.engine.windows import Change
 from hub.events.facts import Fact
 from hub.intents.intent import Intent

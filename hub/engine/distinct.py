@@ -13,7 +13,7 @@ from hub.engine.frames import Frame, contributions, remember_withdrawn, removed,
 from hub.engine.periods import periods
 from hub.engine.program import Aggregate
 from hub.engine.series import ZERO, Moment, Op, Part, Series, worded
-from hub.engine.state import Bucket, Total
+from hub.engine.totals import Bucket, Total
 from hub.engine.windows import (
     MAX_CONTRIBUTIONS,
     MERGED_AT_ONCE,

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from hub.engine.state import AccountRow, ClientRow
+from hub.engine.account_rows import AccountRow, ClientRow
 from hub.events.records import Envelope
 
 Changes = dict[str, Any]

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from hub.engine.approvals import withdraw
 from hub.engine.branches import Branched
+from hub.engine.run_rows import OpenRun, Waiting
 from hub.engine.scene import Scene
-from hub.engine.state import Kind, OpenRun, Slot, Value, Waiting
 from hub.engine.timed_rows import cancel_timer
+from hub.engine.values import Kind, Slot, Value
 
 
 def open_run(scene: Scene, name: str) -> OpenRun:

@@ -21,8 +21,8 @@ from hub.engine.decision import Verdict
 from hub.engine.kept import keep, keep_all, recall_all
 from hub.engine.plans import Plan, quoted
 from hub.engine.program import Retry
+from hub.engine.run_rows import OpenRun
 from hub.engine.scene import Scene
-from hub.engine.state import OpenRun
 from hub.engine.steps import StepFailed
 from hub.engine.undoing import Undoing
 from hub.expr import UNKNOWN

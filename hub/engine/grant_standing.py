@@ -12,7 +12,7 @@ from hub.engine.plans import Plan
 from hub.engine.program import Grant
 from hub.engine.promise import env_for, owed, plain
 from hub.engine.scene import Env, Scene
-from hub.engine.state import Kind
+from hub.engine.values import Kind
 from hub.expr import Expression
 from hub.expr.evaluate import evaluate
 from hub.expr.tree import And, Comparison, Narrow, Node, Path

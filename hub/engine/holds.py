@@ -11,9 +11,11 @@ from hub.clock import MICROSECOND, SECOND_US, iso
 from hub.engine.decision import Trace, Verdict
 from hub.engine.plans import Candidate
 from hub.engine.program import Becomes, Crosses
+from hub.engine.run_rows import Cause
 from hub.engine.scene import Scene
-from hub.engine.state import Cause, Edge, Hold, Kind
 from hub.engine.timed_rows import InTime, TimedRows, cancel_timer, late_by
+from hub.engine.trigger_rows import Edge, Hold
+from hub.engine.values import Kind
 
 HOLDS: TimedRows[Hold, Becomes | Crosses] = TimedRows(Kind.HOLD, Hold, (Becomes, Crosses), "hold")
 LOST, BACK = (

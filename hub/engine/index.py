@@ -47,8 +47,8 @@ from hub.engine.reads import (
     takes_at,
 )
 from hub.engine.split import Equalities, Hits, Split
-from hub.engine.state import Kind
 from hub.engine.stock import stock_of
+from hub.engine.values import Kind
 
 if TYPE_CHECKING:
     from hub.engine.courses import Course

@@ -10,10 +10,11 @@ import msgspec
 
 from hub.bus.log import InputKind, NewInput
 from hub.engine import absence, period_ends, schedules
+from hub.engine.account_rows import NOBODY, ClientRow
 from hub.engine.keys import KeyedBy, KeyKind, Whose, key_for, partition_of
 from hub.engine.program import Absent, PeriodEnd
 from hub.engine.scene import Scene
-from hub.engine.state import CLIENT, NOBODY, ClientRow
+from hub.engine.values import CLIENT
 from hub.errors import RecordMalformed
 from hub.ids import short_hash
 

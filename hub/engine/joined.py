@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from hub.engine.state import Edge, Slot, Value
+from hub.engine.trigger_rows import Edge
+from hub.engine.values import Slot, Value
 from hub.expr import Expression
 from hub.expr.generate import Doubt, Roots, generate_doubt, needs_environment
 from hub.expr.tree import Node

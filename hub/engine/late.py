@@ -12,7 +12,7 @@ from hub.engine.decision import Trace, Verdict
 from hub.engine.forking import Forking, Stands
 from hub.engine.plans import quoted
 from hub.engine.scene import Scene
-from hub.engine.state import Kind
+from hub.engine.values import Kind
 from hub.intents.intent import State
 from hub.intents.outcome import Outcome
 

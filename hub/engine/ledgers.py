@@ -15,10 +15,11 @@ from hub.engine.program import Grant
 from hub.engine.promise import plain
 from hub.engine.roots import RunBody
 from hub.engine.rows import RunRow
+from hub.engine.run_rows import Cause
 from hub.engine.scene import Scene
 from hub.engine.so_far import so_far
-from hub.engine.state import Cause, Kind
 from hub.engine.timed_rows import cancel_timer, set_timer
+from hub.engine.values import Kind
 
 MOST_BEHIND = 60  # periods a ledger is begun for at most, when the hub was down for long
 BEFORE = "before"  # why a ledger was closed before anything was booked

@@ -13,8 +13,9 @@ from hub.engine.program import Crosses
 from hub.engine.rows import LevelRow, Peak
 from hub.engine.scene import Scene
 from hub.engine.series import EXACT
-from hub.engine.state import Kind, Level
 from hub.engine.trailing import level_id, number, rule_of, told
+from hub.engine.trigger_rows import Level
+from hub.engine.values import Kind
 from hub.engine.windows import shortest
 from hub.events.watched import (
     SMALLEST,

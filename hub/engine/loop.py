@@ -19,7 +19,8 @@ from hub.engine.mail import forward
 from hub.engine.program import Unread, Workflow
 from hub.engine.programs import Compile, Programs
 from hub.engine.rows import Batch, EngineStore, Inbox, KeyRows, LevelRow, TraceRow
-from hub.engine.state import KeyState, Kind
+from hub.engine.state import KeyState
+from hub.engine.values import Kind
 from hub.errors import StoreRefused, StoreUnavailable
 from hub.ids import PARTITIONS
 from hub.sizes import Sizes

@@ -12,6 +12,7 @@ import msgspec
 
 from hub.bus.log import Input, InputKind, NewInput
 from hub.engine import introductions
+from hub.engine.account_rows import NOBODY, AccountRow, ClientRow
 from hub.engine.decision import Decision
 from hub.engine.held import PositionRow
 from hub.engine.index import Program
@@ -19,8 +20,10 @@ from hub.engine.keys import KeyKind, Whose, key_for, kind_of, partition_of
 from hub.engine.own import TOLD_BY
 from hub.engine.plans import Candidate, Feed, TypePlan
 from hub.engine.positions import Moved
+from hub.engine.run_rows import NO_EVENT
 from hub.engine.scene import Scene
-from hub.engine.state import NO_EVENT, NOBODY, AccountRow, ClientRow, KeyState, Kind, Slot, Value
+from hub.engine.state import KeyState
+from hub.engine.values import Kind, Slot, Value
 from hub.errors import RecordMalformed
 from hub.events.records import Envelope, decode_data, decode_envelope
 

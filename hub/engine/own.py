@@ -5,10 +5,11 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from hub.engine.account_rows import AccountRow
 from hub.engine.fold import fold_thing
 from hub.engine.held import INNER, GroupRow, PositionRow, SymbolRow, ThingRow
 from hub.engine.keys import KeyedBy, KeyKind
-from hub.engine.state import AccountRow, Kind, Slot
+from hub.engine.values import Kind, Slot
 from hub.events.records import Envelope
 from hub.events.watched import POSITION_CROSSED
 

@@ -6,11 +6,13 @@ from typing import Protocol
 
 from hub.bus.log import Input, InputKind
 from hub.clock import iso
+from hub.engine.account_rows import AccountRow, ClientRow
 from hub.engine.decide import advance
 from hub.engine.index import Program
 from hub.engine.keys import KeyKind
 from hub.engine.program import Workflow
-from hub.engine.state import ACCOUNT, CLIENT, AccountRow, ClientRow, KeyState
+from hub.engine.state import KeyState
+from hub.engine.values import ACCOUNT, CLIENT
 
 MOST_INPUTS = 10_000
 TURN = 100  # inputs decided before others get a turn: two milliseconds

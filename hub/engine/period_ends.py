@@ -7,9 +7,10 @@ from hub.engine.ledger import PeriodEnds
 from hub.engine.periods import Span, periods
 from hub.engine.plans import Candidate
 from hub.engine.program import PeriodEnd
+from hub.engine.run_rows import Cause
 from hub.engine.scene import Scene
-from hub.engine.state import Cause, Kind
 from hub.engine.timed_rows import InTime, TimedRows, cancel_timer, late_by
+from hub.engine.values import Kind
 
 PERIODS = TimedRows(Kind.PERIOD, PeriodEnds, (PeriodEnd,), "period_end")
 MOST_MISSED = 100  # periods that `catch_up: all` makes up for: the latest

@@ -18,7 +18,7 @@ from hub.engine.program import (
     Workflow,
 )
 from hub.engine.split import Equalities, Split
-from hub.engine.state import Slot
+from hub.engine.values import Slot
 from hub.expr import Expression, Fast
 from hub.expr.generate import Fixed, Sought
 

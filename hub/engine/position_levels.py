@@ -7,13 +7,13 @@ account as commands; what the watcher has to tell a position beside crossings, w
 import msgspec
 
 from hub.bus.log import InputKind, NewInput
+from hub.engine.account_rows import AccountRow
 from hub.engine.held import PositionRow
 from hub.engine.keys import KeyKind, partition_of
 from hub.engine.own import SLOTS
 from hub.engine.program import Crosses, Mode, Workflow
 from hub.engine.rows import LevelRow
 from hub.engine.scene import Scene
-from hub.engine.state import AccountRow
 from hub.errors import RecordMalformed
 from hub.events.watched import POSITION, RELAYED, decode_relayed, decode_rule, encode_rule
 from hub.ids import account_key

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from hub.engine.held import PositionRow
 from hub.engine.series import EXACT, ZERO
-from hub.engine.state import KeyState, Kind, Slot, Value
+from hub.engine.state import KeyState
+from hub.engine.values import Kind, Slot, Value
 from hub.events.records import Envelope
 
 MAX_POSITIONS: Final = 5_000  # of one account; of more, nobody knows what they add up to

@@ -1,12 +1,14 @@
 """Positions that were open before anybody watched them, made known to their keys when a workflow with levels goes live."""
 
 from hub.bus.log import InputKind, NewInput
+from hub.engine.account_rows import NOBODY
 from hub.engine.held import Followed
 from hub.engine.keys import KeyKind, Whose, key_for, partition_of
 from hub.engine.mail import Mail, encode_mail, tell_ended
 from hub.engine.positions import open_positions
+from hub.engine.run_rows import NO_EVENT
 from hub.engine.scene import Scene
-from hub.engine.state import NO_EVENT, NOBODY, Kind
+from hub.engine.values import Kind
 from hub.ids import short_hash
 
 TOLD = (Kind.FOLLOWED.value, "")

@@ -12,10 +12,12 @@ from hub.bus.log import InputKind, NewInput
 from hub.engine.index import Program
 from hub.engine.keys import KeyedBy
 from hub.engine.ledgers import workflow_of
+from hub.engine.manifest import Manifest
 from hub.engine.program import Mode, Unread, Workflow
 from hub.engine.program_timed import Trip
 from hub.engine.rows import EngineStore
-from hub.engine.state import KeyState, Kind, Manifest, decode_value
+from hub.engine.state import KeyState
+from hub.engine.values import Kind, decode_value
 from hub.errors import HubError, StoreError
 from hub.ids import PARTITIONS
 

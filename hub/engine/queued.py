@@ -4,16 +4,18 @@ import msgspec
 
 from hub.bus.log import InputKind
 from hub.clock import iso
+from hub.engine.account_rows import NO_ACCOUNT, NOBODY
 from hub.engine.decision import Trace, Verdict, encode_trace
 from hub.engine.keys import KeyKind
 from hub.engine.plans import Candidate, Plan
 from hub.engine.roots import RunBody
 from hub.engine.rows import RunRow
+from hub.engine.run_rows import NO_EVENT, Cause, OpenRun, Queue, Queued
 from hub.engine.runs import begin
 from hub.engine.scene import NO_EVENT as NOTHING
 from hub.engine.scene import Broken, Scene
 from hub.engine.so_far import so_far
-from hub.engine.state import NO_ACCOUNT, NO_EVENT, NOBODY, Cause, Kind, OpenRun, Queue, Queued, Slot
+from hub.engine.values import Kind, Slot
 from hub.events.records import decode_data, decode_envelope
 
 EMPTY = Queue(())

@@ -7,7 +7,8 @@ import msgspec
 
 from hub.bus.log import Input
 from hub.bus.pages import Page
-from hub.engine.state import AccountRow, ClientRow, Kind, decode_value
+from hub.engine.account_rows import AccountRow, ClientRow
+from hub.engine.values import Kind, decode_value
 from hub.intents.intent import Intent, State
 
 BATCH = 4_000  # rows of one read: some 20 ms

@@ -12,7 +12,8 @@ from hub.bus.log import Input, InputKind
 from hub.engine.decide import recount
 from hub.engine.decision import Decision, apply
 from hub.engine.index import Program
-from hub.engine.state import KeyState, Kind, Slot
+from hub.engine.state import KeyState
+from hub.engine.values import Kind, Slot
 from hub.errors import HubError
 
 COUNTED = frozenset({int(InputKind.EVENT), int(InputKind.MAIL)})

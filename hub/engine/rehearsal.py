@@ -16,6 +16,7 @@ import msgspec
 
 from hub.bus.log import Input, InputKind
 from hub.engine import rehearsed
+from hub.engine.account_rows import AccountRow, ClientRow
 from hub.engine.ballots import encode_ballot
 from hub.engine.decide import CROSSINGS, advance, decide
 from hub.engine.decision import NOTHING, Decision, Writes, apply
@@ -28,7 +29,8 @@ from hub.engine.rehearsed_samples import crossing_input, first_sight, told_by
 from hub.engine.relevant import Needed
 from hub.engine.rows import ApprovalRow, LevelRow, TimerRow, TraceRow
 from hub.engine.stage_positions import position_key
-from hub.engine.state import ACCOUNT, CLIENT, AccountRow, ClientRow, KeyState
+from hub.engine.state import KeyState
+from hub.engine.values import ACCOUNT, CLIENT
 from hub.errors import HubError
 from hub.events.facts import Fact, stored
 from hub.events.records import Envelope, decode_data, decode_envelope, encode

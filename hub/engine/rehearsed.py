@@ -8,9 +8,9 @@ from typing import Any, Literal
 import msgspec
 
 from hub.clock import from_us
+from hub.engine.account_rows import AccountRow
 from hub.engine.ballots import Ballot
 from hub.engine.rows import ApprovalRow
-from hub.engine.state import AccountRow
 from hub.events.account import AccountChanged
 from hub.events.base import AccountRef
 from hub.events.catalogue import BY_NAME

@@ -8,8 +8,8 @@ import msgspec
 
 from hub.engine.decision import encode_trace
 from hub.engine.rows import RunRow
+from hub.engine.run_rows import Cause, OpenRun
 from hub.engine.scene import Scene
-from hub.engine.state import Cause, OpenRun
 
 Results = dict[str, dict[str, Any]]
 

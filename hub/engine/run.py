@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from hub.clock import MICROSECOND, iso, to_us
+from hub.engine.account_rows import AccountRow
 from hub.engine.answers import Answer, assumed_answer
 from hub.engine.approvals import ASSUMED, approval_id, open_approval, withdraw
 from hub.engine.assumed import Assumed, overlaid, with_effect
@@ -22,10 +23,11 @@ from hub.engine.publishing import fact_of
 from hub.engine.quiet import NoClock, quiet_until
 from hub.engine.reads import matches
 from hub.engine.roots import Began, Failure, Results, row_of
+from hub.engine.run_rows import OpenRun, Waiting
 from hub.engine.scene import Env, Scene
-from hub.engine.state import AccountRow, Kind, OpenRun, Waiting
 from hub.engine.steps import NOTHING_FIXED, NothingToDo, StepFailed, encoded, parameters, resolve
 from hub.engine.timers import wait_timer
+from hub.engine.values import Kind
 from hub.events.records import decode_data, decode_envelope, fields_of
 from hub.expr import Expression, Unknown
 from hub.intents.checks import with_checks

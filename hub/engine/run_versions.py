@@ -10,8 +10,9 @@ from hub.engine.decision import Trace, Verdict
 from hub.engine.plans import Plan
 from hub.engine.program import Approve, OnEvent, PeriodEnd, Quiet, Set, Stop, Wait
 from hub.engine.roots import row_of
+from hub.engine.run_rows import OpenRun
 from hub.engine.scene import Scene
-from hub.engine.state import Kind, OpenRun
+from hub.engine.values import Kind
 from hub.engine.waits import look_again
 from hub.errors import RecordMalformed
 from hub.expr import Expression

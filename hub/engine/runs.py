@@ -7,6 +7,7 @@ import msgspec
 from hub.bus.log import InputKind
 from hub.clock import from_us
 from hub.engine import grants
+from hub.engine.account_rows import NOBODY
 from hub.engine.answers import answer_from
 from hub.engine.branches import Late
 from hub.engine.code import Act
@@ -14,8 +15,8 @@ from hub.engine.decision import Trace, Verdict
 from hub.engine.forking import Forking
 from hub.engine.late import came_late, waited_for
 from hub.engine.plans import Plan, quoted
+from hub.engine.run_rows import NO_EVENT, Cause, OpenRun
 from hub.engine.scene import PUBLISHER, Scene
-from hub.engine.state import NO_EVENT, NOBODY, Cause, OpenRun
 from hub.engine.undoing import as_before
 from hub.events.catalogue import event_type
 from hub.events.facts import make_fact

@@ -7,6 +7,7 @@ from typing import Any
 
 from hub.bus.log import Input
 from hub.clock import from_us, to_us
+from hub.engine.account_rows import NOBODY, AccountRow
 from hub.engine.decision import Decision
 from hub.engine.index import Program
 from hub.engine.kept import recall
@@ -16,9 +17,12 @@ from hub.engine.plans import NOTHING_BOUND, Candidate, Feed, Plan, Remembered
 from hub.engine.positions import Moved
 from hub.engine.program import Calendar, PeriodEnd, SinceEnd
 from hub.engine.rows import TimerKey, TimerRow
+from hub.engine.run_rows import Cause
 from hub.engine.started import shown_by
-from hub.engine.state import NEVER, NOBODY, AccountRow, Alarm, Anchor, Cause, KeyState, Total
+from hub.engine.state import NEVER, KeyState
 from hub.engine.timers import WindowTimer, timer_id
+from hub.engine.totals import Alarm, Total
+from hub.engine.trigger_rows import Anchor
 from hub.engine.windows import Accumulator, Change, Holding, Worth
 from hub.errors import HubError
 from hub.events.base import AccountRef

@@ -5,10 +5,12 @@ from hub.engine import cron
 from hub.engine.decision import Trace, Verdict
 from hub.engine.plans import Candidate
 from hub.engine.program_timed import Schedule
+from hub.engine.run_rows import Cause
 from hub.engine.scene import Scene
-from hub.engine.state import Cause, Kind, Scheduled
 from hub.engine.timed_rows import InTime, TimedRows, cancel_timer, late_by
+from hub.engine.trigger_rows import Scheduled
 from hub.engine.triggers import spoken
+from hub.engine.values import Kind
 
 SCHEDULES = TimedRows(Kind.SCHEDULE, Scheduled, (Schedule,), "schedule")
 MOST_CAUGHT_UP = 100  # moments of one schedule and key; what lies before them is passed over, and said

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Final, Literal, Union, final, get_args, get_o
 
 from typing_extensions import override
 
+from hub.engine.account_rows import AccountRow, ClientRow
 from hub.engine.held import INNER, GroupRow, PositionRow, SymbolRow
 from hub.engine.keys import KeyedBy, KeyKind
 from hub.engine.problems import did_you_mean
 from hub.engine.program import Calendar
-from hub.engine.state import AccountRow, ClientRow
 from hub.events.base import Data
 from hub.events.catalogue import BY_NAME, event_type
 from hub.events.decimals import DecimalText

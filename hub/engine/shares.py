@@ -12,7 +12,7 @@ from hub.engine.frames import Frame, contributions, remember_withdrawn, removed,
 from hub.engine.periods import periods
 from hub.engine.program import Aggregate, Sliding
 from hub.engine.series import EXACT, ZERO, Op, Part, Series, merged, single
-from hub.engine.state import Bucket, Total
+from hub.engine.totals import Bucket, Total
 from hub.engine.windows import MAX_CONTRIBUTIONS, MERGED_AT_ONCE, Change, Holding, shortest
 
 MAX_DAYS: Final = 1_000

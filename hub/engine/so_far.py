@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 from hub.engine.scene import Scene
-from hub.engine.state import Slot, Value
+from hub.engine.values import Slot, Value
 
 Row = TypeVar("Row", bound=Value)
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from hub.engine.kept import recall_all
-from hub.engine.state import Cause
+from hub.engine.run_rows import Cause
 
 
 class Started(NamedTuple):

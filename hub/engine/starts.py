@@ -16,8 +16,8 @@ from hub.engine.keys import KeyKind
 from hub.engine.plans import Candidate, quoted
 from hub.engine.problems import did_you_mean
 from hub.engine.program_timed import Manual
+from hub.engine.run_rows import Cause
 from hub.engine.scene import Scene
-from hub.engine.state import Cause
 from hub.engine.triggers import fire
 from hub.errors import HubError, RecordMalformed
 from hub.expr import Kind

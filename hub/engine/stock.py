@@ -15,7 +15,7 @@ from hub.engine.held import PositionRow, Told
 from hub.engine.keys import KeyedBy, KeyKind, Whose, key_for
 from hub.engine.positions import are_known, fold_positions, open_positions
 from hub.engine.series import ZERO, Op
-from hub.engine.state import Kind
+from hub.engine.values import Kind
 from hub.engine.windows import Change
 from hub.events.records import Envelope
 

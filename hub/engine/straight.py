@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from hub.bus.log import Input
 from hub.clock import from_us
+from hub.engine.account_rows import NOBODY, AccountRow
 from hub.engine.courses import Course, course_of, found, place_of
 from hub.engine.decision import Decision
 from hub.engine.fold import fold_by
@@ -18,7 +19,9 @@ from hub.engine.joined import is_up
 from hub.engine.plans import Candidate, Feed
 from hub.engine.series import ZERO, Series
 from hub.engine.split import Hits
-from hub.engine.state import ACCOUNT, NOBODY, AccountRow, Alarm, KeyState, Slot, Total, Value
+from hub.engine.state import KeyState
+from hub.engine.totals import Alarm, Total
+from hub.engine.values import ACCOUNT, Slot, Value
 from hub.engine.windows import Holding, Worth
 from hub.events.brief import TYPE_FROM, TYPE_NAME, head_of
 from hub.events.facts import us_of

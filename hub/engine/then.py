@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from hub.bus.log import Input, InputKind
 from hub.clock import iso
+from hub.engine.account_rows import AccountRow, ClientRow
 from hub.engine.keys import KeyKind, kind_of, partition_of
 from hub.engine.mail import decode_mail
 from hub.engine.past import MOST_INPUTS, History, Past, Told
 from hub.engine.program import Workflow
-from hub.engine.state import ACCOUNT, AccountRow, ClientRow, KeyState
+from hub.engine.state import KeyState
+from hub.engine.values import ACCOUNT
 from hub.engine.why import Standing, standing
 
 MAIL_WITHIN = (

@@ -12,10 +12,12 @@ from hub.engine.ledger import PeriodEnds
 from hub.engine.plans import Candidate
 from hub.engine.program import Trigger
 from hub.engine.rows import TimerKey, TimerRow
+from hub.engine.run_rows import Cause
 from hub.engine.scene import Scene
 from hub.engine.so_far import so_far
-from hub.engine.state import Absence, Cause, Hold, Kind, Scheduled, Slot
 from hub.engine.timers import TriggerTimer, timer_id
+from hub.engine.trigger_rows import Absence, Hold, Scheduled
+from hub.engine.values import Kind, Slot
 
 Row = TypeVar("Row", Hold, Absence, PeriodEnds, Scheduled)
 Asked = TypeVar("Asked", bound=Trigger)

@@ -10,9 +10,11 @@ from hub.engine.holds import begin_held_level, begin_hold, let_go
 from hub.engine.plans import Candidate, Plan, quoted
 from hub.engine.program import Becomes, Crosses, Limit, OnEvent, Quiet
 from hub.engine.quiet import NoClock, quiet_until
+from hub.engine.run_rows import Cause
 from hub.engine.runs import begin
 from hub.engine.scene import Broken, Scene
-from hub.engine.state import Cause, Edge, Fires, Kind
+from hub.engine.trigger_rows import Edge, Fires
+from hub.engine.values import Kind
 from hub.expr import UNKNOWN
 
 MAX_DEPTH = 8

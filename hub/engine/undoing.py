@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 from typing_extensions import override
 
+from hub.engine.account_rows import AccountRow
 from hub.engine.assumed import with_effect
 from hub.engine.branches import Taken
 from hub.engine.decision import Verdict
 from hub.engine.program import Do
 from hub.engine.run import Run
-from hub.engine.state import AccountRow
 from hub.engine.steps import NothingToDo, StepFailed, encoded, parameters
 from hub.intents.intent import State
 from hub.intents.outcome import Outcome

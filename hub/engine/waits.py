@@ -8,6 +8,7 @@ import msgspec
 
 from hub.clock import from_us, iso
 from hub.engine import approvals
+from hub.engine.account_rows import NO_ACCOUNT, NOBODY
 from hub.engine.ballots import decode_ballot, refusal, rules_of
 from hub.engine.decision import Trace, Verdict
 from hub.engine.forking import Forking
@@ -16,11 +17,12 @@ from hub.engine.late import gave_up
 from hub.engine.plans import Plan
 from hub.engine.program import Approve, Wait
 from hub.engine.reads import matches
+from hub.engine.run_rows import NO_EVENT, Approval, OpenRun, Waiting
 from hub.engine.scene import NO_EVENT as NOTHING
 from hub.engine.scene import Broken, Scene
-from hub.engine.state import NO_ACCOUNT, NO_EVENT, NOBODY, Approval, Kind, OpenRun, Waiting
 from hub.engine.timed_rows import cancel_timer
 from hub.engine.triggers import spoken
+from hub.engine.values import Kind
 from hub.events.records import decode_data, decode_envelope
 
 MOST_EARLY = 20  # events a run remembers for the waits it has not come to: the first that may answer one

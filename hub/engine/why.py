@@ -8,6 +8,7 @@ from typing import Any
 from hub.bus.log import Input, InputKind
 from hub.clock import iso
 from hub.engine import absence, anchors, schedules
+from hub.engine.account_rows import NOBODY
 from hub.engine.decision import Decision, decode_trace
 from hub.engine.distance import Distance, between, distances
 from hub.engine.grant_standing import stands
@@ -22,9 +23,11 @@ from hub.engine.program_timed import Manual, Schedule
 from hub.engine.reads import matches
 from hub.engine.rows import EngineStore, KeyRows, LevelRow
 from hub.engine.scene import NO_EVENT, Scene
-from hub.engine.state import NOBODY, Fires, KeyState, Kind, Level
+from hub.engine.state import KeyState
 from hub.engine.trailing import level_id, told
+from hub.engine.trigger_rows import Fires, Level
 from hub.engine.triggers import spoken
+from hub.engine.values import Kind
 from hub.events.records import decode_data, decode_envelope
 from hub.events.watched import decode_rule
 

@@ -13,7 +13,7 @@ import msgspec
 from hub.engine.periods import Periods, Span, periods
 from hub.engine.program import Aggregate, Calendar, SinceEnd, Sliding, Tumbling
 from hub.engine.series import EXACT, WITHDRAWN, ZERO, Op, Part, Series, merged, single
-from hub.engine.state import Bucket, Total
+from hub.engine.totals import Bucket, Total
 
 MAX_CONTRIBUTIONS = 20_000
 MERGED_AT_ONCE = 2_000

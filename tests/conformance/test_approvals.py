@@ -13,7 +13,7 @@ from hub.bus.pages import BadCursor
 from hub.clock import SystemClock, to_us
 from hub.engine.ballots import Ballot, Said, decode_ballot
 from hub.engine.rows import ApprovalMove, ApprovalRow, Batch, TimerRow
-from hub.engine.state import Vote
+from hub.engine.run_rows import Vote
 from hub.errors import LeaseLost
 from hub.scaled.owned import Nothing
 from hub.store.postgres.log import PostgresLog

@@ -8,10 +8,11 @@ from conformance.backends import PostgresBackend, SqliteBackend, StoreBackend
 
 from hub.bus.log import Input
 from hub.clock import SystemClock, to_us
+from hub.engine.account_rows import AccountRow
 from hub.engine.past import History
 from hub.engine.record import Record, Span, steady
 from hub.engine.rows import StateRow
-from hub.engine.state import AccountRow, Kind, encode_value
+from hub.engine.values import Kind, encode_value
 from hub.ids import partition_of
 from hub.store.postgres.history import PostgresHistory
 from hub.store.postgres.record import PostgresRecord

@@ -13,7 +13,7 @@ from hub.clock import to_us
 from hub.control.keys import Scope
 from hub.engine.ballots import Ballot, Said, said_of
 from hub.engine.rows import ApprovalRow
-from hub.engine.state import Vote
+from hub.engine.run_rows import Vote
 from hub.testing import MORNING
 
 HASH = "ab" * 32

@@ -10,9 +10,10 @@ from unit.engine.desk import a_workflow
 
 from hub.bus.log import InputKind
 from hub.control.keys import Scope
+from hub.engine.account_rows import AccountRow
 from hub.engine.rows import Batch, StateRow
 from hub.engine.starts import START
-from hub.engine.state import AccountRow, Kind, encode_value
+from hub.engine.values import Kind, encode_value
 from hub.ids import partition_of
 
 REFUND = """

@@ -15,7 +15,7 @@ from hub.engine.keys import partition_of
 from hub.engine.live_files import LiveFiles
 from hub.engine.load import LoadedSet
 from hub.engine.starting import StartRefused
-from hub.engine.state import Kind
+from hub.engine.values import Kind
 from hub.intents.gate import Go, Hold, Refuse
 from hub.intents.intent import State
 from hub.rounds import Rounds

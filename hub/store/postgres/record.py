@@ -9,7 +9,7 @@ from hub.bus.log import Input
 from hub.bus.pages import Page
 from hub.engine.keys import partition_of
 from hub.engine.record import BATCH, Record, Span
-from hub.engine.state import Kind
+from hub.engine.values import Kind
 from hub.ids import PARTITIONS
 from hub.intents.intent import Intent, State
 from hub.store.postgres.append import ROW

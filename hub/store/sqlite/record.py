@@ -13,7 +13,7 @@ from hub.bus.log import Input
 from hub.bus.pages import Page
 from hub.engine.keys import partition_of
 from hub.engine.record import BATCH, Record, Span
-from hub.engine.state import Kind
+from hub.engine.values import Kind
 from hub.errors import ConfigError, StoreTooNew
 from hub.intents.intent import Intent, State
 from hub.store.sqlite.append import scan_rows

@@ -16,7 +16,9 @@ from hub.engine.loop import EngineLoop
 from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
 from hub.engine.program import Workflow
 from hub.engine.rows import KeyRows, Peak
-from hub.engine.state import Anchor, KeyState, Kind
+from hub.engine.state import KeyState
+from hub.engine.trigger_rows import Anchor
+from hub.engine.values import Kind
 from hub.engine.why import why
 from hub.events.account import AccountChanged
 from hub.events.base import AccountRef

@@ -14,7 +14,7 @@ from hub.engine.accumulators import counting
 from hub.engine.periods import Periods
 from hub.engine.program import Aggregate, Calendar, Lifetime, Retract, Sliding, Tumbling
 from hub.engine.series import Series
-from hub.engine.state import Total
+from hub.engine.totals import Total
 from hub.engine.windows import Holding
 
 HOUR = 3_600_000_000

@@ -19,9 +19,11 @@ from hub.engine.load import load_text
 from hub.engine.program import Mode
 from hub.engine.rows import KeyRows
 from hub.engine.run import Run
-from hub.engine.state import Approval, KeyState, Kind
+from hub.engine.run_rows import Approval
+from hub.engine.state import KeyState
 from hub.engine.story import run_story
 from hub.engine.storybook import read_stories
+from hub.engine.values import Kind
 from hub.intents.intent import Intent
 
 HOUR = timedelta(hours=1)

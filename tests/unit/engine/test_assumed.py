@@ -7,8 +7,8 @@ import pytest
 from unit.engine.desk import MORNING, Desk, a_workflow
 from unit.engine.test_forks import restarted
 
+from hub.engine.account_rows import AccountRow
 from hub.engine.assumed import overlaid, together, with_effect
-from hub.engine.state import AccountRow
 from hub.intents.verbs import VERBS
 
 HEAD = "when: [{event: custom.go}]\nlimit: {max: 99, every: forever}\n"

@@ -19,7 +19,7 @@ from hub.engine.decision import apply
 from hub.engine.index import Program
 from hub.engine.load import load_folder
 from hub.engine.program import Mode, Unread
-from hub.engine.state import Kind, decode_value, encode_value
+from hub.engine.values import Kind, decode_value, encode_value
 from hub.ids import partition_of
 from hub.testing import a_deposit, a_trade_closed, an_account, an_event
 

@@ -8,9 +8,10 @@ import pytest
 from unit.engine.desk import MORNING, Desk, a_workflow
 
 from hub.bus.log import InputKind
+from hub.engine.account_rows import AccountRow
 from hub.engine.decide import advance, decide
 from hub.engine.index import Program
-from hub.engine.state import AccountRow, KeyState
+from hub.engine.state import KeyState
 from hub.intents.intent import State
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -8,7 +8,8 @@ from unit.engine.desk import MORNING, Desk, a_workflow
 
 from hub.engine.load_text import load_text
 from hub.engine.rows import KeyRows
-from hub.engine.state import KeyState, Kind, encode_value
+from hub.engine.state import KeyState
+from hub.engine.values import Kind, encode_value
 from hub.intents.intent import State
 
 HOUR = timedelta(hours=1)

@@ -9,7 +9,7 @@ from unit.engine.desk import MORNING, Desk, a_workflow
 from unit.engine.test_forks import left_behind
 from unit.engine.test_replay import Stored
 
-from hub.engine.state import Kind
+from hub.engine.values import Kind
 from hub.intents.intent import State
 
 RULE = """

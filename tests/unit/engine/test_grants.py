@@ -16,7 +16,7 @@ from hub.engine.decision import Decision, apply
 from hub.engine.index import Program
 from hub.engine.load import load_text
 from hub.engine.scene import Scene
-from hub.engine.state import Kind
+from hub.engine.values import Kind
 from hub.engine.why import standing
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "grants.json").read_text())

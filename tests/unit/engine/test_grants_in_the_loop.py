@@ -12,7 +12,8 @@ from unit.engine.test_loop import Engine
 from hub.bus.log import InputKind, NewInput
 from hub.clock import to_us
 from hub.engine.rows import KeyRows
-from hub.engine.state import KeyState, Kind
+from hub.engine.state import KeyState
+from hub.engine.values import Kind
 from hub.engine.why import why
 from hub.ids import partition_of
 from hub.intents.outcome import Outcome, encode_outcome

@@ -15,7 +15,7 @@ from unit.engine.test_grants import bonus
 from unit.engine.test_replay import Stored
 
 from hub.engine import grants
-from hub.engine.state import Kind
+from hub.engine.values import Kind
 
 NICOSIA = ZoneInfo("Europe/Nicosia")
 BEGIN = datetime(2026, 3, 20, 8, tzinfo=UTC)  # clocks go forward on the 29th, and in October back

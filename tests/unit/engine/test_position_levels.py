@@ -14,7 +14,9 @@ from hub.engine.keys import partition_of
 from hub.engine.levels import PositionSample as Seen
 from hub.engine.position_levels import WATCH
 from hub.engine.rows import LevelRow
-from hub.engine.state import KeyState, Kind, Level
+from hub.engine.state import KeyState
+from hub.engine.trigger_rows import Level
+from hub.engine.values import Kind
 from hub.engine.why import why
 from hub.errors import StoreUnavailable
 from hub.events.watched import POSITION_CROSSED, RELAYED, decode_rule

@@ -9,7 +9,8 @@ from unit.engine.test_waits import Killed
 
 from hub.engine import queued as waiting
 from hub.engine.runs import begin
-from hub.engine.state import KeyState, Kind, decode_value, encode_value
+from hub.engine.state import KeyState
+from hub.engine.values import Kind, decode_value, encode_value
 from hub.testing import a_trade_closed, an_account
 
 HOUR = timedelta(hours=1)

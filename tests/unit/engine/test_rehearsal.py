@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from unit.engine.desk import MORNING, Desk, a_workflow
 
 from hub.clock import to_us
+from hub.engine.account_rows import AccountRow
 from hub.engine.backtest import Tally
 from hub.engine.levels import PositionSample, Sample
 from hub.engine.load_text import load_text
 from hub.engine.rehearsal import Rehearsal
-from hub.engine.state import AccountRow
 
 HOUR = timedelta(hours=1)
 

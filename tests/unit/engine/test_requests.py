@@ -9,7 +9,7 @@ from unit.engine.desk import MORNING, Desk, a_workflow
 from unit.engine.test_forks import left_behind, published, restarted
 
 from hub.engine.load_text import load_text
-from hub.engine.state import Kind
+from hub.engine.values import Kind
 from hub.intents.checks import checks_of, without_checks
 from hub.intents.http_request import Call, SecretRef
 from hub.intents.intent import State

@@ -20,7 +20,8 @@ from hub.engine.keys import partition_of
 from hub.engine.load import load_text
 from hub.engine.positions import open_positions
 from hub.engine.rows import KeyRows
-from hub.engine.state import KeyState, encode_value
+from hub.engine.state import KeyState
+from hub.engine.values import encode_value
 from hub.engine.windows import Holding
 from hub.testing import an_account
 from hub.testing.facts import an_event

@@ -15,8 +15,9 @@ from unit.engine.test_replay import Stored
 
 from hub.bus.log import InputKind, NewInput
 from hub.engine.program import Mode
+from hub.engine.run_rows import OpenRun
 from hub.engine.run_versions import MIGRATE, Order, decode_order, encode_order, place_in
-from hub.engine.state import Kind, OpenRun
+from hub.engine.values import Kind
 from hub.errors import RecordMalformed
 from hub.intents.intent import State
 from hub.testing import a_trade_closed

@@ -5,7 +5,8 @@ import pytest
 from unit.engine.desk import MORNING, Desk, a_workflow
 
 from hub.engine.code import Act, Branch, Jump, flatten
-from hub.engine.state import Kind, OpenRun, decode_value, encode_value
+from hub.engine.run_rows import OpenRun
+from hub.engine.values import Kind, decode_value, encode_value
 from hub.errors import RecordMalformed
 from hub.intents.intent import State
 

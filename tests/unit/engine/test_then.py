@@ -5,10 +5,10 @@ from datetime import timedelta
 from unit.engine.desk import MORNING, Desk, a_workflow
 
 from hub.clock import to_us
+from hub.engine.account_rows import AccountRow
 from hub.engine.keys import kind_of
 from hub.engine.mail import decode_mail
 from hub.engine.past import Told
-from hub.engine.state import AccountRow
 from hub.engine.then import stood
 
 RULE = """

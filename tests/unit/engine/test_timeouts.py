@@ -6,7 +6,7 @@ import msgspec
 from unit.engine.desk import MORNING, Desk, a_workflow
 from unit.engine.test_forks import left_behind, published, restarted
 
-from hub.engine.state import Kind
+from hub.engine.values import Kind
 from hub.intents.intent import State
 
 SECONDS = timedelta(seconds=1)

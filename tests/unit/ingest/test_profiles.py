@@ -10,9 +10,9 @@ from conformance.api_bench import MemoryProfiles
 from pydantic import ValidationError
 
 from hub.clock import ManualClock
+from hub.engine.account_rows import NO_ACCOUNT
 from hub.engine.fold import fold_account
 from hub.engine.memory import MemoryLog
-from hub.engine.state import NO_ACCOUNT
 from hub.errors import StoreUnavailable
 from hub.events.records import decode_data, decode_envelope
 from hub.ids import partition_of

@@ -41,13 +41,13 @@ from hub.dispatch.schedule import WAITS
 from hub.dispatch.signing import generate_secret, parse_secret, signature_header
 from hub.dispatch.signing_v1a import generate_private, parse_private
 from hub.durations import duration
+from hub.engine.account_rows import AccountRow, ClientRow
 from hub.engine.keys import KeyKind
 from hub.engine.load import load_folder
 from hub.engine.load_text import load_text
 from hub.engine.memory import MemoryLog
 from hub.engine.model import WorkflowFile
 from hub.engine.scopes import OWN
-from hub.engine.state import AccountRow, ClientRow
 from hub.engine.story import run_story
 from hub.engine.storybook import read_stories
 from hub.engine.uses import with_blueprints
