@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from hub.engine.program import Do, Literally
+from hub.engine.program_steps import Do, Literally
 from hub.intents.intent import State
 from hub.intents.outcome import Outcome
 from hub.intents.shape import Misfit, conform, tellable

@@ -10,7 +10,7 @@ from hub.engine.asking import APPROVED, ask
 from hub.engine.ballots import Ballot, Said
 from hub.engine.decision import Trace, Verdict
 from hub.engine.plans import Plan, quoted
-from hub.engine.program import Approve
+from hub.engine.program_steps import Approve
 from hub.engine.rows import ApprovalMove, ApprovalRow
 from hub.engine.run_rows import Approval, OpenRun, Vote
 from hub.engine.scene import PUBLISHER, Env, Scene

@@ -15,7 +15,7 @@ from hub.clock import iso
 from hub.engine.code import Act, Branch, Fork, Instruction, Jump
 from hub.engine.kept import Kept, keep_all, recall_all
 from hub.engine.plans import Plan
-from hub.engine.program import Approve, Do, Set, Stop
+from hub.engine.program_steps import Approve, Do, Set, Stop
 from hub.engine.run_rows import OpenRun
 from hub.engine.scene import Env
 from hub.engine.steps import NothingToDo, StepFailed, booked, encoded, parameters, resolve

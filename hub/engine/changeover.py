@@ -20,7 +20,8 @@ from hub.engine.decision import BatchBuilder, Decision, apply
 from hub.engine.index import Program
 from hub.engine.keys import EVERYTHING, KeyKind, partition_of
 from hub.engine.manifest import Behind, Manifest
-from hub.engine.program import OnEvent, Wait
+from hub.engine.program import OnEvent
+from hub.engine.program_steps import Wait
 from hub.engine.programs import Programs
 from hub.engine.recount import Recount
 from hub.engine.rows import EngineStore

@@ -9,7 +9,8 @@ from hub.engine.blueprints import Blueprint
 from hub.engine.load import load_folder
 from hub.engine.load_text import LoadReport
 from hub.engine.problems import Problem, Severity
-from hub.engine.program import Approve, Do, ForEach, If, Parallel, Set, Step, Stop, Wait, Workflow
+from hub.engine.program import Workflow
+from hub.engine.program_steps import Approve, Do, ForEach, If, Parallel, Set, Step, Stop, Wait
 from hub.errors import Place
 
 WIDEST: Final = 160

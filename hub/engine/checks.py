@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from hub.clock import MICROSECOND
-from hub.engine.program import Do
+from hub.engine.program_steps import Do
 from hub.engine.scene import Env
 from hub.expr import Expression
 from hub.expr.paths import step

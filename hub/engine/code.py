@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hub.engine.program import Approve, Do, ForEach, If, Parallel, Set, Step, Stop, Wait, Workflow
+from hub.engine.program import Workflow
+from hub.engine.program_steps import Approve, Do, ForEach, If, Parallel, Set, Step, Stop, Wait
 from hub.expr import Expression
 
 

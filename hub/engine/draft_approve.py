@@ -8,7 +8,7 @@ from hub.engine.draft_values import compile_value
 from hub.engine.model_approve import ApproveStep
 from hub.engine.nodes import Location
 from hub.engine.problems import did_you_mean, quoted
-from hub.engine.program import Approve, Computed, Value
+from hub.engine.program_steps import Approve, Computed, Value
 from hub.expr import Kind, Scope
 
 SHORTEST: Final = timedelta(seconds=1)

@@ -13,18 +13,8 @@ from hub.engine.model_grants import GrantFile, PeriodEndFile, PeriodEndTrigger, 
 from hub.engine.money import CURRENCY
 from hub.engine.nodes import Location
 from hub.engine.problems import did_you_mean, quoted
-from hub.engine.program import (
-    Aggregate,
-    Calendar,
-    Grant,
-    PeriodEnd,
-    Rendered,
-    SinceEnd,
-    Sliding,
-    TakeBack,
-    Tumbling,
-    Value,
-)
+from hub.engine.program import Aggregate, Calendar, Grant, PeriodEnd, SinceEnd, Sliding, TakeBack, Tumbling
+from hub.engine.program_steps import Rendered, Value
 from hub.expr import Expression, Kind, Scope
 from hub.intents.verbs import VERBS, Verb
 

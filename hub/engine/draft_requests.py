@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from hub.engine.draft import Draft
 from hub.engine.nodes import Location
-from hub.engine.program import Computed, Do, Literally, Nested, Value
+from hub.engine.program_steps import Computed, Do, Literally, Nested, Value
 from hub.engine.scopes import ANY, BOOL, NUMBER, STRING
 from hub.expr import Kind, Type
 from hub.intents.http_request import Call, SecretRef

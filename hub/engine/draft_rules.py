@@ -27,17 +27,9 @@ from hub.engine.model_triggers import (
 )
 from hub.engine.nodes import Location, Scalar
 from hub.engine.problems import did_you_mean, quoted
-from hub.engine.program import (
-    Absent,
-    Becomes,
-    Crosses,
-    Limit,
-    OfPosition,
-    OnEvent,
-    Quiet,
-    Sampled,
-)
+from hub.engine.program import Absent, Becomes, Crosses, OfPosition, OnEvent, Sampled
 from hub.engine.program import Trigger as CompiledTrigger
+from hub.engine.program_timed import Limit, Quiet
 from hub.engine.scopes import ACCOUNT, POSITION
 from hub.events.watched import POSITION_FIELDS
 from hub.expr import Expression, Kind, Type

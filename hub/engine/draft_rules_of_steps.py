@@ -8,7 +8,7 @@ from typing import Final, final
 from hub.engine.draft import Draft
 from hub.engine.model_steps import DoStep, RetryFile, UndoFile
 from hub.engine.nodes import Location
-from hub.engine.program import Do, Retry
+from hub.engine.program_steps import Do, Retry
 from hub.errors import ExpressionError
 from hub.expr import Expression, Kind, Scope
 from hub.expr.judge import undeclared

@@ -29,7 +29,7 @@ from hub.engine.model_steps import (
 from hub.engine.money import MoneyRules
 from hub.engine.nodes import Location, Mapping
 from hub.engine.problems import did_you_mean, quoted
-from hub.engine.program import (
+from hub.engine.program_steps import (
     Approve,
     Do,
     ForEach,

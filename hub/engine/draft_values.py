@@ -12,7 +12,7 @@ from hub.engine.complaints import sentence
 from hub.engine.draft import Draft
 from hub.engine.nodes import Location
 from hub.engine.problems import did_you_mean, quoted
-from hub.engine.program import Computed, Literally, Nested, Rendered, Value
+from hub.engine.program_steps import Computed, Literally, Nested, Rendered, Value
 from hub.engine.scopes import type_from
 from hub.expr import Kind, Scope
 from hub.intents.verbs import HUMAN_TEXT, Verb

@@ -24,25 +24,19 @@ from hub.engine.program import (
     Becomes,
     Calendar,
     Crosses,
-    ForEach,
-    If,
     Lifetime,
-    Limit,
     Mode,
     OnEvent,
-    Parallel,
     PeriodEnd,
-    Quiet,
     Since,
     SinceEnd,
     Sliding,
-    Step,
     Tumbling,
-    Wait,
     Window,
     Workflow,
 )
-from hub.engine.program_timed import Manual, Schedule
+from hub.engine.program_steps import ForEach, If, Parallel, Step, Wait
+from hub.engine.program_timed import Limit, Manual, Quiet, Schedule
 from hub.engine.yaml import read
 from hub.events.catalogue import BY_NAME
 

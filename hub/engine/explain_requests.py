@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from hub.engine.program import Computed, Do, Literally, Nested, Value
+from hub.engine.program_steps import Computed, Do, Literally, Nested, Value
 from hub.expr import Kind
 
 Say = Callable[[Value], str]

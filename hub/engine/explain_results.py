@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 from hub.engine.explain_names import field
-from hub.engine.program import Approve, Do, ForEach, If, Parallel, Set, Step
+from hub.engine.program_steps import Approve, Do, ForEach, If, Parallel, Set, Step
 
 Of = Literal["kept", "decided", "answered"]
 Sources = Mapping[str, Of]

@@ -8,7 +8,7 @@ from hub.engine import explain_names as names
 from hub.engine import explain_requests as requests
 from hub.engine import explain_verbs as verbs
 from hub.engine.explain_conditions import Wording
-from hub.engine.program import (
+from hub.engine.program_steps import (
     Approve,
     Computed,
     Do,

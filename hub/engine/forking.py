@@ -20,7 +20,7 @@ from hub.engine.code import Fork, Instruction
 from hub.engine.decision import Verdict
 from hub.engine.kept import keep, keep_all, recall_all
 from hub.engine.plans import Plan, quoted
-from hub.engine.program import Retry
+from hub.engine.program_steps import Retry
 from hub.engine.run_rows import OpenRun
 from hub.engine.scene import Scene
 from hub.engine.steps import StepFailed

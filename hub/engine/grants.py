@@ -35,7 +35,8 @@ from hub.engine.ledgers import (
     workflow_of,
 )
 from hub.engine.plans import PRIORITY, Plan
-from hub.engine.program import Grant, Value
+from hub.engine.program import Grant
+from hub.engine.program_steps import Value
 from hub.engine.promise import env_for, owed, plain, taking
 from hub.engine.proportion import both, share_left
 from hub.engine.scene import NONE_BROKEN, Broken, Env, Scene

@@ -30,9 +30,9 @@ from hub.engine.program import (
     OnEvent,
     PeriodEnd,
     Sliding,
-    Wait,
     Workflow,
 )
+from hub.engine.program_steps import Wait
 from hub.engine.program_timed import Manual, Schedule
 from hub.engine.reads import (
     anchor_reads,

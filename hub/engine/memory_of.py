@@ -5,7 +5,6 @@ from datetime import timedelta
 from hub.engine.code import code_of
 from hub.engine.program import (
     Absent,
-    Approve,
     Becomes,
     Calendar,
     Crosses,
@@ -13,9 +12,9 @@ from hub.engine.program import (
     PeriodEnd,
     Sliding,
     Tumbling,
-    Wait,
     Workflow,
 )
+from hub.engine.program_steps import Approve, Wait
 
 _PERIODS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}
 A_DAY = timedelta(days=1)

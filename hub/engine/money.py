@@ -5,7 +5,7 @@ from typing import Final, final
 
 from hub.engine.draft import Draft
 from hub.engine.nodes import Location
-from hub.engine.program import Computed, Literally, Value
+from hub.engine.program_steps import Computed, Literally, Value
 from hub.expr import Expression, Kind
 from hub.intents.verbs import Verb
 

@@ -9,14 +9,8 @@ from urllib.parse import quote
 from hub.engine.accumulators import Counting
 from hub.engine.code import Instruction
 from hub.engine.joined import Part
-from hub.engine.program import (
-    Aggregate,
-    Anchor,
-    Approve,
-    Mode,
-    Trigger,
-    Workflow,
-)
+from hub.engine.program import Aggregate, Anchor, Mode, Trigger, Workflow
+from hub.engine.program_steps import Approve
 from hub.engine.split import Equalities, Split
 from hub.engine.values import Slot
 from hub.expr import Expression, Fast

@@ -1,11 +1,11 @@
-"""What starts a workflow by the clock or by a person, and what stops one, as the engine runs it."""
+"""What starts a workflow by the clock or by a person, and what holds one back or stops it, as the engine runs it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any, Literal
 
-from hub.expr import Type
+from hub.expr import Expression, Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,25 @@ class Manual:
     id: str
     inputs: Mapping[str, Asked]
     permission: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `max` runs within `every` (None: for ever), per key, or per key and trigger."""
+
+    max: int
+    every: timedelta | None
+    per: Literal["key", "trigger"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """From `start` to `end` by a local clock, past midnight where `end` is earlier: [start, end)."""
+
+    start: time
+    end: time
+    zone: str | Expression
+    skip: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from hub.engine.program import Quiet
+from hub.engine.program_timed import Quiet
 from hub.errors import HubError
 
 DAY = timedelta(days=1)

@@ -3,17 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from hub.engine.plans import Feed
-from hub.engine.program import (
-    Absent,
-    Anchor,
-    Becomes,
-    Crosses,
-    OnEvent,
-    PeriodEnd,
-    Since,
-    Trigger,
-    Workflow,
-)
+from hub.engine.program import Absent, Anchor, Becomes, Crosses, OnEvent, PeriodEnd, Since, Trigger, Workflow
 from hub.engine.program_timed import Manual, Schedule
 from hub.engine.split import Equalities
 from hub.expr import Expression

@@ -10,19 +10,16 @@ from hub.engine.plans import Plan
 from hub.engine.program import (
     Absent,
     Aggregate,
-    Approve,
     Becomes,
     Calendar,
     Crosses,
     Lifetime,
     OnEvent,
-    Set,
     Sliding,
-    Stop,
     Tumbling,
-    Wait,
     Workflow,
 )
+from hub.engine.program_steps import Approve, Set, Stop, Wait
 from hub.engine.reads import conditions, matches
 
 _TRADES = ("trade.", "position.")

@@ -1,6 +1,5 @@
 """One run: the steps of a workflow carried out in order, until one has to wait or none is left."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,27 +8,23 @@ import msgspec
 from hub.clock import MICROSECOND, iso, to_us
 from hub.engine.account_rows import AccountRow
 from hub.engine.answers import Answer, assumed_answer
-from hub.engine.approvals import ASSUMED, approval_id, open_approval, withdraw
-from hub.engine.assumed import Assumed, overlaid, with_effect
+from hub.engine.approvals import ASSUMED, approval_id, open_approval
+from hub.engine.assumed import with_effect
 from hub.engine.checks import checks_for, needs_checks
 from hub.engine.code import Act, Branch, Fork, Instruction, Jump, name_of
 from hub.engine.contact import addressed
 from hub.engine.decision import Verdict
 from hub.engine.intents import intent_of
-from hub.engine.kept import keep_all, recall_all
-from hub.engine.plans import Plan, quoted
-from hub.engine.program import Approve, Do, Mode, Quiet, Retry, Set, Stop, Wait
+from hub.engine.kept import recall_all
+from hub.engine.program_steps import Approve, Do, Retry, Set, Stop, Wait
+from hub.engine.program_timed import Quiet
+from hub.engine.progress import Progress
 from hub.engine.publishing import fact_of
 from hub.engine.quiet import NoClock, quiet_until
 from hub.engine.reads import matches
-from hub.engine.roots import Began, Failure, Results, row_of
-from hub.engine.run_rows import OpenRun, Waiting
-from hub.engine.scene import Env, Scene
 from hub.engine.steps import NOTHING_FIXED, NothingToDo, StepFailed, encoded, parameters, resolve
-from hub.engine.timers import wait_timer
-from hub.engine.values import Kind
-from hub.events.records import decode_data, decode_envelope, fields_of
-from hub.expr import Expression, Unknown
+from hub.events.records import decode_envelope
+from hub.expr import Expression
 from hub.intents.checks import with_checks
 from hub.intents.intent import State
 from hub.intents.verbs import PublishEvent
@@ -37,32 +32,7 @@ from hub.intents.verbs import PublishEvent
 LONGEST_WAIT = timedelta(days=366)
 
 
-class Run:
-    """A run while it is being carried on: what of it is decided so far."""
-
-    def __init__(self, scene: Scene, plan: Plan, begun: OpenRun) -> None:
-        self.scene = scene
-        self.plan = plan
-        self.begun = begun
-        self.shadow = begun.mode != Mode.LIVE
-        self.position = begun.position
-        self.results: Results = {name: dict(result) for name, result in begun.results.items()}
-        self.kept = {name: recall_all(values) for name, values in begun.kept.items()}
-        self.heard = dict(begun.heard)
-        self.early = list(begun.early)
-        self.approved = dict(begun.approved)
-        self.tried = begun.tried
-        self.error = begun.error
-        self.fork = begun.fork
-        self.undos = list(begun.undo)
-        self.undoing = begun.undoing
-        self.assumed: Assumed = recall_all(begun.assumed)
-        self.branch = begun.branch
-        self.bound = recall_all(begun.branch.bound) if begun.branch is not None else {}
-        self.until = begun.branch.until if begun.branch is not None else len(plan.code)
-        self.intents: list[str] = []
-        self.over = False
-
+class Run(Progress):
     def carry_on(self) -> tuple[Verdict, str]:
         """Take steps until one has to wait or none is left; return how it stands, with the reason."""
         while self.position < self.until:
@@ -154,44 +124,6 @@ class Run:
                 raise AssertionError("a run that forks takes this step itself")
         return None
 
-    def env(self) -> Env:
-        """Return what the next step may read."""
-        steps: dict[str, Mapping[str, Any]] = {**self.results, **self.kept}
-        for name, body in self.heard.items():
-            record = decode_data(decode_envelope(body))
-            steps[name] = {**self.results.get(name, {}), "event": fields_of(record)}
-        env = self.scene.env_for_steps(self.plan, self.begun.cause, steps)
-        if self.error is not None:
-            env["error"] = Failure(**self.error)
-        if self.bound:
-            env |= self.bound
-        if self.assumed and self.scene.account.login:
-            env["account"] = self.account
-        return env
-
-    @property
-    def account(self) -> AccountRow:
-        """Return the account, in shadow as it would stand after what the run has asked for."""
-        return overlaid(self.scene.account, self.assumed) if self.assumed else self.scene.account
-
-    def passed(self, name: str | None, result: dict[str, Any], event: bytes | None = None) -> None:
-        """Go past the wait the run stands at."""
-        if name is not None:
-            self.results[name] = result
-            if event is not None:
-                self.heard[name] = msgspec.Raw(event)
-        self.position += 1
-
-    def answered_by(self, step: Wait, body: bytes) -> bool | Unknown:
-        """Return whether an event of its type is what the run waits for at a step; unknown where that cannot be told yet."""
-        if step.where is None:
-            return True
-        cause, env = self.begun.cause, self.env()
-        inputs = recall_all(cause.inputs)
-        env["trigger"] = Began(cause.id, cause.at, cause.value, cause.limit, env["event"], inputs, cause.by)
-        env["event"] = decode_data(decode_envelope(body))
-        return step.where.test(env)
-
     def _step_name(self) -> str:
         return name_of(self.plan.code[self.position]) or str(self.position)
 
@@ -274,13 +206,6 @@ class Run:
         )
         return True
 
-    def _timer(self, what: str, due: int) -> Waiting:
-        """Have a timer end what the run waits for."""
-        state, run = self.scene.state, self.begun.id
-        row = wait_timer(state.partition, state.key, run, self.position, due)
-        self.scene.decision.writing().timers.append(row)
-        return Waiting(what, due, row.id)
-
     def _awaited(self) -> str:
         step = self.plan.code[self.position]
         if isinstance(step, Approve):
@@ -325,18 +250,6 @@ class Run:
         self.position += 1
         return False
 
-    @property
-    def root(self) -> str:
-        return self.begun.id if self.branch is None else self.branch.root
-
-    @property
-    def item(self) -> str:
-        return self.branch.item if self.branch is not None else ""
-
-    def key_of(self, path: str, item: str) -> str:
-        """Return the identity of a step's intent: that of the run, the step, and the item it is for, if for any."""
-        return f"{self.root}/{quoted(path)}" + (f"/{item}" if item else "")
-
     def ask(self, key: str, path: str, verb: str, body: bytes, state: State, reason: str = "") -> None:
         """Write an intent."""
         scene, caused_by = self.scene, self.begun.caused_by
@@ -380,34 +293,3 @@ class Run:
         fact = fact_of(params, key, self.scene, self.begun.depth)
         if send:
             self.scene.decision.writing().facts.append(fact)
-
-    def _store(self, **changes: Any) -> None:
-        begun = msgspec.structs.replace(
-            self.begun,
-            position=self.position,
-            results=self.results,
-            kept={name: keep_all(values) for name, values in self.kept.items()},
-            heard=self.heard,
-            early=self.early,
-            approved=self.approved,
-            tried=self.tried,
-            error=self.error,
-            fork=self.fork,
-            undo=self.undos,
-            undoing=self.undoing,
-            assumed=keep_all(self.assumed),
-            **{"waiting": "", "wait": None, "asked": None, **changes},
-        )
-        self.scene.decision.put_run(begun.id, begun)
-
-    def end(self, state: str, reason: str) -> None:
-        self.over = True
-        if self.plan.asks:
-            withdraw(self.scene, self.begun.id)
-        if (Kind.RUN.value, self.begun.id) in self.scene.state.values:
-            self.scene.decision.put_run(self.begun.id, None)
-        self._row(state, reason)
-
-    def _row(self, state: str, reason: str) -> None:
-        row = row_of(self.scene, self.begun, self.results, state, reason)
-        self.scene.decision.writing().runs.append(row)

@@ -8,7 +8,9 @@ from hub.clock import iso
 from hub.engine.code import Act, Branch, Fork, Instruction, Jump, name_of
 from hub.engine.decision import Trace, Verdict
 from hub.engine.plans import Plan
-from hub.engine.program import Approve, OnEvent, PeriodEnd, Quiet, Set, Stop, Wait
+from hub.engine.program import OnEvent, PeriodEnd
+from hub.engine.program_steps import Approve, Set, Stop, Wait
+from hub.engine.program_timed import Quiet
 from hub.engine.roots import row_of
 from hub.engine.run_rows import OpenRun
 from hub.engine.scene import Scene

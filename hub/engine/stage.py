@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
-from pydantic import ValidationError
 
 from hub.bus.lease import Lease
 from hub.bus.log import Input, InputKind, NewInput
@@ -13,13 +12,11 @@ from hub.clock import ManualClock, to_us
 from hub.engine.coverage import Watch
 from hub.engine.decide import OBSERVED, SAMPLED_LATE
 from hub.engine.decision import Verdict, decode_trace
-from hub.engine.draft_names import belongs_to_no_account
 from hub.engine.draft_timed import as_text
 from hub.engine.holds import BACK, LOST
 from hub.engine.index import Program
 from hub.engine.keys import EVERYTHING, KeyKind
 from hub.engine.levels import (
-    Crossing,
     PositionSample,
     Sample,
     Seen,
@@ -33,7 +30,8 @@ from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
 from hub.engine.program import Workflow
 from hub.engine.stage_answers import outcome_of
 from hub.engine.stage_days import days_over, days_seen_late, next_midnight
-from hub.engine.stage_positions import doubted, event_of, position_key, relayed
+from hub.engine.stage_events import StageError, happened, introduced, passed
+from hub.engine.stage_positions import doubted, position_key, relayed
 from hub.engine.starting import StartRefused, asked_for
 from hub.engine.story_approvals import ballot_of
 from hub.engine.storybook import (
@@ -46,11 +44,7 @@ from hub.engine.storybook import (
     extras,
 )
 from hub.engine.why import MOST_TRACES, Answer, why
-from hub.errors import HubError
-from hub.events.account import AccountChanged, ClientChanged
-from hub.events.base import AccountRef, Data
-from hub.events.catalogue import BY_NAME, EventType, event_type
-from hub.events.facts import Fact, make_fact
+from hub.events.facts import Fact
 from hub.events.watched import POSITION
 from hub.ids import PARTITIONS, account_key, partition_of
 from hub.intents.checks import FRESH
@@ -59,27 +53,7 @@ from hub.intents.outcome import encode_outcome
 
 LEASE = Lease("engine", "story", 1, 2**62)
 MOST_ROUNDS = 200
-# What a story need not say of an event: a step states only what matters to it.
-USUAL: Mapping[str, Any] = {
-    "symbol": "EURUSD",
-    "side": "buy",
-    "lots": "1",
-    "price": "1.1",
-    "amount": "1",
-    "client": "client-1",
-    "request": "request-1",
-    "kind": "correction",
-    "connector": "story",
-    "lots_before": "1",
-    "lots_after": "2",
-}
-USUAL_ACCOUNT: Mapping[str, Any] = {"currency": "USD", "digits": 2}
-NUMBERS = ("deal", "position", "ticket", "order")
 FIRST_NUMBER = 9_000_000
-
-
-class StageError(HubError):
-    """The story itself cannot be told as it is written."""
 
 
 class Stage:
@@ -111,20 +85,9 @@ class Stage:
         await self._settle()
         await self._be_watched()
         for account in (self._given.account, *self._given.accounts):
-            await self._introduce(account)
+            for fact in introduced(self._given, account, self.clock.now_us()):
+                await self.log.append((fact,))
         await self._settle()
-
-    async def _introduce(self, account: StoryAccount) -> None:
-        fields = extras(account)
-        if fields:
-            fields = {**USUAL_ACCOUNT, **fields}
-            changed = {name: {"after": value} for name, value in _flat(fields).items()}
-            await self._append("account.updated", AccountChanged, {"changed": changed}, account)
-        client = self._given.client
-        if client is not None:
-            changed = {name: {"after": value} for name, value in _flat(extras(client)).items()}
-            data = {"client": client.id, "changed": changed}
-            await self._append("client.updated", ClientChanged, data, account)
 
     async def until(self, at: datetime) -> None:
         """Move to a time, firing each timer and ending each day on the way at its own."""
@@ -157,21 +120,8 @@ class Stage:
                 await self._compare(StoryAccount(server=server, login=int(login)), sample)
 
     async def happens(self, event: StoryEvent) -> None:
-        kind = event_type(event.type)
-        if kind is None:
-            raise StageError(f"unknown event type {event.type}")
-        data = extras(event)
-        for name, field in kind.model.model_fields.items():
-            if name in NUMBERS and name not in data:
-                self._next_number += 1
-                data[name] = self._next_number
-            elif name not in data and field.is_required() and name in USUAL:
-                data[name] = USUAL[name]
-        if "client" in data and self._given.client is not None and "client" not in extras(event):
-            data["client"] = self._given.client.id
-        self._last_event = (
-            await self._append(event.type, kind.model, data, event.account, event) or self._last_event
-        )
+        fact, self._next_number = happened(self._given, event, self._next_number, self.clock.now_us())
+        self._last_event = await self._append(fact) or self._last_event
         await self._settle()
         await self._look_at_conditions(event.account or self._given.account)
 
@@ -228,7 +178,7 @@ class Stage:
                     await self._command(account, OBSERVED, body)
             found = crossings(levels, values, peaks)
             for crossing in found:
-                await self._cross(account, crossing, degraded=degraded)
+                await self._append(passed(crossing, account, self.clock.now_us(), degraded=degraded))
             if not first and not found:
                 await self._settle()
                 break
@@ -395,62 +345,6 @@ class Stage:
         known = {name: value for name, value in extras(self._given.account).items() if name in FRESH}
         return {**known, **sampled, **self._reads}
 
-    async def _cross(self, account: StoryAccount, crossing: Crossing, *, degraded: bool) -> None:
-        level = crossing.level
-        name, model, data = event_of(crossing, self.clock.now())
-        told = StoryEvent(
-            type=name, degraded=degraded, dedupe_key=f"{level.level_id}:{level.generation}:{crossing.edge}"
-        )
-        await self._append(name, model, data, account, told)
-
-    async def _append(
-        self,
-        name: str,
-        model: type[Data],
-        data: Mapping[str, Any],
-        account: StoryAccount | None,
-        event: StoryEvent | None = None,
-    ) -> Input | None:
-        who = account or self._given.account
-        kind: EventType | None = BY_NAME.get(name) or event_type(name)
-        assert kind is not None
-        try:
-            checked = model.model_validate(data)
-            reference: AccountRef | None = AccountRef(server=who.server, login=who.login)
-            if account is None and belongs_to_no_account(name):
-                reference = None
-        except ValidationError as problem:
-            _refuse(name, problem)
-        fact: Fact = make_fact(
-            kind,
-            name,
-            checked,
-            timestamp=(event.timestamp if event is not None else None) or self.clock.now(),
-            received_us=self.clock.now_us(),
-            source="story",
-            account=reference,
-            dedupe_key=event.dedupe_key if event is not None else None,
-            replayed=event.replayed if event is not None else False,
-            degraded=event.degraded if event is not None else False,
-        )
+    async def _append(self, fact: Fact) -> Input | None:
         answer = (await self.log.append((fact,)))[0]
         return None if answer.duplicate else await self.log.find(fact.key)
-
-
-def _refuse(name: str, problem: ValidationError) -> NoReturn:
-    first = problem.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    raise StageError(f"{name}: {where}: {first['msg']}") from problem
-
-
-def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields as an event names them: attributes one by one, a list as words, a time as text."""
-    flat: dict[str, Any] = {}
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{part}": inner for part, inner in value.items()}
-        elif isinstance(value, list):
-            flat[name] = ", ".join(str(part) for part in value)
-        else:
-            flat[name] = value
-    return flat

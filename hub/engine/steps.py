@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from hub.engine.program import Computed, Do, Literally, Nested, Rendered, Value
+from hub.engine.program_steps import Computed, Do, Literally, Nested, Rendered, Value
 from hub.engine.scene import Env
 from hub.errors import HubError
 from hub.expr import UNKNOWN, Kind

@@ -17,7 +17,8 @@ from hub.engine.coverage import Coverage, Watch
 from hub.engine.load import workflow_files
 from hub.engine.problems import Problem
 from hub.engine.program import Mode, Workflow
-from hub.engine.stage import Stage, StageError
+from hub.engine.stage import Stage
+from hub.engine.stage_events import StageError
 from hub.engine.story_approvals import compare
 from hub.engine.storybook import (
     SUFFIXES,

@@ -8,7 +8,8 @@ from hub.engine import queued
 from hub.engine.decision import Trace, Verdict
 from hub.engine.holds import begin_held_level, begin_hold, let_go
 from hub.engine.plans import Candidate, Plan, quoted
-from hub.engine.program import Becomes, Crosses, Limit, OnEvent, Quiet
+from hub.engine.program import Becomes, Crosses, OnEvent
+from hub.engine.program_timed import Limit, Quiet
 from hub.engine.quiet import NoClock, quiet_until
 from hub.engine.run_rows import Cause
 from hub.engine.runs import begin

@@ -10,7 +10,7 @@ from hub.engine.account_rows import AccountRow
 from hub.engine.assumed import with_effect
 from hub.engine.branches import Taken
 from hub.engine.decision import Verdict
-from hub.engine.program import Do
+from hub.engine.program_steps import Do
 from hub.engine.run import Run
 from hub.engine.steps import NothingToDo, StepFailed, encoded, parameters
 from hub.intents.intent import State

@@ -15,7 +15,7 @@ from hub.engine.forking import Forking
 from hub.engine.keys import KeyKind
 from hub.engine.late import gave_up
 from hub.engine.plans import Plan
-from hub.engine.program import Approve, Wait
+from hub.engine.program_steps import Approve, Wait
 from hub.engine.reads import matches
 from hub.engine.run_rows import NO_EVENT, Approval, OpenRun, Waiting
 from hub.engine.scene import NO_EVENT as NOTHING

@@ -18,8 +18,8 @@ from hub.engine.keys import KeyedBy, form_of, partition_of
 from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Limits, Seen, beyond, limits, peaks_of, plain
 from hub.engine.period_ends import standing as period_stands
 from hub.engine.plans import Candidate
-from hub.engine.program import Absent, Becomes, Crosses, Limit, OnEvent, PeriodEnd
-from hub.engine.program_timed import Manual, Schedule
+from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd
+from hub.engine.program_timed import Limit, Manual, Schedule
 from hub.engine.reads import matches
 from hub.engine.rows import EngineStore, KeyRows, LevelRow
 from hub.engine.scene import NO_EVENT, Scene

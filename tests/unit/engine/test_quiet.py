@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.engine.desk import MORNING, Desk, a_workflow
 
-from hub.engine.program import Quiet
+from hub.engine.program_timed import Quiet
 from hub.engine.quiet import quiet_until
 
 RULE = """
