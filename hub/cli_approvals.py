@@ -83,3 +83,7 @@ def approvals_decline(
     raise typer.Exit(
         decide_approval(url, api_key, name, "decline", comment=comment, seen=seen, sure=True, as_json=as_json)
     )
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(approvals, name="approvals")

@@ -52,3 +52,7 @@ def deliveries_attempts(
     from hub.commands.deliveries import show_attempts  # noqa: PLC0415 (start-up time)
 
     raise typer.Exit(show_attempts(url, api_key, delivery, as_json=as_json))
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(deliveries, name="deliveries")

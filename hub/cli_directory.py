@@ -121,3 +121,9 @@ def suppress_remove(
     from hub.commands.directory import remove_suppression  # noqa: PLC0415 (start-up time)
 
     raise typer.Exit(remove_suppression(url, api_key, entry_id))
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(clients, name="clients")
+    app.add_typer(accounts, name="accounts")
+    app.add_typer(suppress, name="suppress")

@@ -247,3 +247,7 @@ def endpoints_preview(
 # What these were called first: scripts that say so go on working.
 endpoints.command("create", hidden=True)(endpoints_add)
 endpoints.command("delete", hidden=True)(endpoints_remove)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(endpoints, name="endpoints")

@@ -117,3 +117,10 @@ def why(
     from hub.commands.client import ask_why  # noqa: PLC0415 (start-up time)
 
     raise typer.Exit(ask_why(url, api_key, workflow, key, event=event, at=at, as_json=as_json))
+
+
+def register(app: typer.Typer) -> None:
+    app.command("test")(stories)
+    app.command()(backtest)
+    app.command()(diff)
+    app.command()(why)

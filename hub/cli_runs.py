@@ -50,3 +50,7 @@ def runs_migrate(
     from hub.commands.runs import migrate_runs  # noqa: PLC0415 (start-up time)
 
     raise typer.Exit(migrate_runs(url, api_key, workflow, run=run, dry_run=dry_run, as_json=as_json))
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(runs, name="runs")

@@ -28,3 +28,7 @@ def sealing_rotate(config: Config = None) -> None:
     from hub.commands.sealing import rotate  # noqa: PLC0415 (start-up time)
 
     raise typer.Exit(rotate(config))
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(sealing, name="sealing")

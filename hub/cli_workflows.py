@@ -71,3 +71,9 @@ def resume(because: Because, url: Url = LOCAL, api_key: Key = "", as_json: Json 
     from hub.commands.workflows import resume_actions  # noqa: PLC0415 (start-up time)
 
     raise typer.Exit(resume_actions(url, api_key, because, as_json=as_json))
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(workflows, name="workflows")
+    app.command()(halt)
+    app.command()(resume)
