@@ -1,7 +1,7 @@
 """Where the API takes what people decide: into the log, for the owner of the partition, and back with what came of it."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final, Protocol, final
 
@@ -9,48 +9,25 @@ import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 from typing_extensions import override
 
-from hub.api.ports import Approvals
-from hub.bus.log import Appended, InputKind, NewInput
+from hub.api.ports import ApprovalReader, Approvals
+from hub.bus.log import InputKind, NewInput
 from hub.bus.pages import Page
 from hub.clock import Clock
+from hub.desks import Inputs, came_of_it
 from hub.engine.ballots import Ballot, encode_ballot, said_of
-from hub.engine.rows import ApprovalRow
+from hub.engine.rows import ANY_APPROVAL, ApprovalFilter, ApprovalRow
 from hub.errors import StoreUnavailable
-from hub.events.facts import Fact
 from hub.stages import run_until
 
-PATIENCE: Final = 2.0  # seconds an answer waits to say what came of it
-LOOK_EVERY: Final = timedelta(milliseconds=25)
 COUNT_EVERY: Final = timedelta(seconds=10)
 
 log = structlog.get_logger(__name__)
 
 
-class Table(Protocol):
+class Table(ApprovalReader, Protocol):
     """What is stored of the questions."""
 
-    async def approvals(
-        self,
-        *,
-        after: str,
-        limit: int,
-        state: str = "",
-        workflow: str = "",
-        account: str = "",
-        permission: str = "",
-    ) -> Page[ApprovalRow]: ...
-
-    async def approval(self, name: str) -> ApprovalRow | None: ...
-
     async def open_approvals(self) -> int: ...
-
-
-class Inputs(Protocol):
-    """The log: where this process owns a partition it numbers the input itself, else it leaves it for who does."""
-
-    def append(
-        self, facts: Sequence[Fact], *, inputs: Sequence[NewInput] = ()
-    ) -> Awaitable[list[Appended]]: ...
 
 
 @final
@@ -63,23 +40,9 @@ class ApprovalDesk(Approvals):
 
     @override
     async def approvals(
-        self,
-        *,
-        after: str,
-        limit: int,
-        state: str = "",
-        workflow: str = "",
-        account: str = "",
-        permission: str = "",
+        self, *, after: str, limit: int, wanted: ApprovalFilter = ANY_APPROVAL
     ) -> Page[ApprovalRow]:
-        return await self._table.approvals(
-            after=after,
-            limit=limit,
-            state=state,
-            workflow=workflow,
-            account=account,
-            permission=permission,
-        )
+        return await self._table.approvals(after=after, limit=limit, wanted=wanted)
 
     @override
     async def approval(self, name: str) -> ApprovalRow | None:
@@ -90,14 +53,16 @@ class ApprovalDesk(Approvals):
         body = encode_ballot(ballot)
         told = NewInput(asked.partition, InputKind.APPROVAL, asked.key, asked.id, body)
         await self._inputs.append((), inputs=(told,))
-        began = self._clock.monotonic()
-        while True:
-            row = await self._table.approval(asked.id) or asked
-            if row.state != "open" or _was_heard(row, ballot.id):
-                return row
-            if self._clock.monotonic() - began >= PATIENCE:
-                return row
-            await self._clock.sleep(LOOK_EVERY)
+
+        row = asked
+
+        async def heard() -> bool | None:
+            nonlocal row
+            row = await self._table.approval(asked.id) or row
+            return row.state != "open" or _was_heard(row, ballot.id) or None
+
+        await came_of_it(self._clock, self._clock.monotonic(), heard)
+        return row
 
     async def run(self, stopping: asyncio.Event) -> None:
         await run_until(stopping, self._keep_counting)

@@ -1,16 +1,15 @@
 """Where the API has open runs go over to the live version: it says what would become of each, and orders it in the log."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Final, final
 
 from typing_extensions import override
 
 from hub.api.ports import MovedRun, RunMover
-from hub.approval_desk import Inputs
 from hub.bus.log import InputKind, NewInput
 from hub.bus.pages import Page
 from hub.clock import Clock
+from hub.desks import Inputs, came_of_it
 from hub.engine.plans import Plan
 from hub.engine.programs import Programs
 from hub.engine.rows import EngineStore, KeyRows, RunRow
@@ -20,8 +19,6 @@ from hub.engine.state import KeyState
 from hub.engine.values import Kind
 from hub.views import Browser
 
-PATIENCE: Final = 2.0  # seconds an answer waits to say what came of it
-LOOK_EVERY: Final = timedelta(milliseconds=25)
 AT_ONCE: Final = 200  # runs that are looked at for one answer
 
 
@@ -99,15 +96,16 @@ class RunDesk(RunMover):
         return [await self._became(each, began) if each.state == "would move" else each for each in found]
 
     async def _became(self, ordered: MovedRun, began: float) -> MovedRun:
-        while True:
+        async def decided() -> MovedRun | None:
             row = await self._store.run(ordered.run)
             if row is not None and row.version == ordered.live:
                 return ordered._replace(state="moved")
             if row is not None and row.state != "running":
                 return ordered._replace(state="stays", reason="it has come to its end", left_out=())
-            if self._clock.monotonic() - began >= PATIENCE:
-                return ordered._replace(state="ordered", reason="not decided yet: look at the run again")
-            await self._clock.sleep(LOOK_EVERY)
+            return None
+
+        unknown = ordered._replace(state="ordered", reason="not decided yet: look at the run again")
+        return await came_of_it(self._clock, began, decided) or unknown
 
 
 def _stays(row: RunRow, version: str, live: str, reason: str) -> MovedRun:

@@ -1,13 +1,13 @@
 """Where the API takes what people start: checked, then into the log, for the owner of the key's partition."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, final
+from collections.abc import Callable, Mapping
+from typing import final
 
 from typing_extensions import override
 
 from hub import ids
 from hub.api.ports import StartAsked, Starts
-from hub.bus.log import Appended, Input, NewInput
+from hub.desks import Inputs
 from hub.engine import keys
 from hub.engine.keys import KeyKind
 from hub.engine.programs import Programs
@@ -15,17 +15,6 @@ from hub.engine.rows import EngineStore
 from hub.engine.starting import AskedFor, StartRefused, asked_for, manual_of
 from hub.engine.starts import decode_start
 from hub.engine.values import Kind
-from hub.events.facts import Fact
-
-
-class Inputs(Protocol):
-    """The log: where this process owns a partition it numbers the input itself, else it leaves it for who does."""
-
-    def append(
-        self, facts: Sequence[Fact], *, inputs: Sequence[NewInput] = ()
-    ) -> Awaitable[list[Appended]]: ...
-
-    async def find(self, key: bytes) -> Input | None: ...
 
 
 @final

@@ -16,7 +16,7 @@ from hub.api.stored import redacted, stored_json
 from hub.clock import iso
 from hub.control.keys import Principal, Scope
 from hub.engine.ballots import MAX_COMMENT, Ballot, is_barred, refusal, rules_of_row, said_of
-from hub.engine.rows import ApprovalRow
+from hub.engine.rows import ApprovalFilter, ApprovalRow
 from hub.engine.run_rows import Vote
 
 STATES = ("open", "approved", "declined", "expired", "withdrawn")
@@ -78,10 +78,12 @@ async def list_approvals(request: web.Request) -> web.Response:
     page = await request.app[DEPS].approvals.approvals(
         after=query.text("after"),
         limit=query.limit(),
-        state="" if state == ANY else state,
-        account=query.account(),
-        workflow=query.text("workflow"),
-        permission=query.text("permission"),
+        wanted=ApprovalFilter(
+            state="" if state == ANY else state,
+            account=query.account(),
+            workflow=query.text("workflow"),
+            permission=query.text("permission"),
+        ),
     )
     return answer({"items": [approval_json(row) for row in page.items], "next": page.next})
 

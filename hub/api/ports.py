@@ -24,7 +24,7 @@ from hub.dispatch.public_links import PublicLinks
 from hub.dispatch.sms_reports import SmsReports
 from hub.engine.ballots import Ballot
 from hub.engine.problems import Problem
-from hub.engine.rows import ApprovalRow, RunRow
+from hub.engine.rows import ANY_APPROVAL, ApprovalFilter, ApprovalRow, RunRow
 from hub.ingest.directory import Directory
 from hub.ingest.profiles import Profiles
 from hub.ingest.reading import Reading
@@ -212,21 +212,16 @@ class AccountReader(Protocol):
         """Return what is known of an account ("server:login")."""
 
 
-class Approvals(Protocol):
+class ApprovalReader(Protocol):
     async def approvals(
-        self,
-        *,
-        after: str,
-        limit: int,
-        state: str = "",
-        workflow: str = "",
-        account: str = "",
-        permission: str = "",
+        self, *, after: str, limit: int, wanted: ApprovalFilter = ANY_APPROVAL
     ) -> Page[ApprovalRow]:
         """Return what people are or were asked, the newest first, without what they are shown. Raises BadCursor."""
 
     async def approval(self, name: str) -> ApprovalRow | None: ...
 
+
+class Approvals(ApprovalReader, Protocol):
     async def decide(self, asked: ApprovalRow, ballot: Ballot) -> ApprovalRow:
         """Store a ballot; return the question once the ballot was looked at, or after a while as it stands then.
 

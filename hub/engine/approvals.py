@@ -5,19 +5,18 @@ from typing import Any, Final
 
 import msgspec
 
-from hub.clock import MICROSECOND, from_us, iso
+from hub.clock import MICROSECOND, iso
 from hub.engine.asking import APPROVED, ask
 from hub.engine.ballots import Ballot, Said
 from hub.engine.decision import Trace, Verdict
 from hub.engine.plans import Plan, quoted
 from hub.engine.program_steps import Approve
+from hub.engine.publishing import told
 from hub.engine.rows import ApprovalMove, ApprovalRow
 from hub.engine.run_rows import Approval, OpenRun, Vote
-from hub.engine.scene import PUBLISHER, Env, Scene
+from hub.engine.scene import Env, Scene
 from hub.engine.so_far import so_far
 from hub.engine.values import Kind, Slot
-from hub.events.catalogue import event_type
-from hub.events.facts import make_fact
 from hub.events.operations import ActionMoved
 
 ASSUMED: Final = {**APPROVED, "assumed": True}  # in shadow, where nobody is asked
@@ -99,8 +98,8 @@ def refuse(scene: Scene, ballot: Ballot, approval: Approval | None, reason: str)
         approval = msgspec.structs.replace(approval, refused=refused)
         scene.decision.puts[_slot(ballot.approval)] = approval
         _move(scene, ballot.approval, approval, "open")
-    told = f"{ballot.name} ({ballot.by}) would {ballot.decision}, which does not count: {reason}"
-    trace = Trace("approval", told, None, ballot.run)
+    sentence = f"{ballot.name} ({ballot.by}) would {ballot.decision}, which does not count: {reason}"
+    trace = Trace("approval", sentence, None, ballot.run)
     part = f"{ballot.approval}/{ballot.id}"
     scene.decision.trace(ballot.workflow, part, Verdict.HELD_BACK, trace)
 
@@ -151,8 +150,7 @@ def spoken(approval: Approval, state: str) -> str:
 
 def tell(scene: Scene, name: str, approval: Approval, state: str, depth: int) -> None:
     """Tell as an event how it was decided."""
-    kind = event_type("action.approved" if state == "approved" else "action.declined")
-    assert kind is not None
+    kind = "action.approved" if state == "approved" else "action.declined"
     said = result(approval, state, scene.item.at)
     data = ActionMoved(
         action=name,
@@ -168,17 +166,8 @@ def tell(scene: Scene, name: str, approval: Approval, state: str, depth: int) ->
         actor=(said["by"] or "")[:LONGEST_TEXT] or None,
         reason=(said["comment"] or spoken(approval, state))[:LONGEST_REASON],
     )
-    fact = make_fact(
-        kind,
-        kind.name,
-        data,
-        timestamp=from_us(scene.item.at),
-        received_us=scene.item.at,
-        source=f"{PUBLISHER}{depth + 1}",
-        account=scene.account_ref,
-        dedupe_key=f"{name}:{state}",
-        caused_by=f"{approval.run}/{quoted(approval.step)}",
-    )
+    caused_by = f"{approval.run}/{quoted(approval.step)}"
+    fact = told(scene, kind, data, depth, key=f"{name}:{state}", caused_by=caused_by)
     scene.decision.writing().facts.append(fact)
 
 

@@ -8,7 +8,7 @@ import msgspec
 from hub.clock import iso
 from hub.engine.rows import ApprovalRow
 from hub.engine.run_rows import Approval, Vote
-from hub.errors import RecordMalformed
+from hub.events.bounded import bounded
 
 MAX_BALLOT_BYTES: Final = 16 * 1024
 MAX_COMMENT: Final = 500
@@ -51,22 +51,13 @@ class _Question(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Ballot).decode
+decode_ballot = bounded(Ballot, "a ballot", MAX_BALLOT_BYTES)
 _decode_said = msgspec.json.Decoder(Said).decode
 _decode_question = msgspec.json.Decoder(_Question).decode
 
 
 def encode_ballot(ballot: Ballot) -> bytes:
     return _encode(ballot)
-
-
-def decode_ballot(body: bytes) -> Ballot:
-    if len(body) > MAX_BALLOT_BYTES:
-        raise RecordMalformed(f"a ballot of {len(body)} bytes: at most {MAX_BALLOT_BYTES} are read")
-    try:
-        return _decode(body)
-    except msgspec.DecodeError as problem:
-        raise RecordMalformed(f"not a ballot: {problem}") from problem
 
 
 def rules_of(approval: Approval) -> Rules:

@@ -117,6 +117,18 @@ class ApprovalRow(NamedTuple):
     votes: bytes
 
 
+class ApprovalFilter(NamedTuple):
+    """Which questions are wanted: those of this state, workflow, account and permission; an empty text wants all."""
+
+    state: str = ""
+    workflow: str = ""
+    account: str = ""
+    permission: str = ""
+
+
+ANY_APPROVAL = ApprovalFilter()
+
+
 class ApprovalMove(NamedTuple):
     """What changed of a question that was asked before."""
 

@@ -16,7 +16,7 @@ from hub.engine.run_rows import OpenRun
 from hub.engine.scene import Scene
 from hub.engine.values import Kind
 from hub.engine.waits import look_again
-from hub.errors import RecordMalformed
+from hub.events.bounded import bounded
 from hub.expr import Expression
 
 MIGRATE: Final = "run.migrate"
@@ -41,20 +41,11 @@ class Found(NamedTuple):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Order).decode
+decode_order = bounded(Order, "an order", MAX_ORDER_BYTES)
 
 
 def encode_order(order: Order) -> bytes:
     return _encode(order)
-
-
-def decode_order(body: bytes) -> Order:
-    if len(body) > MAX_ORDER_BYTES:
-        raise RecordMalformed(f"an order of {len(body)} bytes: at most {MAX_ORDER_BYTES} are read")
-    try:
-        return _decode(body)
-    except msgspec.DecodeError as problem:
-        raise RecordMalformed(f"not an order: {problem}") from problem
 
 
 def migrate(scene: Scene) -> None:

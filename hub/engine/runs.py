@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 
 from hub.bus.log import InputKind
-from hub.clock import from_us
 from hub.engine import grants
 from hub.engine.account_rows import NOBODY
 from hub.engine.answers import answer_from
@@ -15,11 +14,10 @@ from hub.engine.decision import Trace, Verdict
 from hub.engine.forking import Forking
 from hub.engine.late import came_late, waited_for
 from hub.engine.plans import Plan, quoted
+from hub.engine.publishing import told
 from hub.engine.run_rows import NO_EVENT, Cause, OpenRun
-from hub.engine.scene import PUBLISHER, Scene
+from hub.engine.scene import Scene
 from hub.engine.undoing import as_before
-from hub.events.catalogue import event_type
-from hub.events.facts import make_fact
 from hub.events.operations import ActionMoved
 from hub.events.records import decode_data, decode_envelope
 from hub.intents.intent import State
@@ -166,8 +164,6 @@ def _waiting(scene: Scene, intent: str) -> OpenRun | None:
 def _tell(
     scene: Scene, outcome: Outcome, state: State, run: OpenRun | Late | None, booking: dict[str, Any]
 ) -> None:
-    kind = event_type(ACTION_EVENTS[state])
-    assert kind is not None
     verb = VERBS.get(outcome.verb)
     tells = verb is not None and verb.risk is Risk.NOTIFY
     data = ActionMoved(
@@ -180,15 +176,6 @@ def _tell(
         ticket=outcome.ticket,
         reason=outcome.reason[:2048] or None,
     )
-    fact = make_fact(
-        kind,
-        kind.name,
-        data,
-        timestamp=from_us(scene.item.at),
-        received_us=scene.item.at,
-        source=f"{PUBLISHER}{(run.depth if run is not None else 0) + 1}",
-        account=scene.account_ref,
-        dedupe_key=f"{outcome.intent}:{state.value}",
-        caused_by=outcome.intent,
-    )
+    depth, key = run.depth if run is not None else 0, f"{outcome.intent}:{state.value}"
+    fact = told(scene, ACTION_EVENTS[state], data, depth, key=key, caused_by=outcome.intent)
     scene.decision.writing().facts.append(fact)

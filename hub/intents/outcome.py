@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from hub.errors import RecordMalformed
+from hub.events.bounded import bounded
 
 MAX_OUTCOME_BYTES = 64 * 1024
 
@@ -31,17 +31,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Outcome).decode
+decode_outcome = bounded(Outcome, "an outcome", MAX_OUTCOME_BYTES)
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
     return _encode(outcome)
-
-
-def decode_outcome(body: bytes) -> Outcome:
-    if len(body) > MAX_OUTCOME_BYTES:
-        raise RecordMalformed(f"an outcome of {len(body)} bytes: at most {MAX_OUTCOME_BYTES} are read")
-    try:
-        return _decode(body)
-    except msgspec.DecodeError as problem:
-        raise RecordMalformed(f"not an outcome: {problem}") from problem

@@ -49,7 +49,7 @@ from hub.engine.ballots import Ballot
 from hub.engine.memory import MemoryEngineStore, MemoryLog
 from hub.engine.problems import Problem
 from hub.engine.programs import Programs
-from hub.engine.rows import ApprovalRow, RunRow
+from hub.engine.rows import ANY_APPROVAL, ApprovalFilter, ApprovalRow, RunRow
 from hub.errors import Place, StoreUnavailable
 from hub.events.facts import Fact
 from hub.events.records import decode_envelope
@@ -293,20 +293,12 @@ class Shelves(
 
     @override
     async def approvals(
-        self,
-        *,
-        after: str,
-        limit: int,
-        state: str = "",
-        workflow: str = "",
-        account: str = "",
-        permission: str = "",
+        self, *, after: str, limit: int, wanted: ApprovalFilter = ANY_APPROVAL
     ) -> Page[ApprovalRow]:
         found = [
-            row for row in self.asked.values() if state in {"", row.state} and account in {"", row.account}
-        ]
-        found = [
-            row for row in found if workflow in {"", row.workflow} and permission in {"", row.permission}
+            row
+            for row in self.asked.values()
+            if all(value in {"", getattr(row, column)} for column, value in wanted._asdict().items())
         ]
         return page([row._replace(shown=b"") for row in found], after, limit)
 

@@ -12,7 +12,7 @@ from hub.bus.log import InputKind
 from hub.bus.pages import BadCursor
 from hub.clock import SystemClock, to_us
 from hub.engine.ballots import Ballot, Said, decode_ballot
-from hub.engine.rows import ApprovalMove, ApprovalRow, Batch, TimerRow
+from hub.engine.rows import ApprovalFilter, ApprovalMove, ApprovalRow, Batch, TimerRow
 from hub.engine.run_rows import Vote
 from hub.errors import LeaseLost
 from hub.scaled.owned import Nothing
@@ -113,7 +113,7 @@ async def test_questions_are_found_by_what_they_are_about(store: StoreBackend) -
     )
 
     async def found(**by: str) -> str:
-        page = await store.store.approvals.approvals(after="", limit=10, **by)
+        page = await store.store.approvals.approvals(after="", limit=10, wanted=ApprovalFilter(**by))
         return "".join(sorted(row.id for row in page.items))
 
     assert await found() == "abcde"

@@ -3,13 +3,11 @@
 from typing import Any, Final, final
 
 from hub.bus.pages import Page
-from hub.engine.rows import ApprovalRow
-from hub.store.cursors import number
+from hub.engine.rows import ANY_APPROVAL, ApprovalFilter, ApprovalRow
+from hub.store.approvals import APPROVAL, columns, listed, page, place
 from hub.store.postgres.database import Connection, Database
 
-_APPROVAL: Final = ", ".join(ApprovalRow._fields)
-_LISTED: Final = _APPROVAL.replace("shown", "''::bytea AS shown")  # what is shown may be large
-_LAST = 2**62
+_LISTED: Final = listed("''::bytea")
 
 
 @final
@@ -18,20 +16,11 @@ class PostgresApprovals:
         self._database = database
 
     async def approvals(
-        self,
-        *,
-        after: str,
-        limit: int,
-        state: str = "",
-        workflow: str = "",
-        account: str = "",
-        permission: str = "",
+        self, *, after: str, limit: int, wanted: ApprovalFilter = ANY_APPROVAL
     ) -> Page[ApprovalRow]:
-        at, _, last = after.partition(":")
-        filters = {"state": state, "workflow": workflow, "account": account, "permission": permission}
-        wanted = {column: value for column, value in filters.items() if value}
-        conditions = "".join(f" AND {column} = ${place}" for place, column in enumerate(wanted, 3))
-        values: list[Any] = [number(at, _LAST), last, *wanted.values(), limit]
+        sought = columns(wanted)
+        conditions = "".join(f" AND {column} = ${number}" for number, column in enumerate(sought, 3))
+        values: list[Any] = [*place(after), *sought.values(), limit]
 
         async def work(connection: Connection) -> Page[ApprovalRow]:
             rows = await connection.fetch(
@@ -39,14 +28,13 @@ class PostgresApprovals:
                 f"ORDER BY at DESC, id DESC LIMIT ${len(values)}",
                 *values,
             )
-            found = [ApprovalRow(*row) for row in rows]
-            return Page(found, f"{found[-1].at}:{found[-1].id}" if len(found) == limit else None)
+            return page([ApprovalRow(*row) for row in rows], limit)
 
         return await self._database.read(work)
 
     async def approval(self, name: str) -> ApprovalRow | None:
         async def work(connection: Connection) -> ApprovalRow | None:
-            row = await connection.fetchrow(f"SELECT {_APPROVAL} FROM approval WHERE id = $1", name)
+            row = await connection.fetchrow(f"SELECT {APPROVAL} FROM approval WHERE id = $1", name)
             return ApprovalRow(*row) if row else None
 
         return await self._database.read(work)

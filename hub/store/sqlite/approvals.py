@@ -5,18 +5,16 @@ from typing import Any, Final, final
 import apsw
 
 from hub.bus.pages import Page
-from hub.engine.rows import ApprovalRow, Batch
-from hub.store.cursors import number
+from hub.engine.rows import ANY_APPROVAL, ApprovalFilter, ApprovalRow, Batch
+from hub.store.approvals import APPROVAL, columns, listed, page, place
 from hub.store.sqlite.reader import Reader
 from hub.store.sqlite.wide import insert
 
-_APPROVAL: Final = ", ".join(ApprovalRow._fields)
-_LISTED: Final = _APPROVAL.replace("shown", "x'' AS shown")  # what is shown may be large
-_LAST = 2**62
+_LISTED: Final = listed("x''")
 
 
 def write_approvals(connection: apsw.Connection, batch: Batch) -> None:
-    insert(connection, f"INSERT OR IGNORE INTO approval ({_APPROVAL})", batch.approvals)
+    insert(connection, f"INSERT OR IGNORE INTO approval ({APPROVAL})", batch.approvals)
     if batch.approval_moves:
         connection.executemany(
             "UPDATE approval SET state = ?, votes = ? WHERE id = ?",
@@ -30,34 +28,24 @@ class SqliteApprovals:
         self._reader = reader
 
     async def approvals(
-        self,
-        *,
-        after: str,
-        limit: int,
-        state: str = "",
-        workflow: str = "",
-        account: str = "",
-        permission: str = "",
+        self, *, after: str, limit: int, wanted: ApprovalFilter = ANY_APPROVAL
     ) -> Page[ApprovalRow]:
-        at, _, last = after.partition(":")
-        filters = {"state": state, "workflow": workflow, "account": account, "permission": permission}
-        wanted = {column: value for column, value in filters.items() if value}
-        conditions = "".join(f" AND {column} = ?" for column in wanted)
-        values: tuple[Any, ...] = (number(at, _LAST), last, *wanted.values(), limit)
+        sought = columns(wanted)
+        conditions = "".join(f" AND {column} = ?" for column in sought)
+        values: tuple[Any, ...] = (*place(after), *sought.values(), limit)
 
         def work(connection: apsw.Connection) -> Page[ApprovalRow]:
             rows = connection.execute(
                 f"SELECT {_LISTED} FROM approval WHERE (at, id) < (?, ?){conditions} ORDER BY at DESC, id DESC LIMIT ?",
                 values,
             )
-            found = [ApprovalRow._make(row) for row in rows]
-            return Page(found, f"{found[-1].at}:{found[-1].id}" if len(found) == limit else None)
+            return page([ApprovalRow._make(row) for row in rows], limit)
 
         return await self._reader.read(work)
 
     async def approval(self, name: str) -> ApprovalRow | None:
         def work(connection: apsw.Connection) -> ApprovalRow | None:
-            row = connection.execute(f"SELECT {_APPROVAL} FROM approval WHERE id = ?", (name,)).fetchone()
+            row = connection.execute(f"SELECT {APPROVAL} FROM approval WHERE id = ?", (name,)).fetchone()
             return ApprovalRow._make(row) if row else None
 
         return await self._reader.read(work)
