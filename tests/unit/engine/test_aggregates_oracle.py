@@ -2,109 +2,28 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.engine.aggregate_oracle import (
+    BASES,
+    DAY,
+    HOUR,
+    VALUES,
+    WINDOWS,
+    Facts,
+    Hub,
+    an_aggregate,
+    expected,
+)
 
-from hub.clock import from_us, to_us
+from hub.clock import to_us
 from hub.engine.accumulators import counting
 from hub.engine.periods import Periods
-from hub.engine.program import Aggregate, Calendar, Lifetime, Retract, Sliding, Tumbling
-from hub.engine.series import Series
-from hub.engine.totals import Total
-from hub.engine.windows import Holding
+from hub.engine.program import Calendar, Lifetime, Sliding, Tumbling
 
-HOUR = 3_600_000_000
-DAY = 24 * HOUR
-# The European clock change of spring, that of autumn, and a leap day.
-BASES = [to_us(datetime(*day, tzinfo=UTC)) for day in [(2026, 3, 28), (2026, 10, 24), (2028, 2, 28)]]
 FUNCTIONS = ["last", "distinct", "distinct_days"]
-WINDOWS = [
-    Sliding(timedelta(hours=30)),
-    Calendar("day", "Europe/Nicosia"),
-    Calendar("day", "America/New_York", "17:00"),
-    Calendar("month", "Europe/Nicosia"),
-    Tumbling(timedelta(hours=7)),
-    Tumbling(timedelta(days=3)),
-    Lifetime(),
-]
-VALUES = [
-    Decimal(1),
-    Decimal("1.00"),
-    Decimal("-2.5"),
-    Decimal("-0.0"),
-    "EURUSD",
-    "eurusd",
-    "1",
-    "",
-    "x" * 100,
-]
-DAYS = Calendar("day", "Europe/Prague")
-
-
-def an_aggregate(function, window, *, retract):
-    taken_back = Retract("trade.cancelled", "event.deal") if retract else None
-    days = DAYS if function == "distinct_days" else None
-    return Aggregate("a", "a", "trade.closed", function, None, None, window, taken_back, days)
-
-
-class Hub:
-    """Keeps what an accumulator says to keep, as rows too: `restarted` reads these again."""
-
-    def __init__(self, aggregate):
-        self.accumulator = counting(aggregate)
-        self.total, self.series, self.rows = None, None, {}
-
-    @property
-    def holding(self):
-        return Holding(self.total, self.series)
-
-    def put(self, change):
-        if change is None:
-            return
-        self.total = change.total if change.total is not None else self.total
-        for op in change.ops:
-            self.series = self.series if self.series is not None else Series()
-            self.series.apply(op)
-            if op.text is None:
-                self.rows.pop((op.at, op.ref), None)
-            else:
-                self.rows[(op.at, op.ref)] = op.text
-
-    def restart(self):
-        self.series = Series() if self.rows else None
-        for (at, ref), text in sorted(self.rows.items()):
-            self.series.load(at, ref, text)
-        if self.total is not None:
-            self.total = msgspec.json.decode(msgspec.json.encode(self.total), type=Total)
-
-
-def shown(window, at, now):
-    if isinstance(window, Sliding):
-        return now - window.duration // timedelta(microseconds=1) < at <= now
-    if isinstance(window, Lifetime):
-        return True
-    if isinstance(window, Tumbling):
-        length = window.duration // timedelta(microseconds=1)
-        return at // length == now // length
-    start, end = Periods(window).span(now)
-    return start <= at < end
-
-
-def expected(function, facts):
-    """Facts are (at, order of arrival, value)."""
-    match function:
-        case "last":
-            return max(facts, key=lambda fact: fact[:2])[2] if facts else None
-        case "distinct":
-            return len(
-                {value for _, _, value in facts}
-            )  # equal numbers hash alike, and no text equals a number
-        case "distinct_days":
-            return len({from_us(at).astimezone(ZoneInfo(DAYS.zone)).date() for at, _, _ in facts})
 
 
 stories = st.lists(
@@ -137,13 +56,12 @@ def test_whatever_the_order_it_is_worth_what_the_facts_are(window, function, sto
             told.append((at + back * HOUR, 1, number, at + back * HOUR, None))
     told.sort(key=lambda item: item[:3])
     hub = Hub(an_aggregate(function, window, retract=retract))
-    known, early, expiry = [], set(), None
+    facts, expiry = Facts(hub), None
 
     for order, (now, back, number, at, value) in enumerate(told):
         while expiry is not None and expiry <= now:  # its timer is an input of its own
             change = hub.accumulator.expire(hub.holding, expiry)
-            facts = [(a, o, v) for a, o, _, v in known if shown(window, a, expiry)]
-            assert change.value == expected(function, facts)
+            assert change.value == expected(function, facts.shown_by(window, expiry))
             hub.put(change)
             expiry = change.expiry
         before = (
@@ -152,20 +70,15 @@ def test_whatever_the_order_it_is_worth_what_the_facts_are(window, function, sto
         if before is not None:  # nothing may change before the timer that was promised
             assert before == hub.accumulator.value(hub.holding, now)
         if back:
-            change = hub.accumulator.withdraw(hub.holding, at, str(number), now)
-            if not any(n == number for _, _, n, _ in known):
-                early.add(number)
-            known = [fact for fact in known if fact[2] != number]
+            change = facts.take_back(number, at, now)
         else:
             ref = str(number) if retract else f"n{order}"
-            change = hub.accumulator.add(hub.holding, at, ref, value, now)
-            if number not in early:
-                known.append((at, order, number, value))
+            change = facts.tell(number, at, value, now, ref=ref, order=order)
         hub.put(change)
         if order in restarts:
             hub.restart()
 
-        worth = expected(function, [(a, o, v) for a, o, _, v in known if shown(window, a, now)])
+        worth = expected(function, facts.shown_by(window, now))
         assert hub.accumulator.value(hub.holding, now) == worth
         if change is not None:
             assert change.value == worth
