@@ -288,8 +288,9 @@ class Shelves(
     async def migrate(
         self, workflow: str, *, run: str = "", after: str = "", dry_run: bool, by: str
     ) -> Page[MovedRun]:
+        found = page([each for each in self.older_runs if run in {"", each.run}], after, 2)
         self.orders.append((workflow, run, dry_run, by))
-        return page([each for each in self.older_runs if run in {"", each.run}], after, 2)
+        return found
 
     @override
     async def approvals(

@@ -1,16 +1,19 @@
 """Aggregates against a brute-force oracle: whatever the order of arrival, the value is that of the facts."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.engine.aggregate_oracle import WINDOWS as EVERY_WINDOW
+from unit.engine.aggregate_oracle import expected, shown, wall
 
 from hub.clock import to_us
 from hub.engine.accumulators import counting
 from hub.engine.periods import Periods
-from hub.engine.program import Aggregate, Calendar, Lifetime, Retract, Sliding, Tumbling
+from hub.engine.program import Aggregate, Calendar, Lifetime, Retract, Sliding
 from hub.engine.series import Series
 from hub.engine.windows import MAX_CONTRIBUTIONS, Change, Holding
 
@@ -54,28 +57,11 @@ class Kept:
         return Holding(self.total, other)
 
 
-def expected(function, values):
-    match function:
-        case "sum":
-            return sum(values, Decimal(0))
-        case "count":
-            return len(values)
-        case "min":
-            return min(values, default=None)
-        case "max":
-            return max(values, default=None)
-        case "avg":
-            return sum(values, Decimal(0)) / len(values) if values else None
-
-
 FUNCTIONS = ["sum", "count", "min", "max", "avg"]
 WINDOWS = [
-    Sliding(timedelta(hours=30)),
-    Calendar("day", "Europe/Nicosia"),
-    Calendar("day", "America/New_York", "17:00"),
-    Calendar("month", "Europe/Nicosia"),
-    Tumbling(timedelta(hours=7)),
-    Lifetime(),
+    *EVERY_WINDOW,
+    Calendar("week", "Europe/Nicosia"),
+    Calendar("quarter", "America/New_York", "17:00"),
 ]
 
 facts = st.lists(
@@ -87,15 +73,6 @@ facts = st.lists(
     ),
     max_size=25,
 )
-
-
-def within(window, at, now):
-    if isinstance(window, Sliding):
-        return now - window.duration // timedelta(microseconds=1) < at <= now
-    if isinstance(window, Lifetime):
-        return True
-    start, end = Periods(window).span(now)
-    return start <= at < end
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
@@ -120,11 +97,12 @@ def test_late_shuffled_and_retracted_facts_count_as_if_in_order(window, facts, f
             gone.add(number)
         kept.put(change)
 
-        counted = [v for n, (a, v) in known.items() if n not in gone and within(window, a, now)]
-        assert kept.accumulator.value(kept.holding, now) == expected(function, counted)
-        assert kept.accumulator.value(kept.reloaded(), now) == expected(function, counted)
+        left = [(a, n, v) for n, (a, v) in known.items() if n not in gone]
+        worth = expected(function, [fact for fact in left if shown(window, fact[0], now)])
+        assert kept.accumulator.value(kept.holding, now) == worth
+        assert kept.accumulator.value(kept.reloaded(), now) == worth
         if change is not None:
-            assert change.value == expected(function, counted)
+            assert change.value == worth
 
 
 @given(facts=facts)
@@ -139,10 +117,10 @@ def test_without_retraction_a_calendar_keeps_the_period_before_as_well(facts):
         kept.put(kept.accumulator.add(kept.holding, at, str(number), value, now))
         known.append((at, value))
 
-        before = Periods(window).span(now)[0] - 1
-        for moment in (now, before):
+        midnight = datetime.combine(wall(now, window.zone).date(), time(), ZoneInfo(window.zone))
+        for moment in (now, to_us(midnight) - 1):
             assert kept.accumulator.value(kept.holding, moment) == sum(
-                (v for a, v in known if within(window, a, moment)), Decimal(0)
+                (v for a, v in known if shown(window, a, moment)), Decimal(0)
             )
     assert kept.series is None
     assert kept.total is None or len(kept.total.buckets) <= 2
