@@ -86,9 +86,16 @@ class KeyState:
         self.alarm_due = min(due, default=NEVER)
 
     def note_runs(self) -> None:
-        self.open_runs = tuple(value for value in self.values.values() if isinstance(value, OpenRun))
+        found = (value for value in self.values.values() if isinstance(value, OpenRun))
+        # Which is asked first decides what is written first: no order of rows in a store may have a say in that.
+        self.open_runs = tuple(sorted(found, key=_age))
 
     def note_ledgers(self) -> None:
         found = [(name, value) for name, value in self.of_kind(Kind.GRANT) if isinstance(value, Ledger)]
         self.ledgers = tuple(sorted((each for each in found if each[1].stage != "closed"), key=itemgetter(0)))
         self.since = min((each.start for _, each in self.ledgers if each.end != AGES), default=NEVER)
+
+
+def _age(run: OpenRun) -> tuple[int, int, str]:
+    """Return what orders runs by when they began, and branches of one run by their numbers."""
+    return run.at, len(run.id), run.id

@@ -72,7 +72,8 @@ class Stored:
             rows[where] = value
 
     def load(self, partition, key):
-        states = [(*where, value) for where, value in self.states.items()]
+        # No store promises an order of rows: here it is never that in which they were written.
+        states = [(*where, value) for where, value in sorted(self.states.items(), reverse=True)]
         series = [(*where, value) for where, value in sorted(self.series.items())]
         return KeyState.from_rows(partition, key, KeyRows(states, series, ()))
 
