@@ -111,7 +111,9 @@ def close(scene: Scene, name: str, approval: Approval, state: str) -> None:
 
 def withdraw(scene: Scene, run_id: str) -> None:
     """Take back what a run asks that ends without an answer."""
-    for name, _ in scene.state.of_kind(Kind.APPROVAL):
+    asked_now = (name for kind, name in scene.decision.puts if kind == Kind.APPROVAL)
+    stored = (name for name, _ in scene.state.of_kind(Kind.APPROVAL))
+    for name in dict.fromkeys((*stored, *asked_now)):
         approval = find(scene, name)
         if approval is not None and approval.run == run_id:
             close(scene, name, approval, "withdrawn")

@@ -239,7 +239,11 @@ class Forking(Undoing):
     def _cut(self, reason: str) -> None:
         """End the branches that only wait; those whose action is on its way come home by themselves."""
         assert self.fork is not None
-        left = [name for name in self.fork.open if not self._open(name).cut(reason)]
+        # They are told that this is the run around them: begun by this input, it is not among the rows yet.
+        branches = [
+            Forking(self.scene, self.plan, rows.open_run(self.scene, name), self) for name in self.fork.open
+        ]
+        left = [branch.begun.id for branch in branches if not branch.cut(reason)]
         self.fork = msgspec.structs.replace(self.fork, open=left)
 
     def cut(self, reason: str) -> bool:

@@ -44,6 +44,9 @@ class Run(Progress):
                     return self.fail(reason)
             except NothingToDo as nothing:
                 reason = f"step {self._step_name()}: {nothing.reason}"
+                if self.error is not None and self.branch is None:
+                    self.end("failed", self.error["message"])
+                    return Verdict.FAILED, reason
                 self.end("done", reason)
                 return Verdict.HELD_BACK, reason
             else:

@@ -13,6 +13,7 @@ from hub.engine.code import Act
 from hub.engine.decision import Trace, Verdict
 from hub.engine.forking import Forking
 from hub.engine.late import came_late, waited_for
+from hub.engine.lost import give_up
 from hub.engine.plans import Plan, quoted
 from hub.engine.publishing import told
 from hub.engine.run_rows import NO_EVENT, Cause, OpenRun
@@ -92,7 +93,8 @@ def conclude(scene: Scene) -> None:
         return
     plan = scene.program.version(run.version, run.workflow)
     if plan is None:
-        raise LookupError(f"run {run.id}: version {run.version} of {run.workflow} is not known any more")
+        give_up(scene, run, f"{outcome.verb} was {state.value}")
+        return
     if bytes(run.event) != bytes(NO_EVENT):
         scene.event = decode_data(decode_envelope(run.event))
     scene.depth = run.depth

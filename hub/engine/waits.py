@@ -14,6 +14,7 @@ from hub.engine.decision import Trace, Verdict
 from hub.engine.forking import Forking
 from hub.engine.keys import KeyKind
 from hub.engine.late import gave_up
+from hub.engine.lost import give_up
 from hub.engine.plans import Plan
 from hub.engine.program_steps import Approve, Wait
 from hub.engine.reads import matches
@@ -38,7 +39,7 @@ def time_is_up(scene: Scene) -> None:
             continue  # ended meanwhile, by another branch of its run
         plan = _plan(scene, run)
         if plan is None:
-            _give_up(scene, run)
+            give_up(scene, run, "its wait is over")
         elif not _is_broken(scene, run, plan):
             with _blaming(run):
                 _end_wait(scene, run, plan, wait)
@@ -260,16 +261,6 @@ def _carry_on(scene: Scene, run: OpenRun, plan: Plan, carried: Forking, reason: 
     _cancel(scene, run)
     verdict, problem = carried.carry_on()
     _keep(scene, run, plan, verdict, f"{reason}; {problem}" if problem else reason, carried)
-
-
-def _give_up(scene: Scene, run: OpenRun) -> None:
-    """Leave a run where it is, whose version cannot be loaded, without asking again for ever."""
-    scene.decision.put_run(run.id, msgspec.structs.replace(run, wait=None, lost=True))
-    _cancel(scene, run)
-    approvals.withdraw(scene, run.id)
-    reason = f"its wait is over, and version {run.version} of the workflow cannot be loaded any more"
-    part = f"{run.id}/{run.position}/lost"
-    scene.decision.trace(run.workflow, part, Verdict.FAILED, Trace(run.cause.id, reason, None, run.id))
 
 
 def _cancel(scene: Scene, run: OpenRun) -> None:

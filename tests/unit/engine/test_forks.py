@@ -496,3 +496,50 @@ def test_forks_that_make_no_sense_are_refused(steps, complaint):
 
     assert any(complaint in str(problem) for problem in report.problems), [str(p) for p in report.problems]
     assert report.workflow is None
+
+
+AT_ONCE = """
+steps:
+  - parallel:
+      - [{wait: {for: 1h}}, {do: event.publish, with: {type: custom.never}}]
+      - [%s]
+      - [{wait: {for: 2h}}, {do: event.publish, with: {type: custom.never}}]
+on_error: [{do: event.publish, with: {type: custom.failed, data: {why: = error.message}}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "told"),
+    [
+        ("{stop: enough}", "done", []),
+        (
+            "{wait: {until: account.registered_at}}",
+            "failed",
+            [
+                {
+                    "why": "step 0: branch 1: step 0.1.0: until: account.registered_at is missing",
+                }
+            ],
+        ),
+    ],
+)
+def test_a_branch_that_ends_the_run_at_once_ends_one_that_has_only_just_begun_to_wait(step, state, told):
+    desk = a_desk(AT_ONCE % step)
+    desk.tell("custom.go")
+
+    assert list(desk.runs.values()) == [state]
+    assert published(desk) == told
+    assert left_behind(desk) == []
+    assert desk.timers == {}
+    desk.until(MORNING + 3 * HOUR)
+    assert published(desk) == told
+
+
+def test_a_fork_in_a_branch_that_ends_at_once_ends_with_all_that_is_in_it():
+    inner = "{parallel: [[{wait: {for: 3h}}], [{parallel: [[{wait: {for: 4h}}], [{stop: enough}]]}]]}"
+    desk = a_desk(AT_ONCE % inner)
+    desk.tell("custom.go")
+
+    assert list(desk.runs.values()) == ["done"]
+    assert left_behind(desk) == []
+    assert desk.timers == {}

@@ -122,3 +122,19 @@ def test_an_approval_in_a_branch_is_for_what_follows_in_it(steps, complaint):
     assert [
         str(problem).partition("error: ")[2] for problem in report.problems if "error" in str(problem)
     ] == [complaint]
+
+
+def test_a_question_of_a_branch_is_withdrawn_when_another_ends_the_run_at_once():
+    town = a_town(f"""
+steps:
+  - parallel:
+      - [{ASK % "ok"}, {{id: pay, do: credit.grant, with: {{amount: 5}}}}]
+      - [{{stop: enough}}]
+""" + 'scope: account.currency == "USD"\n')  # fmt: skip
+    town.tell("custom.go")
+
+    (asked,) = town.rows.values()
+    assert asked.state == "withdrawn"
+    assert town.says("dora", of=asked) == []
+    assert left_behind(town) == []
+    assert list(town.runs.values()) == ["done"]

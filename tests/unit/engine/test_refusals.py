@@ -167,6 +167,23 @@ def test_steps_that_fail_when_something_has_failed_are_not_begun_again():
     assert set(desk.runs.values()) == {"failed"}
 
 
+def test_a_run_that_has_failed_stays_so_where_there_is_nothing_to_do_about_it():
+    text = """
+scope: account.currency == "USD"
+when: [{event: trade.closed}]
+limit: {max: 100, every: 1d}
+steps: [{id: lock, do: account.disable_trading}]
+on_error: [{id: sorry, do: credit.grant, with: {amount: = event.lots * 0}}]
+"""
+    desk = Desk(a_workflow(text))
+    desk.account(currency="USD", digits=2)
+    (lock,) = desk.tell("trade.closed", lots="2")
+
+    assert desk.outcome(lock, "rejected", reason="busy") == []
+    assert set(desk.runs.values()) == {"failed"}
+    assert "not above 0" in desk.traces("failed")[0].reason
+
+
 def test_a_run_that_comes_about_takes_none_of_them():
     desk = Desk(a_workflow(HANDLED))
     (lock,) = desk.tell("trade.closed")

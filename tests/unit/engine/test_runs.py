@@ -205,3 +205,17 @@ def test_a_run_that_no_event_began_survives_being_stored():
     desk.state.values[(Kind.RUN, name)] = decode_value(Kind.RUN, encode_value(run))
 
     assert [intent.step for intent in desk.outcome(move)] == ["gift"]
+
+
+def test_what_became_of_an_action_is_told_although_nobody_can_carry_its_run_on(desk):
+    (move,) = desk.tell("trade.closed")
+    desk.switch(a_workflow(PROMOTE, id="promote", title="edited"))  # this desk has no older versions at hand
+
+    assert desk.outcome(move) == []
+
+    (told,) = [fact for fact in desk.facts if fact.envelope.type == "action.applied"]
+    assert told.envelope.caused_by == move.key
+    (trace,) = desk.traces("failed")
+    assert trace.reason.startswith("account.set_group was applied, and version ")
+    assert trace.reason.endswith("of the workflow cannot be loaded any more")
+    assert [run.lost for run in desk.state.open_runs] == [True]
