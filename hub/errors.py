@@ -2,7 +2,6 @@
 
     HubError
     ├── ConfigError            the operator must change something before the hub can run
-    │   ├── FileProblem        a file the operator wrote: names path, line and column
     │   └── FolderInUse        another hub owns the data folder
     ├── SourceError            something outside told us something
     │   ├── SourceUnavailable  try again later
@@ -47,13 +46,6 @@ class Place:
     @override
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}"
-
-
-class FileProblem(ConfigError):
-    def __init__(self, place: Place, message: str) -> None:
-        super().__init__(f"{place}: {message}")
-        self.place = place
-        self.message = message
 
 
 class FolderInUse(ConfigError):

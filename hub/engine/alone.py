@@ -15,4 +15,4 @@ def load_alone(path: Path) -> LoadReport:
     if report.use is None:
         return report
     made = load_folder([path.parent]).reports
-    return next((each for each in made if Path(each.path).name == path.name and each.use is not None), report)
+    return next((each for each in made if Path(each.path) == path and each.use is not None), report)

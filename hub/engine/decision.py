@@ -1,8 +1,7 @@
 """What was decided about one input: everything that changes, before any of it has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
@@ -280,8 +279,3 @@ def to_batch(decision: Decision) -> Batch:
     builder.add(decision)
     builder.position(decision.partition, decision.n)
     return builder.build()
-
-
-def jsonable(value: Mapping[str, Any]) -> bytes:
-    """Return JSON of what a run or an intent holds; decimals as strings."""
-    return encode_trace(value)

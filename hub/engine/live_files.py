@@ -12,7 +12,7 @@ from hub.clock import Clock
 from hub.engine.load import LoadedSet, load_file, together, workflow_files
 from hub.engine.load_text import LoadReport
 from hub.engine.program import Unread, Workflow
-from hub.errors import StoreError
+from hub.errors import ConfigError, StoreError
 from hub.stages import run_until
 
 LOOK_EVERY = timedelta(seconds=1)
@@ -50,7 +50,8 @@ class LiveFiles:
     def look(self) -> Sequence[LoadReport]:
         """Read what is new or was changed, forget what is gone; return what came of the files that were read.
 
-        While one of the folders itself is not there nothing is gone: a disk that is away takes no limit with it.
+        While one of the folders itself is not there, or cannot be read (ConfigError), nothing is gone: a disk that is
+        away takes no limit with it.
         """
         self.away = tuple(path for path in self._paths if not path.exists())
         if not self._paths or self.away:
@@ -59,12 +60,11 @@ class LiveFiles:
         changed = [path for path, stamp in found.items() if self._stamps.get(path) != stamp or stamp is None]
         if not changed and found.keys() == self._stamps.keys():
             return ()
-        # A stamp is older than what is read after it: a file that changes meanwhile is read again.
-        self._stamps = found
         read = [load_file(path) for path in changed]
         known = {**self._reports, **dict(zip(changed, read, strict=True))}
         self._reports = {path: known[path] for path in found}
         self.loaded = together(self._reports.values())
+        self._stamps = found  # older than what was read after it: a file that changed meanwhile is read again
         paths = {report.path for report in read}
         return [report for report in self.loaded.reports if report.path in paths]
 
@@ -99,10 +99,18 @@ class Reloading:
         await run_until(stopping, self._keep_looking)
 
     async def _keep_looking(self) -> None:
-        told = self._files.loaded
+        told, unread = self._files.loaded, ""
         while True:
             await self._clock.sleep(self._every)
-            for report in await asyncio.to_thread(self._files.look):  # many files take a while
+            try:
+                reports = await asyncio.to_thread(self._files.look)  # many files take a while
+            except (ConfigError, OSError) as problem:  # what is live stays so
+                if unread != str(problem):
+                    log.warning("workflows.not_read", reason=str(problem))
+                unread = str(problem)
+                continue
+            unread = ""
+            for report in reports:
                 _say(report)
             loaded = self._files.loaded
             if self._files.away != self._away:

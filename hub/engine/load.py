@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Final
+from typing import Final, NoReturn
 
 from hub.engine.blueprints import Blueprint
 from hub.engine.load_text import LoadReport, load_text
@@ -14,7 +14,7 @@ from hub.engine.problems import Problem
 from hub.engine.program import Unread, Workflow
 from hub.engine.uses import with_blueprints
 from hub.engine.yaml import MAX_BYTES
-from hub.errors import Place
+from hub.errors import ConfigError, Place
 
 SUFFIXES: Final = (".yaml", ".yml")
 STORIES: Final = (".test.yaml", ".test.yml")
@@ -77,7 +77,10 @@ def together(reports: Iterable[LoadReport]) -> LoadedSet:
 
 
 def workflow_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the workflow files in a fixed order, each once; stories and hidden files are none."""
+    """Yield the workflow files in a fixed order, each once; stories and hidden files are none.
+
+    Raises ConfigError for a folder that cannot be read: nobody may take its files for gone.
+    """
     seen: set[object] = set()
     for path in paths:
         for found in _under(path) if path.is_dir() else (path,):
@@ -89,7 +92,7 @@ def workflow_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _under(folder: Path) -> list[Path]:
     found: list[Path] = []
-    for where, folders, names in os.walk(folder):
+    for where, folders, names in os.walk(folder, onerror=_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]  # where os.walk goes on
         found += [
             Path(where, name)
@@ -97,6 +100,12 @@ def _under(folder: Path) -> list[Path]:
             if name.endswith(SUFFIXES) and not name.endswith(STORIES) and not name.startswith(".")
         ]
     return sorted(found)
+
+
+def _unreadable(problem: OSError) -> NoReturn:
+    raise ConfigError(
+        f"the folder {problem.filename} cannot be read ({problem.strerror}): let the user the hub runs as read it"
+    ) from problem
 
 
 def _identity(path: Path) -> object | None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from hub.engine.fields import Default, Expr, Identifier, Line, Slug
-from hub.engine.model import WorkflowFile, workflow_schema
+from hub.engine.model import workflow_schema
 from hub.engine.model_part import Part
 
 
@@ -66,9 +66,3 @@ def file_schema() -> dict[str, Any]:
         "else": {"if": {"required": ["blueprint"]}, "then": blueprint, "else": workflow},
         "$defs": definitions,
     }
-
-
-def fields_of_blueprint() -> list[str]:
-    """Return the keys a blueprint's file may have."""
-    names = [field.alias or name for name, field in WorkflowFile.model_fields.items()]
-    return [*BlueprintHead.model_fields, *(name for name in names if name not in {"id", "mode"})]

@@ -97,4 +97,3 @@ class Change(BaseModel):
 
 
 Changed = Annotated[dict[Name, Change], Field(max_length=64)]
-ServerTime = datetime

@@ -63,3 +63,13 @@ async def test_stories_are_told_of_uses_too(folder):
     assert report.passed
     assert [result.name for result in report.results] == ["eleven lots are large"]
     assert report.coverage[0].of().percent == 100
+
+
+def test_another_file_of_that_name_further_down_is_not_meant(folder):
+    (folder / "a").mkdir()
+    (folder / "a" / "big-ftmo.yaml").write_text(USE.replace("big-ftmo", "other"), encoding="utf-8")
+
+    found = load_alone(folder / "big-ftmo.yaml").workflow
+
+    assert found is not None
+    assert found.id == "big-ftmo"

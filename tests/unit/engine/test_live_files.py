@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from unit.engine.test_loop import Engine
 
 from hub.engine.live_files import LiveFiles, Reloading
-from hub.errors import StoreUnavailable
+from hub.errors import ConfigError, StoreUnavailable
 
 RULE = """schema: 1
 id: {id}
@@ -96,6 +96,39 @@ def test_while_the_folder_is_away_nothing_is_gone(folder):
     folder.with_name("elsewhere").rename(folder)
     assert files.look() == ()
     assert list(files.away) == []
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """Have a folder refuse to be listed, until it may be again."""
+    lists = os.scandir
+
+    def refuses(folder):
+        def scandir(path="."):
+            if os.fspath(path) == str(folder):
+                raise PermissionError(13, "Permission denied", str(folder))
+            return lists(path)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+
+    def again():
+        monkeypatch.setattr(os, "scandir", lists)
+
+    refuses.again = again
+    return refuses
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_while_a_folder_cannot_be_read_nothing_is_gone(folder, unreadable, inside):
+    (folder / "more").mkdir()
+    write(folder / "more", "four")
+    files = LiveFiles([folder])
+    unreadable(folder / "more" if inside else folder)
+
+    with pytest.raises(ConfigError, match=r"cannot be read \(Permission denied\): let the user"):
+        files.look()
+
+    assert ids(files) == ["four", "one", "three", "two"]
 
 
 class Running:
@@ -211,3 +244,17 @@ async def test_a_folder_that_is_away_is_told_once_and_that_it_is_back(folder):
         "workflows.away",
         "workflows.back",
     ]
+
+
+async def test_a_folder_that_cannot_be_read_for_a_while_takes_no_limit_away(folder, unreadable):
+    hub = Running(folder)
+    await hub.begin()
+    unreadable(folder)
+    await hub.look()
+    assert await hub.fired(3) == ["one", "three", "two"]
+
+    unreadable.again()
+    write(folder, "two", lots=5)
+    await hub.look()
+
+    assert await hub.fired(3) == ["one", "three"]
