@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from msgspec.structs import replace
 
-from hub.clock import MICROSECOND, iso
+from hub.clock import MICROSECOND, SECOND_US, iso
 from hub.engine.calendars import facts_of, label_of, span_of
 from hub.engine.decision import Trace, Verdict, encode_trace
 from hub.engine.ledger import AGES, Ledger
@@ -22,6 +22,9 @@ from hub.engine.timed_rows import cancel_timer, set_timer
 from hub.engine.values import Kind
 
 MOST_BEHIND = 60  # periods a ledger is begun for at most, when the hub was down for long
+KEPT_CLOSED = (
+    400 * 86_400 * SECOND_US
+)  # how long a period that is closed is remembered: its runs are kept as runs are
 BEFORE = "before"  # why a ledger was closed before anything was booked
 MARK = "grant:"  # a ledger among what has changed
 
@@ -148,6 +151,20 @@ def watched(scene: Scene, name: str, ledger: Ledger, closes: int) -> Ledger:
     )
 
 
+def _forget_long_closed(scene: Scene, name: str) -> None:
+    """Keep no more of periods than may come back: only what follows an open period is ever begun again."""
+    mine, long_ago = f"{name.rpartition('/')[0]}/", scene.item.at - KEPT_CLOSED
+    for other, ledger in scene.state.of_kind(Kind.GRANT):
+        if (
+            other.startswith(mine)
+            and isinstance(ledger, Ledger)
+            and ledger.stage == "closed"
+            and ledger.end != AGES
+            and max(ledger.closes, ledger.end) < long_ago
+        ):
+            put(scene, other, None)
+
+
 def close(scene: Scene, name: str, ledger: Ledger, reason: str) -> None:
     """End a ledger; while a booking is under way it waits for what becomes of it, and does nothing more."""
     ledger = timed(scene, name, ledger, 0)
@@ -174,6 +191,7 @@ def close(scene: Scene, name: str, ledger: Ledger, reason: str) -> None:
         held=ledger.held,
     )
     put(scene, name, ended)
+    _forget_long_closed(scene, name)
     left = f"; {plain(ledger.short)} was not there to be taken back" if ledger.short else ""
     if ledger.held and ledger.held != "short":
         left += f"; what was held back last ({ledger.held}) is settled no more"

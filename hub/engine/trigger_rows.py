@@ -14,10 +14,14 @@ class Edge(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Fires(msgspec.Struct, frozen=True, gc=False):
-    """When a limited workflow ran: the latest instants (µs), as many as its limit counts."""
+    """When a limited workflow ran: the latest instants (µs), as many as its limit counts.
+
+    Under a limit for ever `before` counts those that are so many that nobody needs to know when they were.
+    """
 
     at: tuple[int, ...]
     v: int = 1
+    before: int | msgspec.UnsetType = msgspec.UNSET  # where there are none its row reads as it always did
 
 
 class Level(msgspec.Struct, frozen=True, gc=False):

@@ -3,9 +3,12 @@
 from datetime import timedelta
 from decimal import Decimal
 
+from msgspec import UNSET
+
 from hub.clock import MICROSECOND, iso, to_us
 from hub.engine import queued
 from hub.engine.decision import Trace, Verdict
+from hub.engine.forking import MOST_OPEN
 from hub.engine.holds import begin_held_level, begin_hold, let_go
 from hub.engine.plans import Candidate, Plan, quoted
 from hub.engine.program import Becomes, Crosses, OnEvent
@@ -19,8 +22,9 @@ from hub.engine.values import Kind
 from hub.expr import UNKNOWN
 
 MAX_DEPTH = 8
-MOST_OPEN = 200  # runs of one key that wait
+MOST_INSTANTS = 1_000  # of runs under a limit for ever: the row is written with each of them
 UNTOUCHED = Edge(None, 0)
+NEVER_FIRED = Fires(())
 
 
 def on_event(scene: Scene, candidate: Candidate, trigger: OnEvent, *, in_scope: bool) -> None:
@@ -205,21 +209,26 @@ def _limited(scene: Scene, candidate: Candidate, limit: Limit, *, counts: bool) 
     name = candidate.part if limit.per == "trigger" else workflow
     slot = (Kind.FIRES.value, f"{name}#shadow" if candidate.plan.shadow else name)
     stored = scene.decision.puts.get(slot) or scene.state.values.get(slot)
-    fired = stored.at if isinstance(stored, Fires) else ()
-    now = scene.item.at
+    fires = stored if isinstance(stored, Fires) else NEVER_FIRED
+    now, before = scene.item.at, 0
     if limit.every is None:
-        counted = fired
+        counted = fires.at
+        before = fires.before if isinstance(fires.before, int) else 0
     else:
         since = now - limit.every // MICROSECOND
-        counted = tuple(at for at in fired if at > since)
+        counted = tuple(at for at in fires.at if at > since)
     per = "" if limit.per == "key" else f" of {candidate.trigger.id}"
-    if len(counted) >= limit.max:
+    if before + len(counted) >= limit.max:
         if limit.every is None:
             return f"limit: {limit.max} run(s){per} for ever, the last at {iso(counted[-1])}"
         free = iso(counted[-limit.max] + limit.every // MICROSECOND)
         return f"limit: {limit.max} run(s){per} within {spoken(limit.every)}; free again at {free}"
     if counts:
-        scene.decision.puts[slot] = Fires((*counted, now)[-limit.max :])
+        instants = (*counted, now)[-limit.max :]
+        if limit.every is None:
+            before += len(counted) + 1 - len(instants[-MOST_INSTANTS:])
+            instants = instants[-MOST_INSTANTS:]
+        scene.decision.puts[slot] = Fires(instants, before=before or UNSET)
     return None
 
 

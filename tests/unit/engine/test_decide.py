@@ -12,6 +12,7 @@ from hub.engine.account_rows import AccountRow
 from hub.engine.decide import advance, decide
 from hub.engine.index import Program
 from hub.engine.state import KeyState
+from hub.engine.values import Kind, decode_value, encode_value
 from hub.intents.intent import State
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -164,6 +165,29 @@ def test_a_limit_for_ever_lasts():
     desk.tell("trade.closed", lots="5")
 
     assert desk.tell("trade.closed", at=MORNING + 3650 * DAY, lots="5") == []
+
+
+def test_a_high_limit_for_ever_counts_all_and_remembers_the_moments_of_the_latest(monkeypatch):
+    monkeypatch.setattr("hub.engine.triggers.MOST_INSTANTS", 3)
+    desk = Desk(a_workflow(NOTICE + "limit: {max: 7, every: forever}"))
+    for number in range(10):
+        desk.tell("trade.closed", at=MORNING + number * DAY, lots="5")
+
+    assert len(desk.traces("fired")) == 7
+    assert {trace.reason for trace in desk.traces("held_back")} == {
+        "limit: 7 run(s) for ever, the last at 2026-03-08T08:00:00.000Z"
+    }
+    (fires,) = (value for kind, value in desk.state.values.items() if kind[0] == Kind.FIRES)
+    assert (len(fires.at), fires.before) == (3, 4)
+    assert decode_value(Kind.FIRES, encode_value(fires)) == fires
+
+
+def test_a_low_limit_for_ever_is_written_as_it_always_was():
+    desk = Desk(a_workflow(NOTICE + "limit: {max: 7, every: forever}"))
+    desk.tell("trade.closed", lots="5")
+
+    (fires,) = (value for kind, value in desk.state.values.items() if kind[0] == Kind.FIRES)
+    assert encode_value(fires) == b'{"at":[1772438400000000],"v":1}'
 
 
 def test_a_limit_per_trigger_counts_each_trigger():

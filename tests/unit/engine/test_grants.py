@@ -861,3 +861,28 @@ def test_a_grant_that_cannot_be_kept_is_refused_with_its_place_and_the_fix(chang
     assert report.workflow is None
     if complaint is not None:
         assert told == [f"w.yaml:{complaint}"]
+
+
+# --- what is kept of what is over
+
+
+def test_a_period_that_is_long_closed_is_forgotten_and_never_begun_again(monkeypatch):
+    monkeypatch.setattr("hub.engine.ledgers.KEPT_CLOSED", 100 * 86_400_000_000)
+    desk, booked = a_desk(lots=None), []
+    for month in range(12):
+        at = datetime(2026 + (3 + month - 1) // 12, (3 + month - 1) % 12 + 1, 15, tzinfo=UTC)
+        for intent in desk.until(at):
+            booked.append(intent.key)
+            desk.outcome(intent)
+        desk.tell("trade.closed", deal=month + 1, lots="25", at=at)
+    restarted(desk)
+    switched(desk, bonus(title="edited"), pinned=[bonus()])
+    for intent in desk.until(datetime(2027, 3, 20, tzinfo=UTC)):
+        booked.append(intent.key)
+        desk.outcome(intent)
+
+    assert len(booked) == len(set(booked)) == 12
+    closed = [name for name, value in desk.state.of_kind(Kind.GRANT) if value.stage == "closed"]
+    assert "rule/bonus/2026-03" not in closed
+    assert "rule/bonus/2026-11" in closed
+    assert len(closed) <= 6
