@@ -5,16 +5,12 @@ import sys
 from typing import Any
 from urllib.parse import quote
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from hub.commands.client import wait
+from hub.commands.pages import read_pages, say_more
 from hub.commands.remote import RemoteHub
+from hub.commands.shown import print_table, say, say_quoted
 from hub.errors import ConfigError
 
-PAGE = 500
-MOST = 5_000
 _COLUMNS = ("id", "state", "due", "permission", "account", "title")
 
 
@@ -23,26 +19,15 @@ def list_approvals(
 ) -> int:
     """Print them, the newest first."""
     asked = {"state": state, "workflow": workflow, "account": account, "permission": permission}
-    query = {name: value for name, value in asked.items() if value} | {"limit": str(PAGE)}
-    hub, found = RemoteHub(url, api_key), list[dict[str, Any]]()
-    after: str | None = ""
-    while after is not None and len(found) < MOST:
-        page = wait(hub.ask("GET", "/v1/approvals", query={**query, "after": after} if after else query))
-        found += page["items"]
-        after = page["next"]
+    found, more = read_pages(RemoteHub(url, api_key), "/v1/approvals", asked)
     if as_json:
         print(json.dumps(found))
         return 0
-    table = Table()
-    for column in (*_COLUMNS, "votes"):
-        table.add_column(column, overflow="fold")  # an id that is cut cannot be used
-    for row in found:
-        cells = [str(row[column] or "") for column in _COLUMNS]
-        table.add_row(*(escape(cell) for cell in (*cells, _names(row["votes"]))))
-    console = Console()
-    (console if console.is_terminal else Console(width=400)).print(table)
-    if after is not None:
-        print(f"and more: these are the newest {len(found)}", file=sys.stderr)
+    print_table(
+        (*_COLUMNS, "votes"),
+        ((*(str(row[column] or "") for column in _COLUMNS), _names(row["votes"])) for row in found),
+    )
+    say_more(found, more=more)
     return 0
 
 
@@ -81,7 +66,7 @@ def decide_approval(
     else:
         needed = row["question"]["quorum"]
         votes = f" ({len(row['votes'])} of {needed})" if row["state"] == "open" else ""
-        _say(f"{row['id']} is {row['state']}{votes}")
+        say(f"{row['id']} is {row['state']}{votes}")
     return 0
 
 
@@ -94,7 +79,7 @@ def _confirm() -> None:
 
 def _show(row: dict[str, Any]) -> None:
     question = row["question"] or {}
-    _say(f"{row['title']}  [{row['state']}]")
+    say(f"{row['title']}  [{row['state']}]")
     for label, value in (
         ("id", row["id"]),
         ("workflow", f"{row['workflow']}, step {row['step']}"),
@@ -105,20 +90,25 @@ def _show(row: dict[str, Any]) -> None:
         ("hash", row["hash"]),
     ):
         if value:
-            _say(f"  {label + ':':<12}{value}")
+            say(f"  {label + ':':<12}{value}")
     if question.get("text"):
-        _say(f"\n{question['text'].strip()}")
-    _say("\nif it is approved:")
+        say()
+        say_quoted(question["text"])  # an event may have written a part of it
+    say()
+    say("if it is approved:")
     for action in question.get("actions", []):
-        _say(f"  {action['verb']} {json.dumps(action['params'])}{_open_points(action)}")
+        say(f"  {action['verb']} {json.dumps(action['params'])}{_open_points(action)}")
     if not question.get("actions"):
-        _say("  nothing is done at the broker")
+        say("  nothing is done at the broker")
     for name, shown in question.get("shown", {}).items():
-        _say(f"\n{name}: {json.dumps(shown, indent=2)}")
+        say()
+        say(f"{name}:")
+        say_quoted(json.dumps(shown, indent=2))
     for vote in (*row["votes"], *row["refused"]):
         refused = f", which did not count: {vote['refused']}" if vote.get("refused") else ""
         comment = f": {vote['comment']}" if vote.get("comment") else ""
-        _say(f"\n{vote['at']}  {vote['name']}: {vote['decision']}{comment}{refused}")
+        say()
+        say(f"{vote['at']}  {vote['name']}: {vote['decision']}{comment}{refused}")
 
 
 def _open_points(action: dict[str, Any]) -> str:
@@ -133,9 +123,3 @@ def _names(votes: list[dict[str, Any]]) -> str:
 
 def _path(name: str) -> str:
     return f"/v1/approvals/{quote(name, safe='')}"
-
-
-def _say(text: str) -> None:
-    # What is shown came from outside: nothing in it may steer the terminal, or hide what is approved.
-    text = "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
-    Console(highlight=False).print(text, soft_wrap=True, markup=False)

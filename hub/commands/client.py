@@ -10,11 +10,11 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from hub.clock import SystemClock, iso
 from hub.commands.moments import moment as when
 from hub.commands.remote import RemoteHub
+from hub.commands.shown import print_table
 from hub.errors import ConfigError
 from hub.ingest.files import FileClient
 from hub.ingest.files import Progress as Posted
@@ -132,14 +132,7 @@ def show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool)
     if as_json:
         print(json.dumps(rows))
         return
-    table = Table()
-    for column in columns:
-        table.add_column(column, overflow="fold")  # an id that is cut cannot be used
-    for row in rows:
-        table.add_row(*(escape(_cell(row[column])) for column in columns))
-    console = Console()
-    # What reads a pipe wants whole lines; a person's terminal folds them.
-    (console if console.is_terminal else Console(width=400)).print(table)
+    print_table(columns, ([_cell(row[column]) for column in columns] for row in rows))
 
 
 def _cell(value: Any) -> str:

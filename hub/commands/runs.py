@@ -1,20 +1,14 @@
 """`hub runs`: what runs, looked at and brought to the live version of its workflow at a terminal."""
 
 import json
-import sys
-from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from hub.commands.client import wait
+from hub.commands.pages import read_pages, say_more
 from hub.commands.remote import RemoteHub
+from hub.commands.shown import print_table, say
 
-PAGE = 500
-MOST = 5_000
 _COLUMNS = ("id", "workflow", "key", "state", "at")
 _DONE = frozenset({"moved", "would move"})
 
@@ -22,21 +16,15 @@ _DONE = frozenset({"moved", "would move"})
 def list_runs(url: str, api_key: str, *, workflow: str, key: str, state: str, as_json: bool) -> int:
     """Print them, the newest first."""
     asked = {"workflow": workflow, "key": key, "state": state}
-    query = {name: value for name, value in asked.items() if value} | {"limit": str(PAGE)}
-    hub, found = RemoteHub(url, api_key), list[dict[str, Any]]()
-    after: str | None = ""
-    while after is not None and len(found) < MOST:
-        page = wait(hub.ask("GET", "/v1/runs", query={**query, "after": after} if after else query))
-        found += page["items"]
-        after = page["next"]
+    found, more = read_pages(RemoteHub(url, api_key), "/v1/runs", asked)
     if as_json:
         print(json.dumps(found))
         return 0
-    _table(
-        (*_COLUMNS, "version"), ((*(row[name] for name in _COLUMNS), row["version"][:12]) for row in found)
+    print_table(
+        (*_COLUMNS, "version"),
+        ((*(str(row[name]) for name in _COLUMNS), row["version"][:12]) for row in found),
     )
-    if after is not None:
-        print(f"and more: these are the newest {len(found)}", file=sys.stderr)
+    say_more(found, more=more)
     return 0
 
 
@@ -46,7 +34,7 @@ def show_run(url: str, api_key: str, name: str, *, as_json: bool) -> int:
         print(json.dumps(row))
         return 0
     detail = row["detail"] or {}
-    _say(f"{row['id']}  [{row['state']}]")
+    say(f"{row['id']}  [{row['state']}]")
     for label, value in (
         ("workflow", f"{row['workflow']}, version {row['version'][:12]}, {detail.get('mode', '')}"),
         ("key", row["key"]),
@@ -54,9 +42,9 @@ def show_run(url: str, api_key: str, name: str, *, as_json: bool) -> int:
         ("stands", detail.get("reason", "")),
     ):
         if value:
-            _say(f"  {label + ':':<10}{value}")
+            say(f"  {label + ':':<10}{value}")
     for step, result in detail.get("steps", {}).items():
-        _say(f"  step {step}: {json.dumps(result)}")
+        say(f"  step {step}: {json.dumps(result)}")
     return 0
 
 
@@ -74,9 +62,9 @@ def migrate_runs(url: str, api_key: str, workflow: str, *, run: str, dry_run: bo
         print(json.dumps(found))
         return 1 if stays else 0
     if not found:
-        _say("no run is of an older version")
+        say("no run is of an older version")
         return 0
-    _table(
+    print_table(
         ("run", "from", "to", "state", "why"),
         (
             (each["run"], each["version"][:12], (each["live"] or "")[:12], each["state"], _why(each))
@@ -84,7 +72,7 @@ def migrate_runs(url: str, api_key: str, workflow: str, *, run: str, dry_run: bo
         ),
     )
     told = f"{len(found) - stays} {'would move' if dry_run else 'moved'}, {stays} "
-    _say(told + ("would stay" if dry_run else "did not"))
+    say(told + ("would stay" if dry_run else "did not"))
     return 1 if stays else 0
 
 
@@ -92,22 +80,3 @@ def _why(moved: dict[str, Any]) -> str:
     left_out = ", ".join(moved["left_out"])
     told = f"{'would be ' if moved['state'] != 'moved' else ''}left out: {left_out}" if left_out else ""
     return "; ".join(part for part in (moved["reason"], told) if part)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    table = Table()
-    for column in columns:
-        table.add_column(column, overflow="fold")  # an id that is cut cannot be used
-    for row in rows:
-        table.add_row(*(escape(_plain(str(cell))) for cell in row))
-    console = Console()
-    (console if console.is_terminal else Console(width=400)).print(table)
-
-
-def _say(text: str) -> None:
-    Console(highlight=False).print(_plain(text), soft_wrap=True, markup=False)
-
-
-def _plain(text: str) -> str:
-    """Return a text in which nothing steers the terminal: some of it came from outside."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
