@@ -343,7 +343,9 @@ class MemoryEngineStore(EngineStore):
 
     def _rows_of(self, partition: int, key: str) -> KeyRows:
         where = (partition, key)
-        states = [(kind, name, value) for (kind, name), value in self._states.get(where, {}).items()]
+        # No store promises an order: here it is one in which nothing was written, so that nobody relies on that.
+        known = sorted(self._states.get(where, {}).items(), reverse=True)
+        states = [(kind, name, value) for (kind, name), value in known]
         series = [(*which, text) for which, text in sorted(self._series.get(where, {}).items())]
         levels = [level for level in self.level_rows.values() if level.key == key]
         return KeyRows(states, series, levels)
