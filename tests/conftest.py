@@ -3,7 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from processes.services import Kafka, Postgres, kafka_for_session, postgres_for_session
+
+# How long an example takes says how busy the machine is, and fails no test: each test has its own time limit.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
