@@ -54,7 +54,7 @@ def backtest(
     assume: Annotated[
         str,
         typer.Option(
-            "--assume", help="What people say who are asked; else nobody answers.", metavar="approve|decline"
+            "--assume", help="What people say who are asked; else nobody answers.", metavar="approve|deny"
         ),
     ] = "",
     html: Annotated[Path | None, typer.Option("--html", help="Also write a page with a chart.")] = None,

@@ -14,6 +14,7 @@ from rich.table import Table
 from hub import durations
 from hub.clock import iso
 from hub.commands.backtest_html import page
+from hub.commands.backtest_questions import show_questions
 from hub.commands.moments import moment
 from hub.commands.recorded import EventFile, file_named, live_workflow, open_hub, workflow_of
 from hub.commands.rehearse import Stretch, longest_memory, rehearse_file, rehearse_log
@@ -63,10 +64,10 @@ def _people(assume: str) -> People | None:
             return None
         case "approve":
             return "approve"
-        case "decline":
+        case "deny" | "decline":
             return "decline"
         case _:
-            raise ConfigError(f"--assume {assume!r}: people approve, or they decline")
+            raise ConfigError(f"--assume {assume!r}: people approve, or they deny")
 
 
 def _warm_up(text: str, workflows: Sequence[Workflow]) -> timedelta | None:
@@ -149,8 +150,8 @@ async def _other(workflow: Workflow, against: str, record: Record | None) -> Wor
 
 
 def compare(old: Backtest, new: Backtest) -> Difference:
-    complete = not (old.tally.beyond or new.tally.beyond)
-    return difference(old.tally.touches, new.tally.touches, complete=complete)
+    complete = not any(each.tally.beyond or each.tally.questions.left_out for each in (old, new))
+    return difference(old.tally.compared(), new.tally.compared(), complete=complete)
 
 
 def show(report: Backtest) -> None:
@@ -161,9 +162,10 @@ def show(report: Backtest) -> None:
         f"{report.keys:,} accounts and other keys",
         soft_wrap=True,
     )
-    if not tally.actions:
+    show_questions(console, tally.questions)
+    if not tally.actions and not len(tally.questions):
         console.print("nobody would have been touched")
-    else:
+    elif tally.actions:
         actions = ", ".join(f"{count:,} {verb}" for verb, count in sorted(tally.actions.items()))
         console.print(f"{len(tally.who):,} would have been touched: {actions}", soft_wrap=True)
     for name, amount in sorted(tally.money.items()):

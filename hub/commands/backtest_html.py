@@ -6,6 +6,7 @@ from html import escape
 from typing import Final
 
 from hub.clock import iso
+from hub.commands.backtest_questions import questions_html
 from hub.engine.backtest import Backtest, Difference, Touch
 
 MOST_ROWS: Final = 2_000
@@ -31,6 +32,8 @@ def page(report: Backtest, compared: Difference | None) -> str:
         ("touched", f"{len(tally.who):,}"),
         *((verb, f"{count:,}") for verb, count in sorted(tally.actions.items())),
         *((name, f"{amount:,f}") for name, amount in sorted(tally.money.items())),
+        *([("asked", f"{len(tally.questions):,}")] if len(tally.questions) else ()),
+        *((f"asked: {name}", f"{amount:,f}") for name, amount in sorted(tally.questions.money.items())),
     ]
     parts = [
         "<!doctype html><html lang=en><head><meta charset=utf-8>",
@@ -43,6 +46,7 @@ def page(report: Backtest, compared: Difference | None) -> str:
         "</div>",
         "<h2>Actions a day</h2>",
         chart(tally.by_day),
+        questions_html(tally.questions),
         _counts("By trigger", tally.by_trigger.items()),
         _counts("Held back", tally.held_back.most_common()),
         _counts("Failed", tally.failed.most_common()),

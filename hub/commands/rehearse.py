@@ -16,6 +16,7 @@ from hub.engine.account_rows import AccountRow, ClientRow
 from hub.engine.backtest import Backtest, Tally, finished
 from hub.engine.memory_of import memory_of
 from hub.engine.program import Workflow
+from hub.engine.questions import note_on
 from hub.engine.record import Record, steady
 from hub.engine.rehearsal import Rehearsal
 from hub.engine.rehearsed import People
@@ -174,6 +175,8 @@ def _finish(told: Told, since: int, until: int, notes: Sequence[str]) -> Backtes
         )
     if told.tally.actions:
         more.append("actions are assumed to succeed at once, and to do to the account what they say")
+    if len(told.tally.questions):
+        more.append(note_on(told.rehearsal.people))
     return finished(told.rehearsal, told.tally, told.workflow, since, until, [*notes, *more])
 
 

@@ -12,8 +12,9 @@ from hub.engine.decision import Verdict, decode_trace
 from hub.engine.misses import Misses, misses
 from hub.engine.noes import SELF, kind_of
 from hub.engine.program import Workflow
+from hub.engine.questions import ASKED, Question, Questions
 from hub.engine.rehearsal import Rehearsal
-from hub.engine.rows import TraceRow
+from hub.engine.rows import ApprovalMove, ApprovalRow, TraceRow
 from hub.intents.intent import Intent
 from hub.intents.verbs import VERBS, Risk
 
@@ -66,6 +67,7 @@ class Tally:
         self.failed: Counter[str] = Counter()
         self.who: set[str] = set()
         self.beyond = 0  # touches that are only counted
+        self.questions = Questions()
 
     def asked(self, intent: Intent, currency: str, amount: Decimal | None) -> None:
         touch = touch_of(intent, currency, amount)
@@ -92,6 +94,24 @@ class Tally:
                 self.held_back[kind] += 1
         elif row.outcome == Verdict.FAILED:
             self.failed[kind_of(decode_trace(row.body).reason)] += 1
+
+    def questioned(self, row: ApprovalRow, currency: str) -> None:
+        self.questions.asked(row, currency)
+
+    def answered(self, move: ApprovalMove) -> None:
+        self.questions.moved(move)
+
+    def compared(self) -> Sequence[Touch]:
+        """Return what another version is compared by: what would have been done, and who would have been asked."""
+        return [*self.touches, *(_as_touch(question) for question in self.questions.kept)]
+
+
+def _as_touch(question: Question) -> Touch:
+    actions = " ".join(question.verbs).encode()
+    amount, currency = question.amount, question.currency
+    return Touch(
+        question.name, question.at, question.account, question.trigger, ASKED, amount, currency, actions
+    )
 
 
 def touch_of(intent: Intent, currency: str, amount: Decimal | None) -> Touch:
@@ -151,8 +171,8 @@ class Difference:
 
 
 def _money_name(touch: Touch) -> str:
-    if touch.amount is None or VERBS[touch.verb].risk is not Risk.MONEY:
-        return ""
+    if touch.amount is None or touch.verb == ASKED or VERBS[touch.verb].risk is not Risk.MONEY:
+        return ""  # what somebody is only asked for has not moved
     return f"{touch.verb} {touch.currency or UNKNOWN_CURRENCY}"
 
 
@@ -220,6 +240,7 @@ class Backtest:
             "touched": len(tally.who),
             "actions": dict(sorted(tally.actions.items())),
             "money": _amounts(tally.money),
+            "asked": tally.questions.data(most),
             "by_trigger": {
                 name: {
                     "actions": count,

@@ -27,7 +27,7 @@ from hub.engine.program import Mode, Workflow
 from hub.engine.rehearsed import People
 from hub.engine.rehearsed_samples import crossing_input, first_sight, told_by
 from hub.engine.relevant import Needed
-from hub.engine.rows import ApprovalRow, LevelRow, TimerRow, TraceRow
+from hub.engine.rows import ApprovalMove, ApprovalRow, LevelRow, TimerRow, TraceRow
 from hub.engine.stage_positions import position_key
 from hub.engine.state import KeyState
 from hub.engine.values import ACCOUNT, CLIENT
@@ -57,6 +57,10 @@ class Listener(Protocol):
     def asked(self, intent: Intent, currency: str, amount: Decimal | None) -> None: ...
 
     def traced(self, row: TraceRow) -> None: ...
+
+    def questioned(self, row: ApprovalRow, currency: str) -> None: ...
+
+    def answered(self, move: ApprovalMove) -> None: ...
 
 
 class Known(Protocol):
@@ -90,7 +94,7 @@ class Rehearsal:
         self._listener = listener
         self._since = since
         self._known = known
-        self._people = people
+        self.people = people
         self._own = [b'"caused_by":"' + workflow.id.encode() + b"/" for workflow in live]
         self._crosses = any(part.crosses for part in (self.program, *self.program.mailed))
         self._states: dict[str, KeyState] = {}
@@ -248,18 +252,20 @@ class Rehearsal:
             )
         for fact in writes.facts:
             self._publish(fact)
-        if self._people is not None:
-            for question in writes.approvals:
-                self._answer(question, self._people)
         reported = self._at >= self._since
+        for question in writes.approvals:
+            if reported:
+                self._listener.questioned(question, self._currency(question.account))
+            if self.people is not None:
+                self._answer(question, self.people)
+        for move in writes.approval_moves:
+            self._listener.answered(move)
         for intent in writes.intents:
             if intent.state is State.SUPPRESSED:  # nobody would have got it
                 continue
-            row = self._row(intent.account)
             if reported:
-                currency = row.currency if row is not None and row.currency else ""
-                self._listener.asked(intent, currency, rehearsed.amount_of(intent))
-            self._succeed(intent, row)
+                self._listener.asked(intent, self._currency(intent.account), rehearsed.amount_of(intent))
+            self._succeed(intent, self._row(intent.account))
         if reported:
             for trace in writes.traces:
                 self._listener.traced(trace)
@@ -302,6 +308,10 @@ class Rehearsal:
     def _row(self, account: str) -> AccountRow | None:
         state = self._states.get(account)
         return state.account if state is not None else None
+
+    def _currency(self, account: str) -> str:
+        row = self._row(account)
+        return row.currency if row is not None and row.currency else ""
 
     def _regrouped(self, row: Input) -> Input:
         """Put the account into the group it was assumed to be moved to, until the record moves it itself."""
