@@ -22,6 +22,7 @@ from hub.api.app import make_api
 from hub.api.ports import ApiDeps
 from hub.api.server import Serving
 from hub.approval_desk import ApprovalDesk
+from hub.backtest_desk import BacktestDesk, bounds_of
 from hub.bus.follower import Follower
 from hub.bus.lease import Lease
 from hub.clock import Clock
@@ -223,6 +224,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             inboxes.append(store.follow(await store.places.reached("stream")))
             streams.append(event_stream(settings.stream, inboxes[-1], store.places, clock))
 
+        backtests = BacktestDesk(bounds_of(settings), clock)
         approvals = ApprovalDesk(store.approvals, store.log, clock)
         collector = HubCollector(
             (
@@ -271,6 +273,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             approvals=approvals,
             starts=StartDesk(engine.programs, store.engine, store.log),
             control=control,
+            backtests=backtests,
             runs=RunDesk(store.engine, store.browser, engine.programs, store.log, clock),
             readiness=Readiness(store.problem, lease.problem),
             metrics=lambda: metrics.metrics_text(collector),
@@ -311,6 +314,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                     *streams,
                     Tidy(store.pruner, clock),
                     approvals,
+                    backtests,
                     rounds,
                 ),
                 (*connectors, watcher, Reloading(files, rounds.make_live, clock)),

@@ -106,6 +106,20 @@ class Delivering(Section):
     allow_networks: Annotated[tuple[InHouse, ...], Field(max_length=64)] = ()
 
 
+class Backtesting(Section):
+    """How much a backtest that is asked for over HTTP may take; `hub backtest` has no such bound."""
+
+    longest: Duration = timedelta(minutes=10)
+    events: Annotated[int, Field(ge=1, le=1_000_000_000)] = 5_000_000
+
+    @field_validator("longest")
+    @classmethod
+    def _some_time(cls, value: timedelta) -> timedelta:
+        if not timedelta(seconds=1) <= value <= timedelta(hours=6):
+            raise ValueError("a backtest may take between 1s and 6h")
+        return value
+
+
 class Keep(Section):
     """How long rows stay; numbered keys, money and audit stay for ever."""
 
@@ -246,6 +260,7 @@ class Settings(BaseSettings):
     delivering: Delivering = Delivering()
     keep: Keep = Keep()
     sealing: Sealing = Sealing()
+    backtests: Backtesting = Backtesting()
     stream: KafkaStreamSettings | None = None
     secrets: Annotated[dict[SecretName, SecretFile | SecretStr], Field(max_length=256)] = {}
     arm: bool = False

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from aiohttp.abc import AbstractResolver
 from typing_extensions import override
 
+from hub.api.backtest_ports import Backtests
 from hub.bus.log import Input, Teller
 from hub.bus.pages import BadCursor, Page
 from hub.clock import Clock
@@ -274,6 +275,7 @@ class ApiDeps:
     starts: Starts
     control: Control
     runs: RunMover
+    backtests: Backtests
     readiness: Readiness
     metrics: Callable[[], bytes]
     docs: Path | None = None

@@ -106,7 +106,7 @@ async def _backtest(
         if asked.events is None or against == "live" or file_named(name) is None:
             record = await stack.enter_async_context(open_hub(asked.config, asked.data))
         workflow = await workflow_named(name, record)
-        other = await _other(workflow, against, record)
+        other = await other_version(workflow, against, record)
         workflows = [workflow] if other is None else [workflow, other]
         reports = await told(record, workflows, asked, show=show)
     return reports[0], compare(reports[1], reports[0]) if other is not None else None
@@ -133,7 +133,7 @@ async def workflow_named(name: str, record: Record | None) -> Workflow:
     return await live_workflow(record, name)
 
 
-async def _other(workflow: Workflow, against: str, record: Record | None) -> Workflow | None:
+async def other_version(workflow: Workflow, against: str, record: Record | None) -> Workflow | None:
     """Return what to compare with; by itself the live version, where there is one and it is another."""
     if against and against != "live":
         return await workflow_named(against, record)

@@ -42,8 +42,16 @@ _BEGINNING = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 async def open_hub(config: Path | None, data: Path | None) -> AsyncIterator[Record]:
     """Open the record of the hub that the settings name, whether it runs or not."""
     settings = load(config, {"data": data})
-    if not settings.is_scaled:
-        with open_record(settings.data) as record:
+    address = settings.store.address() if settings.is_scaled else None
+    async with open_store(settings.data, address) as record:
+        yield record
+
+
+@asynccontextmanager
+async def open_store(data: Path, address: str | None) -> AsyncIterator[Record]:
+    """Open the record in a folder, or past one machine at PostgreSQL's address."""
+    if address is None:
+        with open_record(data) as record:
             yield record
         return
     try:
@@ -53,7 +61,7 @@ async def open_hub(config: Path | None, data: Path | None) -> AsyncIterator[Reco
         raise ConfigError(
             f"{error.name} is not installed: a hub on PostgreSQL needs the extra, pip install 'hub[scaled]'"
         ) from error
-    async with open_database(settings.store.address(), connections=2) as database:
+    async with open_database(address, connections=2) as database:
         yield PostgresRecord(database)
 
 

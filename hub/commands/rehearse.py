@@ -1,6 +1,6 @@
 """Tells recorded events to one or several versions of a workflow in one pass, and shows how far it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from hub.engine.rehearsed import People
 from hub.errors import ConfigError
 
 FOREVER = 2**62
+OnProgress = Callable[[float, int], None]  # what part of the time is told, and how many events that were
 Seeds = dict[str, tuple[AccountRow | None, ClientRow | None]]
 
 
@@ -44,6 +45,10 @@ class Told:
     tally: Tally
 
 
+def nobody_watches(_share: float, _events: int) -> None:
+    return
+
+
 def longest_memory(workflows: Sequence[Workflow]) -> timedelta | None:
     """Return how far back the farthest of them looks."""
     longest = timedelta()
@@ -56,9 +61,17 @@ def longest_memory(workflows: Sequence[Workflow]) -> timedelta | None:
 
 
 async def rehearse_log(
-    record: Record, workflows: Sequence[Workflow], stretch: Stretch, *, show: bool
+    record: Record,
+    workflows: Sequence[Workflow],
+    stretch: Stretch,
+    *,
+    show: bool,
+    on_progress: OnProgress = nobody_watches,
 ) -> list[Backtest]:
-    """Tell a hub's log to workflows. Raises ConfigError where it holds nothing of the time asked for."""
+    """Tell a hub's log to workflows. Raises ConfigError where it holds nothing of the time asked for.
+
+    What `on_progress` raises ends it.
+    """
     span = await record.span()
     if span is None:
         raise ConfigError(
@@ -87,6 +100,7 @@ async def rehearse_log(
             if rows:
                 events = told[0].rehearsal.events
                 bar.update(task, completed=rows[-1].at - begins, description=f"{events:,} events")
+                on_progress((rows[-1].at - begins) / max(until - begins, 1), events)
     notes = [f"the log was read from {iso(begins)}"]
     known = sum(account is not None for account, _ in seeds.values())
     if known:

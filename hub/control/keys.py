@@ -30,6 +30,9 @@ class Scope(StrEnum):
     APPROVALS_READ = "approvals:read"
     APPROVALS_DECIDE = "approvals:decide"  # with the permission each approval asks for
     WORKFLOWS_START = "workflows:start"  # start runs by hand
+    WORKFLOWS_BACKTEST = (
+        "workflows:backtest"  # have recorded events told to workflows, and read what it comes to
+    )
     OPERATE = "operate"  # halt and resume manager actions, reset breakers
     READ = "read"  # everything that can be looked at: events, clients, accounts, runs, deliveries, actions
     ADMIN = "admin"  # everything, keys included

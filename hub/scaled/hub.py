@@ -13,6 +13,7 @@ from hub.api.app import MONITORING, ROUTES, make_api
 from hub.api.ports import ApiDeps
 from hub.api.server import Serving
 from hub.approval_desk import ApprovalDesk
+from hub.backtest_desk import BacktestDesk, bounds_of
 from hub.bus.kafka.producer import KafkaLog
 from hub.bus.kafka.samples import KafkaSamples
 from hub.clock import Clock
@@ -161,9 +162,10 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
 
         browser = PostgresBrowser(database)
         approvals = ApprovalDesk(PostgresApprovals(database), looking, clock)
+        backtests = BacktestDesk(bounds_of(settings), clock)
         if Role.API in roles:
             process.metrics.append(approvals.metrics)
-            process.working.append(approvals)
+            process.working += (approvals, backtests)
         accounts = AccountView(engine_store, browser)
         collector = HubCollector(process.metrics)
         names = PooledResolver()
@@ -200,6 +202,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             approvals=approvals,
             starts=StartDesk(programs, engine_store, looking),
             control=control,
+            backtests=backtests,
             runs=RunDesk(engine_store, browser, programs, looking, clock),
             readiness=Readiness(database.problem, process.problem),
             metrics=lambda: metrics.metrics_text(collector),

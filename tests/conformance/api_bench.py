@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar, final
 
@@ -14,6 +15,7 @@ from pydantic import SecretStr
 from typing_extensions import override
 
 from hub.api.app import make_api
+from hub.api.backtest_ports import Backtests
 from hub.api.ports import (
     AccountReader,
     AccountView,
@@ -33,6 +35,7 @@ from hub.api.ports import (
     WorkflowReader,
 )
 from hub.api.server import Serving, serve
+from hub.backtest_desk import BacktestDesk, Bounds
 from hub.bus.log import Appended, Input, InputKind
 from hub.clock import ManualClock
 from hub.control.control import Control
@@ -65,6 +68,7 @@ from hub.start_desk import StartDesk
 from hub.testing import MORNING
 
 T = TypeVar("T")
+BOUNDS = Bounds(data="nowhere", address=None, most_events=1, longest=timedelta(seconds=1))
 
 
 def page(items: Sequence[T], after: str, limit: int) -> Page[T]:
@@ -373,6 +377,7 @@ class ApiBench:
 async def an_api(
     docs: Path | None = None,
     names: AbstractResolver | None = None,
+    backtests: Backtests | None = None,
     *,
     more: Mapping[str, Any] | None = None,
     **settings: Any,
@@ -427,6 +432,7 @@ async def an_api(
             approvals=shelves,
             starts=StartDesk(programs, rows, real),
             control=control,
+            backtests=backtests or BacktestDesk(BOUNDS, clock),
             runs=shelves,
             readiness=shelves,
             metrics=lambda: b"hub_up 1\n",

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from hub.api.app import ROUTES
 from hub.api.approvals import Decision
+from hub.api.backtests import AskBacktest
 from hub.api.devices import NewDevice
 from hub.api.docs import render
 from hub.api.endpoints import NewEndpoint
@@ -390,6 +391,8 @@ async def test_an_example_in_json_is_what_the_code_reads(block):
             Decision.model_validate(told)
         case {"key": _, "inputs": _}:
             StartRun.model_validate(told)
+        case {"assume": _}:
+            AskBacktest.model_validate(told)
         case {"scopes": _}:
             NewKey.model_validate(told)
         case _:
