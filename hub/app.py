@@ -195,7 +195,10 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         )
         inbox = store.follow(await store.engine.positions("engine"))
         store.log.let_bulk_wait_for(inbox.backlog)
-        committed: list[Callable[[Batch], None]] = [lambda batch: actions.wake() if batch.intents else None]
+        committed: list[Callable[[Batch], None]] = [
+            lambda batch: actions.wake() if batch.intents else None,
+            lambda batch: control.published(batch.intents),
+        ]
         engine = EngineLoop(
             store.engine,
             store.log,

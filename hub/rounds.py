@@ -10,11 +10,11 @@ import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from hub.clock import Clock
-from hub.control.breakers import Rule
 from hub.control.control import Control
 from hub.engine.live_files import LiveFiles
 from hub.engine.program import Mode, Unread, Workflow
 from hub.engine.programs import Programs
+from hub.intents.breakers import Rule
 from hub.stages import run_until
 
 EVERY: Final = timedelta(seconds=1)
@@ -65,6 +65,7 @@ class Rounds:
         await run_until(stopping, self._keep_looking)
 
     async def look(self) -> None:
+        await self._control.count_published()
         rows = await self._control.look()
         if self._activate is not None and self._in_force != frozenset(self._control.tripped):
             await self.make_live(self._files.loaded.workflows, self._files.loaded.unread)

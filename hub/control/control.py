@@ -1,11 +1,13 @@
 """The kill switch and the circuit breakers: asked before anything is sent, durable, and told to everybody.
 
-They are counted where things are sent and not where they are decided: a storm is decided in many partitions at once,
+What is sent is counted where it is sent and not where it is decided: a storm is decided in many partitions at once,
 while every action passes here, one row counts those of all processes, and what was decided before the breaker tripped is
-caught as well.
+caught as well. Events a workflow publishes leave with the decision, so they are counted just after it, and what is
+decided until the workflow is in shadow is published too.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final, final
 
@@ -15,7 +17,6 @@ from typing_extensions import override
 from hub.bus.log import Teller
 from hub.clock import MICROSECOND, Clock, from_us, iso
 from hub.control import switches
-from hub.control.breakers import Rule, counted, encode_count
 from hub.control.switches import (
     COUNT,
     HALT,
@@ -31,9 +32,10 @@ from hub.errors import HubError, StoreUnavailable
 from hub.events.catalogue import BY_NAME
 from hub.events.facts import make_fact
 from hub.events.operations import ActionsSwitched, WorkflowSwitched
+from hub.intents.breakers import Rule, counted, encode_count
 from hub.intents.gate import Answer, Gate, Go, Hold, Refuse
-from hub.intents.intent import Intent
-from hub.intents.verbs import VERBS
+from hub.intents.intent import Intent, State
+from hub.intents.verbs import PUBLISH, VERBS
 
 TOLD_FOR: Final = timedelta(days=7)  # what is older was told, or nobody waits for it any more
 ITSELF: Final = "the hub"
@@ -55,6 +57,7 @@ class Control(Gate):
         self._clock = clock
         self._teller = teller
         self._told: set[str] = set()
+        self._published: Counter[str] = Counter()  # events, by workflow, that are not counted yet
         self._counted: dict[str, None] = {}  # intents, by key; the oldest is forgotten first
         self.rules: Mapping[str, Rule] | None = None
         self.halted: Switched | None = None
@@ -80,6 +83,31 @@ class Control(Gate):
         if rule is None or counted_before or not rule.counts(intent.verb):
             return Go()
         return await self._count(intent, rule)
+
+    # --- for whoever decides
+
+    def published(self, intents: Iterable[Intent]) -> None:
+        """Hear of what was decided and is on disk: events leave with their decision, and nobody asks about them before."""
+        if self.rules is not None and not self.rules:
+            return
+        for intent in intents:
+            if intent.verb == PUBLISH and intent.state is State.DELIVERED:
+                self._published[intent.workflow] += 1
+
+    async def count_published(self) -> None:
+        """Count what was published since the last time; where that is too many, the workflow is stopped."""
+        while self._published and self.rules is not None:
+            name, number = next(iter(self._published.items()))
+            rule = self.rules.get(name)
+            if rule is not None and rule.counts(PUBLISH) and name not in self.tripped:
+                because = (
+                    f"more than {rule.more_than} within {rule.within}: {number} more events were published"
+                )
+                await self._count_more(name, rule, number, because)
+            # Counted first: while the store is away it waits for the next time, with what is published meanwhile.
+            self._published[name] -= number
+            if not self._published[name]:
+                del self._published[name]
 
     # --- for people
 
@@ -169,27 +197,33 @@ class Control(Gate):
         }
 
     async def _count(self, intent: Intent, rule: Rule) -> Answer:
-        now, name = self._clock.now_us(), intent.workflow
         because = f"more than {rule.more_than} within {rule.within}: {intent.key} would be one too many"
+        tripped = await self._count_more(intent.workflow, rule, 1, because)
+        if tripped is None:
+            self._counted[intent.key] = None
+            if len(self._counted) > REMEMBERED:
+                del self._counted[next(iter(self._counted))]
+            return Go()
+        return self._stopped(intent, tripped)
+
+    async def _count_more(self, name: str, rule: Rule, number: int, because: str) -> Switched | None:
+        """Count so many more of a workflow; return what stopped it, now or before."""
+        now = self._clock.now_us()
         stop = switches.encode(Switched(now, ITSELF, because))
 
         def work(rows: Rows) -> Mapping[str, bytes | None]:
             if TRIPPED + name in rows:
                 return {}
-            count = counted(rows.get(COUNT + name), rule, now)
+            count = counted(rows.get(COUNT + name), rule, now, number)
             if count.total > rule.more_than:
                 return {TRIPPED + name: stop}
             return {COUNT + name: encode_count(count)}
 
         await self._change(work)
         tripped = self.tripped.get(name)
-        if tripped is None:
-            self._counted[intent.key] = None
-            if len(self._counted) > REMEMBERED:
-                del self._counted[next(iter(self._counted))]
-            return Go()
-        log.error("workflow.tripped", workflow=name, because=tripped.because)
-        return self._stopped(intent, tripped)
+        if tripped is not None:
+            log.error("workflow.tripped", workflow=name, because=tripped.because)
+        return tripped
 
     @staticmethod
     def _stopped(intent: Intent, stop: Switched) -> Answer:

@@ -19,7 +19,6 @@ from hub.expr import Kind, Type
 from hub.intents.verbs import VERBS
 
 LASTING = (KeyKind.ACCOUNT, KeyKind.CLIENT, KeyKind.GROUP, KeyKind.SYMBOL, KeyKind.ALL)
-PUBLISH = "event.publish"  # is done where it is decided: nothing is sent that could be counted
 MOST_WAITING = 20  # runs of a key, where the file does not say
 
 
@@ -75,7 +74,7 @@ def trip(draft: Draft, file: TripFile | None) -> Trip | None:
     """Return the breaker, of a workflow whose steps are known already."""
     if file is None:
         return None
-    sent = {name: VERBS[name].risk.value for name in draft.verbs if name != PUBLISH}
+    sent = {name: VERBS[name].risk.value for name in draft.verbs}
     if not draft.problems.fatal and not any(file.risk in {"any", risk} for risk in sent.values()):
         known = ", ".join(sorted(set(sent.values()))) or "nothing that is sent"
         draft.warn(("trip", "risk"), f"it never trips: the steps do nothing of that kind, but {known}")

@@ -100,6 +100,6 @@ class TripFile(Part):
         description="It trips at the first action beyond so many …"
     )
     risk: Literal["money", "account", "trading", "notify", "any"] = Field(
-        description="… of this kind, counted when they are about to be sent …"
+        description="… of this kind, counted when they are about to be sent, events that are published when they are …"
     )
     within: Duration = Field(description="… within this time, such as 5m.")

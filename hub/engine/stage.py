@@ -1,6 +1,7 @@
 """The stage a story is told on: the real engine, a store in memory, a clock that moves when it is told to."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,8 +28,9 @@ from hub.engine.levels import (
 )
 from hub.engine.loop import EngineLoop
 from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
-from hub.engine.program import Workflow
+from hub.engine.program import Mode, Workflow
 from hub.engine.stage_answers import outcome_of
+from hub.engine.stage_breaker import StageBreaker, rejected
 from hub.engine.stage_days import days_over, days_seen_late, next_midnight
 from hub.engine.stage_events import StageError, happened, introduced, passed
 from hub.engine.stage_positions import doubted, position_key, relayed
@@ -78,6 +80,7 @@ class Stage:
         self._next_number = FIRST_NUMBER
         self._reads: dict[str, Any] = {}
         self._starts = 0
+        self.breaker = StageBreaker(workflow)
 
     async def open(self) -> None:
         """Activate the workflow and tell the hub who the story is about."""
@@ -222,6 +225,13 @@ class Stage:
         await self.log.append((), inputs=(told.input,))
         await self._settle()
 
+    async def reset(self) -> None:
+        """Have a person look, and let the workflow go on after its breaker tripped."""
+        if not self.breaker.reset():
+            raise StageError("reset: the breaker has not tripped")
+        await self._loop.activate([self._workflow])
+        await self._settle()
+
     async def restart(self) -> None:
         """Start another engine on the same log and store, as after a crash: all it had in memory is gone."""
         self._loop, self._inbox = self._start(await self.store.positions("engine"))
@@ -262,7 +272,8 @@ class Stage:
 
     async def reasons(self) -> list[str]:
         """Return why: what was held back or failed, then how each trigger stands with the last event."""
-        return [reason for key in self._keys() for reason in await self._reasons_for(key)]
+        stopped = [self.breaker.tripped] if self.breaker.tripped else []
+        return stopped + [reason for key in self._keys() for reason in await self._reasons_for(key)]
 
     async def _reasons_for(self, key: str) -> list[str]:
         answer = await self._answer_for(key)
@@ -315,25 +326,33 @@ class Stage:
         for _ in range(MOST_ROUNDS):
             while self._inbox.backlog() or self._loop.waiting or self._loop.changing:
                 await self._loop.step()
-            if not await self._answer():
+            if not await self._answer() and not await self._trip():
                 return
         raise StageError(f"still busy after {MOST_ROUNDS} rounds: does the workflow set itself off?")
 
     async def _answer(self) -> bool:
         """Tell the engine what became of its manager actions, as the story says; True when there was any."""
-        waiting = [
-            intent
-            for key, intent in self.store.intents.items()
-            if key not in self._answered and intent.state is State.READY
-        ]
+        fresh = [intent for key, intent in self.store.intents.items() if key not in self._answered]
+        self._answered.update(intent.key for intent in fresh)
+        waiting = [intent for intent in fresh if intent.state is State.READY]
+        refused = self.breaker.pass_on(fresh, self.clock.now_us())
         for intent in waiting:
-            self._answered.add(intent.key)
             self._next_number += 1
-            outcome = outcome_of(intent, self._given, self._fresh(), ticket=self._next_number)
+            if intent.key in refused:
+                self.store.intents[intent.key] = refused[intent.key]
+                outcome = rejected(refused[intent.key])
+            else:
+                outcome = outcome_of(intent, self._given, self._fresh(), ticket=self._next_number)
             key = decided_by(intent)
             told = NewInput(intent.partition, InputKind.OUTCOME, key, intent.key, encode_outcome(outcome))
             await self.log.append((), inputs=(told,))
         return bool(waiting)
+
+    async def _trip(self) -> bool:
+        """Have the workflow go on in shadow once its breaker has tripped; True when that is new."""
+        if not self.breaker.tripped:
+            return False
+        return await self._loop.activate([replace(self._workflow, mode=Mode.SHADOW)])
 
     def reads(self, fields: Mapping[str, Any]) -> None:
         """Have a fresh look at the account say this from now on."""

@@ -34,6 +34,8 @@ from hub.errors import Place
 from hub.intents.intent import Intent, State
 
 BEFORE_IT_BEGINS = timedelta(seconds=1)
+# What never left: for its client's sake, refused by the breaker, or decided in shadow after it tripped.
+UNSENT = frozenset({State.SUPPRESSED, State.REJECTED, State.SHADOW})
 STORY_SECONDS = 60
 
 
@@ -172,7 +174,7 @@ async def _tell(workflow: Workflow, story: Story, failures: list[str], watch: Wa
         if failure is not None:
             failures.append(f"step {number}: {failure}")
     await stage.close()
-    left = [each for each in stage.unseen() if each.state is not State.SUPPRESSED]
+    left = [each for each in stage.unseen() if each.state not in UNSENT]
     if left and story.story[-1].expect is None and story.story[-1].expect_none is None:
         failures.append(f"the story ends with intents it says nothing about:\n{_listed(left)}")
 
@@ -188,12 +190,16 @@ async def _play(stage: Stage, step: StoryStep) -> str | None:
         await stage.asked(step.start)
     elif step.restart is not None:
         await stage.restart()
+    elif step.reset is not None:
+        await stage.reset()
     elif step.approve is not None or step.decline is not None:
         await stage.decides(step)
     if step.expect_approval is not None:
         problem = compare(step.expect_approval.model_dump(), stage.store.approvals.values(), _same)
         if problem is not None:
             return problem
+    if step.expect_tripped is not None and step.expect_tripped != bool(stage.breaker.tripped):
+        return stage.breaker.said()
     if step.expect is not None:
         return _compare(step.expect, stage.unseen(), await stage.reasons())
     if step.expect_none is not None:
@@ -202,8 +208,8 @@ async def _play(stage: Stage, step: StoryStep) -> str | None:
 
 
 def _silence(step: StoryStep, happened: Sequence[Intent], reasons: Sequence[str]) -> str | None:
-    reasons = [*reasons, *(each.reason for each in happened if each.state is State.SUPPRESSED)]
-    happened = [each for each in happened if each.state is not State.SUPPRESSED]
+    reasons = [*reasons, *(each.reason for each in happened if each.state in UNSENT)]
+    happened = [each for each in happened if each.state not in UNSENT]
     if happened:
         return f"expected no intent, but this was asked for:\n{_listed(happened)}"
     if step.why is None:
@@ -222,7 +228,7 @@ def _compare(expected: Sequence[Expected], happened: Sequence[Intent], reasons: 
             missing.append(wanted)
         else:
             left.remove(match)
-    asked = [each for each in left if each.state is not State.SUPPRESSED]
+    asked = [each for each in left if each.state not in UNSENT]
     if not missing and not asked:
         return None
     lines: list[str] = []
@@ -244,8 +250,8 @@ def _compare(expected: Sequence[Expected], happened: Sequence[Intent], reasons: 
 def _differences(wanted: Expected, intent: Intent) -> list[str]:
     server, _, login = intent.account.rpartition(":")
     found: list[str] = []
-    if intent.state is State.SUPPRESSED and wanted.state is None:
-        found.append(f"state: it was suppressed ({intent.reason})")
+    if intent.state in UNSENT and wanted.state is None:
+        found.append(f"state: it was {intent.state.value} ({intent.reason or 'the breaker had tripped'})")
     pairs: list[tuple[str, object, object]] = [
         ("action", wanted.action or wanted.verb, intent.verb),
         ("server", wanted.server, server),

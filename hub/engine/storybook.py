@@ -154,7 +154,8 @@ class ExpectedApproval(BaseModel):
 class StoryStep(Strict):
     """What happens at a time, and what it is expected to lead to; without `at`, right after the step before.
 
-    `approve` and `decline` name the step people were asked at, and `by` who decides.
+    `approve` and `decline` name the step people were asked at, and `by` who decides. `reset` has a person look and let the
+    workflow go on after its breaker tripped; `expect_tripped` says whether it has.
     """
 
     at: Moment | None = None
@@ -166,17 +167,29 @@ class StoryStep(Strict):
     by: str | None = None
     comment: str = ""
     start: StoryStart | None = None
+    reset: Literal["breaker"] | None = None
     expect: list[Expected] | None = None
     expect_none: Literal[True] | None = None
     expect_approval: ExpectedApproval | None = None
+    expect_tripped: bool | None = None
     why: str | None = None
     reads: dict[str, Any] = {}  # what a fresh look at the account says from here on
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> "StoryStep":
-        happens = (self.event, self.sample, self.restart, self.start, self.approve, self.decline)
+        happens = (
+            self.event,
+            self.sample,
+            self.restart,
+            self.start,
+            self.approve,
+            self.decline,
+            self.reset,
+        )
         if sum(part is not None for part in happens) > 1:
-            raise ValueError("one thing happens in a step: event, sample, start, restart, approve or decline")
+            raise ValueError(
+                "one thing happens in a step: event, sample, start, restart, reset, approve or decline"
+            )
         if (self.by is not None) != (self.approve is not None or self.decline is not None):
             raise ValueError("`by` says who decides, beside approve or decline")
         if self.expect is not None and self.expect_none is not None:

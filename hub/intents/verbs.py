@@ -300,6 +300,7 @@ _VERBS = (
     Verb("task.open", CrmRecord, Risk.INTEGRATION),
 )
 
+PUBLISH = "event.publish"
 VERBS = {verb.name: verb for verb in _VERBS}
 
 # Parameters a person reads: these are Jinja2 text, every other value is a literal or an expression. In `html` values are escaped.

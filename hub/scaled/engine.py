@@ -101,6 +101,7 @@ class EngineRole:
                 owned.fence,
                 compile_stored,
                 on_levels=watcher.changed,
+                on_committed=lambda batch: self.control.published(batch.intents),
                 partitions=sorted(owned.partitions()),
             )
             log.listen(lambda rows: tell_of_money(watcher, rows))

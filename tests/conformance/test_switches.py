@@ -9,13 +9,13 @@ from conformance.test_engine_on_disk import Process
 from unit.control.test_control import an_intent
 from unit.engine.desk import a_workflow
 
-from hub.control.breakers import Rule
 from hub.control.control import Control
 from hub.engine.keys import partition_of
 from hub.engine.live_files import LiveFiles
 from hub.engine.load import LoadedSet
 from hub.engine.starting import StartRefused
 from hub.engine.values import Kind
+from hub.intents.breakers import Rule
 from hub.intents.gate import Go, Hold, Refuse
 from hub.intents.intent import State
 from hub.rounds import Rounds

@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.clock import ManualClock, to_us
-from hub.control.breakers import Rule, counted, encode_count
 from hub.control.control import Control, NotSwitched
 from hub.control.memory import MemorySwitches
 from hub.engine.memory import MemoryLog
 from hub.errors import StoreUnavailable
 from hub.events.records import decode_envelope
+from hub.intents.breakers import Rule, counted, encode_count
 from hub.intents.gate import Go, Hold, Refuse
 from hub.intents.intent import Intent, State
+from hub.intents.verbs import PUBLISH
 
 START = datetime(2026, 6, 23, 9, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -112,6 +113,78 @@ async def test_they_are_counted_one_after_the_other_however_many_ask_at_once():
     answers = await asyncio.gather(*(desk.control.ask(an_intent(n)) for n in range(50)))
 
     assert answers.count(Go()) == 3
+
+
+def published(number, workflow="bonus", state=State.DELIVERED):
+    return [an_intent(n, PUBLISH, workflow, state=state) for n in range(number)]
+
+
+async def test_events_it_published_are_counted_once_a_look_and_stop_it():
+    desk = Desk(bonus=Rule(3, "notify", 5 * MINUTE))
+    desk.control.published(published(3))
+    await desk.control.count_published()
+    await desk.control.count_published()  # nothing new
+    assert not desk.control.tripped
+
+    desk.control.published(published(2))
+    await desk.control.count_published()
+
+    assert "2 more events were published" in desk.control.tripped["bonus"].because
+    assert (await desk.told()) == ["workflow.tripped"]
+    assert isinstance(await desk.control.ask(an_intent(9, "notify.email")), Refuse)
+
+
+async def test_messages_and_events_are_counted_together_over_all_processes():
+    desk = Desk(bonus=Rule(3, "any", 5 * MINUTE))
+    other = desk.another(bonus=Rule(3, "any", 5 * MINUTE))
+    other.published(published(2))
+    await other.count_published()
+
+    answers = [await desk.control.ask(an_intent(n)) for n in range(2)]
+
+    assert [type(answer) for answer in answers] == [Go, Refuse]
+
+
+async def test_events_of_shadow_of_others_and_of_another_risk_do_not_count():
+    desk = Desk(bonus=MONEY, chatty=Rule(1, "notify", MINUTE))
+    desk.control.published(published(9))
+    desk.control.published(published(9, "other"))
+    desk.control.published(published(9, "chatty", State.SHADOW))
+
+    await desk.control.count_published()
+
+    assert not desk.control.tripped
+    assert desk.store.rows == {}
+
+
+async def test_events_published_while_the_store_is_away_are_counted_when_it_is_back():
+    desk = Desk(chatty=Rule(3, "notify", MINUTE))
+    desk.control.published(published(2, "chatty"))
+    change = desk.store.change
+
+    async def away(_work):
+        raise StoreUnavailable("disk full")
+
+    desk.store.change = away
+    with pytest.raises(StoreUnavailable):
+        await desk.control.count_published()
+    desk.control.published(published(2, "chatty"))
+    desk.store.change = change
+    await desk.control.count_published()
+
+    assert "chatty" in desk.control.tripped
+
+
+async def test_events_are_kept_to_be_counted_until_it_is_known_who_has_a_breaker():
+    desk = Desk()
+    desk.control.rules = None
+    desk.control.published(published(5, "chatty"))
+    await desk.control.count_published()
+    desk.control.rules = {"chatty": Rule(3, "notify", MINUTE)}
+
+    await desk.control.count_published()
+
+    assert "chatty" in desk.control.tripped
 
 
 async def test_other_workflows_other_risks_and_what_is_asked_again_do_not_count():

@@ -60,7 +60,7 @@ def test_it_reads_as_a_person_would_say_it(text: str, said: str) -> None:
         ("account", "steps: [{do: account.disable}]", False),
         ("any", "steps: [{if: 'account.balance > 5', then: [{do: account.disable}]}]", False),
         ("money", "steps: [{do: account.disable}]", True),
-        ("any", "steps: [{do: event.publish, with: {type: custom.x}}]", True),
+        ("any", "steps: [{do: event.publish, with: {type: custom.x}}]", False),
         ("notify", "steps: [{stop: x}]", True),
     ],
 )

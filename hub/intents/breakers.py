@@ -39,16 +39,16 @@ encode_count = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Count).decode
 
 
-def counted(value: bytes | None, rule: Rule, at: int) -> Count:
-    """Return the count with one more at a moment; counted by another time before, it begins anew."""
+def counted(value: bytes | None, rule: Rule, at: int, number: int = 1) -> Count:
+    """Return the count with so many more at a moment; counted by another time before, it begins anew."""
     within = rule.within // MICROSECOND
     width = max(within // BUCKETS, 1)
     known = _decode(value).buckets if value is not None else []
     if value is not None and _decode(value).width != width:
         known = []
     now = max(
-        at // width, max((number for number, _ in known), default=0)
+        at // width, max((bucket for bucket, _ in known), default=0)
     )  # a clock that went back loses nothing
-    kept = {number: count for number, count in known if (number + 1) * width > now * width - within}
-    kept[now] = kept.get(now, 0) + 1
+    kept = {bucket: count for bucket, count in known if (bucket + 1) * width > now * width - within}
+    kept[now] = kept.get(now, 0) + number
     return Count(width, sorted(kept.items()))
