@@ -1,13 +1,20 @@
 """Events the engine publishes: of its own, and those of steps, checked as one that is posted would be."""
 
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import Any, Final
+
 from pydantic import ValidationError
 
 from hub.engine.scene import PUBLISHER, Scene
 from hub.engine.steps import StepFailed
 from hub.events.base import Data
-from hub.events.catalogue import event_type
+from hub.events.catalogue import CUSTOM, event_type
+from hub.events.decimals import DIGITS_AFTER, DIGITS_BEFORE
 from hub.events.facts import Fact, make_fact
 from hub.intents.verbs import PublishEvent
+
+_LAST: Final = Decimal(1).scaleb(-DIGITS_AFTER)
+_WIDE: Final = Context(prec=60)
 
 
 def told(scene: Scene, name: str, data: Data, depth: int, *, key: str, caused_by: str) -> Fact:
@@ -36,7 +43,7 @@ def fact_of(params: PublishEvent, key: str, scene: Scene, depth: int) -> Fact:
         return make_fact(
             kind,
             params.type,
-            kind.model.model_validate(params.data),
+            kind.model.model_validate(params.data if kind is CUSTOM else _fitting(params.data)),
             timestamp=scene.now,
             received_us=scene.item.at,
             source=f"{PUBLISHER}{depth + 1}",
@@ -49,3 +56,25 @@ def fact_of(params: PublishEvent, key: str, scene: Scene, depth: int) -> Fact:
         first = problem.errors(include_url=False, include_input=False)[0]
         where = ".".join(("data", *(str(part) for part in first["loc"])))
         raise StepFailed(f"{where}: {first['msg']}") from problem
+
+
+def _has_more_digits(value: Decimal) -> bool:
+    if not value.is_finite() or value.adjusted() > DIGITS_BEFORE:
+        return False
+    return value != value.quantize(_LAST, context=_WIDE)
+
+
+def _fitting(value: Any) -> Any:
+    """Return data with its decimals rounded half up to as many digits as events hold: a quotient has all that fit.
+
+    What has too many digits before the point is left for the event's model to refuse.
+    """
+    match value:
+        case dict():
+            return {name: _fitting(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_fitting(item) for item in value]
+        case Decimal() if _has_more_digits(value):
+            return value.quantize(_LAST, rounding=ROUND_HALF_UP, context=_WIDE)
+        case _:
+            return value

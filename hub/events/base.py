@@ -6,19 +6,20 @@ numbers (5 is 5 %); times are UTC; logins, deals and tickets are integers that n
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     StringConstraints,
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, core_schema
 
-from hub.events.decimals import DecimalText
+from hub.events.decimals import DIGITS_AFTER, DIGITS_BEFORE, DecimalText
 
 Amount = Annotated[Decimal, DecimalText(signed=True)]
 Money = Amount
@@ -36,10 +37,33 @@ ServerName = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9
 Currency = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z0-9]{3,8}$")]
 Flag = Annotated[bool, Field(strict=True)]
 Side = Literal["buy", "sell"]
+
+
+class _SaidAsOne:
+    """Has a value that fits no branch of a union refused once, with what it may be; not once for every branch."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        schema = handler(source)
+        # Of a value that may be null as well, the union stands inside.
+        inner: Any = schema["schema"] if schema["type"] == "nullable" else schema
+        assert inner["type"] == "union"
+        inner["custom_error_type"], inner["custom_error_message"] = "scalar", self._message
+        return schema
+
+
 # Left to right, text before amounts: a phone number "007" must not become the amount 7.
 Scalar = Annotated[
     Flag | Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)] | Text | Amount | None,
     Field(union_mode="left_to_right"),
+    _SaidAsOne(
+        "Input should be true or false, a whole number below 2**63, a text of at most 256 printable signs, or a decimal such as "
+        f'"1.25" with at most {DIGITS_BEFORE} digits before the point and {DIGITS_AFTER} after it'
+    ),
 ]
 
 
