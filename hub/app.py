@@ -66,7 +66,6 @@ from hub.parts import (
     retention,
     sealed_endpoints,
     tell_of_money,
-    warn_of_secrets,
 )
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
@@ -136,8 +135,11 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         lease = HeldLease(store, clock)
         await lease.take()
         keys, first_key = await load_keys(store.keys, clock)
-        files = LiveFiles(existing(settings.workflows)) if workflows is None else LiveFiles.fixed(workflows)
-        warn_of_secrets(files.loaded, settings)
+        files = (
+            LiveFiles(existing(settings.workflows), frozenset(settings.secrets))
+            if workflows is None
+            else LiveFiles.fixed(workflows)
+        )
         control = Control(store.switches, clock, store.log)
         await control.look()
         symbols = SymbolClasses(settings.symbols)

@@ -5,18 +5,19 @@ from typing import Annotated
 
 import typer
 
-from hub.cli_options import Config, Json
+from hub.cli_options import Config, Data, Json
 
 
 def check(
     paths: Annotated[list[Path], typer.Argument(help="Workflow files or folders.")],
     config: Config = None,
+    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Say what is wrong with workflow files: file, line, column, and how to mend it."""
     from hub.commands.check import run_check  # noqa: PLC0415 (start-up time)
 
-    raise typer.Exit(run_check(paths, config, as_json=as_json))
+    raise typer.Exit(run_check(paths, config, data, as_json=as_json))
 
 
 def explain(

@@ -31,8 +31,6 @@ from hub.dispatch.effects.worker import ActionWorker
 from hub.dispatch.outbox import Endpoints, Intents
 from hub.dispatch.safe_http import Transport
 from hub.dispatch.sealed import SealedEndpoints
-from hub.engine.check import missing_secrets
-from hub.engine.load import LoadedSet
 from hub.engine.load_text import load_text
 from hub.engine.program import Workflow
 from hub.errors import ConfigError, HubError
@@ -136,13 +134,6 @@ def compile_stored(text: str, workflow_id: str) -> Workflow:
     if report.workflow is None:
         raise ConfigError("; ".join(str(problem) for problem in report.problems))
     return report.workflow
-
-
-def warn_of_secrets(loaded: LoadedSet, settings: Settings) -> None:
-    """Say which secrets the workflows name and nobody has set."""
-    for workflow in loaded.workflows:
-        for problem in missing_secrets(workflow, frozenset(settings.secrets)):
-            log.warning("workflow.secret_missing", workflow=workflow.id, reason=str(problem))
 
 
 def announcer(teller: Teller, clock: Clock) -> Callable[[Announcement], Awaitable[None]]:

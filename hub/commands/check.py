@@ -3,34 +3,36 @@
 import json
 from pathlib import Path
 
-from hub.config import load
+from hub.config import Settings, load
 from hub.dispatch.channels.manager_mt_remote import OFFERS
 from hub.engine.check import check
 from hub.errors import ConfigError
 from hub.intents.verbs import VERBS
 
 
-def run_check(paths: list[Path], config: Path | None, *, as_json: bool) -> int:
+def run_check(paths: list[Path], config: Path | None, data: Path | None, *, as_json: bool) -> int:
+    """Check files, for the hub that a configuration or a data folder names where there is one."""
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise ConfigError(f"there is no {', '.join(missing)}: name workflow files or folders")
-    report = check(paths, backends_verbs=_offered(config), secrets=_secrets(config))
+    # A hub without a file of its own has its settings from the environment.
+    settings = load(config, {"data": data}) if config is not None or data is not None else None
+    if data is not None and not data.is_dir():
+        raise ConfigError(f"there is no folder {data}: name the data folder of the hub the files are for")
+    report = check(
+        paths,
+        backends_verbs=None if settings is None else _offered(settings),
+        secrets=None if settings is None else frozenset(settings.secrets),
+    )
     print(json.dumps(report.data()) if as_json else report.text(), end="\n" if as_json else "")
     return 0 if report.ok else 1
 
 
-def _offered(config: Path | None) -> frozenset[str] | None:
-    """Return the verbs the configured hub can carry out; without a configuration nobody can say, and nothing is warned of."""
-    if config is None:
-        return None
-    settings = load(config)
+def _offered(settings: Settings) -> frozenset[str]:
+    """Return the verbs the configured hub can carry out; without a configuration nobody can say."""
     offered = {"event.publish"}
     if settings.mail:
         offered.add("notify.email")
     if settings.managers:
         offered |= OFFERS
     return frozenset(offered & VERBS.keys())
-
-
-def _secrets(config: Path | None) -> frozenset[str] | None:
-    return None if config is None else frozenset(load(config).secrets)

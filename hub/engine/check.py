@@ -1,12 +1,12 @@
 """What `hub check` says about workflow files: every problem with its place, the line it stands on, and a caret."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from hub.engine.blueprints import Blueprint
-from hub.engine.load import load_folder
+from hub.engine.load import LoadedSet, load_folder
 from hub.engine.load_text import LoadReport
 from hub.engine.problems import Problem, Severity
 from hub.engine.program import Workflow
@@ -145,6 +145,17 @@ def missing_secrets(workflow: Workflow, known: frozenset[str]) -> Iterator[Probl
                 f"the secret {name} is not set: add it under `secrets` in hub.yaml, or set HUB_SECRETS__{name.upper()}",
                 Severity.WARNING,
             )
+
+
+def with_missing_secrets(loaded: LoadedSet, known: frozenset[str]) -> LoadedSet:
+    """Return the set with a warning wherever a workflow names a secret that is not known."""
+    reports = tuple(
+        replace(report, problems=(*report.problems, *missing_secrets(report.workflow, known)))
+        if report.workflow is not None
+        else report
+        for report in loaded.reports
+    )
+    return LoadedSet(loaded.workflows, reports)
 
 
 def steps_of(steps: Iterable[Step]) -> Iterator[Do]:

@@ -9,6 +9,7 @@ from typing import NamedTuple, final
 import structlog
 
 from hub.clock import Clock
+from hub.engine.check import with_missing_secrets
 from hub.engine.load import LoadedSet, load_file, together, workflow_files
 from hub.engine.load_text import LoadReport
 from hub.engine.program import Unread, Workflow
@@ -30,10 +31,14 @@ class _Stamp(NamedTuple):
 
 @final
 class LiveFiles:
-    """Folders and files of workflows, and what came of each when it was last read."""
+    """Folders and files of workflows, and what came of each when it was last read.
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    `secrets` are those that are set, by name: a workflow that names another is loaded, with a warning where it does.
+    """
+
+    def __init__(self, paths: Sequence[Path], secrets: frozenset[str] | None = None) -> None:
         self._paths = tuple(paths)
+        self._secrets = secrets
         self._stamps: dict[Path, _Stamp | None] = {}
         self._reports: dict[Path, LoadReport] = {}
         self.loaded = LoadedSet((), ())
@@ -63,7 +68,8 @@ class LiveFiles:
         read = [load_file(path) for path in changed]
         known = {**self._reports, **dict(zip(changed, read, strict=True))}
         self._reports = {path: known[path] for path in found}
-        self.loaded = together(self._reports.values())
+        loaded = together(self._reports.values())
+        self.loaded = loaded if self._secrets is None else with_missing_secrets(loaded, self._secrets)
         self._stamps = found  # older than what was read after it: a file that changed meanwhile is read again
         paths = {report.path for report in read}
         return [report for report in self.loaded.reports if report.path in paths]
@@ -136,6 +142,8 @@ def _say_away(away: Sequence[Path]) -> None:
 def _say(report: LoadReport) -> None:
     if report.workflow is not None:
         log.info("workflow.read", file=report.path, workflow=report.workflow.id)
+        for problem in report.problems:
+            log.warning("workflow.warned", workflow=report.workflow.id, reason=str(problem))
     elif report.blueprint is not None:
         log.info("blueprint.read", file=report.path, blueprint=report.blueprint.name)
     else:

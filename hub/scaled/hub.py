@@ -39,7 +39,6 @@ from hub.parts import (
     listen,
     load_keys,
     sealed_endpoints,
-    warn_of_secrets,
 )
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
@@ -111,8 +110,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         # Connections of their own: a renewal that waits for one behind other work costs leases.
         renewing = await stack.enter_async_context(open_database(dsn, connections=2))
         process = Process(settings, database, PostgresLeases(renewing), kafka, clock)
-        files = LiveFiles(existing(settings.workflows))
-        warn_of_secrets(files.loaded, settings)
+        files = LiveFiles(existing(settings.workflows), frozenset(settings.secrets))
         keys, first_key = await load_keys(PostgresKeys(database), clock, make_first=Role.API in roles)
         looking = PostgresLog(database, clock, Nothing())
         told: list[KafkaLog] = []

@@ -3,6 +3,7 @@
 import pytest
 from unit.engine.desk import a_workflow
 
+from hub.commands.check import run_check
 from hub.config import load, secrets_of
 from hub.engine.check import missing_secrets
 from hub.errors import ConfigError
@@ -54,3 +55,45 @@ steps:
         "or set HUB_SECRETS__CRM_TOKEN"
     )
     assert not list(missing_secrets(workflow, frozenset({"crm_url", "crm_token"})))
+
+
+ASKS = """schema: 1
+id: asks
+title: asks a CRM
+when: [{event: trade.closed}]
+steps:
+  - do: http.request
+    with: {method: GET, url: {base: = secrets.crm_url}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("named", "warned"),
+    [(None, False), ("data", True), ("config", True)],
+)
+def test_checking_for_a_hub_names_the_secrets_it_does_not_have(tmp_path, capsys, named, warned):
+    (tmp_path / "asks.yaml").write_text(ASKS)
+    (tmp_path / "hub.yaml").write_text("listen: {port: 8801}\n")
+    given = {"data": (None, tmp_path), "config": (tmp_path / "hub.yaml", None), None: (None, None)}[named]
+
+    assert run_check([tmp_path / "asks.yaml"], *given, as_json=False) == 0
+
+    assert ("the secret crm_url is not set" in capsys.readouterr().out) == warned
+
+
+def test_a_secret_from_the_environment_is_there_for_a_hub_that_is_named_by_its_folder(
+    tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "asks.yaml").write_text(ASKS)
+    monkeypatch.setenv("HUB_SECRETS__CRM_URL", "https://crm.example")
+
+    assert run_check([tmp_path / "asks.yaml"], None, tmp_path, as_json=False) == 0
+
+    assert "secret" not in capsys.readouterr().out
+
+
+def test_checking_for_a_folder_that_is_not_there_is_misuse(tmp_path):
+    (tmp_path / "asks.yaml").write_text(ASKS)
+
+    with pytest.raises(ConfigError, match="there is no folder"):
+        run_check([tmp_path / "asks.yaml"], None, tmp_path / "nothing", as_json=False)

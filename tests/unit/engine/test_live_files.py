@@ -258,3 +258,57 @@ async def test_a_folder_that_cannot_be_read_for_a_while_takes_no_limit_away(fold
     await hub.look()
 
     assert await hub.fired(3) == ["one", "three"]
+
+
+ASKS = """schema: 1
+id: {name}
+title: asks a CRM
+when: [{{event: trade.closed}}]
+steps:
+  - do: http.request
+    with: {{method: GET, url: {{base: = secrets.crm_url}}, auth: {{bearer: = secrets.{token}}}}}
+"""
+
+
+def asks(folder, name, token="crm_token"):
+    (folder / f"{name}.yaml").write_text(ASKS.format(name=name, token=token))
+
+
+def told_missing(files):
+    return [problem.message for problem in files.loaded.problems if "the secret" in problem.message]
+
+
+def test_a_secret_nobody_has_set_is_warned_of_at_the_start_and_whenever_a_file_changes(folder):
+    asks(folder, "four")
+    files = LiveFiles([folder], frozenset({"crm_url", "crm_token"}))
+    assert told_missing(files) == []
+
+    asks(folder, "four", "other_token")
+    asks(folder, "five", "third_token")
+    reports = files.look()
+
+    assert len(told_missing(files)) == 2
+    assert all("the secret" in str(report.problems[0]) for report in reports)
+    assert {workflow.id for workflow in files.loaded.workflows} >= {
+        "four",
+        "five",
+    }  # and it is live all the same
+
+    asks(folder, "five")
+    files.look()
+    assert len(told_missing(files)) == 1  # that of the file that was not touched
+    assert LiveFiles([folder]).loaded.problems == ()  # nobody can say
+
+
+async def test_a_reload_says_in_the_log_which_secret_is_missing(folder):
+    hub = Running(folder)
+    hub.files._secrets = frozenset({"crm_url"})
+    await hub.begin()
+    asks(folder, "four")
+
+    with capture_logs() as said:
+        await hub.look()
+
+    (warned,) = [line for line in said if line["event"] == "workflow.warned"]
+    assert warned["workflow"] == "four"
+    assert "the secret crm_token is not set" in warned["reason"]
