@@ -22,6 +22,7 @@ from hub.engine.program_timed import Manual, Schedule
 from hub.engine.programs import Programs
 from hub.engine.record import steady
 from hub.engine.rows import EngineStore, RunRow
+from hub.engine.short_past import note
 from hub.engine.then import Then, stood
 from hub.engine.triggers import spoken
 from hub.engine.values import Kind
@@ -141,10 +142,15 @@ class WorkflowView:
             for kept in answer.kept
         )
         # What was decided with an event is told by its traces. A plain no left none: it is decided again.
+        program = self._programs.of(partition).of(loaded.key)
+        short = note(
+            program, workflow, self._programs.stands[partition].counts_from, at or self._clock.now_us()
+        )
         if at is None and (row is None or decided):
-            return Why(workflow, key, decided, tuple(map(_told, answer.standing)))
-        then = await self._then(self._programs.of(partition).of(loaded.key), loaded, key, row, at)
-        return Why(workflow, key, decided, (), tuple(map(_told, then.standing)), then.note)
+            return Why(workflow, key, decided, tuple(map(_told, answer.standing)), note=short)
+        then = await self._then(program, loaded, key, row, at)
+        notes = "; ".join(each for each in (then.note, short) if each)
+        return Why(workflow, key, decided, (), tuple(map(_told, then.standing)), notes)
 
     async def _then(
         self, program: Program, loaded: Workflow, key: str, event: Input | None, at: int | None

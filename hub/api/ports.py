@@ -120,7 +120,7 @@ class Reason(NamedTuple):
 class Why(NamedTuple):
     """`decided`: stored decisions, the newest first; `now`: each trigger on the present state.
 
-    Of an event or a time nothing was decided for, `then` tells how each trigger stood there; `note` says from what.
+    Of an event or a time nothing was decided for, `then` tells how each trigger stood there; `note` says from what, and what an aggregate may lack.
     """
 
     workflow: str

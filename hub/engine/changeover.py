@@ -6,7 +6,7 @@ since. Aggregates the set brings along are counted over the log first, beside th
 is live from a second ACTIVATED input on, which says so.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -14,6 +14,7 @@ import structlog
 from msgspec.structs import replace
 
 from hub.bus.log import Input, InputKind, Log, NewInput
+from hub.clock import iso
 from hub.engine.cache import KeyCache
 from hub.engine.decide import realign
 from hub.engine.decision import BatchBuilder, Decision, apply
@@ -25,6 +26,7 @@ from hub.engine.program_steps import Wait
 from hub.engine.programs import Programs
 from hub.engine.recount import Recount
 from hub.engine.rows import EngineStore
+from hub.engine.short_past import counts_from, lacking
 from hub.engine.state import KeyState
 from hub.engine.values import Kind
 
@@ -83,6 +85,7 @@ class Changeovers:
         self._decided = decided  # the last n of a partition
         self._walks: dict[int, list[_Walk]] = {}  # of the sets a partition went over to, oldest first
         self._counts: dict[int, Recount] = {}
+        self._said = ""  # the set whose aggregates were spoken of last
         self.failed = 0
 
     def __bool__(self) -> bool:
@@ -165,7 +168,26 @@ class Changeovers:
         walks = item.n > 1 and standing(program) != standing(before)
         behind = tuple(walk.behind for walk in self._walks.get(partition, ()))
         after = "" if walks else None
-        return program, Manifest(item.ref, n=item.n, at=item.at, after=after, behind=behind)
+        partial = counts_from(program, before, stands.counts_from, item.at) if item.n > 1 else {}
+        self._say_what_counts_from_now(program, partial, item)
+        return program, Manifest(
+            item.ref, n=item.n, at=item.at, after=after, behind=behind, counts_from=partial
+        )
+
+    def _say_what_counts_from_now(self, program: Program, partial: Mapping[str, int], item: Input) -> None:
+        """Say once of a set what its new aggregates by other keys do not know."""
+        if self._said == item.ref or not any(since == item.at for since in partial.values()):
+            return
+        self._said = item.ref
+        for each in program.mailed:
+            for short in lacking(each, {name: at for name, at in partial.items() if at == item.at}, item.at):
+                log.warning(
+                    "workflow.counts_from_now",
+                    workflow=short.workflow,
+                    aggregate=short.name,
+                    by=str(each.kind),
+                    since=iso(short.since),
+                )
 
     def under_way(self, partition: int) -> list[Program]:
         """Return the sets keys of a partition may still have to be brought in line with."""

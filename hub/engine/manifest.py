@@ -16,7 +16,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which set of workflows decides a partition, by the hash its text is stored under, since its input `n` at `at`.
 
     `after`: its keys up to this one are in line with it, None: all are. `behind`: the sets before it of which that is
-    still to be done, oldest first. `to_come`: the set that is being prepared.
+    still to be done, oldest first. `to_come`: the set that is being prepared. `counts_from`: since when aggregates by
+    other keys than the account know all, where they came later.
     """
 
     hash: str
@@ -26,3 +27,4 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     after: str | None = None
     to_come: str = ""
     behind: tuple[Behind, ...] = ()
+    counts_from: dict[str, int] = {}
