@@ -11,7 +11,7 @@ from hub.engine.account_rows import AccountRow
 from hub.engine.decision import Trace, Verdict
 from hub.engine.kept import keep, recall
 from hub.engine.plans import Plan, Remembered, TypePlan
-from hub.engine.reads import matches
+from hub.engine.reads import CASH_FLOWS, matches
 from hub.engine.rows import LevelRow
 from hub.engine.scene import Broken, Env, Scene
 from hub.engine.so_far import so_far
@@ -134,7 +134,11 @@ def _take_all(scene: Scene, plan: Plan) -> list[str]:
     in_scope: bool | None = None
     for each in plan.anchors:
         stored = _of(scene, each)
-        if stored is None:
+        if stored is not None:
+            moved = _shift(scene, each, stored, env)
+            stored = moved or stored
+            changed += [each.index] if moved is not None else []
+        else:
             # It begins where the account first comes into the scope, and goes on whether it stays there or not.
             if in_scope is None:
                 in_scope = scope is None or scope.test(env) is True
@@ -145,6 +149,25 @@ def _take_all(scene: Scene, plan: Plan) -> list[str]:
             changed += _take(scene, each, stored, env)
         env[each.name] = scene.recalled(each)
     return changed
+
+
+def _shift(scene: Scene, each: Remembered, stored: Anchor, env: Env) -> Anchor | None:
+    """Move a value by the money that came or left, if it is to follow that; return what it is then.
+
+    The balance moves with the same event, so what is taken from now on has the money in it, and what was taken before
+    has not.
+    """
+    sign = CASH_FLOWS.get(scene.envelope.type) if each.anchor.shifts and scene.envelope is not None else None
+    if sign is None:
+        return None
+    value = number(recall(stored.value)) if stored.value is not None else None
+    if value is None and each.anchor.how in {"daily", "event"} and not stored.at:
+        value = _first(each, env)  # what stands in moves as well, until a value is taken
+    if value is None:
+        return None
+    moved = value + sign * scene.event.amount
+    _remember(scene, each, stored, moved)
+    return _of(scene, each)
 
 
 def _take(scene: Scene, each: Remembered, stored: Anchor, env: Env) -> list[str]:
@@ -170,7 +193,9 @@ def _take(scene: Scene, each: Remembered, stored: Anchor, env: Env) -> list[str]
         case "max" | "min" if anchor.trails:
             return _follow(scene, each, stored, name, env)
         case "max" | "min":
-            found = [number(anchor.take.evaluate(env)), _first(each, env)]
+            found = [number(anchor.take.evaluate(env))]
+            if stored.value is None or not anchor.shifts:  # what moved is not held where it began
+                found.append(_first(each, env))
             return _extend(scene, each, stored, found)
     return []
 

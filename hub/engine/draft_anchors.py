@@ -59,11 +59,14 @@ def anchor(
     if file.lock is not None:
         lock = draft.expression((*location, "lock"), draft.scopes.anchor(), kind)
         sound = sound and lock is not None
+    shifts = file.cash_flows == "shift"
+    if shifts and not _may_shift(draft, (*location, "cash_flows"), how, taken, field):
+        return None, type_
     if field is not None:
         draft.trails.add(name)
     if not sound or (file.daily_at is not None and day is None):
         return None, type_
-    made = Anchor(name, how, taken, "", first, lock, day, file.event, where, field)
+    made = Anchor(name, how, taken, "", first, lock, day, file.event, where, field, shifts)
     return replace(made, definition=_definition(made, given)), type_
 
 
@@ -123,6 +126,26 @@ def _may_be_sampled(
     return True
 
 
+def _may_shift(draft: Draft, location: Location, how: How, taken: Expression, field: Sampled | None) -> bool:
+    if draft.scopes.key is not KeyKind.ACCOUNT:
+        draft.error(
+            location, f"money comes to an account, and `key: {draft.scopes.key}` is none: use `key: account`"
+        )
+        return False
+    if not taken.type.numeric:
+        draft.error(location, f"money moves numbers, and this is {taken.type}")
+        return False
+    if field is not None:
+        # A sample may hold money whose event is still on its way: a peak that took it in would be moved by it again.
+        draft.error(
+            location,
+            f"account.{field} is followed between the events, and a sample may hold money before its event comes: follow "
+            f"`{how}: account.balance`, or the ends of days, where a value moves with the balance itself",
+        )
+        return False
+    return True
+
+
 def _day(draft: Draft, location: Location, file: AnchorFile) -> Calendar | None:
     assert file.daily_at is not None
     assert file.tz is not None
@@ -144,6 +167,7 @@ def _definition(made: Anchor, given: Mapping[str, Param]) -> str:
             made.event,
             made.where.text.strip() if made.where is not None else None,
             {name: str(given[name]) for name in sorted(given) if f"params.{name}" in reads},
+            *(["shift"] if made.shifts else []),
         ]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 

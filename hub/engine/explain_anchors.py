@@ -15,7 +15,8 @@ def remembered(anchors: Sequence[Anchor], each: str, wording: Wording) -> Iterat
     if anchors:
         yield f"Remembers, {each}:"
     for anchor in anchors:
-        yield f"  {anchor.name}: {_anchor(anchor, wording)}."
+        moves = "; deposits and withdrawals move it by their amount" if anchor.shifts else ""
+        yield f"  {anchor.name}: {_anchor(anchor, wording)}{moves}."
 
 
 def _anchor(anchor: Anchor, wording: Wording) -> str:

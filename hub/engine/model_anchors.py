@@ -40,6 +40,11 @@ class AnchorFile(Part):
     )
     lock: Expr | None = Field(None, description="How far a `max` or `min` goes: beyond it nothing counts.")
 
+    cash_flows: Literal["ignore", "shift"] = Field(
+        "ignore",
+        description="What money that comes or leaves does to it: nothing, or it moves by the amount of the deposit or withdrawal.",
+    )
+
     @model_validator(mode="after")
     def _taken_one_way(self) -> Self:
         given = [word for word in ("take", "max", "min") if getattr(self, word) is not None]

@@ -189,6 +189,7 @@ class Anchor:
 
     `field` is the sampled value whose extreme is followed; `first` stands in until there is a value, and is where an
     extreme begins; an extreme counts no further than to `lock`. `definition` changes with what makes the value another.
+    `shifts`: deposits and withdrawals move it by their amount.
     """
 
     name: str
@@ -201,6 +202,7 @@ class Anchor:
     event: str | None = None
     where: Expression | None = None
     field: Sampled | None = None
+    shifts: bool = False
 
     @property
     def trails(self) -> bool:

@@ -1,6 +1,7 @@
 """What triggers, anchors and grants read, and which events they are about: what the rule index is made of."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from hub.engine.plans import Feed
 from hub.engine.program import Absent, Anchor, Becomes, Crosses, OnEvent, PeriodEnd, Since, Trigger, Workflow
@@ -19,8 +20,13 @@ def anchor_reads(anchor: Anchor) -> frozenset[str]:
     return frozenset[str]().union(*(each.reads for each in taken if each is not None))
 
 
+CASH_FLOWS: Final = {"balance.deposited": 1, "balance.withdrawn": -1}
+
+
 def takes_at(anchor: Anchor, name: str) -> bool:
     """Return whether an event of a type may say of itself what an anchor remembers."""
+    if anchor.shifts and name in CASH_FLOWS:
+        return True
     if anchor.trails:
         return name in {"day.rolled", "equity.crossed", "margin.crossed"}
     if anchor.how == "daily":
