@@ -35,12 +35,14 @@ from hub.errors import RecordMalformed
 from hub.events.watched import POSITION_CROSSED
 
 
-class Observed(msgspec.Struct, frozen=True):
-    """One item of the command `level.observed`: whether the first sample already lies beyond a new level."""
+class Observed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One item of the command `level.observed`: whether the first sample already lies beyond a new level, and with what."""
 
     level_id: str
     generation: int
     beyond: bool
+    value: Decimal | None = None
+    limit: Decimal | None = None
 
 
 _decode_observed = msgspec.json.Decoder(list[Observed]).decode
@@ -111,10 +113,11 @@ def observed(scene: Scene) -> None:
             trigger = candidate.trigger
             if isinstance(trigger, Crosses) and trigger.on_first:
                 # Where a peak is followed that nobody has told yet, only the watcher knows the limit.
-                limit = Decimal(level.threshold) if level.threshold else None
+                limit = Decimal(level.threshold) if level.threshold else item.limit
                 passed = limit if limit is not None else "its limit"
-                reason = f"{level.field} was {level.side} {passed} when it was first seen"
-                fire_crossing(scene, candidate, value=None, limit=limit, reason=reason)
+                value = f" {item.value}" if item.value is not None else ""
+                reason = f"{level.field}{value} was {level.side} {passed} when it was first seen"
+                fire_crossing(scene, candidate, value=item.value, limit=limit, reason=reason)
 
 
 def rebuild(scene: Scene) -> None:

@@ -251,6 +251,8 @@ class Observation(NamedTuple):
     level_id: str
     generation: int
     beyond: bool
+    value: Decimal | None = None  # of what lies beyond, as is the limit
+    limit: Decimal | None = None
 
 
 def observations(
@@ -262,7 +264,8 @@ def observations(
         at = limits(level, peaks) if value is not None else None
         if value is not None and at is not None:
             past = beyond(level.side, at.threshold, value, inclusive=at.inclusive)
-            found.append(Observation(level.level_id, level.generation, past))
+            with_what = (value, at.threshold) if past else ()
+            found.append(Observation(level.level_id, level.generation, past, *with_what))
     return found
 
 

@@ -23,12 +23,14 @@ OBSERVED = "level.observed"
 _TEN_DECIMALS = Decimal("1E-10")
 
 
-class Observed(msgspec.Struct, frozen=True):
-    """The first sight of a new level: which side of it the account is on."""
+class Observed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The first sight of a new level: which side of it the account is on, and beyond it with what."""
 
     level_id: str
     generation: int
     beyond: bool
+    value: Decimal | None = None
+    limit: Decimal | None = None
 
 
 encode_observed = msgspec.json.Encoder().encode
@@ -98,10 +100,7 @@ def first_sights(offers: Iterable[Offer]) -> list[NewInput]:
 
 
 def _first_sight(key: str, offers: list[Offer]) -> NewInput:
-    seen = [
-        Observed(offer.level.level_id, offer.level.generation, offer.cell.beyond(offer.seen))
-        for offer in offers
-    ]
+    seen = [_observed(offer) for offer in offers]
     what = "\n".join(f"{item.level_id}:{item.generation}" for item in seen)
     partition, body = offers[0].level.partition, encode_observed(seen)
     unique = f"{OBSERVED}:{key}:{hashlib.sha256(what.encode()).hexdigest()[:32]}"
@@ -110,6 +109,15 @@ def _first_sight(key: str, offers: list[Offer]) -> NewInput:
         body = encode_relayed(key, OBSERVED, body)
         return NewInput(partition, InputKind.COMMAND, account, RELAYED, body, unique)
     return NewInput(partition, InputKind.COMMAND, key, OBSERVED, body, unique)
+
+
+def _observed(offer: Offer) -> Observed:
+    level, beyond = offer.level, offer.cell.beyond(offer.seen)
+    if not beyond:
+        return Observed(level.level_id, level.generation, beyond=False)
+    value, limit = offer.reading.values[offer.cell.place], offer.seen.threshold
+    short = limit.quantize(_TEN_DECIMALS) if _is_longer(limit) else limit
+    return Observed(level.level_id, level.generation, beyond=True, value=value, limit=short)
 
 
 def _is_longer(value: Decimal) -> bool:
