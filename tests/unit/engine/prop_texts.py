@@ -29,9 +29,11 @@ flat = whether step flat succeeded}.
 """
 
 
-def breach(title: str, middle: str, comment: str, rule: str) -> str:
+def breach(title: str, middle: str, comment: str, rule: str, *, at_once: bool = False) -> str:
+    """Return the text of a rule; `at_once`: of what is below when it is first seen as well."""
+    once = ONCE.replace("does not count", "counts as well") if at_once else ONCE
     lock = f"    1. Stops the account from trading, with comment = “{comment}”.\n"
-    return f"{title}\n{HEAD}{middle}{ONCE}{lock}{STEPS}{rule}{TOLD}"
+    return f"{title}\n{HEAD}{middle}{once}{lock}{STEPS}{rule}{TOLD}"
 
 
 PROP = {
@@ -53,11 +55,13 @@ PROP = {
   With these values:
     params.loss = 10 % (Percent of the initial balance)
   Remembers, for each account:
+    funded: the largest value ever of the account's balance.
     start: the account's initial balance, when it is first known, and then for good.
-  Starts each time the account's equity falls below start * (1 - 10 / 100) (params.loss = 10 %); again only after it came back to the limit.
+  Starts each time the account's equity falls below (start * (1 - 10 / 100) (params.loss = 10 %) if funded (1 if not known) is greater than 0, otherwise 0); again only after it came back to the limit.
 """,
         "Maximum loss limit",
         "max_loss",
+        at_once=True,
     ),
     "prop-eod-trailing": breach(
         "Breach a challenge 10 % of the initial balance below the highest balance any day ended with (prop-eod-trailing, shadow)",
@@ -65,12 +69,14 @@ PROP = {
   With these values:
     params.loss = 10 % (Percent of the initial balance)
   Remembers, for each account:
+    funded: the largest value ever of the account's balance.
     day_end: the account's balance, whenever it is 00:00 by the clock of Europe/Prague; until the first time, the account's initial balance.
     high: the largest value ever of day_end, beginning with the account's initial balance.
-  Starts each time the account's equity falls below high - the account's initial balance * 10 / 100 (params.loss = 10 %); again only after it came back to the limit.
+  Starts each time the account's equity falls below (high - the account's initial balance * 10 / 100 (params.loss = 10 %) if funded (1 if not known) is greater than 0, otherwise 0); again only after it came back to the limit.
 """,
         "Trailing loss limit",
         "eod_trailing",
+        at_once=True,
     ),
     "prop-intraday-trailing": breach(
         "Breach a challenge 2000 below its highest equity, until that is where it began (prop-intraday-trailing, shadow)",
@@ -78,10 +84,12 @@ PROP = {
   With these values:
     params.drawdown = 2000 (Amount in the currency of the account)
   Remembers, for each account:
+    funded: the largest value ever of the account's balance.
     peak: the largest value ever of the account's equity, between the events as well, beginning with the account's initial balance.
-  Starts each time the account's equity falls below the smallest of (peak - 2000 (params.drawdown = 2000)), the account's initial balance; again only after it came back to the limit.
+  Starts each time the account's equity falls below the smallest of (peak - 2000 (params.drawdown = 2000)), (the account's initial balance if funded (1 if not known) is greater than 0, otherwise 0); again only after it came back to the limit.
 """,
         "Trailing loss limit",
         "intraday_trailing",
+        at_once=True,
     ),
 }

@@ -239,12 +239,17 @@ Close what a challenge still holds on Friday at 22:00, and from the second time 
   At most once in 1 day for each account; what that holds back is not made up for later.
   Then, if it were live:
     1. Keeps under the name before: times = held + 1, positions = the account's number of open positions.
-    2. Cancels the account's pending orders.
+    2. Closes the account's positions.
+       Only if, on a fresh look, the account's number of open positions is greater than 0.
+       If it does not come about, the run goes on.
+    3. If the reason of step look (empty if not known) starts with “guard: account.open_positions > 0 is false”:
+         1. Ends the run: the account is flat by now.
+    4. Cancels the account's pending orders.
        If the broker refuses it, it is asked for again, 10 times at most, for the first time after 200 milliseconds, each pause 2 times the one before, none longer than 10 seconds. If it does not come about, the run goes on.
-    3. Closes the account's positions.
+    5. Closes the account's positions.
        If the broker refuses it, it is asked for again, 15 times at most, for the first time after 500 milliseconds, each pause 2 times the one before, none longer than 15 seconds. If it does not come about, the run goes on.
-    4. Publishes the event custom.weekend_held to your systems, with login = the account's login, positions = the positions kept as before, times = the times kept as before, flat = whether step flat succeeded.
-    5. If the times kept as before is greater than 1 (params.forgiven):
+    6. Publishes the event custom.weekend_held to your systems, with login = the account's login, positions = the positions kept as before, times = the times kept as before, flat = whether step flat succeeded.
+    7. If the times kept as before is greater than 1 (params.forgiven):
          1. Disables the account.
             If the broker refuses it, it is asked for again, 10 times at most, for the first time after 200 milliseconds, each pause 2 times the one before, none longer than 10 seconds. If it is refused for good, the run fails here.
          2. Publishes the event challenge.failed to your systems, with program = the account's program, rule = weekend_holding, values = {times = the times kept as before, flat = whether step flat succeeded}.
@@ -284,10 +289,11 @@ Breach a challenge a share of its initial balance below the highest balance any 
     params.profit_locked = 0 % (How far above the initial balance the limit stops, in percent of it)
     params.program = challenge (The program of the accounts)
   Remembers, for each account:
+    funded: the largest value ever of the account's balance.
     day_end: the account's balance, whenever it is 00:00 by the clock of Europe/Prague; until the first time, the account's initial balance.
     high: the largest value ever of day_end, beginning with the account's initial balance.
-  Starts each time the account's equity falls below the smallest of (high - the account's initial balance * 10 / 100 (params.loss = 10 %)), (the account's initial balance * (1 + 0 / 100) (params.profit_locked = 0 %) if params.locks is true (set to false), otherwise high); again only after it came back to the limit.
-    What is so already when the hub first looks does not count.
+  Starts each time the account's equity falls below (the smallest of (high - the account's initial balance * 10 / 100 (params.loss = 10 %)), (the account's initial balance * (1 + 0 / 100) (params.profit_locked = 0 %) if params.locks is true (set to false), otherwise high) if funded (1 if not known) is greater than 0, otherwise 0); again only after it came back to the limit.
+    What is so already when the hub first looks counts as well.
   At most once ever for each account; what that holds back is not made up for later.
   Then it would:
     1. Stops the account from trading, with comment = “Trailing loss limit”.
@@ -309,9 +315,10 @@ Breach a challenge an amount below its highest equity, with a limit that stops w
     params.above = 0 (How far above the initial balance the limit stops; for one that never does, more than anybody wins)
     params.program = challenge (The program of the accounts)
   Remembers, for each account:
+    funded: the largest value ever of the account's balance.
     peak: the largest value ever of the account's equity, between the events as well, beginning with the account's initial balance.
-  Starts each time the account's equity falls below the smallest of (peak - 2000 (params.drawdown = 2000)), (the account's initial balance + 0 (params.above = 0)); again only after it came back to the limit.
-    What is so already when the hub first looks does not count.
+  Starts each time the account's equity falls below the smallest of (peak - 2000 (params.drawdown = 2000)), (the account's initial balance + 0 (params.above = 0) if funded (1 if not known) is greater than 0, otherwise 0); again only after it came back to the limit.
+    What is so already when the hub first looks counts as well.
   At most once ever for each account; what that holds back is not made up for later.
   Then it would:
     1. Stops the account from trading, with comment = “Trailing loss limit”.
@@ -332,9 +339,10 @@ Breach a challenge that falls below a share of its initial balance, ever (static
     params.loss = 10 % (The loss that is allowed in percent of the initial balance)
     params.program = challenge (The program of the accounts)
   Remembers, for each account:
+    funded: the largest value ever of the account's balance.
     start: the account's initial balance, when it is first known, and then for good.
-  Starts each time the account's equity falls below start * (1 - 10 / 100) (params.loss = 10 %); again only after it came back to the limit.
-    What is so already when the hub first looks does not count.
+  Starts each time the account's equity falls below (start * (1 - 10 / 100) (params.loss = 10 %) if funded (1 if not known) is greater than 0, otherwise 0); again only after it came back to the limit.
+    What is so already when the hub first looks counts as well.
   At most once ever for each account; what that holds back is not made up for later.
   Then it would:
     1. Stops the account from trading, with comment = “Maximum loss limit”.
