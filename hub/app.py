@@ -42,6 +42,8 @@ from hub.engine.load import LoadedSet
 from hub.engine.loop import EngineLoop
 from hub.engine.rows import Batch, Peak
 from hub.errors import HubError, LeaseLost
+from hub.feeding import make_feeds, services
+from hub.ingest.board import Board
 from hub.ingest.directory import Directory
 from hub.ingest.profiles import Profiles
 from hub.ingest.receive import Receiver
@@ -188,9 +190,11 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             control=control,
         )
 
+        board = Board(clock)
         watcher = Watcher(
             store.log,
             clock,
+            seen=board.hear,
             save_peaks=lambda peaks: store.engine.save_peaks(
                 [Peak(*each) for each in peaks], lease.fence(())
             ),
@@ -246,6 +250,17 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         stack.push_async_callback(names.close)
         directory = Directory(store.clients, clock)
         accounts = AccountView(store.engine, store.browser)
+        feeds = make_feeds(
+            settings,
+            clock,
+            keys=keys,
+            directory=directory,
+            log=store.feed,
+            board=board,
+            tokens=store.tokens,
+            tickets=store.tickets,
+        )
+        store.log.listen(feeds.tail.offer)
         deps = ApiDeps(
             clock=clock,
             log=store.log,
@@ -281,6 +296,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             backtests=backtests,
             runs=RunDesk(store.engine, store.browser, engine.programs, store.log, clock),
             readiness=Readiness(store.problem, lease.problem),
+            feeds=feeds,
             metrics=lambda: metrics.metrics_text(collector),
             docs=Path(hub.web.__path__[0]) / "docs",
             pressure=lambda: 1.0 if store.writer.waiting > FULL else 0.0,
@@ -309,7 +325,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             committed=committed,
             _inboxes=inboxes,
             _stages=(
-                (lease, keys, *keeping_rates, *sessions),
+                (lease, keys, *keeping_rates, *sessions, *services(feeds)),
                 (
                     store.journal,
                     engine,

@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
@@ -49,6 +50,10 @@ from hub.sealing import SealRing
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Duration = Annotated[timedelta, BeforeValidator(span)]
+# Scheme and host exactly as a browser says them: no path, no wildcard, no slash at the end.
+Origin = Annotated[
+    str, StringConstraints(pattern=r"^https?://[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?(:[0-9]{1,5})?$")
+]
 SourceKind = Annotated[MtRemoteSettings | Mt5RestSettings, Field(discriminator="kind")]
 
 
@@ -71,6 +76,17 @@ class Listen(Section):
             return ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+
+class Api(Section):
+    """`cors_origins`: pages of other hosts that may read accounts and streams, with a client's token, in a browser.
+
+    `streams` is how many may be open at once, here and by one key.
+    """
+
+    cors_origins: Annotated[tuple[Origin, ...], Field(max_length=64)] = ()
+    streams: Annotated[int, Field(ge=1, le=100_000)] = 4_000
+    streams_per_key: Annotated[int, Field(ge=1, le=100_000)] = 2_500
 
 
 class Actions(Section):
@@ -238,6 +254,7 @@ class Settings(BaseSettings):
     )
 
     listen: Listen = Listen()
+    api: Api = Api()
     data: Path = Path("data")
     store: Store = Store()
     bus: Bus = Bus()

@@ -10,6 +10,8 @@ from hub.api.bodies import answer, read_model
 from hub.api.problems import Problem, not_found
 from hub.api.queries import Query
 from hub.api.routing import DEPS, PRINCIPAL, Route
+from hub.api.seen import must_see
+from hub.api.viewer import VIEWER
 from hub.clock import iso
 from hub.control.keys import Scope
 from hub.ids import account_key
@@ -17,6 +19,8 @@ from hub.ingest.clients import LinkedAccount
 from hub.ingest.profiles import AccountProfile
 from hub.ingest.reading import FIELDS
 
+# What the broker notes about an account is not its owner's to read.
+_NOT_FOR_CLIENTS = frozenset({"v", "tags", "attributes"})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -28,6 +32,9 @@ async def get_account(request: web.Request) -> web.Response:
     if len(login) > 19:
         raise not_found("account of that server and login")
     key = account_key(request.match_info["server"], int(login))
+    viewer = request[VIEWER]
+    await must_see(app.feeds, viewer, key)
+    is_clients = viewer.token is not None
     view = await app.accounts.account(key)
     seen = app.watcher.last_seen(key)
     if view is None and seen is None:
@@ -42,15 +49,22 @@ async def get_account(request: web.Request) -> web.Response:
         if seen is not None
         else None
     )
-    return answer(
-        {
-            "key": key,
-            "sequence": view.sequence if view is not None else 0,
-            "account": msgspec.Raw(view.account) if view is not None else None,
-            "client": msgspec.Raw(view.client) if view is not None and view.client is not None else None,
-            "sampled": sampled,
-        }
-    )
+    page: dict[str, Any] = {
+        "key": key,
+        "sequence": view.sequence if view is not None else 0,
+        "account": _account_json(view.account, is_clients=is_clients) if view is not None else None,
+        "sampled": sampled,
+    }
+    if not is_clients:
+        page["client"] = msgspec.Raw(view.client) if view is not None and view.client is not None else None
+    return answer(page)
+
+
+def _account_json(stored: bytes, *, is_clients: bool) -> Any:
+    if not is_clients:
+        return msgspec.Raw(stored)
+    fields = msgspec.json.decode(stored, type=dict[str, msgspec.Raw])
+    return {name: value for name, value in fields.items() if name not in _NOT_FOR_CLIENTS}
 
 
 async def put_account(request: web.Request) -> web.Response:
@@ -107,5 +121,6 @@ ROUTES = (
             200: "Its fields, its client's, and its last sample.",
             404: "Nobody has told of that account.",
         },
+        tokens=True,
     ),
 )

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from hub.api import (
+    account_streams,
     accounts,
     actions,
     approvals,
@@ -16,6 +17,7 @@ from hub.api import (
     endpoint_keys,
     endpoint_preview,
     endpoints,
+    event_streams,
     events,
     health,
     key_routes,
@@ -25,17 +27,22 @@ from hub.api import (
     starts,
     suppressions,
     switches,
+    token_routes,
     workflows,
 )
+from hub.api.cors import allow_pages
 from hub.api.gate import Gate, RequestIds
 from hub.api.guard import make_guard
 from hub.api.ports import ApiDeps
 from hub.api.routing import DEPS, Route
 from hub.api.server import SHORT_WAY
 from hub.api.short_way import ShortWay
+from hub.api.visitors import Visitors
 from hub.ingest.strict import MAX_BYTES
 
 ROUTES: tuple[Route, ...] = (
+    *event_streams.ROUTES,  # before the routes whose {id} its name would be
+    *account_streams.ROUTES,
     *events.ROUTES,
     *samples.ROUTES,
     *bulk.ROUTES,
@@ -57,6 +64,7 @@ ROUTES: tuple[Route, ...] = (
     *approvals.ROUTES,
     *key_routes.ROUTES,
     *callbacks.ROUTES,
+    *token_routes.ROUTES,
     *health.ROUTES,
     *docs.ROUTES,
 )
@@ -67,15 +75,21 @@ MONITORING: tuple[Route, ...] = health.ROUTES
 
 def make_api(deps: ApiDeps, routes: tuple[Route, ...] = ROUTES) -> web.Application:
     """Return the application with all routes, or some; serve it with `hub.api.server.serve`, which bounds slow clients."""
-    gate, ids = Gate(deps.keys, deps.hosts), RequestIds()
+    feeds = deps.feeds
+    gate, ids = Gate(deps.keys, deps.hosts, feeds.origins), RequestIds()
+    visitors = Visitors(deps.keys, feeds.tokens, feeds.tickets)
+    asked_first = allow_pages(routes, feeds.origins)
     app = web.Application(
-        middlewares=[make_guard(routes, gate, ids)],
+        middlewares=[make_guard((*routes, *asked_first.routes), gate, ids, visitors)],
         client_max_size=MAX_BYTES + 1,  # aiohttp refuses a body as large as its limit
     )
     app[DEPS] = deps
     app[endpoint_keys.PUBLIC_KEYS] = endpoint_keys.PublicKeys(deps.endpoints, deps.clock)
     app[SHORT_WAY] = ShortWay(deps, gate, ids, is_open=all(route in routes for route in events.ROUTES))
     docs.prepare(app, routes)
-    for route in routes:
+    if feeds.origins:
+        app.on_response_prepare.append(asked_first.sign)
+    app.on_shutdown.append(feeds.stopped)
+    for route in (*routes, *asked_first.routes):
         app.router.add_route(route.method, route.path, route.handler)
     return app

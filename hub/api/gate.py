@@ -27,9 +27,13 @@ class RequestIds:
 
 @final
 class Gate:
-    def __init__(self, keys: Keys, hosts: frozenset[str] | None) -> None:
+    """`origins` are those of other hosts' pages that may ask: "https://app.example.com"."""
+
+    def __init__(
+        self, keys: Keys, hosts: frozenset[str] | None, origins: frozenset[str] = frozenset()
+    ) -> None:
         self._keys = keys
-        self._hosts = Hosts(hosts)
+        self._hosts = Hosts(hosts, origins)
 
     def check_host(self, headers: Mapping[str, str]) -> None:
         """Raise Problem for a request that was meant for another host, or comes from another's page."""
@@ -49,8 +53,9 @@ class Gate:
 class Hosts:
     """Names this hub may be called by: a web page that points its own name at this machine gets no answer."""
 
-    def __init__(self, names: frozenset[str] | None) -> None:
+    def __init__(self, names: frozenset[str] | None, origins: frozenset[str] = frozenset()) -> None:
         self._names = names
+        self._origins = origins
         self._known: set[str] = set()
 
     def accept(self, host: str | None, origin: str | None) -> bool:
@@ -58,7 +63,7 @@ class Hosts:
             return True
         if host is None or (host not in self._known and not self._learn(host)):
             return False
-        return origin is None or name_of(origin.partition("://")[2]) in self._names
+        return origin is None or origin in self._origins or name_of(origin.partition("://")[2]) in self._names
 
     def _learn(self, host: str) -> bool:
         if name_of(host) not in (self._names or ()):

@@ -7,15 +7,18 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from hub.api.gate import Gate, RequestIds
+from hub.api.live_page import live_page, wants_page
 from hub.api.ports import BadCursor
 from hub.api.problems import Problem, internal, unavailable
 from hub.api.routing import PRINCIPAL, Route
+from hub.api.viewer import VIEWER, Viewer
+from hub.api.visitors import Visitors
 from hub.errors import StoreUnavailable
 
 _log = structlog.get_logger(__name__)
 
 
-def make_guard(routes: Iterable[Route], gate: Gate, ids: RequestIds) -> Middleware:
+def make_guard(routes: Iterable[Route], gate: Gate, ids: RequestIds, visitors: Visitors) -> Middleware:
     """Return the one middleware. A handler that is not in the table is refused: a new route is closed until it says."""
     scopes: Mapping[object, Route] = {route.handler: route for route in routes}
 
@@ -29,8 +32,14 @@ def make_guard(routes: Iterable[Route], gate: Gate, ids: RequestIds) -> Middlewa
             if route is None:
                 if request.match_info.http_exception is None:
                     raise Problem(403, "closed", "this route is open to nobody")
+            elif route.page and wants_page(request):
+                handler = live_page(route.page)  # which holds nothing: it asks for a key, or brings a ticket
+            elif route.scope is not None and visitors.are_here(request, route):
+                request[VIEWER] = await visitors.viewer(request, route)
             elif route.scope is not None:
-                request[PRINCIPAL] = gate.principal(request.headers, route.scope)
+                principal = request[PRINCIPAL] = gate.principal(request.headers, route.scope)
+                if route.tokens:
+                    request[VIEWER] = Viewer(principal.id, principal.name)
             response = await handler(request)
         except Problem as problem:
             response = problem.response()
@@ -47,7 +56,8 @@ def make_guard(routes: Iterable[Route], gate: Gate, ids: RequestIds) -> Middlewa
             # Whatever a route did not foresee must still be an answer; the traceback goes to the log and nowhere else.
             _log.exception("request.failed", request=request_id, path=request.path)
             response = internal(request_id).response()
-        response.headers["X-Request-Id"] = request_id
+        if not response.prepared:  # else it was a stream, which is over
+            response.headers["X-Request-Id"] = request_id
         return response
 
     return guard

@@ -9,6 +9,7 @@ from aiohttp.abc import AbstractResolver
 from typing_extensions import override
 
 from hub.api.backtest_ports import Backtests
+from hub.api.feeds import Feeds
 from hub.bus.log import Input, Teller
 from hub.bus.pages import BadCursor, Page
 from hub.clock import Clock
@@ -277,6 +278,7 @@ class ApiDeps:
     runs: RunMover
     backtests: Backtests
     readiness: Readiness
+    feeds: Feeds
     metrics: Callable[[], bytes]
     docs: Path | None = None
     pressure: Callable[[], float] = _no_pressure

@@ -17,7 +17,11 @@ PRINCIPAL = web.RequestKey("principal", Principal)
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`scope` None: open without a key. `parameters` are those of the query. `answers` maps a status to its meaning."""
+    """`scope` None: open without a key. `parameters` are those of the query. `answers` maps a status to its meaning.
+
+    `tokens`: client tokens may come in too, and the handler asks `request[VIEWER]` what they may see. `stream`: it goes
+    on for as long as anybody reads, and is opened with a ticket too; `page` is what a browser's address bar gets of it.
+    """
 
     method: str
     path: str
@@ -29,6 +33,9 @@ class Route:
     parameters: tuple[str, ...] = ()
     answers: dict[int, str] = field(default_factory=lambda: {200: "As asked."})
     media: str = "application/json"
+    tokens: bool = False
+    stream: bool = False
+    page: str = ""
 
 
 PAGED = ("after", "limit")

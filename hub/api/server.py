@@ -8,8 +8,8 @@ connections below the caps, and many addresses at once.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any, final
 
@@ -35,15 +35,17 @@ class _Connection(RequestHandler):
 
     `appending`: the event of a request that is answered the short way; the framework sees no request meanwhile.
     `looking`: the next request is being looked at. Reading its body may have more data received at once.
+    `lost` is called when the client goes away while a stream is sent to it, which may take as long as it likes.
     """
 
-    __slots__ = ("address", "appending", "head_since", "looking", "server", "started", "watched")
+    __slots__ = ("address", "appending", "head_since", "looking", "lost", "server", "started", "watched")
 
     def __init__(self, server: "_Server", **settings: Any) -> None:
         super().__init__(server, loop=server.loop, **settings)
         self.server = server
         self.appending: Appending | None = None
         self.looking = False
+        self.lost: Callable[[], None] | None = None
         self.head_since: float | None = None
         self.address = ""
         self.watched: object = None
@@ -62,6 +64,8 @@ class _Connection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self.server.left(self)
         super().connection_lost(exc)
+        if self.lost is not None:
+            self.lost()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -159,11 +163,25 @@ class _Connection(RequestHandler):
     def is_overdue(self, now: float) -> bool:
         if self.head_since is not None:
             return now - self.head_since > HEAD_WITHIN.total_seconds()
+        if self.lost is not None:
+            return False
         request = self._current_request or self.appending
         if request is None or request is not self.watched:
             self.watched, self.started = request, now
             return False
         return now - self.started > REQUEST_WITHIN.total_seconds()
+
+
+@contextmanager
+def kept_open(request: web.Request, lost: Callable[[], None]) -> Iterator[None]:
+    """Let a request take as long as its client stays; `lost` is called when that is over."""
+    connection = request.protocol
+    assert isinstance(connection, _Connection)
+    connection.lost = lost
+    try:
+        yield
+    finally:
+        connection.lost = None
 
 
 class _Server(web.Server):

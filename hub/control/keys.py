@@ -27,6 +27,7 @@ class Scope(StrEnum):
     SAMPLES_WRITE = "samples:write"
     ENDPOINTS_MANAGE = "endpoints:manage"
     CLIENTS_WRITE = "clients:write"
+    TOKENS_ISSUE = "tokens:issue"  # make and revoke what phones and browsers hold
     APPROVALS_READ = "approvals:read"
     APPROVALS_DECIDE = "approvals:decide"  # with the permission each approval asks for
     WORKFLOWS_START = "workflows:start"  # start runs by hand
@@ -175,6 +176,12 @@ class Keys:
             return None
         self._used.add(principal.id)
         return principal
+
+    def current(self, key_id: str) -> Principal | None:
+        """Return who has a key of this id now."""
+        key = self._keys.get(key_id)
+        principal = self._principals.get(key.hash) if key is not None else None
+        return None if principal is None or principal.has_expired(self._clock.now_us()) else principal
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Write down, once a minute and at the end, which keys were used."""

@@ -61,11 +61,18 @@ class Watcher(SampleSink):
     """Everything here happens on the event loop; `changed` may be called from wherever the engine committed."""
 
     def __init__(
-        self, log: Log, clock: Clock, *, save_peaks: SavePeaks | None = None, remembered: int = _REMEMBERED
+        self,
+        log: Log,
+        clock: Clock,
+        *,
+        save_peaks: SavePeaks | None = None,
+        remembered: int = _REMEMBERED,
+        seen: Callable[[Reading], None] = lambda _: None,
     ) -> None:
         self._log = log
         self._clock = clock
         self._save_peaks = save_peaks
+        self._tell_seen = seen
         self._table = LevelTable()
         self._positions = OpenPositions()
         self._days = Days(SOURCE)
@@ -318,6 +325,8 @@ class Watcher(SampleSink):
         # A source whose clock runs ahead must not shut out everybody else's samples of the account.
         newest = last is None or min(last.at, now) <= reading.at
         self._last[reading.key] = reading if last is None or newest else last
+        if newest:
+            self._tell_seen(reading)
         if len(self._last) > self._remembered:
             forgotten = next(iter(self._last))
             del self._last[forgotten]

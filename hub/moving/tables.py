@@ -146,10 +146,11 @@ TABLES = (
     _same("device", "id, client, token, platform, added_at, seen_at", "id"),
     _same("contact", "intent, client, category, at", "intent"),
     _same("api_key", "id, hash, name, scopes, servers, created_at, expires_at, last_used, permissions", "id"),
+    _same("client_token", "id, hash, client, accounts, events, issued_by, created_at, expires_at", "id"),
     _same("meta", "name, value", "name", only="name = 'active'"),
 )
 
-# What stays behind: who owned the folder, and what the folder's own way of storing needs.
-LEFT_BEHIND = frozenset({"lease", "landmark", "state_change", "series_change"})
+# What stays behind: who owned the folder, what the folder's own way of storing needs, and what is valid for a minute.
+LEFT_BEHIND = frozenset({"lease", "landmark", "state_change", "series_change", "stream_ticket"})
 # What begins anew over there: who owns what, and what its processes have for one another.
-BEGUN_ANEW = frozenset({"lease", "arrival"})
+BEGUN_ANEW = frozenset({"lease", "arrival", "stream_ticket"})

@@ -23,6 +23,8 @@ from hub.dispatch.resolver import PooledResolver
 from hub.dispatch.safe_http import AiohttpTransport
 from hub.engine.live_files import LiveFiles
 from hub.engine.programs import Programs
+from hub.feeding import make_feeds, services
+from hub.ingest.board import Board
 from hub.ingest.directory import Directory
 from hub.ingest.profiles import Profiles
 from hub.ingest.receive import Receiver
@@ -50,6 +52,7 @@ from hub.scaled.recipients import recipients_in
 from hub.scaled.telling import FarLog, FarWatcher
 from hub.scaled.wanted import PositionsWanted
 from hub.sending import aftermath, public_links, sms_reports
+from hub.scaled.watching import Watching
 from hub.stages import Every, Stages
 from hub.start_desk import StartDesk
 from hub.store.postgres.approvals import PostgresApprovals
@@ -58,6 +61,7 @@ from hub.store.postgres.clients import PostgresClients
 from hub.store.postgres.database import open_database
 from hub.store.postgres.endpoints import PostgresEndpoints
 from hub.store.postgres.engine import PostgresEngineStore
+from hub.store.postgres.feed import PostgresFeed
 from hub.store.postgres.history import PostgresHistory
 from hub.store.postgres.keys import PostgresKeys
 from hub.store.postgres.lease import PostgresLeases
@@ -67,6 +71,7 @@ from hub.store.postgres.marks import PostgresMarks, SourceFence
 from hub.store.postgres.notices import KEYS
 from hub.store.postgres.profiles import PostgresProfiles
 from hub.store.postgres.switches import PostgresSwitches
+from hub.store.postgres.tokens import PostgresTickets, PostgresTokens
 from hub.views import AccountView, Readiness, WorkflowView
 
 FULL = 16 * 1024 * 1024  # bytes Kafka has not acknowledged at which posting has to pause
@@ -122,7 +127,8 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
 
         samples: KafkaSamples[Sample] = KafkaSamples(kafka)
         stack.push_async_callback(samples.close)
-        far_log, far_watcher = tell(only_looking), FarWatcher(samples)
+        board = Board(clock)
+        far_log, far_watcher = tell(only_looking), FarWatcher(samples, board)
         control = Control(PostgresSwitches(database), clock, far_log)
         engine_store = PostgresEngineStore(database, looking, Nothing(), clock)
         programs = Programs(engine_store, compile_stored)
@@ -165,6 +171,20 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             process.metrics.append(approvals.metrics)
             process.working += (approvals, backtests)
         accounts = AccountView(engine_store, browser)
+        directory = Directory(PostgresClients(database), clock)
+        feeds = make_feeds(
+            settings,
+            clock,
+            keys=keys,
+            directory=directory,
+            log=PostgresFeed(database),
+            board=board,
+            tokens=PostgresTokens(database),
+            tickets=PostgresTickets(database),
+            polls=True,
+        )
+        if Role.API in roles:
+            process.working += [Watching(kafka, board, clock), *services(feeds)]
         collector = HubCollector(process.metrics)
         names = PooledResolver()
         stack.push_async_callback(names.close)
@@ -174,7 +194,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             keys=keys,
             receiver=Receiver(far_log, clock, symbols=symbols, convert=base.converted),
             watcher=far_watcher,
-            directory=Directory(PostgresClients(database), clock),
+            directory=directory,
             suppressions=recipients.suppressions,
             messages=recipients.messages,
             devices=recipients.devices,
@@ -203,6 +223,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             backtests=backtests,
             runs=RunDesk(engine_store, browser, programs, looking, clock),
             readiness=Readiness(database.problem, process.problem),
+            feeds=feeds,
             metrics=lambda: metrics.metrics_text(collector),
             docs=Path(hub.web.__path__[0]) / "docs",
             pressure=lambda: 1.0 if told[0].waiting > FULL else 0.0,
@@ -218,6 +239,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         listener = Listener(dsn, clock, on_notice=process.ears.notice, on_gap=process.ears.gap)
         known_keys = Looking("keys", keys.load, clock)
         process.ears.listen(KEYS, lambda _key: known_keys.now(), known_keys.now)
+        process.ears.listen(KEYS, lambda _token: feeds.tokens.forget(), feeds.tokens.forget)
         if Role.ENGINE not in roles:  # which looks at the files itself, to make live what they say
             process.working.append(Every(EVERY, files.look, clock))
         yield ScaledHub(

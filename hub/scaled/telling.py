@@ -10,6 +10,7 @@ from hub.bus.kafka.producer import KafkaLog
 from hub.bus.kafka.samples import KafkaSamples
 from hub.bus.log import Appended, Input, Lane, Mark, Teller
 from hub.events.facts import Fact
+from hub.ingest.board import Board
 from hub.ingest.reading import Reading
 from hub.ingest.samples import Sample, in_parts
 from hub.ingest.watcher import SampleReceipt
@@ -41,10 +42,11 @@ class FarLog(Teller):
 
 @final
 class FarWatcher(Watching):
-    """Hands samples to the owners of their accounts; what was last seen is known there and not here."""
+    """Hands samples to the owners of their accounts; the board, if there is one here, hears what everybody hands on."""
 
-    def __init__(self, kafka: KafkaSamples[Sample]) -> None:
+    def __init__(self, kafka: KafkaSamples[Sample], board: Board | None = None) -> None:
         self._kafka = kafka
+        self._board = board
 
     @override
     async def samples(self, batch: Sequence[Sample]) -> SampleReceipt:
@@ -52,4 +54,4 @@ class FarWatcher(Watching):
 
     @override
     def last_seen(self, key: str) -> Reading | None:
-        return None
+        return self._board.last_seen(key) if self._board is not None else None

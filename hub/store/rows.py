@@ -1,4 +1,4 @@
-"""Endpoints, API keys and messages as rows, the same in both stores: what is a list stands there as JSON."""
+"""Endpoints, API keys, tokens and messages as rows, the same in both stores: what is a list stands there as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from hub.bus.pages import Page
 from hub.control.keys import ApiKey, Scope
+from hub.control.tokens import Token
 from hub.dispatch.messages import Listed, Message
 from hub.dispatch.options import options_of, options_text
 from hub.dispatch.outbox import Endpoint
@@ -13,6 +14,7 @@ from hub.intents.intent import State
 
 ENDPOINT: Final = "id, url, events, secret, state, description, created_at, schedule, reason, options"
 API_KEY: Final = "id, hash, name, scopes, servers, created_at, expires_at, last_used, permissions"
+CLIENT_TOKEN: Final = "id, hash, client, accounts, events, issued_by, created_at, expires_at"  # noqa: S105 (columns)
 
 
 def endpoint_row(e: Endpoint) -> tuple[Any, ...]:
@@ -78,3 +80,11 @@ def _listed(row: Sequence[Any]) -> Listed:
     return Listed(
         Message._make(row[:width]), State(state) if state is not None else None, reason or "", attempts or 0
     )
+
+
+def token_row(token: Token) -> tuple[Any, ...]:
+    return (*token[:3], json.dumps(token.accounts), json.dumps(token.events), *token[5:])
+
+
+def token_of(*row: Any) -> Token:
+    return Token._make((*row[:3], tuple(json.loads(row[3])), tuple(json.loads(row[4])), *row[5:]))

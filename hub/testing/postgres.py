@@ -16,6 +16,7 @@ from hub.store.postgres.database import Database, open_database
 from hub.store.postgres.devices import PostgresDevices
 from hub.store.postgres.endpoints import PostgresEndpoints
 from hub.store.postgres.engine import PostgresEngineStore
+from hub.store.postgres.feed import PostgresFeed
 from hub.store.postgres.intents import PostgresIntents
 from hub.store.postgres.keys import PostgresKeys
 from hub.store.postgres.lease import PostgresLeases
@@ -25,6 +26,7 @@ from hub.store.postgres.outbox import PostgresDeliveries
 from hub.store.postgres.profiles import PostgresProfiles
 from hub.store.postgres.prune import PostgresPruner
 from hub.store.postgres.switches import PostgresSwitches
+from hub.store.postgres.tokens import PostgresTickets, PostgresTokens
 from hub.store.retention import Retention
 
 
@@ -54,6 +56,9 @@ class PostgresStore:
     browser: PostgresBrowser
     pruner: PostgresPruner
     switches: PostgresSwitches
+    feed: PostgresFeed
+    tokens: PostgresTokens
+    tickets: PostgresTickets
 
     def follow(self, positions: Sequence[int]) -> Follower:
         """Return a consumer's place in the log that hears of every commit of this process."""
@@ -99,4 +104,7 @@ async def open_postgres(
             browser=PostgresBrowser(database),
             pruner=PostgresPruner(database, clock, retention),
             switches=PostgresSwitches(database),
+            feed=PostgresFeed(database),
+            tokens=PostgresTokens(database),
+            tickets=PostgresTickets(database),
         )

@@ -19,6 +19,7 @@ from hub.store.sqlite.contacts import SqliteContacts
 from hub.store.sqlite.database import FILE, Folder, open_writer
 from hub.store.sqlite.devices import SqliteDevices
 from hub.store.sqlite.engine import SqliteEngineStore
+from hub.store.sqlite.feed import SqliteFeed
 from hub.store.sqlite.journal import Journal, recover
 from hub.store.sqlite.keys import SqliteKeys
 from hub.store.sqlite.lease import SqliteLeases
@@ -31,6 +32,7 @@ from hub.store.sqlite.profiles import SqliteProfiles
 from hub.store.sqlite.prune import Pruner
 from hub.store.sqlite.reader import Reader
 from hub.store.sqlite.switches import SqliteSwitches
+from hub.store.sqlite.tokens import SqliteTickets, SqliteTokens
 from hub.store.sqlite.writer import Writer
 
 
@@ -57,6 +59,9 @@ class SqliteStore:
     pruner: Pruner
     places: SqlitePlaces
     switches: SqliteSwitches
+    feed: SqliteFeed
+    tokens: SqliteTokens
+    tickets: SqliteTickets
 
     def follow(self, positions: Sequence[int]) -> Follower:
         """Return a consumer's place in the log that hears of every commit."""
@@ -124,6 +129,9 @@ async def open_sqlite(
                 browser=SqliteBrowser(reader),
                 places=SqlitePlaces(writer, reader),
                 switches=SqliteSwitches(writer, reader),
+                feed=SqliteFeed(reader),
+                tokens=SqliteTokens(writer, reader),
+                tickets=SqliteTickets(writer),
                 pruner=Pruner(writer, numbering, clock, retention or Retention()),
             )
             try:
