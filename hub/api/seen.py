@@ -11,6 +11,8 @@ async def asked_accounts(feeds: Feeds, viewer: Viewer, query: Query) -> frozense
     """Return the accounts of `account` and `client`, of those the viewer may see; None means all."""
     may = await feeds.accounts(viewer)
     named = _named(query)
+    if may is not None and (not may or not (named or frozenset()) <= may):
+        raise not_yours()
     client = query.text("client")
     if client:
         if viewer.token is not None and client != viewer.token.client:
@@ -21,8 +23,6 @@ async def asked_accounts(feeds: Feeds, viewer: Viewer, query: Query) -> frozense
         named = of_client if named is None else named & of_client
     if may is None:
         return named
-    if not may or (named is not None and not named <= may and not client):
-        raise not_yours()
     return may if named is None else named & may
 
 

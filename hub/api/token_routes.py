@@ -16,7 +16,7 @@ from hub.control.keys import Scope
 from hub.control.tickets import VALID_FOR, TooManyTickets
 from hub.control.tokens import LONGEST, SHORTEST, USUAL, Token, TooManyTokens
 from hub.dispatch.patterns import check_pattern
-from hub.durations import span
+from hub.durations import duration
 from hub.errors import ConfigError
 from hub.ingest.clients import MAX_ACCOUNTS, ClientId, Linked
 
@@ -35,6 +35,12 @@ def _is_pattern(text: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _lifetime(value: object) -> timedelta:
+    if not isinstance(value, str):
+        raise ValueError('a duration is a text such as "15m"')  # noqa: TRY004 (pydantic tells it as a field's error)
+    return duration(value)
+
+
 def _in_range(lifetime: timedelta) -> timedelta:
     if not SHORTEST <= lifetime <= LONGEST:
         raise ValueError("a token is valid from 1m to 24h: 15m suits most")
@@ -42,7 +48,9 @@ def _in_range(lifetime: timedelta) -> timedelta:
 
 
 Pattern = Annotated[str, Field(strict=True, max_length=128), AfterValidator(_is_pattern)]
-Lifetime = Annotated[timedelta, BeforeValidator(span, json_schema_input_type=str), AfterValidator(_in_range)]
+Lifetime = Annotated[
+    timedelta, BeforeValidator(_lifetime, json_schema_input_type=str), AfterValidator(_in_range)
+]
 
 
 class NewToken(BaseModel):
@@ -58,7 +66,7 @@ class NewToken(BaseModel):
     events: Annotated[
         tuple[Pattern, ...], Field(max_length=32, description="Patterns of the event types it may read.")
     ] = FOR_CLIENTS
-    expires_in: Annotated[Lifetime, Field(description="From 1m to 24h.")] = USUAL
+    expires_in: Annotated[Lifetime, Field(description="From 1m to 24h; 15m when left out.")] = USUAL
 
 
 def token_json(token: Token) -> dict[str, Any]:

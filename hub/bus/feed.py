@@ -14,8 +14,8 @@ from typing import Final, Protocol
 from hub.bus.log import Input
 from hub.errors import HubError
 
-LONGEST: Final = 1024  # characters of a place: 64 numbers need 900 at most
-_RANK, _PLACES = 1, 2
+LONGEST: Final = 900  # characters of a place
+_RANK, _SOME, _ALL = 1, 2, 3
 _MOST_AXES: Final = 64
 _LARGEST: Final = 2**62
 
@@ -83,8 +83,10 @@ def encode(axes: int, numbers: Numbers) -> str:
     """Return a place as text."""
     if axes == 1:
         data = bytes((_RANK,)) + _varint(numbers[0])
+    elif len(numbers) == axes:
+        data = bytes((_ALL,)) + b"".join([_varint(numbers[axis]) for axis in range(axes)])
     else:
-        parts = [bytes((_PLACES,))]
+        parts = [bytes((_SOME,))]
         for axis, number in numbers.items():
             parts += (bytes((axis,)), _varint(number))
         data = b"".join(parts)
@@ -121,17 +123,19 @@ def _numbers(text: str) -> dict[int, int]:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
         raise bad_place() from None
-    kind, position = data[:1], 1
+    kind, position = data[0] if data else 0, 1
     found: dict[int, int] = {}
     while position < len(data):
-        axis = -1
-        if kind == bytes((_PLACES,)):
+        axis = len(found)
+        if kind == _RANK:
+            axis = -1
+        elif kind == _SOME:
             axis, position = data[position], position + 1
         number, position = _read_varint(data, position)
         if axis in found or axis >= _MOST_AXES:
             raise bad_place()
         found[axis] = number
-    if not found or (kind == bytes((_RANK,))) is not (-1 in found):
+    if not found or kind not in {_RANK, _SOME, _ALL}:
         raise bad_place()
     return found
 

@@ -1,7 +1,8 @@
 """The end of the log, read once for everybody who follows it: what was committed is offered to the streams it concerns.
 
 A stream that comes with an older place reads the log until it meets the rows kept here, and from then on only hears.
-What waits for one stream is bounded: a reader who falls further behind is cut off, and resumes from the log.
+What waits for one stream is bounded: where more comes at once it reads what is kept here, in parts; a reader who falls
+behind that too is cut off, and resumes from the log.
 """
 
 import asyncio
@@ -19,10 +20,10 @@ from hub.clock import Clock
 from hub.errors import StoreUnavailable
 from hub.stages import run_until
 
-ROWS_KEPT: Final = 4_096
-BYTES_KEPT: Final = 8 << 20
-ROWS_WAITING: Final = 1_000  # for one stream
-BYTES_WAITING: Final = 512 << 10
+ROWS_KEPT: Final = 16_384
+BYTES_KEPT: Final = 16 << 20
+ROWS_WAITING: Final = 500  # for one stream
+BYTES_WAITING: Final = 256 << 10
 _PAGE: Final = 500
 _READ_AT_ONCE: Final = 4  # streams that catch up
 _POLL: Final = timedelta(milliseconds=150)
@@ -58,6 +59,7 @@ class Follow:
         self.axes = tail.log.axes_of(accounts)
         self.cut = ""
         self.live = False
+        self.was_live = False
         self.wake = asyncio.Event()
         self.reached = list(place)  # everything up to here was handed out
         self._tail = tail
@@ -66,7 +68,9 @@ class Follow:
 
     async def take(self) -> list[Told]:
         """Return what can be handed out now, perhaps nothing; raises TooOld, StoreUnavailable."""
-        if not self.live and not self.cut:
+        if self.cut:
+            return []
+        if not self.live:
             read = await self._tail.catch_up(self)
             return self._told(read.events, read.place)
         found = list(self._waiting)
@@ -88,11 +92,13 @@ class Follow:
 
     def offer(self, looked: Looked) -> None:
         """Hear of a row that is wanted, once it is live."""
-        if len(self._waiting) >= ROWS_WAITING or self._bytes > BYTES_WAITING:
-            self.end("too slow: more waits than is kept for one stream")
-            return
-        self._waiting.append(looked)
-        self._bytes += len(looked.row.body)
+        if len(self._waiting) < ROWS_WAITING and self._bytes < BYTES_WAITING:
+            self._waiting.append(looked)
+            self._bytes += len(looked.row.body)
+        else:
+            self._waiting.clear()
+            self._bytes = 0
+            self._tail.not_live(self)
         self.wake.set()
 
     def end(self, reason: str) -> None:
@@ -166,11 +172,15 @@ class Tail:
             return
         self._follows.remove(follow)
         self.cut_off += bool(follow.cut)
+        self.not_live(follow)
+        if not self._follows and not self._opening.locked():  # else somebody is about to follow
+            self._close()
+
+    def not_live(self, follow: Follow) -> None:
+        """Offer a stream nothing until it has caught up."""
         if follow.live:
             follow.live = False
             self._unlist(follow)
-        if not self._follows and not self._opening.locked():  # else somebody is about to follow
-            self._close()
 
     def offer(self, rows: Sequence[Input]) -> None:
         """Hear of committed rows, in order."""
@@ -198,19 +208,31 @@ class Tail:
 
     async def catch_up(self, follow: Follow) -> _Read:
         """Read on behind a stream's place; once that reaches what is kept here, the stream hears from now on."""
-        if not self._covers(follow):
-            async with self._reading:
-                stretch = await self.log.after(follow.reached, follow.axes, follow.accounts, _PAGE)
-            looked = [each for each in map(Looked, stretch.rows) if follow.wanted.holds(each)]
-            return _Read(looked, stretch.place)
+        if self._covers(follow):
+            return self._out_of_kept(follow)
+        if follow.was_live:
+            follow.end("too slow: more was told since than is kept at hand")
+            return _Read((), follow.reached)
+        async with self._reading:
+            stretch = await self.log.after(follow.reached, follow.axes, follow.accounts, _PAGE)
+        looked = [each for each in map(Looked, stretch.rows) if follow.wanted.holds(each)]
+        return _Read(looked, stretch.place)
+
+    def _out_of_kept(self, follow: Follow) -> "_Read":
+        """Return what is kept behind a stream's place, or a part of it; with the last of it the stream is live."""
+        found: list[Looked] = []
+        place = list(follow.reached)
+        for row in self._kept:
+            if not follow.is_news(row):
+                continue
+            place[self.log.axis(row)] = self.log.number(row)
+            if _concerns(row, follow.accounts) and follow.wanted.holds(looked := Looked(row)):
+                found.append(looked)
+                if len(found) >= ROWS_WAITING:
+                    return _Read(found, place)
         if follow in self._follows:  # it may have ended meanwhile
             self._list(follow)
-            for row in self._kept:
-                if follow.is_news(row) and _concerns(row, follow.accounts):
-                    one = Looked(row)
-                    if follow.wanted.holds(one):
-                        follow.offer(one)
-        return _Read((), follow.reached)
+        return _Read(found, place)
 
     async def look(self) -> int:
         """Offer what was committed since the last look; return how many events that were."""
@@ -251,7 +273,7 @@ class Tail:
 
     def _offer(self, row: Input) -> None:
         axis, number = self.log.axis(row), self.log.number(row)
-        if number <= self.place[axis]:
+        if not self.place or number <= self.place[axis]:  # the last one to follow may have left meanwhile
             return
         self.place[axis] = number
         if row.kind != InputKind.EVENT:
@@ -278,7 +300,7 @@ class Tail:
             self._base[self.log.axis(gone)] = self.log.number(gone)
 
     def _list(self, follow: Follow) -> None:
-        follow.live = True
+        follow.live = follow.was_live = True
         self._live += 1
         if follow.accounts is None:
             self._everyone.setdefault(follow.wanted, set()).add(follow)

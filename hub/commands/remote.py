@@ -50,6 +50,14 @@ class RemoteHub:
         return answer
 
 
+def refusal(status: int, body: bytes) -> str:
+    """Return what a hub said when it refused."""
+    try:
+        return f"the hub answered {status}: {_words(orjson.loads(body))}"
+    except ValueError:
+        return f"it does not answer like a hub (status {status})"
+
+
 def _words(problem: Any) -> str:
     if not isinstance(problem, dict):
         return "no reason given"

@@ -11,11 +11,14 @@ from typing import Any, Literal, TypeVar, final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
+from conformance.backends import StoreBackend
+from conformance.feeds_bench import MemoryFeed, feeds_over
 from pydantic import SecretStr
 from typing_extensions import override
 
 from hub.api.app import make_api
 from hub.api.backtest_ports import Backtests
+from hub.api.feeds import Feeds
 from hub.api.ports import (
     AccountReader,
     AccountView,
@@ -170,11 +173,16 @@ class SwitchableLog:
     def __init__(self, real: MemoryLog) -> None:
         self.real = real
         self.broken = False
+        self.listeners: list[Callable[[Sequence[Input]], None]] = []
 
     async def append(self, facts: Sequence[Fact], **more: Any) -> list[Appended]:
         if self.broken:
             raise StoreUnavailable("disk full")
-        return await self.real.append(facts, **more)
+        before = len(self.real)
+        answers = await self.real.append(facts, **more)
+        for listener in self.listeners:
+            listener(self.real.ranked(before, len(self.real)))
+        return answers
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
@@ -346,6 +354,8 @@ class ApiBench:
     contacts: MemoryContacts
     devices: MemoryDevices
     links: PublicLinks
+    feeds: Feeds
+    feed: MemoryFeed
 
     @property
     def url(self) -> str:
@@ -379,11 +389,16 @@ async def an_api(
     names: AbstractResolver | None = None,
     backtests: Backtests | None = None,
     *,
+    over: StoreBackend | None = None,
+    limits: Mapping[str, Any] | None = None,
     more: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[ApiBench]:
-    """Start the interface on a free port, with one key for every scope, named after it; `more` is for its `ApiDeps`."""
-    clock = ManualClock(MORNING)
+    """Start the interface on a free port, with one key for every scope, named after it; `more` is for its `ApiDeps`.
+
+    `over`: streams are of this store's log, and its tokens; everything else is in memory all the same.
+    """
+    clock = over.clock if over is not None else ManualClock(MORNING)
     real = MemoryLog(clock)
     log: Any = SwitchableLog(real)
     shelves = Shelves(real)
@@ -391,7 +406,22 @@ async def an_api(
     keys = Keys(store, clock)
     secrets = {scope: (await keys.create(scope.value.replace(":", "-"), [scope]))[0] for scope in Scope}
     endpoints = MemoryEndpoints()
-    watcher = Watcher(log, clock)
+    directory = Directory(MemoryClients(log), clock)
+    feed = MemoryFeed(real)
+    if over is not None:
+        feeds = feeds_over(
+            over.store.feed,
+            clock,
+            keys,
+            directory,
+            tokens=over.store.tokens,
+            tickets=over.store.tickets,
+            **(limits or {}),
+        )
+    else:
+        feeds = feeds_over(feed, clock, keys, directory, **(limits or {}))
+    log.listeners.append(feeds.tail.offer)
+    watcher = Watcher(log, clock, seen=feeds.board.hear)
     busy = [0.0]
     refreshed: list[int] = []
 
@@ -415,7 +445,7 @@ async def an_api(
             keys=keys,
             receiver=Receiver(log, clock, symbols=SymbolClasses({"EUR*": "fx"})),
             watcher=watcher,
-            directory=Directory(MemoryClients(real), clock),
+            directory=directory,
             suppressions=contacts,
             messages=contacts.messages,
             devices=devices,
@@ -435,6 +465,7 @@ async def an_api(
             backtests=backtests or BacktestDesk(BOUNDS, clock),
             runs=shelves,
             readiness=shelves,
+            feeds=feeds,
             metrics=lambda: b"hub_up 1\n",
             docs=docs,
             pressure=lambda: busy[0],
@@ -465,4 +496,6 @@ async def an_api(
             contacts,
             devices,
             links,
+            feeds,
+            feed,
         )

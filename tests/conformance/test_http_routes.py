@@ -39,8 +39,8 @@ async def send(api: ApiBench, method: str, path: str, body: Any, **more: Any) ->
 
 
 def example(route: Route) -> str:
-    """Return a path that reaches a route and names nothing that exists."""
-    return re.sub(r"\{\w+\}", "1", plain_path(route.path))
+    """Return a path that reaches a route and names nothing that exists; a stream would never end."""
+    return re.sub(r"\{\w+\}", "1", plain_path(route.path)) + ("?account=1" if route.stream else "")
 
 
 CLOSED = [route for route in ROUTES if route.scope is not None]

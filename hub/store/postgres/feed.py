@@ -9,7 +9,7 @@ from typing import final
 
 from typing_extensions import override
 
-from hub.bus.feed import FeedLog, Stretch, TooOld
+from hub.bus.feed import FeedLog, Stretch, TooOld, bad_place
 from hub.bus.log import Input, InputKind
 from hub.ids import PARTITIONS, partition_of
 from hub.store.postgres.append import ROW
@@ -66,6 +66,9 @@ class PostgresFeed(FeedLog):
 
     @override
     async def translated(self, rank: int) -> list[int]:
+        last = await self._database.fetch("SELECT rank FROM input ORDER BY rank DESC LIMIT 1")
+        if rank > (last[0]["rank"] if last else 0):
+            raise bad_place()
         return await self._last_where("rank", rank)
 
     @override

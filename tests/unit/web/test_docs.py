@@ -4,6 +4,8 @@ import base64
 import json
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +30,7 @@ from hub.api.openapi import plain_path
 from hub.api.ports import Reason
 from hub.api.problems import ProblemBody
 from hub.api.starts import StartRun
+from hub.api.token_routes import NewToken
 from hub.api.workflows import reason_json
 from hub.cli import app
 from hub.clock import ManualClock
@@ -387,6 +390,8 @@ async def test_an_example_in_json_is_what_the_code_reads(block):
             NewDevice.model_validate(told)
         case {"url": _}:
             NewEndpoint.model_validate(told)
+        case {"client": _, "expires_in": _}:
+            NewToken.model_validate(told)
         case {"decision": _}:
             Decision.model_validate(told)
         case {"key": _, "inputs": _}:
@@ -407,7 +412,7 @@ async def test_a_refusal_reads_as_the_page_shows_it():
     assert told["errors"] == shown["results"][2]["errors"]
 
 
-@named(of("python"))
+@named([block for block in of("python") if block.page == "receiving-webhooks.md"])
 def test_an_example_in_python_verifies_and_refuses(block, monkeypatch):
     names: dict[str, Any] = {}
     exec(compile(block.text, str(block), "exec"), names)
@@ -443,6 +448,16 @@ def test_an_example_in_python_verifies_and_refuses(block, monkeypatch):
     ):
         with pytest.raises(PermissionError):
             read(secret, wrong, body)
+
+
+@named(of("javascript"))
+def test_an_example_in_javascript_can_be_read(block, tmp_path):
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no Node.js here")
+    path = tmp_path / "example.mjs"
+    path.write_text(block.text, encoding="utf-8")
+    subprocess.run([node, "--check", str(path)], check=True, timeout=30)
 
 
 @named(of("console", everywhere=True))
