@@ -1,5 +1,6 @@
 """`hub tail`: what arrives in pieces is read whole, a lost connection is taken up again, a refusal is final."""
 
+import itertools
 import json
 from datetime import timedelta
 from typing import Any
@@ -32,7 +33,7 @@ def test_events_are_read_whole_however_they_are_cut(cuts: list[int]) -> None:
     reader, found = Reader(), list[Event]()
     edges = [0, *sorted(set(cuts)), len(STREAM)]
 
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         found += reader.feed(STREAM[start:end])
 
     assert found == READ
