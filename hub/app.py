@@ -69,6 +69,7 @@ from hub.parts import (
     sealed_endpoints,
     tell_of_money,
 )
+from hub.remembered_accounts import RememberedAccounts
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
 from hub.sending import Recipients, aftermath, public_links, sms_reports
@@ -250,6 +251,9 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         stack.push_async_callback(names.close)
         directory = Directory(store.clients, clock)
         accounts = AccountView(store.engine, store.browser)
+        pages = RememberedAccounts(accounts)
+        store.log.listen(pages.hear)
+        committed.append(pages.decided)
         feeds = make_feeds(
             settings,
             clock,
@@ -289,7 +293,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 clock,
                 SqliteHistory(store.reader, clock),
             ),
-            accounts=accounts,
+            accounts=pages,
             approvals=approvals,
             starts=StartDesk(engine.programs, store.engine, store.log),
             control=control,

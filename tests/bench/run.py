@@ -19,7 +19,19 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parents[2] / "deploy" / "bare"))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench import asking, backtest, decide, dispatching, end_to_end, engine, ingest, latency, scaled, watcher
+from bench import (
+    asking,
+    backtest,
+    decide,
+    dispatching,
+    end_to_end,
+    engine,
+    feeds,
+    ingest,
+    latency,
+    scaled,
+    watcher,
+)  # fmt: skip
 from bench.figures import Figure, Skipped, print_table, write_json
 
 Measured = list[Figure | Skipped]
@@ -33,6 +45,7 @@ PARTS = (
     "dispatcher",
     "end-to-end",
     "latency",
+    "feeds",
     "scaled",
 )
 
@@ -48,6 +61,7 @@ def measure(part: str, folder: Path, repeats: int, *, quick: bool) -> Measured:
         "dispatcher": lambda: [*_loop(dispatching.measure(folder, repeats, quick=quick))],
         "end-to-end": lambda: [*_loop(end_to_end.measure(folder, repeats, quick=quick))],
         "latency": lambda: [*_loop(latency.measure(folder, quick=quick))],
+        "feeds": lambda: [*_loop(feeds.measure(folder, quick=quick))],
         "scaled": lambda: [*_loop(scaled.measure(folder, repeats, quick=quick))],
     }
     try:
