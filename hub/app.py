@@ -42,7 +42,7 @@ from hub.engine.load import LoadedSet
 from hub.engine.loop import EngineLoop
 from hub.engine.rows import Batch, Peak
 from hub.errors import HubError, LeaseLost
-from hub.feeding import make_feeds, services
+from hub.feeding import make_feeds, services, tell_of_clients
 from hub.ingest.board import Board
 from hub.ingest.directory import Directory
 from hub.ingest.profiles import Profiles
@@ -265,6 +265,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             tickets=store.tickets,
         )
         store.log.listen(feeds.tail.offer)
+        store.log.listen(lambda rows: tell_of_clients(feeds, rows))
         deps = ApiDeps(
             clock=clock,
             log=store.log,

@@ -1,7 +1,12 @@
 """Builds what live streams need, the same in both shapes: they differ in who tells what is committed and sampled."""
 
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+
 from hub.api.feeds import Feeds
 from hub.bus.feed import FeedLog
+from hub.bus.log import Input, InputKind
 from hub.bus.tail import Tail
 from hub.clock import Clock
 from hub.config import Settings
@@ -11,6 +16,10 @@ from hub.control.tokens import Tokens, TokenStore
 from hub.ingest.board import Board
 from hub.ingest.directory import Directory
 from hub.stages import Service
+
+_OFTEN, _SELDOM = timedelta(seconds=5), timedelta(seconds=60)
+# The type stands near the front of every stored event.
+_OF_A_CLIENT = re.compile(rb'"type":"client\.')
 
 
 def make_feeds(
@@ -25,7 +34,7 @@ def make_feeds(
     tickets: TicketStore,
     polls: bool = False,
 ) -> Feeds:
-    """Return them. `polls`: nobody in this process hears what is committed."""
+    """Return them. `polls`: nobody in this process hears what is committed; else call `tell_of_clients` with it."""
 
     async def accounts_of(client: str) -> frozenset[str]:
         kept = await directory.get(client)
@@ -36,12 +45,20 @@ def make_feeds(
         keys=keys,
         tail=Tail(log, clock, polls=polls),
         board=board,
-        tokens=Tokens(tokens, clock, accounts_of),
+        tokens=Tokens(tokens, clock, accounts_of, remembered_for=_OFTEN if polls else _SELDOM),
         tickets=Tickets(tickets, clock),
         most=settings.api.streams,
         most_of_a_key=settings.api.streams_per_key,
         origins=frozenset(settings.api.cors_origins),
     )
+
+
+def tell_of_clients(feeds: Feeds, rows: Sequence[Input]) -> None:
+    """Tell the tokens that clients changed, and with them perhaps their accounts."""
+    for row in rows:
+        if row.kind == InputKind.EVENT and _OF_A_CLIENT.search(row.body, 0, 80):
+            feeds.tokens.links_changed()
+            return
 
 
 def services(feeds: Feeds) -> tuple[Service, ...]:

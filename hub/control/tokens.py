@@ -83,12 +83,22 @@ class _Remembered(NamedTuple):
 
 @final
 class Tokens:
-    """`accounts_of` returns the accounts that a client has now."""
+    """`accounts_of` returns the accounts that a client has now; the answer is remembered for so long.
 
-    def __init__(self, store: TokenStore, clock: Clock, accounts_of: AccountsOf) -> None:
+    Where `links_changed` is called with every change, that may be long.
+    """
+
+    def __init__(
+        self,
+        store: TokenStore,
+        clock: Clock,
+        accounts_of: AccountsOf,
+        *,
+        remembered_for: timedelta = _REMEMBERED_FOR,
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._links = _Links(accounts_of, clock)
+        self._links = _Links(accounts_of, clock, remembered_for)
         self._known: OrderedDict[bytes, _Remembered] = OrderedDict()
         self._changes = 0
         self._checked: OrderedDict[str, int] = (
@@ -183,6 +193,10 @@ class Tokens:
         self.forget()
         return gone
 
+    def links_changed(self) -> None:
+        """Ask again which accounts clients have."""
+        self._links.forget()
+
     def forget(self) -> None:
         """Look every token up again: one of them was revoked, here or elsewhere."""
         self._changes += 1
@@ -211,9 +225,11 @@ class Tokens:
 class _Links:
     """Which accounts a client has, asked at most every few seconds."""
 
-    def __init__(self, accounts_of: AccountsOf, clock: Clock) -> None:
+    def __init__(self, accounts_of: AccountsOf, clock: Clock, remembered_for: timedelta) -> None:
         self._ask = accounts_of
         self._clock = clock
+        self._for_us = remembered_for // MICROSECOND
+        self._changes = 0
         self._known: OrderedDict[str, tuple[int, frozenset[str]]] = OrderedDict()
 
     async def of(self, client: str, *, fresh: bool = False) -> frozenset[str]:
@@ -221,9 +237,16 @@ class _Links:
         known = self._known.get(client)
         if known is not None and known[0] > now and not fresh:
             return known[1]
+        changes = self._changes
         accounts = await self._ask(client)
-        self._known[client] = now + _REMEMBERED_FOR // MICROSECOND, accounts
+        if changes != self._changes:  # what was read may be what was
+            return accounts
+        self._known[client] = now + self._for_us, accounts
         self._known.move_to_end(client)
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return accounts
+
+    def forget(self) -> None:
+        self._changes += 1
+        self._known.clear()

@@ -75,7 +75,7 @@ async def _measure(hub: HubProcess, seconds: int) -> list[Figure | Skipped]:
     told = trades.take(int(INGEST * seconds))
     for number, event in enumerate(told):
         event["account"]["login"] = logins[number % CLIENTS]  # each has a stream
-    async with HubClient(hub), Poster(hub.url, 256) as poster, Poster(hub.url, CLIENTS) as readers:
+    async with HubClient(hub), Poster(hub.url, 1_024) as poster, Poster(hub.url, CLIENTS) as readers:
         warm = trades.take(2 * CLIENTS)
         for event, login in zip(warm, logins, strict=True):
             event["account"]["login"] = login

@@ -134,8 +134,11 @@ async def test_a_token_is_issued_used_and_revoked_by_hand(hub: HubProcess) -> No
         url = f"{hub.url}/v1/accounts/live-1/7001"
         mine = {"Authorization": f"Bearer {made['token']}"}
         async with aiohttp.ClientSession(headers=mine) as phone:
-            async with phone.get(url) as answer:
-                assert answer.status == 200
+            for accounts, expected in ((["live-1:7001"], 200), ([], 403), (["live-1:7001"], 200)):
+                async with session.put(f"{hub.url}/v1/clients/c-1", json={"accounts": accounts}) as answer:
+                    assert answer.status == 200
+                async with phone.get(url) as answer:  # at once, although it was remembered
+                    assert answer.status == expected
             said = await asyncio.to_thread(run, "tokens", "revoke", "--client", "c-1")
             async with phone.get(url) as answer:
                 assert answer.status == 401
