@@ -15,6 +15,7 @@ from typing_extensions import override
 from hub.bus.log import InputKind, Mark, NewInput
 from hub.clock import ManualClock, to_us
 from hub.control.keys import ApiKey, Scope
+from hub.control.tokens import Token
 from hub.dispatch.contacts import Asked, Suppression
 from hub.dispatch.devices import Device
 from hub.dispatch.messages import message_id
@@ -60,6 +61,7 @@ LONG_AGO = [a_trade_closed(an_account(login=7000 + n % 5), deal=500 + n) for n i
 TRADES = [a_trade_closed(an_account(login=7000 + n % 23), deal=1_000 + n) for n in range(150)]
 POSTED = [an_event("custom.kyc", an_account(), dedupe_key=f"posted-{n}", answer=f"{n}") for n in range(9)]
 OTHERS = [an_account_state("vip"), an_account_state("std"), a_deposit()]
+CLIENT_TOKEN = Token("tok_1", b"t" * 32, "c1", ("live-1:7001",), ("trade.*",), "app", 1, 2)
 API_KEY = ApiKey(
     "key_1",
     b"h" * 32,
@@ -148,6 +150,7 @@ async def _write_everything(hub: SqliteBackend) -> None:
     for number in range(2):
         await hub.store.contacts.admit(a_contact(number, now))
     await hub.store.keys.add(API_KEY)
+    await hub.store.tokens.add(CLIENT_TOKEN, most=1)
     await hub.engine.save_version("v1", "bonus", "id: bonus für alle")
     await hub.engine.activate('{"bonus":"v1"}', [an_input(5)])
 
@@ -211,6 +214,7 @@ async def said_by(hub: StoreBackend) -> dict[str, Any]:
         ],
         "a third message": await hub.store.contacts.admit(a_contact(3, hub.clock.now_us())),
         "keys": await hub.store.keys.all(),
+        "tokens": await hub.store.tokens.of("", after="", limit=10),
     }
 
 
