@@ -34,7 +34,6 @@ _ABOUT = {
     "permission": "What it takes to decide, such as money.approve.",
     "client": "The id of a client.",
     "where": "A condition on what an event holds: event.lots > 1 and account.currency == 'EUR'",
-    "since": "Begin with what the hub learned at this time, such as 2026-03-02T10:00:00Z; from now on if left out.",
     "interval": "How often at most, from 100ms to 60s; 500ms when left out.",
     "ticket": "In the place of a header, for browsers: see POST /v1/streams/tickets.",
     "mode": "replace (the default): a row is the whole record; merge: it changes what it names.",

@@ -51,8 +51,8 @@ from hub.scaled.process import Process
 from hub.scaled.recipients import recipients_in
 from hub.scaled.telling import FarLog, FarWatcher
 from hub.scaled.wanted import PositionsWanted
-from hub.sending import aftermath, public_links, sms_reports
 from hub.scaled.watching import Watching
+from hub.sending import aftermath, public_links, sms_reports
 from hub.stages import Every, Stages
 from hub.start_desk import StartDesk
 from hub.store.postgres.approvals import PostgresApprovals
