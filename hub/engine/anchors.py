@@ -21,11 +21,10 @@ from hub.engine.values import Kind
 from hub.errors import RecordMalformed
 from hub.events.days import began
 from hub.events.facts import us_of
-from hub.events.watched import DAY, TRAIL, WAITING, Rule, decode_rule, encode_rule, farther
+from hub.events.watched import CROSSINGS, DAY, TRAIL, WAITING, Rule, decode_rule, encode_rule, farther
 from hub.expr import SAMPLED, UNKNOWN
 
 ROLLED = "day.rolled"
-CROSSINGS = frozenset({"equity.crossed", "margin.crossed"})
 GONE = "gone"
 
 

@@ -15,12 +15,11 @@ from hub.engine.values import Slot
 from hub.engine.windows import Accumulator
 from hub.events.brief import brief_decoder
 from hub.events.records import decode_envelope, record_type
+from hub.events.watched import CROSSINGS
 from hub.expr import Fast
 
 MOST_COURSES = 4096  # custom types are named by whoever posts them
 MOST_PLACES = 128  # of one type and one set of aggregates that counted
-# They tell of the level that was crossed: more than an event to fold and count.
-CROSSINGS = frozenset({"equity.crossed", "margin.crossed"})
 ACCOUNT_FIELDS = {name: f"account.{name}" for name in AccountRow.__struct_fields__}
 
 

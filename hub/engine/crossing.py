@@ -26,7 +26,7 @@ from hub.engine.levels import (
 from hub.engine.plans import Candidate
 from hub.engine.position_levels import OWN, belong, is_known, is_over, with_owner
 from hub.engine.positions_told import tell_positions
-from hub.engine.program import Crosses
+from hub.engine.program import Crosses, Sliding
 from hub.engine.scene import Scene
 from hub.engine.trigger_rows import Level
 from hub.engine.triggers import fire_crossing, realign_edge
@@ -152,12 +152,14 @@ def rebuild(scene: Scene) -> None:
         if (
             feed.watched
             and feed.name not in scene.decision.changes
-            and feed.alarm not in scene.state.values
+            and (feed.alarm not in scene.state.values or isinstance(feed.aggregate.window, Sliding))
             and (holding.total is not None or holding.series is not None)
         ):
             change = feed.accumulator.expire(holding, scene.item.at)
-            scene.decision.changes[feed.name] = change
-            scene.watch_expiry(feed, change.expiry)
+            if feed.alarm not in scene.state.values:
+                scene.decision.changes[feed.name] = change
+            # One that waited for everything to leave is too late for a condition that counts the other way.
+            scene.watch(feed, change)
 
 
 def _doubt(scene: Scene, event: Any) -> str | None:

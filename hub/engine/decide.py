@@ -42,12 +42,11 @@ from hub.engine.values import ACCOUNT, CLIENT, Kind
 from hub.engine.waits import decided, hear, look, time_is_up
 from hub.events.facts import us_of
 from hub.events.records import Envelope, decode_data, decode_envelope
-from hub.events.watched import RELAYED
+from hub.events.watched import CROSSINGS, RELAYED
 from hub.expr import Expression
 from hub.ids import account_key
 
 ACCOUNT_FIELDS = {name: f"account.{name}" for name in AccountRow.__struct_fields__}
-CROSSINGS = frozenset({"equity.crossed", "margin.crossed"})
 OBSERVED = "level.observed"
 SAMPLED_LATE = "day.sampled"
 EVENT, OUTCOME = int(InputKind.EVENT), int(InputKind.OUTCOME)

@@ -8,6 +8,7 @@ from hub.engine.accumulators import counting
 from hub.engine.code import code_of
 from hub.engine.joined import Joined, join
 from hub.engine.keys import KeyedBy, KeyKind
+from hub.engine.leaving import only_lets_go
 from hub.engine.own import SLOTS
 from hub.engine.plans import (
     NOTHING_BOUND,
@@ -237,20 +238,25 @@ class Program:
                 case Manual():
                     pass  # nothing is found for it: whoever asks names it
             if isinstance(candidate.trigger, Becomes | Crosses):
-                for _, feed in candidate.feeds:
+                for name, feed in candidate.feeds:
                     feed.watched = True
+                    feed.edges.append(candidate.edge)
+                    if not _only_lets_go(candidate, name, feed):
+                        feed.lets_go = False
         if workflow.grant is not None:
             self.granting.append(plan)
             for _, feed in plan.feeds:
                 feed.granted = True
                 # What slides changes by itself; what has periods is looked at when they end.
                 feed.watched = feed.watched or isinstance(feed.aggregate.window, Sliding)
+                feed.lets_go = False
         for step in plan.code:
             if isinstance(step, Wait) and step.event is not None:
                 self._awaited.add(step.event)
             if isinstance(step, Wait) and step.condition is not None:
                 for name, feed in plan.feeds:
-                    feed.watched = feed.watched or name in step.condition.reads
+                    if name in step.condition.reads:
+                        feed.watched, feed.lets_go = True, False
 
     def _plan(self, workflow: Workflow, shared: dict[str, Feed]) -> Plan:
         feeds = {each.name: _feed(each, workflow.params, shared) for each in workflow.aggregates}
@@ -268,7 +274,7 @@ class Program:
         for each in plan.anchors:
             for path in anchor_reads(each.anchor):
                 if path in feeds:
-                    feeds[path].watched = True
+                    feeds[path].watched, feeds[path].lets_go = True, False
         base = len(self.plans) * 1000
         for position, trigger in enumerate(workflow.triggers):
             reads = reads_of(trigger, workflow.scope)
@@ -403,6 +409,13 @@ def _feed(aggregate: Aggregate, params: Mapping[str, object], shared: dict[str, 
             ref=retract.ref.removeprefix("event.") if retract is not None else None,
         )
     return feed
+
+
+def _only_lets_go(candidate: Candidate, name: str, feed: Feed) -> bool:
+    trigger, scope = candidate.trigger, candidate.gate
+    if not isinstance(trigger, Becomes) or (scope is not None and name in scope.reads):
+        return False
+    return only_lets_go(trigger, name, feed.aggregate)
 
 
 def _remembered(plan: Plan, anchor: Anchor) -> Remembered:

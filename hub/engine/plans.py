@@ -29,7 +29,7 @@ def quoted(part: str) -> str:
 class Feed:
     """An aggregate as it is fed; workflows with an equal one share it.
 
-    `watched`: a condition reads it, so its expiry is an input of its own. The fast ones answer or raise.
+    `watched`: a condition reads it, so its expiry is an input of its own; `lets_go`: a late one does while none of `edges` is up. The fast ones answer or raise.
     """
 
     order: int
@@ -45,6 +45,9 @@ class Feed:
     params: Mapping[str, object]
     ref: str | None
     watched: bool = False
+    # Every condition that reads it counts upwards, so that what leaves its window can only end one of these.
+    lets_go: bool = True
+    edges: list[Slot] = field(default_factory=list)  # of the conditions that read it
     granted: bool = (
         False  # a grant reads it: what it was in a period is kept as long as the grant is followed
     )

@@ -18,7 +18,7 @@ from hub.bus.log import Input, InputKind
 from hub.engine import rehearsed
 from hub.engine.account_rows import AccountRow, ClientRow
 from hub.engine.ballots import encode_ballot
-from hub.engine.decide import CROSSINGS, advance, decide
+from hub.engine.decide import advance, decide
 from hub.engine.decision import NOTHING, Decision, Writes, apply
 from hub.engine.index import Program
 from hub.engine.keys import KeyedBy
@@ -34,7 +34,7 @@ from hub.engine.values import ACCOUNT, CLIENT
 from hub.errors import HubError
 from hub.events.facts import Fact, stored
 from hub.events.records import Envelope, decode_data, decode_envelope, encode
-from hub.events.watched import POSITION_CROSSED
+from hub.events.watched import CROSSINGS, POSITION_CROSSED
 from hub.intents.intent import Intent, State, decided_by
 
 MOST_AT_ONCE = 10_000  # inputs that follow from one event, before it is called a workflow without end

@@ -10,6 +10,7 @@ from hub.clock import from_us, to_us
 from hub.engine.account_rows import NOBODY, AccountRow
 from hub.engine.decision import Decision
 from hub.engine.index import Program
+from hub.engine.joined import is_up
 from hub.engine.kept import recall
 from hub.engine.own import Own
 from hub.engine.periods import periods
@@ -167,10 +168,16 @@ class Scene:
         if total is not None:
             decision.puts[feed.slot] = total
         if feed.watched:
-            alarm, expiry = self.state.values.get(feed.alarm), change.expiry
-            # A timer that comes first finds what it finds and looks again.
-            if type(alarm) is not Alarm or expiry is None or not self.item.at < alarm.due <= expiry:
-                self.watch_expiry(feed, expiry)
+            self.watch(feed, change)
+
+    def watch(self, feed: Feed, change: Change) -> None:
+        """See to it that a timer waits for what an aggregate lets go next, if that can matter, or for the last of it."""
+        alarm, expiry = self.state.values.get(feed.alarm), change.expiry
+        if feed.lets_go and change.gone is not None and not self._is_up(feed):
+            expiry = change.gone
+        # A timer that comes first finds what it finds and looks again.
+        if type(alarm) is not Alarm or expiry is None or not self.item.at < alarm.due <= expiry:
+            self.watch_expiry(feed, expiry)
 
     def value(self, feed: Feed) -> Worth:
         """Return what an aggregate is worth with this input."""
@@ -348,16 +355,46 @@ class Scene:
         spans = periods(calendar)
         return start >= min(held, spans.before(spans.span(self.item.at))[0])
 
+    def _is_up(self, feed: Feed) -> bool:
+        """Return whether a condition holds that could end when something leaves the aggregate's window."""
+        puts, values = self.decision.puts, self.state.values
+        for edge in feed.edges:
+            stood = puts[edge] if edge in puts else values.get(edge)
+            if stood is not None and is_up(stood):
+                return True
+        return False
+
+    def follow(self, candidate: Candidate) -> None:
+        """Watch what a condition that holds from now on reads: it lets go when enough of that has left."""
+        for _, feed in candidate.feeds:
+            if not feed.lets_go:
+                continue
+            change = self.decision.changes.get(feed.name)
+            expiry = (
+                change.expiry
+                if change is not None
+                else feed.accumulator.expire(self.holding(feed), self.item.at).expiry
+            )
+            puts = self.decision.puts
+            alarm = puts[feed.alarm] if feed.alarm in puts else self.state.values.get(feed.alarm)
+            if expiry is not None and (type(alarm) is not Alarm or alarm.due > expiry):
+                self.watch_expiry(feed, expiry)
+
     def watch_expiry(self, feed: Feed, expiry: int | None) -> None:
         """Have one timer wait for an aggregate's next expiry, in the place of the one it has."""
-        alarm = self.state.values.get(feed.alarm)
+        puts = self.decision.puts
+        alarm = puts[feed.alarm] if feed.alarm in puts else self.state.values.get(feed.alarm)
         if isinstance(alarm, Alarm):
-            self.decision.writing().cancelled.append(TimerKey(self.state.partition, alarm.due, alarm.timer))
-            self.decision.puts[feed.alarm] = None
+            writes = self.decision.writing()
+            if feed.alarm in puts:  # made a moment ago, before it was known that it has to be sooner
+                writes.timers = [timer for timer in writes.timers if timer.id != alarm.timer]
+            else:
+                writes.cancelled.append(TimerKey(self.state.partition, alarm.due, alarm.timer))
+            puts[feed.alarm] = None
         if expiry is None:
             return
         name = timer_id(self.state.key, feed.name, expiry)
-        self.decision.puts[feed.alarm] = Alarm(expiry, name)
+        puts[feed.alarm] = Alarm(expiry, name)
         body = WindowTimer(feed.name, expiry)
         self.decision.writing().timers.append(
             TimerRow(self.state.partition, expiry, name, self.state.key, "window", body.encoded())

@@ -98,6 +98,11 @@ class Series:
         for index in range(self._gone, len(parts)):
             yield parts[index]
 
+    @property
+    def newest(self) -> int | None:
+        """Return when the last of them happened."""
+        return self._parts[-1].at if len(self._parts) > self._gone else None
+
     def backwards(self, end: int) -> Iterator[Part]:
         """Return the parts before a moment, the latest first."""
         parts = self._parts

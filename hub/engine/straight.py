@@ -114,7 +114,7 @@ def _count(
             if expiry is None:
                 if due is not None:
                     return None
-            elif type(due) is not Alarm or not now < due.due <= expiry:
+            elif type(due) is not Alarm or not (now < due.due and (due.due <= expiry or feed.lets_go)):
                 return None
     return counted
 

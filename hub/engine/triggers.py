@@ -72,9 +72,11 @@ def becomes(scene: Scene, candidate: Candidate, trigger: Becomes, *, in_scope: b
         return
     if before is UNKNOWN and not trigger.on_first:
         puts[candidate.edge] = Edge(True, edge.number)
+        scene.follow(candidate)
         return
     number = edge.number + 1
     puts[candidate.edge] = Edge(True, number)
+    scene.follow(candidate)
     reason = trigger.condition.explain(env)
     if trigger.hold is not None:
         if not _is_skipped(scene, trigger.on_replay):
@@ -95,7 +97,9 @@ def turn_quietly(scene: Scene, candidate: Candidate, trigger: Becomes) -> None:
     truth, edge = trigger.condition.test(env), stored if isinstance(stored, Edge) else UNTOUCHED
     if isinstance(truth, bool) and truth is not (edge.value is True):
         scene.decision.puts[candidate.edge] = Edge(truth, edge.number)
-        if not truth:
+        if truth:
+            scene.follow(candidate)
+        else:
             let_go(scene, candidate.part)
 
 
@@ -106,6 +110,8 @@ def realign_edge(scene: Scene, candidate: Candidate) -> None:
         truth = candidate.trigger.condition.test(scene.env(candidate))
         if isinstance(truth, bool) and truth is not edge.value:
             scene.decision.puts[candidate.edge] = Edge(truth, edge.number)
+            if truth:
+                scene.follow(candidate)
 
 
 def fire_crossing(

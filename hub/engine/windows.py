@@ -36,12 +36,16 @@ class Holding(msgspec.Struct, frozen=True, gc=False):
 
 
 class Change(msgspec.Struct, gc=False):
-    """What one input changes in an aggregate: its new row, its contributions, its present value, its next expiry."""
+    """What one input changes in an aggregate: its new row, its contributions, its present value, its next expiry.
+
+    `gone` is when the last of what a sliding window holds now will have left it.
+    """
 
     value: Worth
     expiry: int | None
     total: Total | None = None
     ops: Sequence[Op] = ()
+    gone: int | None = None
 
 
 class Accumulator:
@@ -118,7 +122,11 @@ class Accumulator:
         low = high = value if self._extremes else None
         present = self._finish(total, count, low, high)
         text = "0" if value is ZERO else format(value, "f")  # what counts adds nothing, over and over
-        return Change(present, first + self._duration, None, (Op(at, ref, text, part),))
+        newest = series.newest if series is not None else None
+        last = at if newest is None or at > newest else newest
+        return Change(
+            present, first + self._duration, None, (Op(at, ref, text, part),), last + self._duration
+        )
 
     def run_on(
         self, total: Total, at: int, value: Decimal, now: int
@@ -150,7 +158,7 @@ class Accumulator:
             ops.append(Op(at, ref, WITHDRAWN, None))
         if self._duration is not None:
             change = self._sliding(series, now, EMPTY, gone=found)
-            return Change(change.value, change.expiry, None, [*change.ops, *ops])
+            return Change(change.value, change.expiry, None, [*change.ops, *ops], change.gone)
         total = holding.total
         for part in found:
             if total is not None and series is not None:
@@ -222,11 +230,13 @@ class Accumulator:
             stay = [part for part in series if (part.at, part.ref) not in leaving] + list(added)
             low = min((part.low for part in stay), default=None)
             high = max((part.high for part in stay), default=None)
+        expiry = self._next_expiry(series, len(expired), added, gone)
         return Change(
             self._finish(total, count, low, high),
-            self._next_expiry(series, len(expired), added, gone),
+            expiry,
             None,
             ops,
+            self._last_expiry(series, added) if expiry is not None else None,
         )
 
     def _next_expiry(
@@ -239,6 +249,11 @@ class Accumulator:
         for part in added:
             first = part.at if first is None else min(first, part.at)
         return None if first is None else first + self._duration
+
+    def _last_expiry(self, series: Series, added: Sequence[Part]) -> int | None:
+        assert self._duration is not None
+        moments = [part.at for part in added] + ([series.newest] if series.newest is not None else [])
+        return max(moments) + self._duration if moments else None
 
     # Calendar periods and lifetime
 

@@ -35,6 +35,7 @@ class DecimalText:
     """Marks a Decimal field; `signed` allows a minus sign."""
 
     def __init__(self, *, signed: bool) -> None:
+        self.signed = signed
         sign = "-?" if signed else ""
         self.message = (
             f'Input should be a {"" if signed else "non-negative "}decimal such as "1.25", '

@@ -19,6 +19,7 @@ TRAIL = "trail"  # a row of the highest or the lowest value so far
 POSITION_FIELDS: Final = ("profit", "price")
 POSITION: Final = "position="  # how the key of a position begins: position=server:ticket
 POSITION_CROSSED: Final = "position.crossed"
+CROSSINGS: Final = frozenset({"equity.crossed", "margin.crossed"})  # of an account's levels
 # What reaches a position goes to its account first: samples and what follows from them are told where that lives.
 RELAYED: Final = "position.told"
 # Of 60 digits nothing is lost where amounts of 26 are multiplied.

@@ -8,6 +8,7 @@ import pytest
 from unit.engine.desk import MORNING, Desk, a_workflow
 
 from hub.bus.log import InputKind
+from hub.clock import to_us
 from hub.engine.account_rows import AccountRow
 from hub.engine.decide import advance, decide
 from hub.engine.index import Program
@@ -253,7 +254,7 @@ def test_there_is_one_timer_for_an_aggregate_at_most():
     desk.tell("trade.closed", timestamp=MORNING - HOUR, net_profit="-10")
 
     (timer,) = desk.timers.values()
-    assert timer.due == desk.inputs[0].at - 3_600_000_000 + 7 * 86_400_000_000
+    assert timer.due == to_us(MORNING + timedelta(days=7))
 
 
 def test_a_timer_that_comes_first_is_not_written_again():
