@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,16 +11,13 @@ from typing import Any
 
 import aiohttp
 from processes.program import Program
+from required import program
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--remote-debugging-port=0",
 )  # fmt: skip
-
-
-def chromium() -> str | None:
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
 class Tab:
@@ -80,13 +76,12 @@ class Tab:
 
 @asynccontextmanager
 async def a_tab(folder: Path) -> AsyncIterator[Tab]:
-    program = chromium()
-    assert program is not None
-    browser = Program([program, *_FLAGS, f"--user-data-dir={folder}", "about:blank"], folder / "browser.log")
-    found = await browser.start(r"DevTools listening on ws://([^/]+)/", within=60)
+    found = program(*NAMES, package="chromium")
+    browser = Program([found, *_FLAGS, f"--user-data-dir={folder}", "about:blank"], folder / "browser.log")
+    told = await browser.start(r"DevTools listening on ws://([^/]+)/", within=60)
     try:
         async with aiohttp.ClientSession() as session:
-            async with session.put(f"http://{found[1]}/json/new?about:blank") as answer:
+            async with session.put(f"http://{told[1]}/json/new?about:blank") as answer:
                 where = (await answer.json())["webSocketDebuggerUrl"]
             async with session.ws_connect(where, max_msg_size=0) as socket:
                 tab = Tab(socket)

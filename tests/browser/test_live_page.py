@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from browser.chromium import Tab, a_tab, chromium
+from browser.chromium import Tab, a_tab
 from conformance.api_bench import ApiBench, an_api
 
 from hub.clock import to_us
@@ -14,10 +14,7 @@ from hub.control.keys import Scope
 from hub.ingest.samples import Sample
 from hub.testing import MORNING, a_trade_closed
 
-pytestmark = [
-    pytest.mark.scenario,
-    pytest.mark.skipif(chromium() is None, reason="there is no Chromium here: apt-get install chromium"),
-]
+pytestmark = pytest.mark.scenario
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\u2028"
 ROWS = "[...document.querySelectorAll('#rows tr')].map((row) => row.textContent)"
 STATE = "document.getElementById('state').textContent"

@@ -17,9 +17,9 @@ from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from required import unavailable
 from service import Missing, Service
 from services import kafka, postgres
 
@@ -56,9 +56,7 @@ class _Hurtable(ABC):
         try:
             await asyncio.to_thread(self._start)
         except Missing as missing:
-            if os.environ.get("HUB_TESTS_REQUIRE_ALL") == "1":
-                pytest.fail(str(missing), pytrace=False)
-            pytest.skip(str(missing))
+            unavailable(str(missing))
         await self.answers()
 
     async def stop(self) -> None:

@@ -4,7 +4,6 @@ import base64
 import json
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ import yaml
 from doc_blocks import DOCS, README, REPOSITORY, Block, blocks
 from markdown_it import MarkdownIt
 from pydantic import BaseModel
+from required import program
 from typer.core import TyperGroup
 
 from hub.api.app import ROUTES
@@ -452,9 +452,7 @@ def test_an_example_in_python_verifies_and_refuses(block, monkeypatch):
 
 @named(of("javascript"))
 def test_an_example_in_javascript_can_be_read(block, tmp_path):
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("there is no Node.js here")
+    node = program("node", package="nodejs")
     path = tmp_path / "example.mjs"
     path.write_text(block.text, encoding="utf-8")
     subprocess.run([node, "--check", str(path)], check=True, timeout=30)

@@ -3,12 +3,12 @@
 import base64
 import json
 import os
-import shutil
 import subprocess
 from datetime import UTC, datetime
 
 import pytest
 from doc_blocks import DOCS, REPOSITORY, blocks
+from required import program, unavailable
 
 from hub.clock import to_us
 from hub.dispatch.keyring import Keyring, SigningKey, generate, text_of
@@ -24,16 +24,6 @@ DELIVERY = Delivery("ep", 0, 1, "evt_1", DeliveryState.WAITING, 0, 0, 0)
 
 def blocks_of(language):
     return [pytest.param(block, id=str(block)) for block in blocks(PAGE, language)]
-
-
-def program(name, package):
-    return shutil.which(name) or unavailable(f"{name} is not installed: apt-get install {package}")
-
-
-def unavailable(why):
-    if os.environ.get("HUB_TESTS_REQUIRE_ALL") == "1":
-        pytest.fail(why, pytrace=False)
-    pytest.skip(why)
 
 
 async def cases():
@@ -92,7 +82,7 @@ async def verdicts(tmp_path, command, **more):
 
 @pytest.mark.parametrize("block", blocks_of("javascript"))
 async def test_the_example_in_node_takes_what_the_hub_signs_and_nothing_else(block, tmp_path):
-    node = program("node", "nodejs")
+    node = program("node", package="nodejs")
     if "standardwebhooks" in block.text:
         if not (MODULES / "standardwebhooks").is_dir():
             unavailable("the official library is missing: npm ci --prefix tests/receivers")
@@ -121,9 +111,7 @@ console.log(JSON.stringify(taken));
 
 @pytest.mark.parametrize("block", blocks_of("go"))
 async def test_the_example_in_go_takes_what_the_hub_signs_and_nothing_else(block, tmp_path):
-    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
-    if go is None:  # never asked for: a compiler is a lot for one example
-        pytest.skip("go is not installed")
+    go = program("go", "/usr/local/go/bin/go", package="golang-go")
     (tmp_path / "go.mod").write_text("module receive\n\ngo 1.19\n", encoding="utf-8")
     (tmp_path / "receive.go").write_text(block.text, encoding="utf-8")
     (tmp_path / "run.go").write_text(
@@ -167,7 +155,7 @@ func main() {
 
 @pytest.mark.parametrize("block", blocks_of("php"))
 async def test_the_example_in_php_takes_what_the_hub_signs_and_nothing_else(block, tmp_path):
-    php = program("php", "php-cli")
+    php = program("php", package="php-cli")
     (tmp_path / "receive.php").write_text(block.text, encoding="utf-8")
     (tmp_path / "run.php").write_text(
         """<?php
