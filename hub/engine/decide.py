@@ -52,6 +52,7 @@ SAMPLED_LATE = "day.sampled"
 EVENT, OUTCOME = int(InputKind.EVENT), int(InputKind.OUTCOME)
 MAIL, COMMAND = int(InputKind.MAIL), int(InputKind.COMMAND)
 APPROVAL = int(InputKind.APPROVAL)
+TIMED = frozenset({Kind.HOLD.value, Kind.ABSENCE.value, Kind.PERIOD.value, Kind.SCHEDULE.value})
 BY_ORDER = attrgetter("order")
 NO_BODY = bytes(NO_RAW)
 NOBODYS = (NO_EVENT, NO_ACCOUNT, NOBODY)
@@ -418,17 +419,21 @@ def _elapse(scene: Scene) -> None:
             dirty.append(name)
     scene.event = NO_EVENT
     _ask(scene, scene.program.no_event, tuple(dirty))
-    in_time = (
-        *held_long_enough(scene),
-        *absence.in_vain(scene),
-        *period_ends.over(scene),
-        *schedules.come(scene),
-    )
+    if any(kind in TIMED for kind, _ in state.values):
+        in_time = (
+            *held_long_enough(scene),
+            *absence.in_vain(scene),
+            *period_ends.over(scene),
+            *schedules.come(scene),
+        )
+    else:  # nearly always it is a window alone
+        in_time = ()
     grants.elapse(scene, dirty)
     for candidate, cause, number, reason in in_time:
         fire_in_time(scene, candidate, number, cause, reason)
-    time_is_up(scene)
-    look(scene)
+    if state.open_runs:
+        time_is_up(scene)
+        look(scene)
 
 
 def _ask(scene: Scene, plan: TypePlan, dirty: tuple[str, ...]) -> None:

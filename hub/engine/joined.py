@@ -7,7 +7,8 @@ from hub.engine.trigger_rows import Edge
 from hub.engine.values import Slot, Value
 from hub.expr import Expression
 from hub.expr.generate import Doubt, Roots, generate_doubt, needs_environment
-from hub.expr.tree import Node
+from hub.expr.tree import Node, Not
+from hub.expr.types import BOOL
 
 MAX_JOINED: Final = 1024  # of one function: compiling takes a tenth of a millisecond for each
 
@@ -44,6 +45,18 @@ def join(items: Sequence[T], parts: Sequence[Part]) -> Joined[T]:
         if edge is not None:
             edges.append(edge)
     return Joined(generate_doubt(conditions), tuple(edges), rest)
+
+
+def alone(part: Part, *, held: bool) -> Doubt | None:
+    """Return the question whether one condition may turn: where it `held`, into anything but a plain yes.
+
+    None where its answer takes an environment of its own.
+    """
+    if part.condition is None or needs_environment(part.condition.tree, part.roots):
+        return None
+    tree = part.condition.tree
+    asked = Not(start=tree.start, end=tree.end, type=BOOL, operand=tree) if held else tree
+    return generate_doubt([(asked, part.roots)])
 
 
 def is_up(edge: Value) -> bool:

@@ -8,13 +8,13 @@ from urllib.parse import quote
 
 from hub.engine.accumulators import Counting
 from hub.engine.code import Instruction
-from hub.engine.joined import Part
+from hub.engine.joined import Part, alone
 from hub.engine.program import Aggregate, Anchor, Mode, Trigger, Workflow
 from hub.engine.program_steps import Approve
 from hub.engine.split import Equalities, Split
 from hub.engine.values import Slot
 from hub.expr import Expression, Fast
-from hub.expr.generate import Fixed, Sought
+from hub.expr.generate import Doubt, Fixed, Sought
 
 PRIORITY = {"critical": 0, "normal": 1, "bulk": 2}
 
@@ -128,6 +128,14 @@ class Candidate:
     condition: Expression | None
     fast: Fast | None
     on_event: bool
+
+    _alone: dict[bool, Doubt | None] = field(default_factory=dict, init=False)
+
+    def alone(self, *, held: bool) -> Doubt | None:
+        """Return the question whether its condition may turn, by how it stood; None where that takes care."""
+        if held not in self._alone:
+            self._alone[held] = alone(self.part_of_question, held=held)
+        return self._alone[held]
 
     @property
     def part_of_question(self) -> Part:

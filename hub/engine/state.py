@@ -16,6 +16,9 @@ from hub.engine.values import ACCOUNT, CLIENT, Kind, Slot, Value, decode_value, 
 NEVER = 2**63  # later than any moment
 
 
+_TIMED = (Alarm, Hold, Absence, Ledger, PeriodEnds, Scheduled)  # each waits for its timer, if it has one
+
+
 class KeyState:
     """Everything of one key in memory. Only `hub.engine.decision.apply` changes it, after a decision was made."""
 
@@ -79,11 +82,11 @@ class KeyState:
         return [(name, value) for (k, name), value in self.values.items() if k == kind]
 
     def set_alarm(self) -> None:
-        due = [value.due for value in self.values.values() if isinstance(value, Alarm)]
-        timed = Hold | Absence | Ledger | PeriodEnds | Scheduled
-        due += [each.due for each in self.values.values() if isinstance(each, timed) and each.timer]
-        due += [run.wait.due for run in self.open_runs if run.wait is not None]
-        self.alarm_due = min(due, default=NEVER)
+        first = min((run.wait.due for run in self.open_runs if run.wait is not None), default=NEVER)
+        for value in self.values.values():
+            if isinstance(value, _TIMED) and value.due < first and (type(value) is Alarm or value.timer):
+                first = value.due
+        self.alarm_due = first
 
     def note_runs(self) -> None:
         found = (value for value in self.values.values() if isinstance(value, OpenRun))

@@ -21,6 +21,7 @@ from hub.engine.series import ZERO, Series
 from hub.engine.split import Hits
 from hub.engine.state import KeyState
 from hub.engine.totals import Alarm, Total
+from hub.engine.trigger_rows import Edge
 from hub.engine.values import ACCOUNT, Slot, Value
 from hub.engine.windows import Holding, Worth
 from hub.events.brief import TYPE_FROM, TYPE_NAME, head_of
@@ -29,6 +30,7 @@ from hub.events.facts import us_of
 Seek = Callable[[Feed], Worth]
 MOST_COURSES = 4096  # custom types are named by whoever posts them
 NOBODY_COUNTED = 0
+_EDGES = (Edge, type(None))
 
 
 def straight(program: Program, state: KeyState, item: Input) -> Decision | None:
@@ -114,7 +116,9 @@ def _count(
             if expiry is None:
                 if due is not None:
                     return None
-            elif type(due) is not Alarm or not (now < due.due and (due.due <= expiry or feed.lets_go)):
+            elif type(due) is not Alarm or due.due <= now or (due.due > expiry and (
+                not feed.lets_go or any(edge in stored and is_up(stored[edge]) for edge in feed.edges)
+            )):
                 return None
     return counted
 
@@ -165,7 +169,7 @@ def _any_may(
         joined = hits.joined or program.joined(hits)
         for edge in joined.edges:
             if edge in stored and is_up(stored[edge]):
-                return True
+                return any(_may_turn_alone(each, stored, env, seek) for each in hits.sure)
         if joined.rest or joined.doubt(env, seek):
             return True
     if hits.unsure:
@@ -175,6 +179,17 @@ def _any_may(
             return True
         return joined.doubt(env, seek)
     return False
+
+
+def _may_turn_alone(
+    candidate: Candidate, stored: Mapping[Slot, Value], env: Mapping[str, object], seek: Seek
+) -> bool:
+    """Return whether one trigger may fire, or let go where its condition held: then it has to hold still."""
+    edge = stored.get(candidate.edge)
+    if type(edge) not in _EDGES:
+        return True
+    may_turn = candidate.alone(held=edge is not None and is_up(edge))
+    return may_turn is None or may_turn(env, seek)
 
 
 def _held(state: KeyState, feed: Feed) -> Holding:
