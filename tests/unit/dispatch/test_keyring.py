@@ -27,12 +27,24 @@ from hub.dispatch.signing import SecretInvalid, SignatureInvalid
 from hub.dispatch.signing_v1a import parse_private, verify_v1a
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "standard_webhooks.json").read_text())
-NOW = datetime.now(UTC).replace(microsecond=0)
+NOW = datetime(2026, 6, 23, 9, 0, tzinfo=UTC)
 NOW_US = to_us(NOW)
 HOUR = timedelta(hours=1)
 HOUR_US = 3_600_000_000
 BODY = b'{"a": 1}'
 DELIVERY = Delivery("ep", 0, 1, "evt_1", DeliveryState.WAITING, 0, 0, 0)
+
+
+@pytest.fixture(autouse=True)
+def _at_that_moment(monkeypatch):
+    """Let the official library read the same clock: the whole suite may take longer than a signature is good for."""
+
+    class Then(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return NOW.astimezone(tz)
+
+    monkeypatch.setattr(standardwebhooks.webhooks, "datetime", Then)
 
 
 async def sent(ring, at=NOW_US, body=BODY, **options):
