@@ -68,6 +68,7 @@ from hub.parts import (
     retention,
     sealed_endpoints,
     tell_of_money,
+    templates_at,
 )
 from hub.remembered_accounts import RememberedAccounts
 from hub.rounds import Rounds
@@ -139,7 +140,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         await lease.take()
         keys, first_key = await load_keys(store.keys, clock)
         files = (
-            LiveFiles(existing(settings.workflows), frozenset(settings.secrets))
+            LiveFiles(existing(settings.workflows), frozenset(settings.secrets), templates_at(settings))
             if workflows is None
             else LiveFiles.fixed(workflows)
         )

@@ -21,6 +21,7 @@ from hub import (
     cli_run,
     cli_runs,
     cli_sealing,
+    cli_templates,
     cli_workflows,
 )
 from hub.errors import HubError
@@ -61,6 +62,7 @@ for group in (
     cli_runs,
     cli_approvals,
     cli_blueprints,
+    cli_templates,
     cli_endpoints,
     cli_sealing,
     cli_deliveries,

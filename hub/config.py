@@ -246,7 +246,8 @@ class Settings(BaseSettings):
     """`symbols` maps masks to classes, first match wins; a symbol no mask names has no class, never a guessed one.
 
     `rates` and the file say what one unit of a currency is worth in the base currency; the file wins.
-    `secrets` are what workflows name and never see.
+    `secrets` are what workflows name and never see. `templates` is the folder of messages workflows name, if it is not
+    the one of that name beside them.
     """
 
     model_config = SettingsConfigDict(
@@ -260,6 +261,7 @@ class Settings(BaseSettings):
     bus: Bus = Bus()
     leases: Leasing = Leasing()
     workflows: tuple[Path, ...] = (Path("workflows"),)
+    templates: Path | None = None
     base_currency: Currency = "USD"
     rates: dict[Currency, RateSetting] = {}
     rates_file: Path | None = None

@@ -128,6 +128,14 @@ def existing(paths: Sequence[Path]) -> list[Path]:
     return list(paths)
 
 
+def templates_at(settings: Settings) -> Path | None:
+    """Return the folder of messages that is configured, if one is; raises ConfigError where it is not there."""
+    folder = settings.templates
+    if folder is not None and not folder.is_dir():
+        raise ConfigError(f"templates: there is no folder {folder}: name an existing one, or leave it out")
+    return folder
+
+
 def compile_stored(text: str, workflow_id: str) -> Workflow:
     """Return the workflow of a stored version. Raises ConfigError when this hub cannot load it any more."""
     report = load_text(text, f"{workflow_id} (stored)")

@@ -23,6 +23,7 @@ def run_check(paths: list[Path], config: Path | None, data: Path | None, *, as_j
         paths,
         backends_verbs=None if settings is None else _offered(settings),
         secrets=None if settings is None else frozenset(settings.secrets),
+        templates=None if settings is None else settings.templates,
     )
     print(json.dumps(report.data()) if as_json else report.text(), end="\n" if as_json else "")
     return 0 if report.ok else 1

@@ -113,6 +113,15 @@ class _Message(msgspec.Struct):
     category: Category = USUAL
     client: str | None = None
     template: str | None = None
+    template_version: str | None = None
+    language: str | None = None
+
+    @property
+    def words(self) -> str | None:
+        """Return what it was made of: a message by name, in a language and a version of its own."""
+        if self.template is None or self.template_version is None:
+            return self.template
+        return f"{self.template}.{self.language}@{self.template_version}"
 
 
 _decode = msgspec.json.Decoder(_Message).decode
@@ -148,7 +157,7 @@ class ContactGate:
                 now - limit.every // MICROSECOND if limit is not None else 0,
                 now,
                 intent.run,
-                message.template or f"{intent.workflow}/{intent.step}",
+                message.words or f"{intent.workflow}/{intent.step}",
                 expiry_of(intent),
             )
         )

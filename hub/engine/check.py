@@ -1,6 +1,6 @@
 """What `hub check` says about workflow files: every problem with its place, the line it stands on, and a caret."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ class CheckReport:
     blueprints: tuple[Blueprint, ...]
     problems: tuple[Problem, ...]
     sources: Mapping[str, str]
+    templates: Sequence[str] = ()
 
     @property
     def errors(self) -> int:
@@ -51,6 +52,7 @@ class CheckReport:
             "files": self.files,
             "workflows": [workflow.id for workflow in self.workflows],
             "blueprints": [blueprint.name for blueprint in self.blueprints],
+            "templates": list(self.templates),
             "errors": self.errors,
             "warnings": self.warnings,
             "problems": [
@@ -88,15 +90,17 @@ def check(
     *,
     backends_verbs: frozenset[str] | None = None,
     secrets: frozenset[str] | None = None,
+    templates: Path | None = None,
 ) -> CheckReport:
     """Check files and folders; `backends_verbs` are the verbs the configured backends offer, None if not known.
 
-    `secrets` are those that are configured, by name.
+    `secrets` are those that are configured, by name; `templates` the folder of messages that is configured.
     """
     paths = list(paths)
     absent = [path for path in paths if not path.exists()]
-    loaded = load_folder([path for path in paths if path.exists()])
+    loaded = load_folder([path for path in paths if path.exists()], templates)
     problems = [Problem(Place(str(path), 1, 1), "there is no such file or folder") for path in absent]
+    problems += loaded.messages.problems
     for report in loaded.reports:
         problems += report.problems
         if backends_verbs is not None and report.workflow is not None:
@@ -108,7 +112,11 @@ def check(
         workflows=loaded.workflows,
         blueprints=loaded.blueprints,
         problems=tuple(sorted(problems, key=lambda p: (p.place.path, p.place.line, p.place.column))),
-        sources=_sources(loaded.reports, {problem.place.path for problem in problems}),
+        sources={
+            **loaded.messages.sources,
+            **_sources(loaded.reports, {problem.place.path for problem in problems}),
+        },
+        templates=loaded.messages.names,
     )
 
 
@@ -155,7 +163,7 @@ def with_missing_secrets(loaded: LoadedSet, known: frozenset[str]) -> LoadedSet:
         else report
         for report in loaded.reports
     )
-    return LoadedSet(loaded.workflows, reports)
+    return replace(loaded, reports=reports)
 
 
 def steps_of(steps: Iterable[Step]) -> Iterator[Do]:

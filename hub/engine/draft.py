@@ -2,6 +2,8 @@
 
 from typing import final
 
+from hub.engine.message_files import NO_MESSAGES, Messages
+from hub.engine.messages import Message
 from hub.engine.nodes import Document, Location, Scalar
 from hub.engine.problems import Problems
 from hub.engine.scopes import Scopes, about_unknown
@@ -18,16 +20,20 @@ _UNKNOWN = "unknown name "
 class Draft:
     """`reads` collects every path that is read, to tell what nobody reads; `verbs` what the steps do.
 
-    `trails` are anchors that follow samples.
+    `trails` are anchors that follow samples, `messages` those of the `known_messages` that steps name.
     """
 
-    def __init__(self, document: Document, problems: Problems, scopes: Scopes) -> None:
+    def __init__(
+        self, document: Document, problems: Problems, scopes: Scopes, messages: Messages = NO_MESSAGES
+    ) -> None:
         self.document = document
         self.problems = problems
         self.scopes = scopes
         self.reads: set[str] = set()
         self.trails: set[str] = set()
         self.verbs: set[str] = set()
+        self.known_messages = messages
+        self.messages: dict[str, Message] = {}
 
     def error(self, location: Location, message: str) -> None:
         self.problems.error(self.document.place(location), message)

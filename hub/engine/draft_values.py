@@ -10,6 +10,8 @@ from pydantic_core import ErrorDetails
 
 from hub.engine.complaints import sentence
 from hub.engine.draft import Draft
+from hub.engine.draft_messages import OWN, VARS, MessageDrafter
+from hub.engine.messages import SAYS
 from hub.engine.nodes import Location
 from hub.engine.problems import did_you_mean, quoted
 from hub.engine.program_steps import Computed, Literally, Nested, Rendered, Value
@@ -51,6 +53,12 @@ def compile_params(
     location: Location = (*step, "with")
     made: dict[str, Value] = {}
     sound = True
+    if verb.name in SAYS:
+        said = _said(draft, step, verb, given, scope)
+        made, sound = said or {}, said is not None
+        if not sound and "template" in given:
+            return None
+        given = {name: raw for name, raw in given.items() if name not in made and name not in OWN}
     for name, raw in given.items():
         at: Location = (*location, name)
         if name not in known:
@@ -66,11 +74,24 @@ def compile_params(
         else:
             made[name] = value
     for name, field in known.items():
-        if field.is_required() and name not in given:
+        if field.is_required() and name not in given and name not in made:
             where = location if draft.document.node(location) is not None else (*step, "do")
             draft.error(where, f"{verb.name} needs `{name}`: add it under `with`")
             sound = False
     return made if sound else None
+
+
+def _said(
+    draft: Draft, step: Location, verb: Verb, given: Mapping[str, object], scope: Scope
+) -> dict[str, Value] | None:
+    """Return what a message by name says for the verb: nothing where none is named."""
+    drafter = MessageDrafter(draft, draft.known_messages, step, verb, scope)
+    if "template" not in given:
+        return {} if drafter.is_sound_without(given) else None
+    names = given.get(VARS, {})
+    if not drafter.can_be_named(names):
+        return drafter.params(given, None)
+    return drafter.params(given, compile_values(draft, (*step, "with", VARS), names, scope))
 
 
 def compile_values(

@@ -14,6 +14,8 @@ from hub.engine.draft_anchors import anchor
 from hub.engine.draft_names import belongs_to_no_account
 from hub.engine.draft_steps import StepDrafter
 from hub.engine.keys import kept_by
+from hub.engine.message_files import NO_MESSAGES, Messages
+from hub.engine.messages import MAX_WORDS, below
 from hub.engine.model import WorkflowFile
 from hub.engine.model_grants import PeriodEndTrigger
 from hub.engine.model_steps import AnyStep, ChooseStep, DoStep, ForEachStep, IfStep, ParallelStep
@@ -35,7 +37,9 @@ WITHOUT_EVENT = BecomesTrigger | AbsentTrigger | PeriodEndTrigger | ScheduleTrig
 class Drafting:
     """The second look at a file whose form is sound: names, types, and the rules about money."""
 
-    def __init__(self, document: Document, file: WorkflowFile, problems: Problems) -> None:
+    def __init__(
+        self, document: Document, file: WorkflowFile, problems: Problems, messages: Messages = NO_MESSAGES
+    ) -> None:
         self._document = document
         self._file = file
         self._problems = problems
@@ -56,7 +60,7 @@ class Drafting:
             by_periods=_by_periods(file.when),
             inputs=timed.input_types(file.when),
         )
-        self._draft = Draft(document, problems, scopes)
+        self._draft = Draft(document, problems, scopes, messages)
 
     def workflow(self) -> Workflow:
         file, draft = self._file, self._draft
@@ -87,6 +91,7 @@ class Drafting:
         if grant is not None:
             draft.verbs.add(grant.verb.name)
         self._warn_about_unread()
+        text = self._document.source + self._below()
         return Workflow(
             id=file.id,
             title=file.title,
@@ -106,12 +111,22 @@ class Drafting:
             itself=file.itself,
             steps=steps,
             on_error=on_error,
-            hash=hashlib.sha256(self._document.source.encode()).hexdigest(),
-            text=self._document.source,
+            hash=hashlib.sha256(text.encode()).hexdigest(),
+            text=text,
             place=self._document.root.place,
             grant=grant,
             anchors=anchors,
         )
+
+    def _below(self) -> str:
+        """Return the messages the steps name, which belong to the workflow's version as they are now."""
+        found = below(self._draft.messages)
+        if len(found.encode("utf-8", "surrogatepass")) > MAX_WORDS:
+            self._draft.error(
+                ("steps",), f"the messages of these steps have more than {MAX_WORDS // 1024} KiB"
+            )
+            return ""
+        return found
 
     def _aggregates(self) -> tuple[Aggregate, ...]:
         made: list[Aggregate] = []

@@ -16,6 +16,7 @@ from hub.engine.explain_results import sources
 from hub.engine.explain_steps import StepSayings
 from hub.engine.explain_triggers import starts
 from hub.engine.keys import KeyedBy, KeyKind
+from hub.engine.messages import taken_apart
 from hub.engine.model import ParamFile
 from hub.engine.problems import Problems
 from hub.engine.program import (
@@ -312,7 +313,7 @@ _PARAMS: Final[TypeAdapter[dict[str, ParamFile]]] = TypeAdapter(dict[str, ParamF
 
 def _param_files(workflow: Workflow) -> dict[str, ParamFile]:
     """Return what the file says of its parameters: a running workflow has no use for their units and comments."""
-    document = read(workflow.text, workflow.place.path, Problems())
+    document = read(taken_apart(workflow.text)[0], workflow.place.path, Problems())
     given: Any = document.data().get("params") if document is not None else None
     return _PARAMS.validate_python(given or {})
 

@@ -10,6 +10,7 @@ from hub.engine import explain_verbs as verbs
 from hub.engine.explain_conditions import Wording
 from hub.engine.program_steps import (
     Approve,
+    Chosen,
     Computed,
     Do,
     ForEach,
@@ -23,6 +24,7 @@ from hub.engine.program_steps import (
     Stop,
     Value,
     Wait,
+    Worded,
 )
 from hub.expr.tree import Literal
 
@@ -60,6 +62,9 @@ _AFTER: Final = {
 class StepSayings:
     def __init__(self, wording: Wording) -> None:
         self._wording = wording
+        self._given: Mapping[
+            str, str
+        ] = {}  # what the message that is told of is given, by the names it reads
 
     def steps(self, steps: Sequence[Step], indent: str = "", *, more: bool = False) -> list[str]:
         """Return the lines; `more`: something follows that a refusal would prevent."""
@@ -103,15 +108,22 @@ class StepSayings:
 
     def _do(self, step: Do, *, more: bool) -> list[str]:
         said, blocks = {}, []
+        chosen = chosen_of(step)
         for name, value in step.params.items():
+            if isinstance(value, Worded) or (chosen is not None and name == "template"):
+                continue
             if isinstance(value, Rendered) and "\n" in value.template.source.strip():
                 blocks += self._text(name, value.template.source)
             elif name in {"data", "settings"}:
                 said.update(self._each(value))
             else:
                 said[name] = self.value(value)
+        if chosen is not None and "subject" in step.params:
+            said["subject"] = "of its message"
         sentence = verbs.sentence(step.verb, said)
         lines = [f"{sentence}:" if blocks else _ended(sentence), *blocks]
+        if chosen is not None:
+            lines += self._message(chosen, step)
         if step.verb.answers:
             fits = requests.expected(step)
             lines = [requests.said(step, self.value), *([fits] if fits is not None else [])]
@@ -123,6 +135,24 @@ class StepSayings:
         if step.undo is not None:
             taken = {name: self.value(value) for name, value in step.undo.params.items()}
             lines.append(f"If the run fails later, it {verbs.taken_back(step.undo.verb, taken)}.")
+        return lines
+
+    def _message(self, chosen: Chosen, step: Do) -> list[str]:
+        """Return what a message by name says, in its default language, and in which others there is one."""
+        lines: list[str] = []
+        if len(chosen.messages) > 1:
+            lines.append(f"Which message it is: {self.value(chosen.name)}.")
+        self._given = {name: self.value(value) for name, value in chosen.values.items()}
+        for name, message in sorted(chosen.messages.items()):
+            default, *others = message.languages
+            spoken = f", or in {_or(others)} for clients who speak it" if others else ""
+            lines.append(f"The message is {name}, version {message.version}, in {default}{spoken}:")
+            words = message.wording(default)
+            for value in step.params.values():
+                part = words.part(value.parts) if isinstance(value, Worded) else None
+                if isinstance(value, Worded) and part is not None:
+                    lines += self._text(value.says, words.parts[part].source)
+        self._given = {}
         return lines
 
     def _conditions(self, step: Do) -> list[str]:
@@ -198,6 +228,8 @@ class StepSayings:
                 return self._wording.value(expression)
             case Rendered(template=template):
                 return f"“{self._filled(template.source.strip())}”"
+            case Worded(chosen=chosen, says=says):
+                return f"the {says.replace('_', ' ')} of the message {self.value(chosen.name)}"
             case Nested(parts=parts) if isinstance(parts, Mapping):
                 return "{" + self._pairs(parts) + "}"
             case Nested(parts=parts):
@@ -230,7 +262,7 @@ class StepSayings:
     def _gap(self, gap: re.Match[str]) -> str:
         fallback = _FALLBACK.search(gap[2])
         instead = (fallback[1] or fallback[2]) if fallback is not None else None
-        said = self._wording.path(gap[1])
+        said = self._given.get(gap[1]) or self._wording.path(gap[1])
         return f"[{said}, or “{instead}”]" if instead else f"[{said}]"
 
 
@@ -251,6 +283,16 @@ def _refused(step: Do, *, more: bool) -> str | None:
     elif step.verb.is_manager and more:
         told.append("If it is refused for good, the run fails here." if told else REFUSED)
     return " ".join(told) or None
+
+
+def chosen_of(step: Do) -> Chosen | None:
+    """Return the message a step names, if it names one."""
+    return next((value.chosen for value in step.params.values() if isinstance(value, Worded)), None)
+
+
+def _or(words: Sequence[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from hub.clock import Clock
 from hub.engine.check import with_missing_secrets
 from hub.engine.load import LoadedSet, load_file, together, workflow_files
 from hub.engine.load_text import LoadReport
+from hub.engine.message_files import NO_MESSAGES, message_files, message_folders, read_messages
 from hub.engine.program import Unread, Workflow
 from hub.errors import ConfigError, StoreError
 from hub.stages import run_until
@@ -34,11 +35,17 @@ class LiveFiles:
     """Folders and files of workflows, and what came of each when it was last read.
 
     `secrets` are those that are set, by name: a workflow that names another is loaded, with a warning where it does.
+    `templates` is the folder of messages, if it is not that beside the workflows.
     """
 
-    def __init__(self, paths: Sequence[Path], secrets: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, paths: Sequence[Path], secrets: frozenset[str] | None = None, templates: Path | None = None
+    ) -> None:
         self._paths = tuple(paths)
         self._secrets = secrets
+        self._templates = templates
+        self._messages = NO_MESSAGES
+        self._messages_then: dict[Path, _Stamp | None] = {}
         self._stamps: dict[Path, _Stamp | None] = {}
         self._reports: dict[Path, LoadReport] = {}
         self.loaded = LoadedSet((), ())
@@ -58,21 +65,40 @@ class LiveFiles:
         While one of the folders itself is not there, or cannot be read (ConfigError), nothing is gone: a disk that is
         away takes no limit with it.
         """
-        self.away = tuple(path for path in self._paths if not path.exists())
+        needed = (*self._paths, *([self._templates] if self._templates is not None else []))
+        self.away = tuple(path for path in needed if not path.exists())
         if not self._paths or self.away:
             return ()
         found = {path: _stamp(path) for path in workflow_files(self._paths)}
-        changed = [path for path, stamp in found.items() if self._stamps.get(path) != stamp or stamp is None]
-        if not changed and found.keys() == self._stamps.keys():
+        again = self._look_at_messages()
+        changed = [
+            path
+            for path, stamp in found.items()
+            if self._stamps.get(path) != stamp or stamp is None or (again and self._names_one(path))
+        ]
+        if not changed and not again and found.keys() == self._stamps.keys():
             return ()
-        read = [load_file(path) for path in changed]
+        read = [load_file(path, messages=self._messages) for path in changed]
         known = {**self._reports, **dict(zip(changed, read, strict=True))}
         self._reports = {path: known[path] for path in found}
-        loaded = together(self._reports.values())
+        loaded = together(self._reports.values(), self._messages)
         self.loaded = loaded if self._secrets is None else with_missing_secrets(loaded, self._secrets)
         self._stamps = found  # older than what was read after it: a file that changed meanwhile is read again
         paths = {report.path for report in read}
         return [report for report in self.loaded.reports if report.path in paths]
+
+    def _look_at_messages(self) -> bool:
+        """Read the messages again if any of their files is another; return whether they were read."""
+        folders = message_folders(self._paths, self._templates)
+        found = {path: _stamp(path) for path in message_files(folders)}
+        if found == self._messages_then and None not in found.values():
+            return False
+        self._messages_then, self._messages = found, read_messages(folders)
+        return True
+
+    def _names_one(self, path: Path) -> bool:
+        report = self._reports.get(path)
+        return report is not None and "template" in report.text
 
 
 def _stamp(path: Path) -> _Stamp | None:

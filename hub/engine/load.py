@@ -4,12 +4,14 @@ import os
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Final, NoReturn
 
 from hub.engine.blueprints import Blueprint
 from hub.engine.load_text import LoadReport, load_text
+from hub.engine.message_files import FOLDER as TEMPLATES
+from hub.engine.message_files import NO_MESSAGES, Messages, message_folders, read_messages
 from hub.engine.problems import Problem
 from hub.engine.program import Unread, Workflow
 from hub.engine.uses import with_blueprints
@@ -25,6 +27,7 @@ MAX_FILES: Final = 10_000
 class LoadedSet:
     workflows: tuple[Workflow, ...]
     reports: tuple[LoadReport, ...]
+    messages: Messages = NO_MESSAGES
 
     @property
     def unread(self) -> tuple[Unread, ...]:
@@ -41,11 +44,12 @@ class LoadedSet:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        return tuple(problem for report in self.reports for problem in report.problems)
+        found = [problem for report in self.reports for problem in report.problems]
+        return (*found, *self.messages.problems)
 
 
-def load_file(path: Path, name: str | None = None) -> LoadReport:
-    """Load one file; `name` is how problems call it."""
+def load_file(path: Path, name: str | None = None, messages: Messages | None = None) -> LoadReport:
+    """Load one file; `name` is how problems call it, `messages` what it may name: those beside it if left out."""
     shown = name if name is not None else str(path)
     try:
         with path.open("rb") as file:
@@ -58,22 +62,33 @@ def load_file(path: Path, name: str | None = None) -> LoadReport:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return _refused(shown, f"the file is not valid UTF-8 at byte {error.start}: save it as UTF-8")
-    return load_text(text, shown)
+    return load_text(text, shown, messages if messages is not None else messages_beside([path]))
 
 
 def _refused(path: str, message: str) -> LoadReport:
     return LoadReport(path, None, (Problem(Place(path, 1, 1), message),))
 
 
-def load_folder(paths: Iterable[Path]) -> LoadedSet:
-    """Load every workflow in the folders and files given; two files with one id are both refused."""
-    return together([load_file(path) for path in workflow_files(paths)])
+def load_folder(paths: Iterable[Path], templates: Path | None = None) -> LoadedSet:
+    """Load every workflow in the folders and files given; two files with one id are both refused.
+
+    `templates` is the folder of messages, if it is not that beside them.
+    """
+    paths = list(paths)
+    messages = messages_beside(paths, templates)
+    return together([load_file(path, messages=messages) for path in workflow_files(paths)], messages)
 
 
-def together(reports: Iterable[LoadReport]) -> LoadedSet:
+def messages_beside(paths: Iterable[Path], templates: Path | None = None) -> Messages:
+    """Return what workflows in the folders and files given may name."""
+    return read_messages(message_folders(paths, templates))
+
+
+def together(reports: Iterable[LoadReport], messages: Messages = NO_MESSAGES) -> LoadedSet:
     """Make workflows of what uses blueprints, and refuse those that share an id."""
     reports = list(reports)
-    return distinct(with_blueprints(reports, [each.blueprint for each in reports if each.blueprint]))
+    loaded = distinct(with_blueprints(reports, [each.blueprint for each in reports if each.blueprint]))
+    return replace(loaded, messages=messages)
 
 
 def workflow_files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -93,7 +108,8 @@ def workflow_files(paths: Iterable[Path]) -> Iterator[Path]:
 def _under(folder: Path) -> list[Path]:
     found: list[Path] = []
     for where, folders, names in os.walk(folder, onerror=_unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]  # where os.walk goes on
+        # What os.walk goes on with.
+        folders[:] = [name for name in folders if not name.startswith(".") and name != TEMPLATES]
         found += [
             Path(where, name)
             for name in names

@@ -8,12 +8,15 @@ from pydantic import ValidationError
 from hub.engine.blueprints import Blueprint, Use, content_of, required_of, text_of
 from hub.engine.complaints import complain
 from hub.engine.draft_workflow import Drafting
+from hub.engine.message_files import Messages
+from hub.engine.messages import MessagesUnreadable, messages_of, taken_apart
 from hub.engine.model import WorkflowFile
 from hub.engine.model_blueprint import BlueprintHead, UseFile
 from hub.engine.nodes import Document
 from hub.engine.problems import Problem, Problems
 from hub.engine.program import Workflow
 from hub.engine.yaml import read
+from hub.errors import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,16 @@ class LoadReport:
     use: Use | None = None
 
 
-def load_text(text: str, path: str) -> LoadReport:
-    """Load the text of one file."""
+def load_text(text: str, path: str, messages: Messages | None = None) -> LoadReport:
+    """Load the text of one file with the messages beside it; None: that of a stored version, with its own below."""
     problems = Problems()
+    if messages is None:
+        text, lower = taken_apart(text)
+        try:
+            messages = Messages(messages_of(lower, path))
+        except MessagesUnreadable as unreadable:
+            problems.error(Place(path, 1, 1), str(unreadable))
+            return LoadReport(path, None, tuple(problems), text)
     document = read(text, path, problems)
     if document is None:
         return LoadReport(path, None, tuple(problems), text)
@@ -45,18 +55,20 @@ def load_text(text: str, path: str) -> LoadReport:
         use = _use(document, problems)
         return LoadReport(path, None, tuple(problems), text, named, use=None if problems.fatal else use)
     if "blueprint" in data:
-        blueprint = _blueprint(document, problems)
+        blueprint = _blueprint(document, problems, messages)
         return LoadReport(path, None, tuple(problems), text, blueprint=None if problems.fatal else blueprint)
-    workflow = _workflow(document, data, problems)
+    workflow = _workflow(document, data, problems, messages)
     return LoadReport(path, None if problems.fatal else workflow, tuple(problems), text, named)
 
 
-def _workflow(document: Document, data: dict[str, Any], problems: Problems) -> Workflow | None:
+def _workflow(
+    document: Document, data: dict[str, Any], problems: Problems, messages: Messages
+) -> Workflow | None:
     file = _validated(document, data, problems)
-    return Drafting(document, file, problems).workflow() if file is not None else None
+    return Drafting(document, file, problems, messages).workflow() if file is not None else None
 
 
-def _blueprint(document: Document, problems: Problems) -> Blueprint | None:
+def _blueprint(document: Document, problems: Problems, messages: Messages) -> Blueprint | None:
     """Check a blueprint as the workflow it makes with its own values."""
     data = document.data()
     head = {key: data[key] for key in BlueprintHead.model_fields if key in data}
@@ -71,7 +83,7 @@ def _blueprint(document: Document, problems: Problems) -> Blueprint | None:
         complain(document, error, problems, BlueprintHead)
         return None
     content = content_of(data)
-    workflow = _workflow(document, content, problems)
+    workflow = _workflow(document, content, problems, messages)
     file = _validated(document, content, Problems()) if workflow is not None else None
     if workflow is None or file is None:
         return None
@@ -82,7 +94,7 @@ def _blueprint(document: Document, problems: Problems) -> Blueprint | None:
         params=file.params,
         required=required_of(data),
         content=content,
-        workflow=replace(workflow, text=text_of(content)),
+        workflow=replace(workflow, text=text_of(content) + taken_apart(workflow.text)[1]),
         place=document.root.place,
     )
 

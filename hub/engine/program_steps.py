@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
+from hub.engine.messages import Message
 from hub.engine.program_timed import Quiet
 from hub.errors import Place
 from hub.expr import Expression
@@ -38,7 +39,26 @@ class Nested:
     parts: Mapping[str, "Value"] | tuple["Value", ...]
 
 
-Value = Literally | Computed | Rendered | Nested
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A message by name, in a language that is computed as well, and the values it reads beside what everybody knows."""
+
+    name: "Value"
+    language: "Value | None"
+    values: Mapping[str, "Value"]
+    messages: Mapping[str, Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """What a message says for one parameter: the first of its `parts` that there is; or its language, or its version."""
+
+    chosen: Chosen
+    says: str
+    parts: tuple[str, ...]
+
+
+Value = Literally | Computed | Rendered | Nested | Worded
 
 
 @dataclass(frozen=True, slots=True)

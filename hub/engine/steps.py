@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from hub.engine.program_steps import Computed, Do, Literally, Nested, Rendered, Value
+from hub.engine.messages import KNOWN_ROOTS
+from hub.engine.program_steps import Computed, Do, Literally, Nested, Rendered, Value, Worded
 from hub.engine.scene import Env
 from hub.errors import HubError
 from hub.expr import UNKNOWN, Kind
@@ -105,10 +106,43 @@ def resolve(value: Value, env: Env, name: str) -> Any:
             except TextError as problem:
                 raise StepFailed(f"{name}: {problem.message}") from problem
             return text if name in MANY_LINES else one_line(text)
+        case Worded():
+            return _worded(value, env, name)
         case Nested(parts=parts):
             if isinstance(parts, Mapping):
                 return {key: resolve(part, env, f"{name}.{key}") for key, part in parts.items()}
             return [resolve(part, env, f"{name}[{index}]") for index, part in enumerate(parts)]
+
+
+def _worded(value: Worded, env: Env, name: str) -> str | None:
+    """Return what a message by name says here, in the language it is said in."""
+    chosen = value.chosen
+    message = chosen.messages[resolve(chosen.name, env, "template")]
+    if value.says == "template_version":
+        return message.version
+    wording = message.wording(_if_known(chosen.language, env) if chosen.language is not None else None)
+    if value.says == "language":
+        return wording.language
+    part = wording.part(value.parts)
+    if part is None:
+        return None
+    # A value that is missing stays out: the text may say what stands in for it.
+    found = {each: _if_known(given, env) for each, given in chosen.values.items()}
+    known = {each: given for each, given in found.items() if given is not None}
+    try:
+        text = wording.parts[part].render(
+            {**{each: env[each] for each in KNOWN_ROOTS if each in env}, **known}
+        )
+    except TextError as problem:
+        raise StepFailed(f"{name}: {message.name} in {wording.language}: {problem.message}") from problem
+    return text if name in MANY_LINES else one_line(text)
+
+
+def _if_known(value: Value, env: Env) -> Any:
+    if isinstance(value, Computed):
+        found = value.expression.evaluate(env)
+        return None if found is UNKNOWN else found
+    return resolve(value, env, "vars")
 
 
 def booked(value: Any, digits: int | None, verb: Verb) -> Decimal:

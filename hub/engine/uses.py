@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from hub.engine.blueprints import Blueprint, Use, differences, made_of
 from hub.engine.load_text import LoadReport, load_text
+from hub.engine.messages import taken_apart
 from hub.engine.problems import Problem, Severity, did_you_mean
 
 MOST_REMEMBERED = 10_000
@@ -47,7 +48,8 @@ def _made(report: LoadReport, use: Use, found: Sequence[Blueprint], known: Itera
         return _without(
             report, [Problem(use.places.get(each.param, use.place), each.sentence) for each in unfit]
         )
-    made = _loaded_once(made_of(blueprint, use), report.path)
+    # The messages its blueprint names belong to the use as well.
+    made = _loaded_once(made_of(blueprint, use) + taken_apart(blueprint.workflow.text)[1], report.path)
     problems = [
         Problem(use.place, f"{blueprint.name} with these values: {each.message}")
         for each in made.problems

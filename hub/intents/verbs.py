@@ -16,6 +16,8 @@ from hub.intents.expiry import Expiry
 
 Positive = Annotated[Money, Field(gt=0)]
 Words = Annotated[str, Field(max_length=16_384)]
+MessageVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+Language = Annotated[str, Field(min_length=1, max_length=64)]
 Address = Annotated[
     str, Field(min_length=3, max_length=320, pattern=r"^[^\s\x00-\x1f\x7f<>,;]+@[^\s\x00-\x1f\x7f<>,;]+$")
 ]
@@ -159,7 +161,9 @@ class ToClient(Params):
     """`category` says what kind of message it is: consent, and the contact policy of hub.yaml, go by it; service if left out.
 
     `client` is whose contact it is; the client the run is about if left out. `expires` is until when it is worth sending:
-    a time, or how long after the step asked for it; later it is dropped and recorded.
+    a time, or how long after the step asked for it; later it is dropped and recorded. `template` names a message that says
+    the rest, with `vars` for the values it reads, in the client's language or the `language` given; the hub writes down
+    which version it said (`template_version`).
     """
 
     category: Category | None = None
@@ -172,6 +176,10 @@ class SendMail(ToClient):
     subject: Annotated[str, Field(min_length=1, max_length=200)]
     text: Words | None = None
     html: Annotated[str, Field(max_length=49_152)] | None = None
+    template: Name | None = None
+    vars: dict[Name, Any] | None = None
+    template_version: MessageVersion | None = None
+    language: Language | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -189,11 +197,17 @@ class SendMessage(ToClient):
     text: Words | None = None
     team: Name | None = None
     vars: dict[Name, Any] = {}
+    template_version: MessageVersion | None = None
+    language: Language | None = None
 
 
 class PlatformMail(ToClient):
     subject: Annotated[str, Field(min_length=1, max_length=128)]
     text: Words
+    template: Name | None = None
+    vars: dict[Name, Any] | None = None
+    template_version: MessageVersion | None = None
+    language: Language | None = None
 
 
 class HttpRequest(Params):
@@ -302,6 +316,9 @@ _VERBS = (
 
 PUBLISH = "event.publish"
 VERBS = {verb.name: verb for verb in _VERBS}
+
+# Parameters the hub itself writes beside those of a workflow: which version of a message it said.
+WRITTEN_BY_HUB = frozenset({"template_version"})
 
 # Parameters a person reads: these are Jinja2 text, every other value is a literal or an expression. In `html` values are escaped.
 HUMAN_TEXT = frozenset({"text", "html", "subject", "comment", "url", "title"})

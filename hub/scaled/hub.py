@@ -41,6 +41,7 @@ from hub.parts import (
     listen,
     load_keys,
     sealed_endpoints,
+    templates_at,
 )
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
@@ -115,7 +116,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         # Connections of their own: a renewal that waits for one behind other work costs leases.
         renewing = await stack.enter_async_context(open_database(dsn, connections=2))
         process = Process(settings, database, PostgresLeases(renewing), kafka, clock)
-        files = LiveFiles(existing(settings.workflows), frozenset(settings.secrets))
+        files = LiveFiles(existing(settings.workflows), frozenset(settings.secrets), templates_at(settings))
         keys, first_key = await load_keys(PostgresKeys(database), clock, make_first=Role.API in roles)
         looking = PostgresLog(database, clock, Nothing())
         told: list[KafkaLog] = []

@@ -10,7 +10,7 @@ from hub.dispatch.channels.manager_mt_remote import OFFERS
 from hub.events.reference import render_events
 from hub.expr.reference import render_reference
 from hub.ingest.posted import is_the_hubs_own, needs_account
-from hub.intents.verbs import VERBS, Params, Risk, Verb
+from hub.intents.verbs import VERBS, WRITTEN_BY_HUB, Params, Risk, Verb
 
 DOCS: Final = Path(__file__).parent / "docs"
 
@@ -67,7 +67,11 @@ def _table(verbs: list[Verb]) -> str:
 
 def _parameters(params: type[Params]) -> str:
     """Return the names of a verb's parameters; required ones are bold."""
-    names = {field.alias or name: field.is_required() for name, field in params.model_fields.items()}
+    names = {
+        field.alias or name: field.is_required()
+        for name, field in params.model_fields.items()
+        if name not in WRITTEN_BY_HUB
+    }
     return " ".join(f"**`{name}`**" if required else f"`{name}`" for name, required in names.items())
 
 

@@ -1,9 +1,11 @@
 """The shipped workflows for a demo: live, and with thresholds that a minute of simulated trading reaches."""
 
 import re
+import shutil
 from pathlib import Path
 
 from hub.engine.load import LoadedSet, load_folder
+from hub.engine.message_files import FOLDER as TEMPLATES
 from hub.errors import ConfigError
 
 # What a month of real trading reaches, a simulated minute does not.
@@ -44,6 +46,7 @@ def demo_workflows(shipped: Path, folder: Path) -> LoadedSet:
         if file.stem in MANAGED:
             text = re.sub(r"^scope: ", 'scope: account.platform == "mt4" and ', text, flags=re.MULTILINE)
         (folder / file.name).write_text(text)
+    shutil.copytree(shipped / TEMPLATES, folder / TEMPLATES)
     loaded = load_folder([folder])
     if loaded.problems:
         raise ConfigError("\n".join(str(problem) for problem in loaded.problems))

@@ -128,11 +128,18 @@ Offer the course to clients who lost more than 1000 in 7 days, over all their ac
   At most once in 30 days for each client; what that holds back is not made up for later.
   Not between 21:00 and 08:00, by the clock of the client's time zone (UTC if not known); what would begin then waits until 08:00.
   Then:
-    1. Sends a mail to the client's email with the subject “A course you may like”, as marketing: only to clients who agreed to that:
+    1. Sends a mail to the client's email with the subject of its message, as marketing: only to clients who agreed to that.
+       The message is loss-coaching, version 886bde26507b, in en, or in de for clients who speak it:
+       subject:
+       | A course you may like
        | Dear [the client's first name, or “client”],
        |
        | the last days were not easy. Our course on risk is free for you: [https://example.com/course (params.page)]
        | If you would rather talk to somebody, answer this message.
+       html:
+       | <p>Dear [the client's first name, or “client”],</p>
+       | <p>the last days were not easy. Our <a href="[https://example.com/course (params.page)]">course on risk</a> is free for you.</p>
+       | <p>If you would rather talk to somebody, answer this message.</p>
   The events:
     trade.closed: A position was closed, whole or in part.
     trade.cancelled: The named deal was taken back by the dealer.
@@ -150,7 +157,9 @@ Offer a call to clients who lost more than 5000 in 7 days, by text message (loss
   At most once in 30 days for each client; what that holds back is not made up for later.
   Not between 20:00 and 09:00, by the clock of the client's time zone; what would begin then waits until 09:00. Where that is not known, nothing happens.
   Then, if it were live:
-    1. Sends a text message to the client's phone, as marketing: only to clients who agreed to that: “[the client's first name, or “Hello”], would you like to talk about your last days on the market? Answer YES and we call you.”
+    1. Sends a text message to the client's phone, as marketing: only to clients who agreed to that.
+       The message is loss-coaching, version 886bde26507b, in en, or in de for clients who speak it:
+       | [the client's first name, or “Hello”], would you like to talk about your last days on the market? Answer YES and we call you.
   The events:
     trade.closed: A position was closed, whole or in part.
     trade.cancelled: The named deal was taken back by the dealer.
@@ -166,10 +175,16 @@ Warn a client at 120 % margin level that lasts, and call for margin at 100 % at 
   At most 4 times in 1 day for each account and each way it starts; what that holds back is not made up for later.
   At most 2 runs for each account at a time; what would begin meanwhile does not happen.
   Then, if it were live:
-    1. If it was started by call:
-         1. Sends a push message to the client, unless it is 10 minutes late by then: “Margin call: account [the account's login] is at [the value that passed the limit] %. Pay in or close positions, or the platform will close them.”
-       Otherwise:
-         1. Sends a push message to the client, unless it is 10 minutes late by then: “Account [the account's login] is at [the value that passed the limit] % margin level.”
+    1. Sends a push message to the client, unless it is 10 minutes late by then.
+       Which message it is: (margin-call if it was started by call, otherwise margin-warning).
+       The message is margin-call, version 8b61304966e2, in en, or in de for clients who speak it:
+       title:
+       | Margin call
+       | Account [the account's login] is at [the value that passed the limit] %. Pay in or close positions, or the platform will close them.
+       The message is margin-warning, version 983493371d51, in en, or in de for clients who speak it:
+       title:
+       | Margin level
+       | Account [the account's login] is at [the value that passed the limit] % margin level.
 """
 RISK_GROUP = """\
 Move accounts to the risk group when their equity passes 50,000, and back below 40,000 (risk-group, shadow)

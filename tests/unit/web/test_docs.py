@@ -50,6 +50,7 @@ from hub.engine.keys import KeyKind
 from hub.engine.load import load_folder
 from hub.engine.load_text import load_text
 from hub.engine.memory import MemoryLog
+from hub.engine.message_files import Messages, read_messages
 from hub.engine.model import WorkflowFile
 from hub.engine.scopes import OWN
 from hub.engine.story import run_story
@@ -325,13 +326,35 @@ def _fits(model: type[BaseModel], needed: Mapping[str, Any], field: str, value: 
 # --- examples work
 
 
+def messages_in(page_name: str) -> dict[str, str]:
+    """Return the messages a page shows, by the name of the file in their first line."""
+    found = (block.text for block in blocks(DOCS / page_name, "yaml"))
+    return {
+        text.splitlines()[0].removeprefix("# templates/"): text
+        for text in found
+        if text.startswith("# templates/")
+    }
+
+
+def the_messages(page_name: str, folder: Any) -> Messages:
+    for name, text in messages_in(page_name).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return read_messages([folder])
+
+
 @named(of("yaml"))
 async def test_an_example_in_yaml_loads(block, tmp_path):
     kind = yaml.safe_load(block.text)
     if "schema" in kind:
-        beside = [load_text(other.text, str(other)) for other in blocks(DOCS / block.page, "yaml")]
+        messages = the_messages(block.page, tmp_path)
+        assert not messages.problems
+        if not {"id", "blueprint"} & kind.keys():
+            assert kind["schema"] == 1
+            assert any(block.text == text for text in messages_in(block.page).values())
+            return
+        beside = [load_text(other.text, str(other), messages) for other in blocks(DOCS / block.page, "yaml")]
         known = [each.blueprint for each in beside if each.blueprint is not None] or SHIPPED.blueprints
-        (report,) = with_blueprints([load_text(block.text, str(block))], known)
+        (report,) = with_blueprints([load_text(block.text, str(block), messages)], known)
         assert report.workflow is not None or report.blueprint is not None
         assert not report.problems
     elif "workflow" in kind:
