@@ -30,7 +30,7 @@ def explain(
     raise typer.Exit(run_explain(paths, as_json=as_json))
 
 
-def schema(what: Annotated[str, typer.Argument(help="event, workflow or openapi.")]) -> None:
+def schema(what: Annotated[str, typer.Argument(help="event, workflow, template or openapi.")]) -> None:
     """Print a JSON Schema, or the OpenAPI document."""
     from hub.commands.schema import print_schema  # noqa: PLC0415 (start-up time)
 

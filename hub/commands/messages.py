@@ -22,9 +22,17 @@ def list_messages(url: str, api_key: str, client: str, most: int, *, as_json: bo
         reason = message.get("error") or message.get("reason") or ""
         print(
             f"{message['at']}  {message['channel']:<8}  {message['address']:<32}  {ended:<11}  "
-            f"{message['template']}{'@' + message['version'][:8] if 'version' in message else ''}  {reason}".rstrip()
+            f"{message['template']}{_of_workflow(message)}  {reason}".rstrip()
         )
     return 0
+
+
+def _of_workflow(message: dict[str, Any]) -> str:
+    """Return the version of the workflow, behind one of a message by name if there is one."""
+    version = message.get("version", "")[:8]
+    if not version:
+        return ""
+    return f" ({version})" if "@" in message["template"] else f"@{version}"
 
 
 def list_devices(url: str, api_key: str, client: str, *, as_json: bool) -> int:

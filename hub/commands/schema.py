@@ -5,6 +5,7 @@ from typing import Any
 
 from hub.api.app import ROUTES
 from hub.api.openapi import openapi
+from hub.engine.message_files import message_schema
 from hub.engine.model_blueprint import file_schema
 from hub.errors import ConfigError
 from hub.events.schema import event_schema
@@ -23,5 +24,7 @@ def _schema(what: str) -> dict[str, Any]:
             return file_schema()
         case "openapi":
             return openapi(ROUTES)
+        case "template":
+            return message_schema()
         case _:
-            raise ConfigError(f"there is no schema {what!r}: ask for event, workflow or openapi")
+            raise ConfigError(f"there is no schema {what!r}: ask for event, workflow, template or openapi")

@@ -4,8 +4,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
@@ -24,6 +25,7 @@ SUFFIX: Final = ".yaml"
 MAX_BYTES: Final = 128 * 1024
 MAX_MESSAGES: Final = 1_000
 MAX_LANGUAGES: Final = 40
+MAX_FILES: Final = 4_000
 
 _LANGUAGE: Final = r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}"
 _NAME: Final = re.compile(rf"(?P<name>[a-z0-9][a-z0-9-]{{0,63}})(?:\.(?P<language>{_LANGUAGE}))?")
@@ -56,6 +58,14 @@ class MessageFile(Part):
     push: PushWording | None = Field(
         None, description="What push messages say; else the text message's text."
     )
+
+
+def message_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a message's file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **MessageFile.model_json_schema(by_alias=True),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +104,10 @@ def message_files(folders: Iterable[Path]) -> Iterator[Path]:
     for folder in folders:
         if not folder.is_dir():
             continue
-        yield from sorted(
+        found = (
             path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith(".") and path.is_file()
         )
+        yield from sorted(islice(found, MAX_FILES))
 
 
 def read_messages(folders: Iterable[Path]) -> Messages:

@@ -22,6 +22,8 @@ from processes.client import HubClient
 from processes.harness import HUB, HubProcess
 from processes.scaled import Fleet
 
+from hub.engine.message_files import read_messages
+
 PUBLIC = "https://hub.broker.example"
 SECRET = "link-secret-of-a-scenario-and-long-enough"
 WORKFLOW = """\
@@ -35,13 +37,24 @@ when: [{event: balance.deposited}]
 steps:
   - id: mail
     do: notify.email
-    with: {to: = client.email, subject: "Thank you", html: "<p>Dear <b>{{ client.first_name }}</b></p>", category: marketing}
+    with: {to: = client.email, template: thanks, vars: {amount: = event.amount}, category: marketing}
   - id: text
     do: notify.sms
     with: {to: = client.phone, text: "Thank you, {{ client.first_name }}", expires: 1h}
   - id: phone
     do: notify.push
     with: {to: = client.id, text: "Thank you", expires: 10m}
+"""
+THANKS = """\
+schema: 1
+language: en
+subject: Thank you
+text: Thank you
+"""
+THANKS_IN_GERMAN = """\
+schema: 1
+subject: "{{ client.first_name }}: danke"
+html: "<p>Dear <b>{{ client.first_name }}</b>, danke für {{ amount }}</p>"
 """
 PHONE, OLD_PHONE = "phone:" + "a" * 100, "old:" + "b" * 100
 
@@ -62,7 +75,10 @@ class Mailbox:
 
 
 class Town:
-    def __init__(self, hub: HubProcess, mailbox: Mailbox, twilio: FakeTwilio, fcm: FakeFcm) -> None:
+    def __init__(
+        self, hub: HubProcess, mailbox: Mailbox, twilio: FakeTwilio, fcm: FakeFcm, words: Path
+    ) -> None:
+        self.words = words
         self.hub, self.mailbox, self.twilio, self.fcm = hub, mailbox, twilio, fcm
 
     async def ask(self, method: str, path: str, **body: Any) -> Any:
@@ -89,6 +105,10 @@ class Town:
 async def town(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Town]:
     workflow = tmp_path / "welcome.yaml"
     workflow.write_text(WORKFLOW, encoding="utf-8")
+    words = tmp_path / "templates"
+    words.mkdir()
+    (words / "thanks.yaml").write_text(THANKS, encoding="utf-8")
+    (words / "thanks.de.yaml").write_text(THANKS_IN_GERMAN, encoding="utf-8")
     mailbox, loop = Mailbox(), asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         twilio = await stack.enter_async_context(a_twilio())
@@ -114,7 +134,7 @@ async def town(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             prefix = f"channels-{time.monotonic_ns()}"
             fleet = Fleet(tmp_path / "fleet", *servers, prefix, config=config, workflows=[workflow])
             hub = await (await stack.enter_async_context(fleet)).start("all")
-        yield Town(hub, mailbox, twilio, fcm)
+        yield Town(hub, mailbox, twilio, fcm, words)
 
 
 def a_deposit(ticket: int) -> dict[str, Any]:
@@ -146,6 +166,7 @@ async def test_a_client_is_told_on_every_channel_and_what_comes_back_is_heard(to
         "phone": "+35799000001",
         "first_name": "Ann",
         "consent_marketing": True,
+        "language": "de-CH",
         "accounts": ["live-1:7001"],
     }
     await town.ask("PUT", "/v1/clients/c1", json=person)
@@ -157,9 +178,10 @@ async def test_a_client_is_told_on_every_channel_and_what_comes_back_is_heard(to
         await client.post_until_acknowledged([a_deposit(1)])
         ended = await town.messages(lambda found: all(m["outcome"] == "delivered" for m in found.values()))
 
+        version = read_messages([town.words]).sound["thanks"].version
         # Each stands with its client, with what it was made of.
         assert {channel: m["template"] for channel, m in ended.items()} == {
-            "email": "welcome/mail",
+            "email": f"thanks.de@{version}",
             "sms": "welcome/text",
             "push": "welcome/phone",
         }
@@ -167,7 +189,8 @@ async def test_a_client_is_told_on_every_channel_and_what_comes_back_is_heard(to
         assert ended["sms"]["ref"] == town.twilio.taken[0]["sid"]
         mail = town.mailbox.mails[0]
         assert "Dear Ann" in mail.get_body(("plain",)).get_content()
-        assert "<b>Ann</b>" in mail.get_body(("html",)).get_content()
+        assert mail["Subject"] == "Ann: danke"
+        assert "<b>Ann</b>, danke für 100" in mail.get_body(("html",)).get_content()
         assert 3_500 < int(town.twilio.taken[0]["ValidityPeriod"]) <= 3_600
         assert list(town.fcm.shown) == [PHONE]
         devices = (await town.ask("GET", "/v1/clients/c1/devices"))["items"]
@@ -216,7 +239,7 @@ async def test_a_client_is_told_on_every_channel_and_what_comes_back_is_heard(to
     listed = json.loads(out)
     assert (code, len(listed)) == (0, 12)
     code, out = terminal(town.hub, "clients", "messages", "c1")
-    assert "welcome/mail@" in out
+    assert f"thanks.de@{version} (" in out
     assert terminal(town.hub, "clients", "devices", "c1", "--remove", devices[0]["id"])[0] == 0
     assert terminal(town.hub, "clients", "devices", "c1")[1] == "c1 has no device that takes push messages\n"
     log = (town.hub.data.parent / "hub.log").read_text(encoding="utf-8")
