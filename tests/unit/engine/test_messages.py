@@ -5,9 +5,12 @@ import os
 from datetime import timedelta
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from unit.engine.desk import MORNING, Desk
 
 from hub.commands.templates import list_templates, render_template, show_template
+from hub.config import Settings
 from hub.engine.alone import load_alone
 from hub.engine.check import check
 from hub.engine.live_files import LiveFiles
@@ -16,7 +19,7 @@ from hub.engine.load_text import load_text
 from hub.engine.message_files import MAX_BYTES, MAX_LANGUAGES, read_messages
 from hub.engine.messages import below, taken_apart
 from hub.errors import ConfigError
-from hub.parts import compile_stored
+from hub.parts import compile_stored, templates_at
 
 RULE = """schema: 1
 id: course
@@ -408,8 +411,10 @@ def test_a_stored_version_says_what_it_said_then(folder):
     again = compile_stored(workflow.text, "course")
 
     assert (again.hash, again.text) == (workflow.hash, workflow.text)
-    assert said(again, **ANN) == said(workflow, **ANN)
-    assert said(again, **ANN)["text"].startswith("Dear Ann")
+    ann = ANN | {"first_name": "<b>Ann"}
+    assert said(again, **ann) == said(workflow, **ann)
+    assert "&lt;b&gt;Ann" in said(again, **ann)["html"]
+    assert said(again, **ann)["text"].startswith("Dear <b>Ann")
 
 
 def test_a_run_goes_on_with_the_words_it_began_with(folder):
@@ -517,3 +522,64 @@ def test_the_command_says_what_it_needs(folder, name, values, verb, expected):
 def test_the_command_says_where_nothing_is(tmp_path):
     with pytest.raises(ConfigError, match="there is no"):
         list_templates([tmp_path / "none"], None, as_json=False)
+
+
+# --- a hub that runs
+
+
+def test_what_is_wrong_with_a_message_is_shown_beside_what_is_wrong_with_workflows(folder):
+    files = LiveFiles([folder], frozenset({"a"}))
+    message(folder, EN + "nonsense: 1\n")
+
+    files.look()
+
+    assert "unknown key `nonsense`" in str(files.loaded.problems[-1])
+    assert files.loaded.workflows == ()
+
+
+def test_while_the_folder_of_messages_is_away_nothing_is_gone(folder, tmp_path_factory):
+    away = tmp_path_factory.mktemp("words") / "own"
+    (folder / "templates").rename(away)
+    files = LiveFiles([folder], templates=away)
+    assert len(files.loaded.workflows) == 1
+
+    away.rename(away.parent / "elsewhere")
+
+    assert files.look() == ()
+    assert (len(files.loaded.workflows), files.away) == (1, (away,))
+
+
+def test_a_folder_of_messages_that_is_configured_has_to_be_there(tmp_path):
+    with pytest.raises(ConfigError, match="templates: there is no folder"):
+        templates_at(Settings(templates=tmp_path / "none"))
+    assert templates_at(Settings(templates=tmp_path)) == tmp_path
+    assert templates_at(Settings()) is None
+
+
+WORDS = st.text(st.characters(codec="utf-8"), max_size=40) | st.sampled_from(
+    [
+        "{{ a }}",
+        "{% if",
+        "{{ a.b|default('x') }}",
+        "{{ [1]*9 }}",
+        "{% for x in a %}{{ x }}{% endfor %}",
+        "{{ a() }}",
+    ]
+)
+
+
+@given(
+    parts=st.dictionaries(
+        st.sampled_from(["schema", "language", "about", "subject", "text", "html", "sms", "push", "x"]),
+        WORDS | st.integers() | st.dictionaries(st.sampled_from(["title", "text"]), WORDS),
+    )
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_file_of_a_message_is_read_with_anything_but_an_error_in_its_place(tmp_path, parts):
+    path = tmp_path / "any.yaml"
+    path.write_text(json.dumps({"schema": 1, "language": "en"} | parts), encoding="utf-8")
+
+    found = read_messages([tmp_path])
+
+    assert len(found.sound) + len(found.broken) == 1
+    assert all(each.place.path == str(path) and each.place.line == 1 for each in found.problems)
