@@ -135,6 +135,8 @@ def messages_of(lower: str, path: str) -> dict[str, Message]:
     place = Place(path, 1, 1)
     try:
         found = _decode(lower.removeprefix(_SEPARATOR).encode("utf-8", "surrogatepass"))
+        if any(words.default not in words.languages for words in found.messages.values()):
+            raise MessagesUnreadable(f"{path}: its messages cannot be read: one lacks its default language")
         return {
             name: Message(
                 name,
