@@ -456,7 +456,12 @@ def test_a_file_cannot_bring_messages_below_itself(folder):
 
 @pytest.mark.parametrize(
     "lower",
-    ["nonsense", "{}", '{"language":"x","messages":{"a":{"default":"en","languages":{"en":{"text":"{{"}}}}}'],
+    [
+        "nonsense",
+        "{}",
+        '{"language":"x","messages":{"a":{"default":"en","languages":{"de":{"text":"x"}}}}}',
+        '{"language":"x","messages":{"a":{"default":"en","languages":{"en":{"text":"{{"}}}}}',
+    ],
 )
 def test_a_stored_version_with_messages_that_cannot_be_read_is_said_to_be_so(lower):
     report = load_text(f"{PLAIN}\n--- # messages\n{lower}", "plain (stored)")
