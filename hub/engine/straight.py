@@ -116,9 +116,16 @@ def _count(
             if expiry is None:
                 if due is not None:
                     return None
-            elif type(due) is not Alarm or due.due <= now or (due.due > expiry and (
-                not feed.lets_go or any(edge in stored and is_up(stored[edge]) for edge in feed.edges)
-            )):
+            elif (
+                type(due) is not Alarm
+                or due.due <= now
+                or (
+                    due.due > expiry
+                    and (
+                        not feed.lets_go or any(edge in stored and is_up(stored[edge]) for edge in feed.edges)
+                    )
+                )
+            ):
                 return None
     return counted
 
