@@ -70,6 +70,7 @@ from hub.parts import (
     tell_of_money,
     templates_at,
 )
+from hub.rate_teller import RateTeller
 from hub.remembered_accounts import RememberedAccounts
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
@@ -344,7 +345,12 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                     backtests,
                     rounds,
                 ),
-                (*connectors, watcher, Reloading(files, rounds.make_live, clock)),
+                (
+                    *connectors,
+                    watcher,
+                    RateTeller(base.currency, base.rates, settings.rates_max_age, store.log, clock),
+                    Reloading(files, rounds.make_live, clock),
+                ),
             ),
             connectors=connectors,
         )

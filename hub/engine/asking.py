@@ -12,10 +12,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from hub.clock import iso
+from hub.engine.account_rows import AccountRow
 from hub.engine.code import Act, Branch, Fork, Instruction, Jump
 from hub.engine.kept import Kept, keep_all, recall_all
 from hub.engine.plans import Plan
 from hub.engine.program_steps import Approve, Do, Set, Stop
+from hub.engine.rate_board import pair_of
 from hub.engine.run_rows import OpenRun
 from hub.engine.scene import Env
 from hub.engine.steps import NothingToDo, StepFailed, booked, encoded, parameters, resolve
@@ -40,13 +42,17 @@ class Asked(NamedTuple):
 
 
 class _Action(msgspec.Struct, omit_defaults=True):
-    """`later`: parameters that are known only when the step runs; `problem`: why it would fail as it stands."""
+    """`later`: parameters that are known only when the step runs; `problem`: why it would fail as it stands.
+
+    `currency`: of the amount, where it is converted into the account's when it is booked.
+    """
 
     step: str
     verb: str
     params: Any
     later: list[str] = []
     problem: str = ""
+    currency: str = ""
 
 
 _encode = msgspec.json.Encoder(decimal_format="string", order="deterministic", enc_hook=str).encode
@@ -159,6 +165,10 @@ def _values(
 
 def _action(do: Do, env: Env, digits: int | None, values: Mapping[str, Any], later: list[str]) -> _Action:
     action = _Action(do.path, do.verb.name, values, later)
+    account = env.get("account")
+    pair = pair_of(do, account) if isinstance(account, AccountRow) else None
+    if pair is not None:
+        action.currency = pair[0]
     if not later:
         try:
             action.params = msgspec.Raw(encoded(parameters(do, env, digits, values)))

@@ -7,7 +7,17 @@ from operator import attrgetter
 from typing import Any
 
 from hub.bus.log import Input, InputKind
-from hub.engine import absence, anchors, grants, introductions, period_ends, queued, schedules
+from hub.engine import (
+    absence,
+    anchors,
+    grants,
+    introductions,
+    period_ends,
+    queued,
+    quotes,
+    rate_board,
+    schedules,
+)
 from hub.engine.account_rows import NO_ACCOUNT, NOBODY, AccountRow, ClientRow
 from hub.engine.accumulators import Contribution
 from hub.engine.crossing import at_position, crossed, meet_position, observed, rebuild
@@ -39,7 +49,7 @@ from hub.engine.straight import absorb, straight
 from hub.engine.totals import Alarm
 from hub.engine.triggers import becomes, fire_in_time, on_event, turn_quietly
 from hub.engine.values import ACCOUNT, CLIENT, Kind
-from hub.engine.waits import decided, hear, look, time_is_up
+from hub.engine.waits import decided, hear, look, rate_is_known, time_is_up
 from hub.events.facts import us_of
 from hub.events.records import Envelope, decode_data, decode_envelope
 from hub.events.watched import CROSSINGS, RELAYED
@@ -513,4 +523,7 @@ COMMANDS = {
     START: start,
     introductions.KNOWN: introductions.meet,
     MIGRATE: migrate,
+    quotes.TOLD: rate_board.told,
+    quotes.WANTED: rate_board.wanted,
+    quotes.KNOWN: rate_is_known,
 }

@@ -10,7 +10,7 @@ from hub.engine.keys import KeyKind
 from hub.engine.model import WorkflowFile
 from hub.engine.model_aggregates import CalendarWindow
 from hub.engine.model_grants import GrantFile, PeriodEndFile, PeriodEndTrigger, TakeBackFile
-from hub.engine.money import CURRENCY
+from hub.engine.money import converted
 from hub.engine.nodes import Location
 from hub.engine.problems import did_you_mean, quoted
 from hub.engine.program import Aggregate, Calendar, Grant, PeriodEnd, SinceEnd, Sliding, TakeBack, Tumbling
@@ -223,11 +223,7 @@ def _currency(draft: Draft, amount: Expression, pinned: frozenset[object] | None
     currency = amount.type.currency
     if pinned is None or currency is None or pinned == frozenset[object]({currency}):
         return
-    draft.warn(
-        (*GRANT, "amount"),
-        f"the amount is in {currency}: accounts in another currency are held back, for there is no rate. "
-        f'`{CURRENCY} == "{currency}"` in `scope` leaves them out',
-    )
+    draft.warn((*GRANT, "amount"), converted(currency))
 
 
 def _is_followed(draft: Draft, file: GrantFile) -> None:

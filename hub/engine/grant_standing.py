@@ -10,7 +10,7 @@ from hub.engine.ledger import NONE, Ledger
 from hub.engine.ledgers import BEFORE, booking_time, label_in, name_of, plan_of, workflow_of
 from hub.engine.plans import Plan
 from hub.engine.program import Grant
-from hub.engine.promise import env_for, owed, plain
+from hub.engine.promise import RATE, env_for, owed, plain
 from hub.engine.scene import Env, Scene
 from hub.engine.values import Kind
 from hub.expr import Expression
@@ -63,6 +63,8 @@ def _stands(scene: Scene, name: str, ledger: Ledger) -> tuple[bool | None, str]:
     found = owed(scene, plan, ledger, env)
     far = _distance(grant.condition, env)
     target = "nobody can tell what is owed" if found.target is None else f"{plain(found.target)} is owed"
+    if found.code == RATE:
+        target = "it is owed"
     parts = [
         found.reason + (f": {far}" if far else ""),
         f"{label_in(name)}: {target}",
@@ -76,6 +78,8 @@ def _stands(scene: Scene, name: str, ledger: Ledger) -> tuple[bool | None, str]:
 
 def _booked(ledger: Ledger) -> str:
     said = f"{plain(ledger.booked)} is booked" if ledger.entries else "nothing is booked"
+    if ledger.foreign is not None and ledger.foreign.worth:
+        said += f" for {plain(ledger.foreign.worth.normalize())} {ledger.foreign.currency}"
     if ledger.short:
         said += f", of which {plain(ledger.short)} could not be taken back"
     return said + (" (in shadow: nothing was sent)" if ledger.shadow and ledger.entries else "")

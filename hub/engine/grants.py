@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from hub.bus.log import Input, InputKind
 from hub.clock import MICROSECOND, SECOND_US
+from hub.engine.abroad import ask_for_rate, conversion, stood
 from hub.engine.decision import Decision, Verdict
 from hub.engine.index import Program
 from hub.engine.ledger import AGES, NONE, Ledger
@@ -30,20 +31,20 @@ from hub.engine.ledgers import (
     said_until,
     show,
     timed,
-    turn_down,
     watched,
     workflow_of,
 )
 from hub.engine.plans import PRIORITY, Plan
 from hub.engine.program import Grant
 from hub.engine.program_steps import Value
-from hub.engine.promise import env_for, owed, plain, taking
+from hub.engine.promise import RATE, env_for, owed, plain, taking
+from hub.engine.promised_before import was_before
 from hub.engine.proportion import both, share_left
+from hub.engine.quotes import KNOWN, LONGEST_WAIT, Quote
 from hub.engine.scene import NONE_BROKEN, Broken, Env, Scene
 from hub.engine.state import KeyState
 from hub.engine.steps import StepFailed, encoded, resolve
-from hub.events.facts import us_of
-from hub.events.records import decode_envelope
+from hub.intents.converted import with_conversion
 from hub.intents.intent import Intent, State
 from hub.intents.outcome import Outcome
 from hub.intents.verbs import Params
@@ -78,7 +79,9 @@ def elapse(scene: Scene, changed: Iterable[str]) -> None:
             continue
         live = scene.program.plans.get(workflow_of(name))
         if ledger.stage == "watched":
-            if ledger.closes <= now:
+            if ledger.closes <= now and ledger.wanted and now < ledger.closes + LONGEST_WAIT:
+                put(scene, name, timed(scene, name, ledger, ledger.closes + LONGEST_WAIT))
+            elif ledger.closes <= now:
                 close(scene, name, ledger, "the watch is over")
             else:
                 put(scene, name, timed(scene, name, ledger, ledger.closes))
@@ -90,6 +93,13 @@ def elapse(scene: Scene, changed: Iterable[str]) -> None:
             mark(scene, name)
         else:
             _period_over(scene, name, ledger, live, live.workflow.grant)
+
+
+def rate_is_known(scene: Scene, quote: Quote) -> None:
+    """Have the promises looked at that asked for a rate."""
+    for name, ledger in scene.state.ledgers:
+        if ledger.wanted and quote.target == scene.account.currency:
+            mark(scene, name)
 
 
 def settle(program: Program, state: KeyState, item: Input, changed: frozenset[str]) -> Decision | None:
@@ -127,11 +137,16 @@ def learn(scene: Scene, outcome: Outcome, state: State) -> dict[str, Any]:
             held="",
             refused=None,
             applied_at=scene.item.at,
+            foreign=ledger.aimed or ledger.foreign,
+            aimed=None,
         )
         verdict, reason = Verdict.BOOKED, f"{what} was applied: {plain(ledger.booked)} is booked"
     elif state is State.REJECTED:
         target = ledger.booked - ledger.short + asked
-        ledger = replace(ledger, asked=None, doubt="", held="refused", refused=target)
+        worth = ledger.aimed.worth if ledger.aimed is not None else None
+        ledger = replace(
+            ledger, asked=None, doubt="", held="refused", refused=target, aimed=None, refused_worth=worth
+        )
         verdict = Verdict.FAILED
         reason = f"{what} was refused{because}; it is asked for again when something else than {plain(target)} is owed"
     elif state in {State.UNKNOWN, State.PARKED}:
@@ -171,6 +186,8 @@ def _follow(scene: Scene, name: str, ledger: Ledger, changed: frozenset[str]) ->
     grant = plan.workflow.grant
     if (grant.at_end and ledger.stage == "open") or ledger.start > scene.item.at:
         return  # nothing is booked before its period is over, nor anything before it has begun
+    if ledger.stage == "watched" and ledger.due > ledger.closes + 1 and scene.item.ref != KNOWN:
+        return  # the watch is over: it waits for a rate, and for nothing else
     broken = scene.broken.get(name)
     if broken is not None:
         _hold(scene, name, ledger, "broken", broken)
@@ -189,23 +206,28 @@ def _keep_promise(scene: Scene, name: str, ledger: Ledger, plan: Plan, grant: Gr
     found = owed(scene, plan, ledger, env)
     target = found.target
     if target is None:
+        if found.code == RATE:
+            if not was_before(scene, name, ledger, grant, found.reason):
+                ask_for_rate(scene, name, ledger, grant.amount.type.currency)
+            return
         if is_new(ledger) and found.code in {"scope", "while"}:
             return  # a plain no
         _hold(scene, name, ledger, found.code, found.reason)
         return
+    if ledger.wanted:
+        ledger = replace(ledger, wanted=0)
     short = ledger.short
     if short and target > ledger.booked - short:  # what was too much is owed now: nobody is paid it twice
         short = max(NONE, ledger.booked - target)
     difference = target - (ledger.booked - short)
     if not difference:
         if short != ledger.short or ledger.held or ledger.refused is not None:
-            put(scene, name, replace(ledger, short=short, held="", refused=None))
+            new = replace(ledger, short=short, held="", refused=None, foreign=found.foreign, aimed=None)
+            put(scene, name, new)
         return
     if ledger.refused == target:
         return
-    if is_new(ledger) and ledger.end == AGES and not grant.on_first and _is_history(scene.item, ledger.begun):
-        turn_down(scene, name, ledger)
-        keep(scene, name, ledger, Verdict.HELD_BACK, f"{found.reason}, which was so before the promise began")
+    if was_before(scene, name, ledger, grant, found.reason):
         return
     live = scene.program.plans.get(workflow_of(name))
     if live is None:
@@ -230,19 +252,11 @@ def _keep_promise(scene: Scene, name: str, ledger: Ledger, plan: Plan, grant: Gr
             f"{MOST_ENTRIES} bookings already: the limit, a person has to look at it",
         )
         return
-    ledger = replace(ledger, short=short, shadow=shadow)
+    ledger = replace(ledger, short=short, shadow=shadow, aimed=found.foreign)
     if difference < 0:
         _take_back(scene, name, ledger, plan, grant, -difference, env, found.reason)
     else:
         _ask(scene, name, ledger, plan, grant, difference, env, found.reason)
-
-
-def _is_history(item: Input, begun: int) -> bool:
-    """Return whether an input is an event the hub was told afterwards, from before a promise began."""
-    if item.kind != InputKind.EVENT:
-        return False
-    envelope = decode_envelope(item.body)
-    return envelope.flags.replayed and us_of(envelope.timestamp) < begun
 
 
 def is_busy(ledger: Ledger) -> bool:
@@ -264,6 +278,8 @@ def _take_back(
             _hold(scene, name, waits, "told", f"{found.reason} yet: what was booked last may not be told of")
             return
         ledger = replace(ledger, short=ledger.short + found.short, held="short")
+        if not found.amount:  # there is nothing to wait for
+            ledger = replace(ledger, foreign=ledger.aimed or ledger.foreign, aimed=None)
         put(scene, name, ledger)
         keep(scene, name, ledger, Verdict.HELD_BACK, f"{why}; {found.reason}")
     if found.amount:
@@ -280,6 +296,8 @@ def _ask(
     except StepFailed as problem:
         _hold(scene, name, ledger, "params", problem.reason)
         return
+    if ledger.aimed is not None:
+        body = with_conversion(body, conversion(stood(ledger, ledger.aimed.currency), ledger.aimed))
     number, run, item = ledger.entries + 1, run_id(scene, name), scene.item
     key = f"{run}/{number}"
     scene.decision.writing().intents.append(
@@ -303,10 +321,15 @@ def _ask(
     )
     target = ledger.booked - ledger.short + amount
     version = plan.workflow.hash
-    new = replace(ledger, entries=number, version=version, refused=None, held="")
+    new = replace(ledger, entries=number, version=version, refused=None, held="", wanted=0)
+    if new.stage == "watched" and new.due > new.closes + 1:  # it was over but for this
+        new = timed(scene, name, new, 0)
     if ledger.stage == "open" and ledger.end == AGES:  # a lifetime's watch begins here
         new = watched(scene, name, new, item.at + grant.watch // MICROSECOND)
-    new = replace(new, booked=ledger.booked + amount) if ledger.shadow else replace(new, asked=amount)
+    if ledger.shadow:
+        new = replace(new, booked=ledger.booked + amount, foreign=ledger.aimed or ledger.foreign, aimed=None)
+    else:
+        new = replace(new, asked=amount)
     put(scene, name, new)
     reason = f"{verb.name} {plain(abs(amount))} for {plain(target)} owed in all, {plain(ledger.booked)} booked: {why}"
     reason += _late(scene, ledger, grant)
@@ -335,10 +358,11 @@ def _params(model: type[Params], amount: Decimal, comment: Value | None, env: En
 def _hold(scene: Scene, name: str, ledger: Ledger, code: str, reason: str) -> None:
     """Keep why nothing is booked, once for each reason."""
     if ledger.held == code:
+        ledger = replace(ledger, aimed=None if ledger.asked is None else ledger.aimed)
         if ledger_of(scene, name) != ledger:
             put(scene, name, ledger)
         return
-    ledger = replace(ledger, held=code)
+    ledger = replace(ledger, held=code, aimed=None if ledger.asked is None else ledger.aimed)
     put(scene, name, ledger)
     verdict = Verdict.FAILED if code in {"broken", "params", "many"} else Verdict.HELD_BACK
     keep(scene, name, ledger, verdict, reason)

@@ -25,6 +25,7 @@ class KeyKind(StrEnum):
 
 KeyedBy = KeyKind | str  # a field of events, such as event.request, is a kind as well
 EVERYTHING = "all="
+RATES: Final = "rates="  # the hub's own: its board of exchange rates, kept by no workflow
 FORMS = {
     KeyKind.ACCOUNT: "server:login",
     KeyKind.CLIENT: "client=ID",
@@ -63,7 +64,7 @@ def kind_of(key: str) -> KeyedBy:
     head, sign, _ = key.partition("=")
     if not sign:
         return KeyKind.ACCOUNT
-    return _OTHERS.get(head + sign) or (head if FIELD.fullmatch(head) else KeyKind.ACCOUNT)
+    return _OTHERS.get(head + sign) or (head if FIELD.fullmatch(head) or key == RATES else KeyKind.ACCOUNT)
 
 
 def kept_by(text: str) -> KeyedBy:

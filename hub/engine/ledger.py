@@ -30,6 +30,19 @@ class PeriodEnds(msgspec.Struct, frozen=True, gc=False):
     v: int = 1
 
 
+class Foreign(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A promise in another currency than the account's: its `worth` in that, and what it came to in the account's.
+
+    `exact` is not rounded: what is booked is, and nothing is lost between two bookings. `rate` and `at` are the last.
+    """
+
+    currency: str
+    worth: Decimal = NONE
+    exact: Decimal = NONE
+    rate: str = ""
+    at: int = 0
+
+
 class Ledger(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One promise for one period: what it is worth is worked out anew, what was booked of it stands here.
 
@@ -55,4 +68,8 @@ class Ledger(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     applied_at: int = 0
     begun: int = 0  # a lifetime's: what happened before it is not promised anything for
     held: str = ""  # why nothing is booked, by a word, so that the same is not said with every event
+    foreign: Foreign | None = None  # what is booked, where that is in another currency
+    aimed: Foreign | None = None  # what it comes to once the booking is applied that is under way
+    refused_worth: Decimal | None = None  # as `refused`, in the promise's currency
+    wanted: int = 0  # when a rate was asked for that is not used yet
     v: int = 1

@@ -189,6 +189,7 @@ def close(scene: Scene, name: str, ledger: Ledger, reason: str) -> None:
         entries=ledger.entries,
         short=ledger.short,
         held=ledger.held,
+        foreign=ledger.foreign,
     )
     put(scene, name, ended)
     _forget_long_closed(scene, name)
@@ -236,6 +237,14 @@ def show(scene: Scene, name: str, ledger: Ledger, state: str, reason: str) -> No
     standing: dict[str, Any] = {"booked": plain(ledger.booked), "entries": ledger.entries}
     if ledger.asked is not None:
         standing["asked"] = plain(ledger.asked)
+    foreign = ledger.aimed if ledger.asked is not None else ledger.foreign
+    if foreign is not None:
+        standing |= {
+            "worth": plain(foreign.worth.normalize()),
+            "currency": foreign.currency,
+            "rate": foreign.rate,
+        }
+        standing["rate_at"] = iso(foreign.at)
     body = RunBody(
         Cause(grant, scene.now, period=period),
         scene.item.ref,

@@ -1,4 +1,4 @@
-"""What has to hold before a workflow may move money: bounded, and in a currency that is known to be the account's."""
+"""What has to hold before a workflow may move money: bounded, and in a currency the hub can book it in."""
 
 from collections.abc import Mapping
 from typing import Final, final
@@ -37,19 +37,22 @@ class MoneyRules:
         location: Location = (*step, "with", "amount")
         match amount:
             case Computed(expression=expression):
-                self._computed(location, expression)
+                self._computed(location, expression, converts="undo" not in step and "from" not in params)
             case Literally():
                 self._plain_number(location)
             case _:
                 pass
 
-    def _computed(self, location: Location, amount: Expression) -> None:
+    def _computed(self, location: Location, amount: Expression, *, converts: bool) -> None:
         currency = amount.type.currency
         if currency is not None and self._currencies != frozenset[object]({currency}):
+            if converts:
+                self._draft.warn(location, converted(currency))
+                return
             self._draft.error(
                 location,
-                f"the amount is in {currency} and the account may be in another currency: add "
-                f'`{CURRENCY} == "{currency}"` to `scope`',
+                f"the amount is in {currency} and the account may be in another currency, and what is taken back or "
+                f'passed on is not converted: add `{CURRENCY} == "{currency}"` to `scope`',
             )
         elif any(path in self._base or path.endswith("_base") for path in amount.reads):
             self._draft.warn(
@@ -65,6 +68,14 @@ class MoneyRules:
                 "the amount is a plain number and is paid in each account's own currency: add "
                 f'`{CURRENCY} == "USD"` to `scope`, or say so with a money parameter',
             )
+
+
+def converted(currency: str) -> str:
+    """Return what is said of an amount that may be in another currency than the account's."""
+    return (
+        f"the amount is in {currency}: accounts in another currency are booked at the recorded rate, and held back "
+        f'while there is none. `{CURRENCY} == "{currency}"` in `scope` leaves them out'
+    )
 
 
 def pinned_currencies(scope: Expression | None) -> frozenset[object]:

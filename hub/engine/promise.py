@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Final
 
+from hub.engine.abroad import is_refused, owed_by, spoken, stood
 from hub.engine.calendars import facts_of
 from hub.engine.currencies import digits_of
-from hub.engine.ledger import NONE, Ledger
+from hub.engine.ledger import NONE, Foreign, Ledger
 from hub.engine.plans import Plan
 from hub.engine.program import Grant
 from hub.engine.proportion import of_share
+from hub.engine.rate_board import answer_to
 from hub.engine.scene import Env, Scene
 from hub.expr import UNKNOWN, Expression
 
@@ -21,6 +23,7 @@ class Owed:
     target: Decimal | None
     reason: str
     code: str = ""
+    foreign: Foreign | None = None  # the same, where the promise is in another currency than the account's
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Taking:
 
 
 OUT_OF_SCOPE: Final = "scope"
+RATE: Final = "rate"  # the code where nothing but a rate is missing that nobody has been asked for
 
 
 def env_for(scene: Scene, plan: Plan, ledger: Ledger) -> Env:
@@ -62,6 +66,9 @@ def owed(scene: Scene, plan: Plan, ledger: Ledger, env: Env) -> Owed:
     why = grant.condition.explain(env)
     if holds is UNKNOWN:
         return Owed(None, why, "while")
+    currency = ledger.foreign.currency if ledger.foreign is not None else grant.amount.type.currency
+    if currency is not None and currency != scene.account.currency:
+        return _abroad(scene, grant, ledger, env, currency, why, holds=holds is True)
     target = NONE
     if holds is True:
         found = _amount(scene, grant, ledger, env)
@@ -95,27 +102,67 @@ def plain(amount: Decimal) -> str:
     return format(amount, "f")
 
 
-def _amount(scene: Scene, grant: Grant, ledger: Ledger, env: Env) -> Decimal | Owed:
-    currency, account = grant.amount.type.currency, scene.account
-    if currency is not None and account.currency != currency:
-        other = f"the account is in {account.currency}" if account.currency else "the account's is not known"
-        return Owed(
-            None, f"the amount is in {currency} and {other}: there is no rate to book it by", "currency"
-        )
-    digits = digits_of(account)
+def _abroad(
+    scene: Scene, grant: Grant, ledger: Ledger, env: Env, currency: str, why: str, *, holds: bool
+) -> Owed:
+    """Return what is owed of a promise in another currency than the account's."""
+    was, target, digits = stood(ledger, currency), scene.account.currency, digits_of(scene.account)
+    if not holds and not was.worth:
+        return Owed(NONE, why, foreign=was)
+    if target is None:
+        return Owed(None, f"the amount is in {currency} and the account's currency is not known", "currency")
     if digits is None:
-        return Owed(
-            None, "account.digits is missing: nobody knows how the account's money is rounded", "digits"
-        )
+        return _NO_DIGITS
+    found = _worth(grant, ledger, env) if holds else NONE
+    if isinstance(found, Owed):
+        return found
+    worth = max(found, was.worth) if grant.take_back.mode == "none" else found
+    if is_refused(ledger, worth):
+        return Owed(ledger.refused, why, foreign=was)
+    try:
+        foreign = owed_by(scene, was, worth, (currency, target))
+    except InvalidOperation:
+        return Owed(None, f"the amount {worth} {currency} cannot be converted", "amount")
+    if foreign is None:
+        answer = answer_to(scene)
+        problem = answer.problem if answer is not None and answer.pair == (currency, target) else ""
+        told = f"{why}; {plain(worth)} {currency} is owed, and the account is in {target}"
+        if problem:
+            return Owed(None, f"{told}: {problem}", "currency")
+        return Owed(None, f"{told}: it is booked at the rate there is then", RATE)
+    booked = _rounded(foreign.exact, digits, ROUND_HALF_UP)
+    if booked is None:
+        return Owed(None, f"the amount {foreign.exact} cannot be booked with {digits} digits", "amount")
+    said = why if foreign == was else f"{why}; {spoken(was, foreign, target)}"
+    return Owed(booked, said, foreign=foreign)
+
+
+def _worth(grant: Grant, ledger: Ledger, env: Env) -> Decimal | Owed:
+    """Return what the amount is, in whichever currency it is said, and not rounded yet."""
     worth = grant.amount.evaluate(env)
     if isinstance(worth, int) and not isinstance(worth, bool):
         worth = Decimal(worth)
     if not isinstance(worth, Decimal):
         return Owed(None, f"amount: {grant.amount.explain(env)}", "amount")
-    target = _rounded(of_share(worth, ledger.share), digits, ROUND_HALF_UP)
+    return max(of_share(worth, ledger.share), NONE)
+
+
+def _amount(scene: Scene, grant: Grant, ledger: Ledger, env: Env) -> Decimal | Owed:
+    digits = digits_of(scene.account)
+    if digits is None:
+        return _NO_DIGITS
+    worth = _worth(grant, ledger, env)
+    if isinstance(worth, Owed):
+        return worth
+    target = _rounded(worth, digits, ROUND_HALF_UP)
     if target is None:
         return Owed(None, f"the amount {worth} cannot be booked with {digits} digits", "amount")
-    return max(target, NONE)
+    return target
+
+
+_NO_DIGITS: Final = Owed(
+    None, "account.digits is missing: nobody knows how the account's money is rounded", "digits"
+)
 
 
 def _booked(expression: Expression, env: Env, digits: int | None, rounding: str) -> Decimal | None:

@@ -24,6 +24,7 @@ from hub.engine.index import Program
 from hub.engine.keys import KeyedBy
 from hub.engine.levels import GONE, Sample, Seen, crossings, new_peaks, observations, peaks_of
 from hub.engine.program import Mode, Workflow
+from hub.engine.quotes import TOLD
 from hub.engine.rehearsed import People
 from hub.engine.rehearsed_samples import crossing_input, first_sight, told_by
 from hub.engine.relevant import Needed
@@ -115,6 +116,8 @@ class Rehearsal:
         plain = not self._crosses
         for row in rows:
             if row.kind != EVENT:
+                if row.ref == TOLD:  # what currencies are worth, and were when it was recorded
+                    self._board(row)
                 continue
             self.events += 1
             body = row.body
@@ -163,6 +166,11 @@ class Rehearsal:
         """Return the keys of a kind, as many as may be, in a fixed order."""
         found = (state for key, state in sorted(self._states.items()) if state.kind == kind)
         return list(islice(found, most))
+
+    def _board(self, row: Input) -> None:
+        self._elapse(row.at - 1)
+        self._at = max(self._at, row.at)
+        self._take(row)
 
     def _event(self, row: Input, name: str) -> None:
         body = row.body

@@ -16,16 +16,20 @@ from hub.engine.contact import addressed
 from hub.engine.decision import Verdict
 from hub.engine.intents import intent_of
 from hub.engine.kept import recall_all
+from hub.engine.priced import conversion, digits_in
 from hub.engine.program_steps import Approve, Do, Retry, Set, Stop, Wait
 from hub.engine.program_timed import Quiet
 from hub.engine.progress import Progress
 from hub.engine.publishing import fact_of
 from hub.engine.quiet import NoClock, quiet_until
+from hub.engine.quotes import LONGEST_WAIT as LONGEST_FOR_RATE
+from hub.engine.rate_board import Pair, ask, pair_of, rate_for
 from hub.engine.reads import matches
 from hub.engine.steps import NOTHING_FIXED, NothingToDo, StepFailed, encoded, parameters, resolve
 from hub.events.records import decode_envelope
 from hub.expr import Expression
 from hub.intents.checks import with_checks
+from hub.intents.converted import with_conversion
 from hub.intents.intent import State
 from hub.intents.verbs import PublishEvent
 
@@ -204,7 +208,7 @@ class Run(Progress):
         self._row(
             "running",
             f"waits for {self._awaited()}, until {iso(due)}"
-            if what in {"event", "condition", "approval"}
+            if what in {"event", "condition", "approval", "rate"}
             else f"waits until {iso(due)}",
         )
         return True
@@ -213,6 +217,8 @@ class Run(Progress):
         step = self.plan.code[self.position]
         if isinstance(step, Approve):
             return f"an approval ({step.permission})"
+        if isinstance(step, Act):
+            return "a rate to convert the amount by"
         assert isinstance(step, Wait)
         return step.event or (step.condition.text if step.condition is not None else "")
 
@@ -222,7 +228,12 @@ class Run(Progress):
         if do.verb.approval and not shadow and do.path not in self.approved:
             raise StepFailed("it always needs a person's approval, and nobody has approved it")
         fixed = recall_all(self.approved[do.path]) if do.path in self.approved else NOTHING_FIXED
-        params, held = addressed(parameters(do, self.env(), scene.account.digits, fixed), scene.client)
+        pair = pair_of(do, self.account)
+        quote = rate_for(scene, pair) if pair is not None else None
+        if pair is not None and quote is None:
+            return self._wait_for_rate(pair)
+        digits = digits_in(self.account) if quote is not None else scene.account.digits
+        params, held = addressed(parameters(do, self.env(), digits, fixed, quote), scene.client)
         if do.verb.is_manager and not scene.account_key:
             raise StepFailed("the workflow began without an account, and this acts on one")
         body = encoded(params)
@@ -237,6 +248,8 @@ class Run(Progress):
         checked = body
         if needs_checks(do):
             checked = with_checks(body, checks_for(do, self.env()))
+        if quote is not None:
+            checked = with_conversion(checked, conversion(do, self.env(), fixed, quote))
         self.ask(key, do.path, do.verb.name, checked, state, held)
         if do.waits and not shadow and not held:
             self._await(do, key, body)
@@ -281,6 +294,12 @@ class Run(Progress):
 
     def applied(self, do: Do, before: AccountRow) -> None:
         """Hear that a step was applied, and how the account was before."""
+
+    def _wait_for_rate(self, pair: Pair) -> bool:
+        if not pair[1]:
+            raise StepFailed(f"the amount is in {pair[0]} and account.currency is missing")
+        ask(self.scene, pair)
+        return self._pause("rate", self.scene.item.at + LONGEST_FOR_RATE)
 
     def _await(self, do: Do, key: str, body: bytes) -> None:
         wait = None

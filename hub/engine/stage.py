@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from hub.bus.lease import Lease
 from hub.bus.log import Input, InputKind, NewInput
-from hub.clock import ManualClock, to_us
+from hub.clock import MICROSECOND, ManualClock, to_us
 from hub.engine.coverage import Watch
 from hub.engine.decide import OBSERVED, SAMPLED_LATE
 from hub.engine.decision import Verdict, decode_trace
@@ -29,6 +30,8 @@ from hub.engine.levels import (
 from hub.engine.loop import EngineLoop
 from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
 from hub.engine.program import Mode, Workflow
+from hub.engine.quotes import Board
+from hub.engine.rate_board import tell
 from hub.engine.stage_answers import outcome_of
 from hub.engine.stage_breaker import StageBreaker, rejected
 from hub.engine.stage_days import days_over, days_seen_late, next_midnight
@@ -55,6 +58,7 @@ from hub.intents.outcome import encode_outcome
 
 LEASE = Lease("engine", "story", 1, 2**62)
 MOST_ROUNDS = 200
+RATES_LAST = timedelta(days=7) // MICROSECOND  # as long as hub.yaml lets them, where it does not say
 FIRST_NUMBER = 9_000_000
 
 
@@ -81,15 +85,26 @@ class Stage:
         self._reads: dict[str, Any] = {}
         self._starts = 0
         self.breaker = StageBreaker(workflow)
+        self._rates: dict[str, tuple[int, str]] = {}
 
     async def open(self) -> None:
         """Activate the workflow and tell the hub who the story is about."""
         await self._loop.activate([self._workflow])
         await self._settle()
         await self._be_watched()
+        if self._given.rates:
+            await self.rated(self._given.rates, fixed=True)
         for account in (self._given.account, *self._given.accounts):
             for fact in introduced(self._given, account, self.clock.now_us()):
                 await self.log.append((fact,))
+        await self._settle()
+
+    async def rated(self, rates: Mapping[str, Decimal], *, fixed: bool = False) -> None:
+        """Tell the hub what currencies are worth from now on."""
+        at = -1 if fixed else self.clock.now_us()
+        self._rates |= {currency: (at, format(rate, "f")) for currency, rate in rates.items()}
+        board = Board(self._given.base_currency, RATES_LAST, dict(self._rates))
+        await self.log.append((), inputs=(tell(board),))
         await self._settle()
 
     async def until(self, at: datetime) -> None:

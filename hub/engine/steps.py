@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from hub.engine.messages import KNOWN_ROOTS
 from hub.engine.program_steps import Computed, Do, Literally, Nested, Rendered, Value, Worded
+from hub.engine.quotes import Quote
 from hub.engine.scene import Env
 from hub.errors import HubError
 from hub.expr import UNKNOWN, Kind
@@ -39,10 +40,17 @@ class NothingToDo(HubError):
         self.reason = reason
 
 
-def parameters(do: Do, env: Env, digits: int | None, fixed: Mapping[str, Any] = NOTHING_FIXED) -> Params:
+def parameters(
+    do: Do,
+    env: Env,
+    digits: int | None,
+    fixed: Mapping[str, Any] = NOTHING_FIXED,
+    quote: Quote | None = None,
+) -> Params:
     """Return the step's parameters, checked. Raises StepFailed, or NothingToDo for an amount that is not above 0.
 
-    `fixed` values stand as they are: those that people approved.
+    `fixed` values stand as they are: those that people approved. An amount in another currency than the account's is
+    booked by `quote`.
     """
     values = {
         name: fixed[name] if name in fixed else resolve(value, env, name) for name, value in do.params.items()
@@ -52,8 +60,8 @@ def parameters(do: Do, env: Env, digits: int | None, fixed: Mapping[str, Any] = 
             # An expression may bring a line end where a header must not have one.
             values[name] = one_line(value)
     if do.verb.risk is Risk.MONEY and "amount" in values:
-        values["amount"] = booked(values["amount"], digits, do.verb)
-        if "amount" in fixed and values["amount"] != fixed["amount"]:
+        values["amount"] = booked(converted(values["amount"], quote), digits, do.verb)
+        if "amount" in fixed and quote is None and values["amount"] != fixed["amount"]:
             raise StepFailed(
                 f"amount: {fixed['amount']} was approved, and {values['amount']} is what can be booked"
             )
@@ -143,6 +151,13 @@ def _if_known(value: Value, env: Env) -> Any:
         found = value.expression.evaluate(env)
         return None if found is UNKNOWN else found
     return resolve(value, env, "vars")
+
+
+def converted(value: Any, quote: Quote | None) -> Any:
+    """Return an amount in the account's currency, not rounded yet; what is no number is told of where it is rounded."""
+    if quote is None or isinstance(value, bool) or not isinstance(value, Decimal | int):
+        return value
+    return quote.of(Decimal(value))
 
 
 def booked(value: Any, digits: int | None, verb: Verb) -> Decimal:

@@ -192,6 +192,8 @@ async def _play(stage: Stage, step: StoryStep) -> str | None:
         await stage.restart()
     elif step.reset is not None:
         await stage.reset()
+    elif step.rates is not None:
+        await stage.rated(step.rates)
     elif step.approve is not None or step.decline is not None:
         await stage.decides(step)
     if step.expect_approval is not None:

@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -43,6 +44,8 @@ def _aware(value: datetime) -> datetime:
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_aware)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{3,8}$")]
+Worth = Annotated[Decimal, Field(gt=0, le=Decimal(10) ** 9, max_digits=28)]
 Amount = Annotated[Decimal, Field(max_digits=28)]
 
 
@@ -76,13 +79,16 @@ class Given(Strict):
     """`accounts`: further ones of the same client. `answers`: what becomes of manager actions; applied, unless it is said.
 
     `http`: what requests are answered with, by step; of several the first attempt gets the first, and the last one stays.
-    Without it a request is answered with its `sample`.
+    Without it a request is answered with its `sample`. `rates`: what one unit of a currency is worth in the base
+    currency, as fixed ones of hub.yaml.
     """
 
     account: StoryAccount = StoryAccount()
     accounts: Annotated[list[StoryAccount], Field(max_length=20)] = []
     client: StoryClient | None = None
     answers: dict[str, Literal["applied", "rejected", "parked"]] = {}
+    rates: Annotated[dict[Currency, Worth], Field(max_length=200)] = {}
+    base_currency: Currency = "USD"
     http: dict[str, StoryAnswer | Annotated[list[StoryAnswer], Field(min_length=1, max_length=50)]] = {}
 
 
@@ -173,6 +179,7 @@ class StoryStep(Strict):
     expect_approval: ExpectedApproval | None = None
     expect_tripped: bool | None = None
     why: str | None = None
+    rates: dict[Currency, Worth] | None = None  # of which those that are named hold from here on
     reads: dict[str, Any] = {}  # what a fresh look at the account says from here on
 
     @model_validator(mode="after")
@@ -185,10 +192,11 @@ class StoryStep(Strict):
             self.approve,
             self.decline,
             self.reset,
+            self.rates,
         )
         if sum(part is not None for part in happens) > 1:
             raise ValueError(
-                "one thing happens in a step: event, sample, start, restart, reset, approve or decline"
+                "one thing happens in a step: event, sample, start, restart, reset, rates, approve or decline"
             )
         if (self.by is not None) != (self.approve is not None or self.decline is not None):
             raise ValueError("`by` says who decides, beside approve or decline")

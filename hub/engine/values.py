@@ -10,6 +10,7 @@ from hub.engine.branches import Branched, Late
 from hub.engine.held import Followed, GroupRow, PositionRow, SymbolRow, ThingRow, Told
 from hub.engine.ledger import Ledger, PeriodEnds
 from hub.engine.manifest import Manifest
+from hub.engine.quotes import Board, Wanted
 from hub.engine.run_rows import Approval, OpenRun, Queue
 from hub.engine.totals import Alarm, Total
 from hub.engine.trigger_rows import Absence, Anchor, Edge, Fires, Hold, Level, Scheduled
@@ -42,6 +43,8 @@ class Kind(IntEnum):
     GROUP = 23
     LATE = 24
     FOLLOWED = 25
+    RATES = 30
+    RATE_WANTED = 31
 
 
 Value = (
@@ -68,6 +71,8 @@ Value = (
     | Branched
     | Late
     | Followed
+    | Board
+    | Wanted
 )
 Slot = tuple[int, str]
 
@@ -99,6 +104,8 @@ _decoders: dict[int, msgspec.json.Decoder[Any]] = {
     Kind.SCHEDULE: msgspec.json.Decoder(Scheduled),
     Kind.QUEUE: msgspec.json.Decoder(Queue),
     Kind.FOLLOWED: msgspec.json.Decoder(Followed),
+    Kind.RATES: msgspec.json.Decoder(Board),
+    Kind.RATE_WANTED: msgspec.json.Decoder(Wanted),
 }
 encode_value = msgspec.json.Encoder(decimal_format="string").encode
 

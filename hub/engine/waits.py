@@ -7,16 +7,18 @@ from datetime import timedelta
 import msgspec
 
 from hub.clock import from_us, iso
-from hub.engine import approvals
+from hub.engine import approvals, grants
 from hub.engine.account_rows import NO_ACCOUNT, NOBODY
 from hub.engine.ballots import decode_ballot, refusal, rules_of
+from hub.engine.code import Act
 from hub.engine.decision import Trace, Verdict
-from hub.engine.forking import Forking
+from hub.engine.forking import Forking, Stands
 from hub.engine.keys import KeyKind
 from hub.engine.late import gave_up
 from hub.engine.lost import give_up
 from hub.engine.plans import Plan
 from hub.engine.program_steps import Approve, Wait
+from hub.engine.rate_board import answer_to, pair_of
 from hub.engine.reads import matches
 from hub.engine.run_rows import NO_EVENT, Approval, OpenRun, Waiting
 from hub.engine.scene import NO_EVENT as NOTHING
@@ -75,6 +77,27 @@ def look(scene: Scene) -> None:
     """Carry on the runs whose condition holds now."""
     for run, plan in _still_open(scene):
         _look_at(scene, run, plan)
+
+
+def rate_is_known(scene: Scene) -> None:
+    """Carry on the runs, and go on with the promises, that asked for this rate; where there is none, say why."""
+    quote = answer_to(scene)
+    if quote is None:
+        return
+    grants.rate_is_known(scene, quote)
+    for run, plan in _still_open(scene):
+        act = plan.code[run.position]
+        if run.wait is None or run.wait.what != "rate" or not isinstance(act, Act):
+            continue
+        with _blaming(run):
+            carried = _carried(scene, run, plan)
+            if pair_of(act.do, carried.account) != quote.pair:
+                continue
+            if quote.problem:
+                reason = f"step {act.do.path}: the amount is in {quote.source}: {quote.problem}; waits until {iso(run.wait.due)}"
+                _keep(scene, run, plan, Verdict.HELD_BACK, reason, carried)
+            else:
+                _carry_on(scene, run, plan, carried, quote.spoken)
 
 
 def look_again(scene: Scene, run: OpenRun, plan: Plan) -> None:
@@ -167,6 +190,10 @@ def _end_wait(scene: Scene, run: OpenRun, plan: Plan, wait: Waiting) -> None:
         _cancel(scene, run)
         _keep(scene, run, plan, *gave_up(carried), carried)
         return
+    if wait.what == "rate":
+        _cancel(scene, run)
+        _keep(scene, run, plan, *_without_rate(carried, wait), carried)
+        return
     step = plan.code[run.position]
     late = from_us(scene.item.at) - from_us(wait.due)
     if isinstance(step, Approve):
@@ -186,6 +213,16 @@ def _end_wait(scene: Scene, run: OpenRun, plan: Plan, wait: Waiting) -> None:
             _keep(scene, run, plan, verdict, in_vain, carried)
         else:
             _keep(scene, run, plan, *carried.fail(in_vain), carried)
+
+
+def _without_rate(carried: Forking, wait: Waiting) -> Stands:
+    act = carried.plan.code[carried.position]
+    assert isinstance(act, Act)
+    reason = f"step {act.do.path}: no rate was known until {iso(wait.due)}, and nothing was booked"
+    if not carried.goes_on_without(reason):
+        return carried.fail(reason)
+    verdict, more = carried.carry_on()
+    return verdict, f"{reason}; the run went on" + (f"; {more}" if more else "")
 
 
 def _still_open(scene: Scene) -> Iterator[tuple[OpenRun, Plan]]:

@@ -59,7 +59,7 @@ _PAYMENTS: Final = frozenset(name for name, kind in BY_NAME.items() if kind.mode
 class BaseCurrency:
     def __init__(self, currency: str, rates: Rates, contracts: Contracts | None = None) -> None:
         self.currency = currency
-        self._rates = rates
+        self.rates = self._rates = rates
         self._contracts = contracts or Contracts()
 
     def converted(self, fact: Fact) -> Fact:

@@ -89,6 +89,15 @@ class Rates:
         found = known[place - 1]
         return found if found.is_fixed or at_us - found.at <= self._longest_us else None
 
+    def latest(self, at_us: int) -> dict[str, Rate]:
+        """Return the rates that hold at a moment or held last before it, however old they are."""
+        found: dict[str, Rate] = {}
+        for currency, known in self._known.items():
+            place = bisect_right(known, at_us, key=_at)
+            if place:
+                found[currency] = known[place - 1]
+        return found
+
 
 def _at(rate: Rate) -> int:
     return rate.at

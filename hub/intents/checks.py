@@ -13,6 +13,7 @@ from hub.intents.kept import Kept
 # No parameter can be called that.
 CHECKS: Final = "$checks"
 _MARK: Final = b'"$checks"'
+_OURS: Final = b'"$'  # what stands beside the parameters begins so
 
 # What only a fresh look at the account may say: what was known when the step was decided is no answer.
 FRESH: Final = frozenset(
@@ -69,8 +70,8 @@ def checks_of(intent: Intent) -> Checks | None:
 
 def without_checks(intent: Intent) -> Intent:
     """Return the intent as a backend takes it."""
-    if _MARK not in intent.params:
+    if _OURS not in intent.params:
         return intent
     parts = _decode_parts(intent.params)
-    parts.pop(CHECKS, None)
-    return intent._replace(params=_encode(parts))
+    params = {name: value for name, value in parts.items() if not name.startswith("$")}
+    return intent._replace(params=_encode(params))

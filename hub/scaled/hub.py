@@ -43,6 +43,7 @@ from hub.parts import (
     sealed_endpoints,
     templates_at,
 )
+from hub.rate_teller import RateTeller
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
 from hub.scaled import dispatch, engine, ingest, refused
@@ -144,6 +145,10 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         stored = PostgresEndpoints(database)
         endpoints = await sealed_endpoints(stored, settings) if secretive else stored
 
+        if Role.ENGINE in roles:
+            process.working.append(
+                RateTeller(base.currency, base.rates, settings.rates_max_age, looking, clock)
+            )
         recipients = recipients_in(database)
         beside = None
         if Role.DISPATCH in roles:

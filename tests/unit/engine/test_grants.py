@@ -182,12 +182,8 @@ def test_what_is_owed_is_rounded_half_up_to_the_digits_of_the_account():
     ("account", "reason"),
     [
         (
-            {"currency": "EUR"},
-            "the amount is in USD and the account is in EUR: there is no rate to book it by (2026-03)",
-        ),
-        (
             {"currency": None},
-            "the amount is in USD and the account's is not known: there is no rate to book it by (2026-03)",
+            "the amount is in USD and the account's currency is not known (2026-03)",
         ),
     ],
 )
@@ -831,8 +827,8 @@ WARNINGS = [
     (
         ('== "USD"', 'in ["USD", "EUR"]'),
         (
-            "18:11: warning: the amount is in USD: accounts in another currency are held back, for there is no rate. "
-            '`account.currency == "USD"` in `scope` leaves them out'
+            "18:11: warning: the amount is in USD: accounts in another currency are booked at the recorded rate, and "
+            'held back while there is none. `account.currency == "USD"` in `scope` leaves them out'
         ),
     ),
 ]

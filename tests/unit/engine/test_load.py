@@ -682,11 +682,11 @@ def test_with_several_triggers_each_needs_an_id():
 MONEY = ("title: t", "title: t\nparams: {rate: {type: money, default: 2, currency: EUR}}")
 
 
-def test_money_of_one_currency_is_never_paid_into_an_account_of_another():
+def test_of_money_in_another_currency_than_the_accounts_it_is_said_how_it_is_booked():
     assert complaints(MONEY, ("= lots * 2", "= params.rate * lots")) == [
         (
-            "w.yaml:14:20: error: the amount is in EUR and the account may be in another currency: add "
-            '`account.currency == "EUR"` to `scope`'
+            "w.yaml:14:20: warning: the amount is in EUR: accounts in another currency are booked at the recorded rate, "
+            'and held back while there is none. `account.currency == "EUR"` in `scope` leaves them out'
         )
     ]
     assert loaded(MONEY, ('== "USD"', '== "EUR"'), ("= lots * 2", "= params.rate * lots"))
@@ -853,3 +853,11 @@ def test_no_damage_to_a_file_does_more_than_be_reported(data):
     report = load_text(source[:start] + inserted + source[start + length :], "w.yaml")
 
     assert (report.workflow is not None) or report.problems
+
+
+def test_what_is_taken_back_is_not_converted_and_needs_a_scope():
+    undo = "\n    undo: {do: credit.remove, with: {amount: = params.rate}}"
+    found = complaints(MONEY, ("= lots * 2}", "= lots * 2}" + undo))
+
+    assert len(found) == 1
+    assert "what is taken back or passed on is not converted" in found[0]

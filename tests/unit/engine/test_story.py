@@ -269,3 +269,33 @@ def test_a_story_file_is_read_no_further_than_it_may_be(tmp_path):
     (problem,) = read_story_file(tmp_path / "long.test.yaml").problems
 
     assert problem.message == "more than 256 KiB: split it"
+
+
+async def test_a_story_tells_rates_and_what_is_booked_by_them():
+    workflow = """
+params: {prize: {type: money, default: 50, currency: USD}}
+when: [{event: trade.closed}]
+limit: {max: 9, every: 1d}
+steps: [{id: pay, do: credit.grant, with: {amount: = params.prize}}]
+"""
+    euros = GIVEN.replace("USD", "EUR")
+    result = await told(
+        [
+            FIRST,
+            "{expect_none: true}",
+            "{at: 2026-03-02T11:00+02:00, rates: {EUR: 1.25}}",
+            "{expect: [{action: credit.grant, amount: 40}]}",
+            "{restart: hub}",
+            "{event: {type: trade.closed}, expect: [{action: credit.grant, amount: 40}]}",
+            "{at: 2026-03-12T10:00+02:00, event: {type: trade.closed}, expect_none: true, why: which is too old}",
+        ],
+        given=euros,
+        workflow=workflow,
+    )
+    assert result.failures == ()
+
+    fixed = euros.replace("given: {", "given: {rates: {EUR: 1.6}, ")
+    again = await told(
+        [FIRST, "{expect: [{action: credit.grant, amount: 31.25}]}"], given=fixed, workflow=workflow
+    )
+    assert again.failures == ()
