@@ -56,7 +56,7 @@ def in_vain(scene: Scene) -> list[InTime]:
         number = known.number + 1
         ABSENCES.put(scene, part, Absence(None, number))
         reason = f"no {trigger.event} since {iso(known.since)}{late_by(now - over)}"
-        found.append(InTime(candidate, Cause(trigger.id, scene.now), str(number), reason))
+        found.append(InTime(candidate, Cause(trigger.id, scene.now, since=over), str(number), reason))
     return found
 
 

@@ -82,7 +82,7 @@ def course_of(program: Program, body: bytes) -> Course | None:
     """Return the course of events like a stored one; None where each of them has to be decided with care."""
     name = decode_envelope(body).type
     plan = program.for_type(name)
-    if program.looks_at_rows or name in CROSSINGS or plan.of_client:
+    if program.looks_at_rows or name in CROSSINGS or plan.of_client or name in program.remembered:
         return None
     if plan.retracted or plan.begins or plan.absents or plan.anchored:
         return None

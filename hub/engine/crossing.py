@@ -6,7 +6,16 @@ from typing import Any
 import msgspec
 
 from hub.clock import iso
-from hub.engine import absence, anchors, grant_edits, introductions, period_ends, queued, schedules
+from hub.engine import (
+    absence,
+    anchors,
+    grant_edits,
+    introductions,
+    period_ends,
+    queued,
+    remembering,
+    schedules,
+)
 from hub.engine.account_rows import AccountRow
 from hub.engine.decision import Trace, Verdict
 from hub.engine.held import PositionRow
@@ -145,6 +154,7 @@ def rebuild(scene: Scene) -> None:
         grant_edits.realign(scene)
     schedules.realign(scene)
     queued.realign(scene)
+    remembering.realign(scene)
     introductions.introduce(scene)
     tell_positions(scene)
     for feed in scene.program.feeds.values():

@@ -16,6 +16,7 @@ from hub.engine import (
     queued,
     quotes,
     rate_board,
+    remembering,
     schedules,
 )
 from hub.engine.account_rows import NO_ACCOUNT, NOBODY, AccountRow, ClientRow
@@ -206,6 +207,8 @@ def _event(scene: Scene) -> None:
     if scene.state.open_runs:
         hear(scene)
         look(scene)
+    if scene.program.remembered:
+        remembering.remember(scene)
     if scene.program.granting:
         grants.hear(scene, envelope.type, record, (*dirty, *counted))
     if scene.program.mailed:
@@ -249,6 +252,8 @@ def _mail(scene: Scene) -> None:
     if scene.state.open_runs:
         hear(scene)
         look(scene)
+    if scene.program.remembered:
+        remembering.remember(scene)
 
 
 def _fold_own(scene: Scene, envelope: Envelope, record: Any, mail: Mail) -> tuple[str, ...]:

@@ -255,6 +255,13 @@ class StepDrafter:
             sound = condition is not None
         if wait.event is not None:
             sound = event_is_sound(draft, (*here, "event"), wait.event, pattern=True)
+            if sound and wait.since == "trigger_time" and "*" in wait.event:
+                draft.error(
+                    (*here, "event"),
+                    f"{quoted(wait.event)} is a pattern, and what came before a run is kept of types that are named: "
+                    "name one type, or leave out `since: trigger_time`",
+                )
+                sound = False
             if sound and wait.where is not None:
                 scope = draft.scopes.awaited(
                     wait.event, self._events, tuple(self._done), certain=self._certain
@@ -275,6 +282,7 @@ class StepDrafter:
             condition,
             wait.timeout,
             wait.on_timeout,
+            from_trigger=wait.since == "trigger_time",
         )
 
     def _approve(self, at: Location, file: ApproveStep) -> Approve | None:

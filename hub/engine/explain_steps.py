@@ -196,7 +196,9 @@ class StepSayings:
         if step.where is not None:
             where = f" where {self._wording.of_the_event().condition(step.where)}"
         since = (
-            "One that came since the run began counts"
+            "One that came since what started the run happened counts"
+            if step.from_trigger
+            else "One that came since the run began counts"
             if step.from_start
             else "Only one that comes from now on counts"
         )

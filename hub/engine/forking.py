@@ -198,6 +198,7 @@ class Forking(Undoing):
             kept={name: keep_all(values) for name, values in self.kept.items()},
             heard=self.heard,
             early=self.early,
+            before=self.before,
             approved=self.approved,
             error=self.error,
             assumed=keep_all(self.assumed),

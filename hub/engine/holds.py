@@ -95,7 +95,7 @@ def held_long_enough(scene: Scene) -> list[InTime]:
         reason = f"{hold.reason}, and has been since {iso(hold.since)}{late_by(late)}"
         value = hold.value if isinstance(hold.value, Decimal) else None
         limit = hold.limit if isinstance(hold.limit, Decimal) else None
-        cause = Cause(trigger.id, scene.now, value, limit)
+        cause = Cause(trigger.id, scene.now, value, limit, since=hold.since)
         found.append(InTime(candidate, cause, str(hold.number), reason))
     return found
 

@@ -89,6 +89,7 @@ class Program:
         self._joined_questions: dict[tuple[int, ...], Joined[Candidate]] = {}
         self._bindings: dict[tuple[tuple[tuple[str, Feed], ...], int], Binding] = {}
         self._awaited: set[str] = set()
+        self.remembered: set[str] = set()  # types of which runs that have yet to begin may ask for what came
         self._on_events: list[tuple[Candidate, OnEvent]] = []
         self.becomes: list[Candidate] = []
         self.crosses: list[Candidate] = []
@@ -253,6 +254,8 @@ class Program:
         for step in plan.code:
             if isinstance(step, Wait) and step.event is not None:
                 self._awaited.add(step.event)
+                if step.from_trigger:
+                    self.remembered.add(step.event)
             if isinstance(step, Wait) and step.condition is not None:
                 for name, feed in plan.feeds:
                     if name in step.condition.reads:

@@ -209,8 +209,9 @@ class WaitFile(Part):
         None,
         description="Which one: `event` is the one that came, `trigger.event` the one the run began with.",
     )
-    since: Literal["run_start", "now"] | None = Field(
-        None, description="From when on it counts: the run's start, unless `now` is said."
+    since: Literal["run_start", "trigger_time", "now"] | None = Field(
+        None,
+        description="From when on it counts: the run's start, `now`, or the time of what started it (`trigger_time`).",
     )
     condition: Expr | None = Field(None, alias="if", description="A condition that has to hold.")
     timeout: Duration | None = Field(None, description="How long at most; an event or a condition needs one.")

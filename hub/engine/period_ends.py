@@ -108,7 +108,7 @@ def _told(scene: Scene, candidate: Candidate, trigger: PeriodEnd, span: Span, la
     period = facts_of(trigger.calendar, *span)
     assert period is not None
     reason = f"{period.label} ended at {iso(span[1])}{late_by(late)}"
-    cause = Cause(trigger.id, from_us(scene.item.at), period=period)
+    cause = Cause(trigger.id, from_us(scene.item.at), period=period, since=span[1])
     return InTime(candidate, cause, period.label, reason)
 
 

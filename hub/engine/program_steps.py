@@ -144,6 +144,7 @@ class Wait:
     timeout: timedelta | None
     on_timeout: Literal["continue", "stop", "fail"]
     quiet: Quiet | None = None
+    from_trigger: bool = False  # and one that came before the run began, since what started it happened
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Progress:
         self.kept = {name: recall_all(values) for name, values in begun.kept.items()}
         self.heard = dict(begun.heard)
         self.early = list(begun.early)
+        self.before = list(begun.before)
         self.approved = dict(begun.approved)
         self.tried = begun.tried
         self.error = begun.error
@@ -112,6 +113,7 @@ class Progress:
             kept={name: keep_all(values) for name, values in self.kept.items()},
             heard=self.heard,
             early=self.early,
+            before=self.before,
             approved=self.approved,
             tried=self.tried,
             error=self.error,

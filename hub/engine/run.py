@@ -170,13 +170,14 @@ class Run(Progress):
 
     def _was_answered(self, step: Wait) -> bool:
         """Go past a wait that was answered before it began; an event answers one wait."""
-        for number, early in enumerate(self.early):
-            body = bytes(early)
-            of_type = step.event is not None and matches(step.event, decode_envelope(body).type)
-            if of_type and self.answered_by(step, body) is True:
-                del self.early[number]
-                self.passed(step.id, {"ok": True, "timed_out": False}, body)
-                return True
+        for came in (self.before, self.early) if step.from_trigger else (self.early,):
+            for number, early in enumerate(came):
+                body = bytes(early)
+                of_type = step.event is not None and matches(step.event, decode_envelope(body).type)
+                if of_type and self.answered_by(step, body) is True:
+                    del came[number]
+                    self.passed(step.id, {"ok": True, "timed_out": False}, body)
+                    return True
         return False
 
     def _wait_for_day(self, quiet: Quiet) -> bool:

@@ -24,6 +24,7 @@ class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
     period: PeriodFacts | None = None  # that ended
     inputs: dict[str, tuple[str, str]] = {}
     by: str = ""
+    since: int = 0  # µs, when it happened, where it is neither the moment nor that of the event
 
 
 NO_EVENT = msgspec.Raw(b"null")
@@ -65,6 +66,7 @@ class OpenRun(msgspec.Struct, frozen=True, omit_defaults=True):
     )
     mode: str = "live"  # it began in, whatever the file says by now
     early: list[msgspec.Raw] = []  # events that came before the wait they may answer
+    before: list[msgspec.Raw] = []  # and before the run began, for waits that count those too
     # By people: the values of later steps' parameters, which are used as they were approved.
     approved: dict[str, dict[str, tuple[str, str]]] = {}
     branch: BranchOf | None = None

@@ -16,6 +16,7 @@ from hub.engine.late import came_late, waited_for
 from hub.engine.lost import give_up
 from hub.engine.plans import Plan, quoted
 from hub.engine.publishing import told
+from hub.engine.remembering import came_before
 from hub.engine.run_rows import NO_EVENT, Cause, OpenRun
 from hub.engine.scene import Scene
 from hub.engine.undoing import as_before
@@ -42,6 +43,7 @@ def begin(
     item, workflow = scene.item, plan.workflow
     event = scene.envelope.id if scene.envelope is not None else None
     by_mail = scene.state.by_mail and bool(scene.account.login)
+    before, lost = came_before(scene, plan, cause)
     begun = OpenRun(
         id=run_id,
         workflow=workflow.id,
@@ -60,6 +62,7 @@ def begin(
         account=scene.account if by_mail else None,
         client=scene.client if by_mail and scene.client is not NOBODY else None,
         mode=workflow.mode.value,
+        before=before,
     )
     run = Forking(scene, plan, begun)
     verdict, problem = run.carry_on()
@@ -67,7 +70,7 @@ def begin(
         verdict = Verdict.FIRED
     trace = Trace(
         cause.id,
-        f"{reason}; {problem}" if problem else reason,
+        "; ".join(part for part in (reason, lost, problem) if part),
         event,
         run_id,
         run.intents,

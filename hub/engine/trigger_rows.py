@@ -83,6 +83,14 @@ class Anchor(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     v: int = 1
 
 
+class Remembered(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The latest events of one type, in the order they came; `lost` is the latest moment of those no longer kept."""
+
+    events: tuple[msgspec.Raw, ...]
+    lost: int = 0
+    v: int = 1
+
+
 class Scheduled(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The next moment of a schedule; without a timer there is none. `rule` is what it follows from."""
 

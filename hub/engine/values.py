@@ -13,7 +13,7 @@ from hub.engine.manifest import Manifest
 from hub.engine.quotes import Board, Wanted
 from hub.engine.run_rows import Approval, OpenRun, Queue
 from hub.engine.totals import Alarm, Total
-from hub.engine.trigger_rows import Absence, Anchor, Edge, Fires, Hold, Level, Scheduled
+from hub.engine.trigger_rows import Absence, Anchor, Edge, Fires, Hold, Level, Remembered, Scheduled
 
 
 class Kind(IntEnum):
@@ -45,6 +45,7 @@ class Kind(IntEnum):
     FOLLOWED = 25
     RATES = 30
     RATE_WANTED = 31
+    REMEMBERED = 32
 
 
 Value = (
@@ -73,6 +74,7 @@ Value = (
     | Followed
     | Board
     | Wanted
+    | Remembered
 )
 Slot = tuple[int, str]
 
@@ -106,6 +108,7 @@ _decoders: dict[int, msgspec.json.Decoder[Any]] = {
     Kind.FOLLOWED: msgspec.json.Decoder(Followed),
     Kind.RATES: msgspec.json.Decoder(Board),
     Kind.RATE_WANTED: msgspec.json.Decoder(Wanted),
+    Kind.REMEMBERED: msgspec.json.Decoder(Remembered),
 }
 encode_value = msgspec.json.Encoder(decimal_format="string").encode
 

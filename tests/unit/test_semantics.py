@@ -257,6 +257,12 @@ PROOF: dict[int, dict[str, list[str]]] = {
             "an_event_that_came_while_the_run_was_busy_counts_since_its_start",
             "an_event_that_came_early_answers_one_wait",
         ],
+        "unit/engine/test_remembering.py": [
+            "an_event_counts_that_came_between_what_started_the_run_and_the_run",
+            "an_event_from_before_what_started_the_run_does_not_count",
+            "what_is_remembered_outlives_a_restart",
+            "every_run_is_answered_by_the_first_that_came_since_its_trigger",
+        ],
     },
 }  # fmt: skip
 
