@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from hub import durations
+from hub.engine.key_text import is_key, key_problem
 from hub.engine.keys import FIELD, KeyKind
 from hub.events.catalogue import BY_NAME
 from hub.intents.verbs import VERBS
@@ -16,13 +17,9 @@ _KEYS = tuple(kind.value for kind in KeyKind)
 
 
 def _key(value: object) -> object:
-    if value in _KEYS or (isinstance(value, str) and FIELD.fullmatch(value)):
+    if isinstance(value, str) and is_key(value):
         return value
-    raise PydanticCustomError(
-        "hub",
-        "`key` is one of {kinds}, or a field of events such as event.request",
-        {"kinds": ", ".join(_KEYS)},
-    )
+    raise PydanticCustomError("hub", "{reason}", {"reason": key_problem(value)})
 
 
 def _scalar(value: object) -> object:

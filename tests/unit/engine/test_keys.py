@@ -412,3 +412,26 @@ async def test_a_group_is_what_was_told_of_it_and_of_its_accounts():
 def test_who_does_not_know_a_symbol_or_a_group_is_told_where_it_is(key, where, complaint):
     text = f"schema: 1\nid: r\ntitle: t\nkey: {key}\nwhen: [{{event: trade.opened, where: {where}}}]\nsteps: [{{do: event.publish, with: {{type: custom.x}}}}]\n"
     assert complaint in [each.message for each in load_text(text, "r.yaml").problems]
+
+
+async def test_what_has_to_be_worked_out_is_published_and_is_a_key_then():
+    tell = """
+when: [{event: trade.closed}]
+steps:
+  - do: event.publish
+    with: {type: custom.booked, data: {book: '= "majors" if event.symbol == "EURUSD" else "others"'}}
+"""
+    large = """
+aggregates:
+  trades: {from: custom.booked, count: true, window: {calendar: day, tz: Europe/Nicosia}}
+when: [{becomes: trades > 1}]
+limit: {max: 1, every: forever}
+steps: [{do: event.publish, with: {type: custom.large, data: {trades: = trades}}}]
+"""
+    town = City()
+    await town.open(a_workflow(tell, id="tell"), a_workflow(large, id="large", key="event.book"))
+    for deal, (login, symbol) in enumerate([(7001, "EURUSD"), (7002, "EURUSD"), (7003, "XAUUSD")], start=1):
+        await town.happens("trade.closed", login, deal=deal, symbol=symbol, side="buy", lots="1.5")
+
+    runs = [intent.run for intent in town.store.intents.values() if intent.workflow == "large"]
+    assert runs == ["large/event.book=majors/becomes/1"]

@@ -343,6 +343,22 @@ REFUSALS = [
         ("title: t", "title: t\nkey: event.a.b"),
         "4:6: error: `key` is one of account, client, group, symbol, position, all, or a field of events such as event.request",
     ),
+    (
+        ("title: t", "title: t\nkey: acount"),
+        "4:6: error: `key` is one of account, client, group, symbol, position, all, or a field of events such as event.request; did you mean account?",
+    ),
+    (
+        ("title: t", "title: t\nkey: client.id"),
+        "4:6: error: `key` is one of account, client, group, symbol, position, all, or a field of events such as event.request: write `key: client` for client.id",
+    ),
+    (
+        ("title: t", "title: t\nkey: event.Request"),
+        "4:6: error: `key` is one of account, client, group, symbol, position, all, or a field of events such as event.request; did you mean event.request?",
+    ),
+    (
+        ("title: t", "title: t\nkey: lower(event.email)"),
+        "4:6: error: `key` is told by events and not worked out, and `lower(event.email)` is an expression: limits and what was paid are kept under a key for ever, and an edit would lose them. Let a workflow publish a custom event with that value, and use it here as event.NAME",
+    ),
     (("title: t", "title: t\nlimits: {}"), "4:1: error: unknown key `limits`; did you mean limit?"),
     (("schema: 1", "schema: 2"), "1:9: error: `schema` is 1, not `2`"),
     (("schema: 1", "schema: '1'"), "1:9: error: `schema` is the number 1: write it without quotes"),
