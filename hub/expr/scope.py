@@ -25,6 +25,9 @@ SAMPLED: Final = frozenset(
         "symbol.spread",
     }
 )
+# Prices of a symbol are told of positions alone; nothing samples the symbol itself.
+UNHEARD: Final = frozenset({"symbol.bid", "symbol.ask", "symbol.spread"})
+INSTEAD_OF_UNHEARD: Final = "whoever watches prices posts custom events with a `symbol`, such as custom.spread, and `number(event.spread)` reads them"
 HINT_FOR_SAMPLED: Final = (
     "use a `crosses` trigger, or move the condition to `guard:` or `verify:`, where a fresh value is read"
 )
@@ -100,9 +103,16 @@ class Scope:
         return resolved
 
     def _refuse_sampled(self, path: Path, *, whole: bool) -> None:
+        prefixes = {".".join(path.names[:length]) for length in range(2, len(path.names) + 1)}
+        unheard = next((name for name in sorted(UNHEARD & self.sampled) if name in prefixes), None)
+        if unheard is not None:
+            raise ExpressionError(
+                f"{unheard} is brought by no source, here or anywhere: {INSTEAD_OF_UNHEARD}",
+                path.start,
+                path.end - path.start,
+            )
         if self.sampled_allowed:
             return
-        prefixes = {".".join(path.names[:length]) for length in range(2, len(path.names) + 1)}
         within = path.dotted + "."
         for name in sorted(self.sampled):
             if name in prefixes or (whole and path.type.kind is Kind.OBJECT and name.startswith(within)):

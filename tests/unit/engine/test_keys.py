@@ -405,7 +405,7 @@ async def test_a_group_is_what_was_told_of_it_and_of_its_accounts():
     [
         ("account", "symbol.digits > 2", "`symbol` is not known here: workflows with `key: symbol` know it; an event's is `event.symbol`"),
         ("account", "group.stop_out > 2", "`group` is not known here: workflows with `key: group` know it; an account's is `account.group`"),
-        ("symbol", "symbol.spread > 2", "symbol.spread moves with every price and is not known here: use a `crosses` trigger, which fires when it passes a limit"),
+        ("symbol", "symbol.spread > 2", "symbol.spread is brought by no source, here or anywhere: whoever watches prices posts custom events with a `symbol`, such as custom.spread, and `number(event.spread)` reads them"),
         ("symbol", "symbol.klass == 2", "unknown field symbol.klass; did you mean symbol.class?"),
     ],
 )  # fmt: skip
@@ -435,3 +435,18 @@ steps: [{do: event.publish, with: {type: custom.large, data: {trades: = trades}}
 
     runs = [intent.run for intent in town.store.intents.values() if intent.workflow == "large"]
     assert runs == ["large/event.book=majors/becomes/1"]
+
+
+@pytest.mark.parametrize("field", ["bid", "ask", "spread"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "when: [{{becomes: symbol.{field} > 3}}]\nsteps: [{{do: event.publish, with: {{type: custom.b}}}}]",
+        "when: [{{event: trade.closed}}]\nsteps: [{{do: account.disable, guard: symbol.{field} < 3}}]",
+        "when: [{{event: trade.closed}}]\nsteps: [{{do: event.publish, with: {{type: custom.b, data: {{x: = symbol.{field}}}}}}}]",
+    ],
+)
+def test_no_place_of_a_file_reads_what_no_source_brings(field, text):
+    report = load_text(f"schema: 1\nid: w\ntitle: t\nkey: symbol\n{text.format(field=field)}\n", "w.yaml")
+
+    assert f"symbol.{field} is brought by no source" in str(report.problems[0])
