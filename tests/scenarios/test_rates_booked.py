@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from processes.client import HubClient
 from processes.harness import HubProcess
+from processes.scaled import Fleet
+from processes.services import Kafka, Postgres
 
 PRIZE = """\
 schema: 1
@@ -25,11 +27,11 @@ steps: [{id: pay, do: credit.grant, with: {amount: = params.prize}}]
 HEADER = "currency,rate,at\n"
 
 
-def a_trade(deal: int) -> dict[str, Any]:
+def a_trade(deal: int, login: int = 7001) -> dict[str, Any]:
     return {
         "type": "trade.closed",
         "timestamp": datetime.now(UTC).isoformat(),
-        "account": {"server": "live-1", "login": 7001, "currency": "EUR"},
+        "account": {"server": "live-1", "login": login, "currency": "EUR"},
         "data": {"deal": deal, "symbol": "EURUSD", "side": "buy", "lots": "1"},
     }
 
@@ -76,3 +78,28 @@ async def test_a_prize_in_dollars_waits_for_its_rate_over_a_kill_and_is_booked_o
         "0.922339051835",
     )
     assert len({each["key"] for each in every}) == 2
+
+
+@pytest.mark.scenario
+async def test_whichever_process_decides_an_account_learns_the_rate(
+    tmp_path: Path, postgres_server: Postgres, kafka_server: Kafka
+) -> None:
+    rules = tmp_path / "workflows"
+    rules.mkdir()
+    (rules / "prize.yaml").write_text(PRIZE, encoding="utf-8")
+    prefix = f"test-{tmp_path.name[:40]}-{time.monotonic_ns()}"
+    config = {"base_currency": "USD", "rates": {"EUR": "1.25"}}
+    async with Fleet(
+        tmp_path, postgres_server, kafka_server, prefix, config=config, workflows=[rules]
+    ) as fleet:
+        door = await fleet.start("door", "api", "ingest")
+        await asyncio.gather(fleet.start("engine-1", "engine"), fleet.start("engine-2", "engine"))
+        async with HubClient(door) as client:
+            await client.post_until_acknowledged([a_trade(n, login=7000 + n) for n in range(1, 21)])
+            await until(client, "/v1/actions", 20)
+            await fleet.processes["engine-2"].kill()
+            await client.post_until_acknowledged([a_trade(n, login=7000 + n) for n in range(21, 41)])
+            every = await until(client, "/v1/actions?limit=100", 40)
+
+    assert {each["params"]["amount"] for each in every} == {"40.00"}
+    assert len({each["key"] for each in every}) == len(every) == 40
