@@ -13,6 +13,7 @@ from hub.engine.plans import Plan
 from hub.engine.program_steps import Wait
 from hub.engine.run_rows import Cause
 from hub.engine.scene import Scene
+from hub.engine.so_far import so_far
 from hub.engine.trigger_rows import Remembered
 from hub.engine.values import Kind
 from hub.events.facts import us_of
@@ -58,8 +59,9 @@ def came_before(scene: Scene, plan: Plan, cause: Cause) -> tuple[list[msgspec.Ra
     since, found, lost = began_at(scene, cause), list[tuple[int, msgspec.Raw]](), list[str]()
     own = scene.envelope.id if scene.envelope is not None else None
     for name in sorted(name for name in names if name is not None):
-        known = scene.state.values.get((Kind.REMEMBERED.value, name))
-        if not isinstance(known, Remembered):
+        # With the event of this very input, where that lets a run begin which waited in line.
+        known = so_far(scene, (Kind.REMEMBERED.value, name), Remembered)
+        if known is None:
             continue
         for body in known.events:
             envelope = decode_envelope(bytes(body))

@@ -375,3 +375,22 @@ def test_the_board_forgets_whom_it_has_answered():
     assert len(waiting) == 1
     assert [slot for slot in desk.board.values if slot[0] == Kind.RATE_WANTED] == []
     assert to_us(MORNING) <= desk.now
+
+
+def test_a_rate_of_one_currency_books_no_amount_in_another():
+    text = STEP.replace("currency: USD}", "currency: USD}, more: {type: money, default: 10, currency: GBP}")
+    text = text.replace(
+        "  - {do: event.publish",
+        "  - {id: more, do: credit.grant, with: {amount: = params.more}}\n  - {do: event.publish",
+    )
+    desk = a_desk(a_workflow(text))
+    desk.rates(EUR="1.25", GBP="1.5")
+
+    (first,) = desk.tell("trade.closed", deal=1)
+    (second,) = desk.outcome(first)
+
+    assert [params(each)["amount"] for each in (first, second)] == ["40.00", "12.00"]
+    shadow = a_desk(a_workflow(text, mode="shadow"))  # both in one go
+    shadow.rates(EUR="1.25", GBP="1.5")
+    found = [each for each in shadow.tell("trade.closed", deal=1) if each.verb == "credit.grant"]
+    assert [params(each)["amount"] for each in found] == ["40.00", "12.00"]

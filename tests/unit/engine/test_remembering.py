@@ -235,3 +235,24 @@ def test_every_run_is_answered_by_the_first_that_came_since_its_trigger(script):
     for item in desk.inputs:
         again.take(item)
     assert again.written() == desk.written()
+
+
+QUEUED = TEXT.replace("run: {mode: parallel, max: 20}", "run: {mode: queued, max: 5}")
+
+
+def test_a_run_that_waited_in_line_is_not_answered_by_its_own_event():
+    desk = a_desk(QUEUED.replace("custom.asked", "custom.paper"))
+    for minute, number in enumerate((7, 8, 7), start=1):
+        desk.until(minutes(minute))
+        desk.tell("custom.paper", number=number)
+
+    assert done(desk) == [False]
+
+
+def test_the_event_that_ends_the_run_before_counts_for_the_next_in_line():
+    desk = a_desk(QUEUED.replace(", where: event.number == trigger.event.number", ""))
+    for minute, name in enumerate(("custom.asked", "custom.asked", "custom.paper"), start=1):
+        desk.until(minutes(minute))
+        desk.tell(name, number=1)
+
+    assert done(desk) == [False, False]
