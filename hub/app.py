@@ -171,6 +171,9 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             allow_loopback=settings.delivering.allow_loopback_endpoints,
             kafka=kafka_destination(settings, clock, stack),
             networks=settings.delivering.allow_networks,
+            healths=store.healths,
+            disable_after=settings.delivering.disable_after,
+            longest_pause=settings.delivering.longest_pause,
         )
         await dispatcher.refresh()  # before the fan-out reads its first events
         webhooks = store.follow(await store.deliveries.fanned_out())
@@ -244,6 +247,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 lambda: metrics.decisions(engine.counters, inbox.backlog(), clock.now_us()),
                 lambda: metrics.deliveries(dispatcher.counters()),
                 lambda: metrics.skipped(dispatcher.subscriptions.skipped),
+                lambda: metrics.standing(dispatcher.standing(), clock.now_us()),
                 lambda: metrics.action_moves(actions.counts),
                 approvals.metrics,
                 rounds.metrics,
@@ -283,6 +287,8 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             sms_reports=sms_reports(settings, recipients, store.log, clock),
             profiles=Profiles(store.profiles, clock, accounts.folded),
             endpoints=endpoints,
+            healths=store.healths,
+            disable_after=settings.delivering.disable_after,
             events=store.browser,
             deliveries=store.browser,
             actions=store.browser,

@@ -104,12 +104,18 @@ class Delivering(Section):
     """`schedule` holds the waits before each attempt, in seconds; `concurrency` is per endpoint.
 
     `origin` is who the hub says it is when it asks a receiver whether it wants to be called.
+
+    `longest_pause` is how far a receiver's Retry-After is listened to; `disable_after` how long an endpoint may fail,
+    and nothing disables one where it is 0.
+
     `allow_networks` are in-house ones deliveries may reach beside public addresses.
     """
 
     timeout: Duration = timedelta(seconds=15)
     concurrency: Annotated[int, Field(ge=1, le=256)] = 16
     schedule: tuple[float, ...] | None = None
+    longest_pause: Annotated[Duration, Field(gt=timedelta(), le=timedelta(days=7))] = timedelta(days=1)
+    disable_after: Annotated[Duration, Field(ge=timedelta(), le=timedelta(days=90))] = timedelta(days=5)
     allow_loopback_endpoints: bool = False
     origin: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")] = "hub"
     kafka: KafkaEndpointSettings | None = None

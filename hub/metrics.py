@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from hub.dispatch.filters import Skip
-from hub.dispatch.metrics import LATENCY_BOUNDS, Counters
+from hub.dispatch.metrics import LATENCY_BOUNDS, Counters, Standing
 from hub.engine.loop import EngineCounters
 from hub.intents.intent import State
 from hub.sizes import BOUNDS, Sizes
@@ -67,6 +67,7 @@ def deliveries(known: Mapping[str, Counters]) -> Iterator[Metric]:
         ("delivered", "Attempts answered with 2xx, since start."),
         ("failed", "Attempts that failed, since start."),
         ("exhausted", "Deliveries given up, since start."),
+        ("aborted", "Deliveries their receiver did not want, since start."),
     ):
         rows = ((endpoint, getattr(counters, name)) for endpoint, counters in known.items())
         yield _labelled(f"hub_deliveries_{name}", about, "endpoint", rows)
@@ -89,6 +90,23 @@ def skipped(counts: Mapping[tuple[str, Skip], int]) -> Iterator[Metric]:
     for (endpoint, reason), count in counts.items():
         family.add_metric([endpoint, reason.value], count)
     yield family
+
+
+def standing(known: Mapping[str, Standing], now_us: int) -> Iterator[Metric]:
+    at_a_time = GaugeMetricFamily(
+        "hub_endpoint_at_a_time", "Attempts at a time an endpoint gets now.", labels=["endpoint"]
+    )
+    held = GaugeMetricFamily(
+        "hub_endpoint_held_seconds", "How long an endpoint is left alone from now on.", labels=["endpoint"]
+    )
+    failing = GaugeMetricFamily(
+        "hub_endpoint_failing_seconds", "How long an endpoint has failed.", labels=["endpoint"]
+    )
+    for endpoint, how in known.items():
+        at_a_time.add_metric([endpoint], how.at_a_time)
+        held.add_metric([endpoint], max(how.held_until - now_us, 0) / 1e6)
+        failing.add_metric([endpoint], (now_us - how.failing_since) / 1e6 if how.failing_since else 0.0)
+    yield from (at_a_time, held, failing)
 
 
 def action_moves(counts: Mapping[State, int]) -> Iterator[Metric]:

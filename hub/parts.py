@@ -152,7 +152,12 @@ def announcer(teller: Teller, clock: Clock) -> Callable[[Announcement], Awaitabl
         fact = make_fact(
             BY_NAME[said.type],
             said.type,
-            DeliveryMoved(endpoint=said.endpoint, delivery=said.delivery, reason=said.reason),
+            DeliveryMoved(
+                endpoint=said.endpoint,
+                delivery=said.delivery,
+                reason=said.reason[:2048],
+                since=None if said.since is None else from_us(said.since),
+            ),
             timestamp=from_us(now),
             received_us=now,
             source="hub",

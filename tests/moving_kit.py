@@ -18,6 +18,7 @@ from hub.control.keys import ApiKey, Scope
 from hub.control.tokens import Token
 from hub.dispatch.contacts import Asked, Suppression
 from hub.dispatch.devices import Device
+from hub.dispatch.health import Health
 from hub.dispatch.messages import message_id
 from hub.dispatch.options import EndpointOptions
 from hub.dispatch.outbox import DeliveryState
@@ -162,6 +163,7 @@ def a_contact(number: int, at: int) -> Asked:
 
 async def _write_deliveries(hub: SqliteBackend) -> None:
     await hub.endpoints.create(an_endpoint("ep_1", schedule=(0.0, 5.0)))
+    await hub.healths.save(Health("ep_1", 10, 7, 20, "timeout", 2, 15, 30))
     await hub.endpoints.create(
         an_endpoint("ep_2", state="paused", options=EndpointOptions(rate=2.5, order="account"))
     )
@@ -200,6 +202,7 @@ async def said_by(hub: StoreBackend) -> dict[str, Any]:
         "intents": [await hub.intents.get(key) for key in ("i1", "i2", "i3")],
         "due": await hub.intents.due(2**60, 100),
         "endpoints": await hub.endpoints.all(),
+        "healths": await hub.healths.get("ep_1"),
         "fanned out": await hub.deliveries.fanned_out(),
         "waiting": await hub.deliveries.waiting("ep_1", after=(0, 0, 0), limit=100),
         "attempts": [

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -20,6 +21,7 @@ from hub.dispatch.challenge import Challenger
 from hub.dispatch.contacts import Suppressions
 from hub.dispatch.devices import Devices
 from hub.dispatch.effects.aftermath import Aftermath
+from hub.dispatch.health import Healths
 from hub.dispatch.messages import Messages
 from hub.dispatch.outbox import Attempt, Delivery, Endpoints
 from hub.dispatch.public_links import PublicLinks
@@ -267,6 +269,8 @@ class ApiDeps:
     messages: Messages
     devices: Devices
     endpoints: Endpoints
+    healths: Healths
+    disable_after: timedelta
     events: EventReader
     deliveries: DeliveryReader
     actions: ActionReader

@@ -3,16 +3,22 @@
 from collections.abc import Sequence
 from enum import StrEnum
 from random import Random
+from typing import Final
 
 import msgspec
 
 from hub.dispatch.attempt_record import Seen
 from hub.dispatch.outbox import Attempt, Delivery, DeliveryState, Settled
-from hub.dispatch.schedule import next_wait_us
+from hub.dispatch.schedule import LONGEST_WAIT_US, next_wait_us
 
 GONE = 410
-# Answers that speak for the whole endpoint: their Retry-After holds back everything that waits for it.
-THROTTLING = frozenset({429, 503})
+# The header a receiver may answer with, and what it may say there.
+CONTROL: Final = "webhook-delivery"
+DISABLE: Final = "disable"
+ABORT: Final = "abort"
+# Of an attempt: a plain success, after which there is nothing to tell anybody.
+DELIVERED: Final = "delivered"
+DISABLED: Final = "disabled"
 
 
 class ErrorClass(StrEnum):
@@ -27,12 +33,13 @@ class ErrorClass(StrEnum):
 
 
 class Delivered(msgspec.Struct, frozen=True, gc=False):
-    """A 2xx: the only success. `response` is the first KiB of the body."""
+    """A 2xx: the only success. `response` is the first KiB of the body; `farewell`: it wants no further one."""
 
     status: int
     latency_us: int
     response: bytes = b""
     seen: Seen | None = None
+    farewell: bool = False
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
@@ -46,8 +53,19 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 
 
 class Gone(msgspec.Struct, frozen=True, gc=False):
-    """410: the receiver asks never to be called again."""
+    """The receiver asks never to be called again: by a 410, or with any other status by its header."""
 
+    latency_us: int
+    response: bytes = b""
+    seen: Seen | None = None
+    status: int = GONE
+    by_header: bool = False
+
+
+class Aborted(msgspec.Struct, frozen=True, gc=False):
+    """The receiver says by its header that it does not want this one, now or later."""
+
+    status: int
     latency_us: int
     response: bytes = b""
     seen: Seen | None = None
@@ -63,7 +81,7 @@ class Unreachable(msgspec.Struct, frozen=True, gc=False):
     seen: Seen | None = None
 
 
-Outcome = Delivered | Refused | Gone | Unreachable
+Outcome = Delivered | Refused | Gone | Aborted | Unreachable
 
 MOVES = {
     DeliveryState.WAITING: frozenset(DeliveryState),
@@ -81,11 +99,16 @@ def answered(
     response: bytes,
     retry_after_us: int | None = None,
     seen: Seen | None = None,
-) -> Delivered | Refused | Gone:
+    control: str | None = None,
+) -> Delivered | Refused | Gone | Aborted:
+    """Return what an answer comes to; `control` is what stands in its `webhook-delivery` header."""
+    said = "" if control is None else control.strip().lower()
     if 200 <= status < 300:
-        return Delivered(status, latency_us, response, seen)
-    if status == GONE:
-        return Gone(latency_us, response, seen)
+        return Delivered(status, latency_us, response, seen, said == DISABLE)
+    if status == GONE or said == DISABLE:
+        return Gone(latency_us, response, seen, status, status != GONE)
+    if said == ABORT:
+        return Aborted(status, latency_us, response, seen)
     return Refused(status, latency_us, response, retry_after_us, seen)
 
 
@@ -98,6 +121,7 @@ def settle(
     waits: Sequence[float],
     random: Random,
     record: bytes = b"",
+    longest_us: int = LONGEST_WAIT_US,
 ) -> Settled:
     """Return the delivery as it stands after one attempt, with the attempt's record."""
     number = delivery.attempts + 1
@@ -110,20 +134,34 @@ def settle(
             after = Delivery(
                 endpoint, partition, n, event_id, DeliveryState.DELIVERED, number, due, created_at
             )
-            attempt = Attempt(*who, "delivered", status, None, latency_us, as_text(response), record)
+            attempt = Attempt(
+                *who,
+                DISABLED if outcome.farewell else DELIVERED,
+                status,
+                None,
+                latency_us,
+                as_text(response),
+                record,
+            )
             return Settled(after, attempt, due)
-        case Gone(latency_us, response):
+        case Gone(latency_us, response, _, status, by_header):
             after = delivery._replace(state=DeliveryState.CANCELLED, attempts=number)
-            said = "gone", GONE, ErrorClass.STATUS.value, latency_us, as_text(response)
+            word = DISABLED if by_header else "gone"
+            said = word, status, ErrorClass.STATUS.value, latency_us, as_text(response)
+            attempt = Attempt(*who, *said, record)
+            return Settled(after, attempt, due)
+        case Aborted(status, latency_us, response):
+            after = delivery._replace(state=DeliveryState.ABORTED, attempts=number)
+            said = "aborted", status, ErrorClass.STATUS.value, latency_us, as_text(response)
             attempt = Attempt(*who, *said, record)
             return Settled(after, attempt, due)
         case Refused(status, latency_us, response, retry_after_us):
-            after = _again(delivery, number, now_us, waits, random, retry_after_us)
+            after = _again(delivery, number, now_us, waits, random, retry_after_us, longest_us)
             said = "refused", status, ErrorClass.STATUS.value, latency_us, as_text(response)
             attempt = Attempt(*who, *said, record, _next(after))
             return Settled(after, attempt, due)
         case Unreachable(error, reason, latency_us, status):
-            after = _again(delivery, number, now_us, waits, random, None)
+            after = _again(delivery, number, now_us, waits, random, None, longest_us)
             told = "unreachable", status, error.value, latency_us, reason
             attempt = Attempt(*who, *told, record, _next(after))
             return Settled(after, attempt, due)
@@ -140,8 +178,9 @@ def _again(
     waits: Sequence[float],
     random: Random,
     retry_after_us: int | None,
+    longest_us: int,
 ) -> Delivery:
-    wait = next_wait_us(number, waits, random, retry_after_us)
+    wait = next_wait_us(number, waits, random, retry_after_us, longest_us)
     if wait is None:
         return delivery._replace(state=DeliveryState.EXHAUSTED, attempts=number)
     return delivery._replace(attempts=number, due=now_us + wait)

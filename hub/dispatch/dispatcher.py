@@ -7,28 +7,45 @@ from datetime import timedelta
 from random import Random
 from typing import final
 
+import msgspec
 import structlog
 import yarl
 from typing_extensions import override
 
-from hub.clock import Clock
+from hub.clock import MICROSECOND, Clock
 from hub.dispatch.addresses import Networks
-from hub.dispatch.announce import Announce, DeliveryExhausted, EndpointDisabled
+from hub.dispatch.announce import OWN_NEWS, Announce, DeliveryExhausted, EndpointDisabled
+from hub.dispatch.delivery import DISABLED as SAID_DISABLE
 from hub.dispatch.delivery import delivery_id
 from hub.dispatch.endpoint_check import KAFKA
 from hub.dispatch.endpoint_queue import CAPACITY, ROOM_BYTES, EndpointQueue, Key, Room
 from hub.dispatch.endpoint_url import parse_endpoint_url
 from hub.dispatch.fanout import HandOver, New
-from hub.dispatch.metrics import Counters
+from hub.dispatch.health import DISABLE_AFTER_US, Health, Healths
+from hub.dispatch.memory_health import MemoryHealths
+from hub.dispatch.metrics import Counters, Standing
 from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, Endpoints, Settled
+from hub.dispatch.pace import Pace
 from hub.dispatch.request_maker import Workshop, request_maker
-from hub.dispatch.safe_http import Transport
+from hub.dispatch.safe_http import AiohttpTransport, Transport
+from hub.dispatch.schedule import LONGEST_WAIT_US
 from hub.dispatch.settler import LINGER, PATIENCE, STORE_RETRY, Owed, Settler, Taker, Write
 from hub.dispatch.subscriptions import DISABLED, ENABLED, Subscriptions
-from hub.dispatch.worker import CONCURRENCY, EndpointWorker
+from hub.dispatch.watch import Watch
+from hub.dispatch.worker import EndpointWorker
 from hub.errors import ConfigError, StoreUnavailable
 
+CONCURRENCY = 16
+GONE_REASON = "the receiver answered 410 Gone: it asks not to be called any more"
+
 log = structlog.get_logger(__name__)
+
+
+class _Typed(msgspec.Struct):
+    type: str = ""
+
+
+_type_of = msgspec.json.Decoder(_Typed).decode
 
 
 def _everything(_endpoint: str) -> bool:
@@ -59,6 +76,9 @@ class Dispatcher(HandOver):
         networks: Networks = (),
         owns: Callable[[str], bool] = _everything,
         kafka: Transport | None = None,
+        healths: Healths | None = None,
+        disable_after: timedelta = DISABLE_AFTER_US * MICROSECOND,
+        longest_pause: timedelta = LONGEST_WAIT_US * MICROSECOND,
         linger: timedelta = LINGER,
         patience: timedelta = PATIENCE,
     ) -> None:
@@ -77,8 +97,13 @@ class Dispatcher(HandOver):
         self._allow_loopback = allow_loopback
         self._networks = networks
         self._owns = owns
+        self._healths = MemoryHealths() if healths is None else healths
+        self._disable_after_us = disable_after // MICROSECOND
+        self._longest_pause_us = longest_pause // MICROSECOND
+        self._paces: dict[str, Pace] = {}
+        self._watches: dict[str, Watch] = {}
         self._settler = Settler(
-            deliveries, clock, self._before_final, self._on_disk, linger=linger, patience=patience
+            deliveries, clock, self._before_writing, self._on_disk, linger=linger, patience=patience
         )
         self._wanted: dict[str, Endpoint] = {}
         self._workers: dict[str, EndpointWorker] = {}
@@ -124,6 +149,8 @@ class Dispatcher(HandOver):
             if endpoint.state == ENABLED and self._owns(endpoint.id) and endpoint.id not in self._leaving
         }
         self.subscriptions.replace(found)
+        if any(endpoint.state != ENABLED for endpoint in found):
+            await self._healths.forget_disabled()
         for endpoint_id, worker in self._workers.items():
             if self._wanted.get(endpoint_id) != worker.endpoint:
                 worker.stop()
@@ -184,11 +211,19 @@ class Dispatcher(HandOver):
     def counters(self) -> Mapping[str, Counters]:
         return self._counters
 
+    def standing(self) -> Mapping[str, Standing]:
+        """Return how each endpoint is sent to at this moment."""
+        return {
+            name: Standing(pace.limit, max(pace.paused_until, pace.rests_until), watch.health.failing_since)
+            for name, pace in self._paces.items()
+            if (watch := self._watches.get(name)) is not None
+        }
+
     async def _serve(self, endpoint_id: str) -> None:
         try:
             while not self._stopping:
                 endpoint = self._wanted.get(endpoint_id)
-                worker = self._worker(endpoint) if endpoint is not None else None
+                worker = await self._worker(endpoint) if endpoint is not None else None
                 if worker is None:
                     break
                 self._workers[endpoint_id] = worker
@@ -197,10 +232,12 @@ class Dispatcher(HandOver):
                 await self._settler.flush()
         finally:
             self._workers.pop(endpoint_id, None)
+            self._watches.pop(endpoint_id, None)
+            self._paces.pop(endpoint_id, None)
             self._serving.discard(endpoint_id)
             self._ended.set()
 
-    def _worker(self, endpoint: Endpoint) -> EndpointWorker | None:
+    async def _worker(self, endpoint: Endpoint) -> EndpointWorker | None:
         try:
             url, transport = self._way(endpoint)
             requests = request_maker(endpoint, self._workshop, url)
@@ -208,16 +245,19 @@ class Dispatcher(HandOver):
             log.warning("endpoint.unusable", endpoint=endpoint.id, reason=str(problem))
             self._wanted.pop(endpoint.id, None)
             return None
+        watch = await self._watch(endpoint.id)
         return EndpointWorker(
             endpoint,
             url=url,
             requests=requests,
-            transport=transport,
+            transport=_timed(endpoint, transport),
             deliveries=self._deliveries,
             settler=self._settler,
             clock=self._clock,
             random=self._random,
-            concurrency=self._concurrency,
+            pace=self._pace(endpoint, watch),
+            watch=watch,
+            longest_pause_us=self._longest_pause_us,
             counters=self._counters.setdefault(endpoint.id, Counters()),
             queue=EndpointQueue(self._capacity, self._room),
         )
@@ -242,34 +282,74 @@ class Dispatcher(HandOver):
         if worker is not None and worker is not taker:
             worker.left_behind((delivery.due, delivery.partition, delivery.n))
 
-    async def _before_final(self, settled: Settled) -> None:
+    async def _watch(self, endpoint_id: str) -> Watch:
+        known = self._watches.get(endpoint_id)
+        while known is None:
+            try:
+                health = await self._healths.get(endpoint_id) or Health(endpoint_id)
+            except StoreUnavailable as problem:
+                log.warning("endpoint.health_unread", endpoint=endpoint_id, reason=str(problem))
+                await self._clock.sleep(STORE_RETRY)
+                continue
+            known = Watch(health, self._healths, self._announce, self._clock, self._disable_after_us)
+            self._watches[endpoint_id] = known
+        return known
+
+    def _pace(self, endpoint: Endpoint, watch: Watch) -> Pace:
+        """Return the endpoint's pace: what was learnt of it outlives a change of its settings."""
+        pace = self._paces.get(endpoint.id)
+        if pace is None:
+            pace = self._paces[endpoint.id] = Pace(self._random)
+        now_us, options = self._clock.now_us(), endpoint.options
+        pace.settle_on(options.concurrency or self._concurrency, options.pace, options.burst, now_us)
+        pace.pause(watch.health.paused_until, now_us)
+        return pace
+
+    async def _before_writing(self, settled: Settled, body: bytes) -> None:
+        delivery, attempt, _ = settled
+        if delivery.state is DeliveryState.EXHAUSTED:
+            await self._tell_of_exhausted(settled, body)
+        elif delivery.state is DeliveryState.CANCELLED or attempt.outcome == SAID_DISABLE:
+            by_header = attempt.outcome == SAID_DISABLE
+            reason = "the receiver asked for it with webhook-delivery: disable" if by_header else GONE_REASON
+            name = delivery_id(delivery)
+            await self._disable(delivery.endpoint, name, reason, name)
+        watch = self._watches.get(delivery.endpoint)
+        if watch is not None and watch.unwell:
+            since = watch.health.failing_since
+            why = await watch.tell()
+            if why is not None:
+                await self._disable(delivery.endpoint, None, why, str(since), since)
+
+    async def _tell_of_exhausted(self, settled: Settled, body: bytes) -> None:
         delivery, attempt, _ = settled
         name = delivery_id(delivery)
-        if delivery.state is DeliveryState.EXHAUSTED:
-            reason = f"{attempt.number} attempts failed, the last one: {attempt.error} {attempt.status or ''}".rstrip()
-            await self._announce(
-                DeliveryExhausted(
-                    delivery.endpoint, name, reason, f"delivery.exhausted:{name}:{delivery.attempts}"
-                )
-            )
-        elif delivery.state is DeliveryState.CANCELLED:
-            await self._disable(delivery.endpoint, name)
+        reason = (
+            f"{attempt.number} attempts failed, the last one: {attempt.error} {attempt.status or ''}".rstrip()
+        )
+        if _type_of(body).type in OWN_NEWS:
+            log.warning("delivery.news_exhausted", delivery=name, reason=reason)
+            return
+        key = f"delivery.exhausted:{name}:{delivery.attempts}"
+        await self._announce(DeliveryExhausted(delivery.endpoint, name, reason, key))
 
-    async def _disable(self, endpoint_id: str, delivery: str) -> None:
+    async def _disable(
+        self, endpoint_id: str, delivery: str | None, reason: str, occasion: str, since: int | None = None
+    ) -> None:
         endpoint = await self._endpoints.get(endpoint_id)
         if endpoint is None or endpoint.state != ENABLED:
             return
-        reason = "the receiver answered 410 Gone: it asks not to be called any more"
-        await self._announce(
-            EndpointDisabled(
-                endpoint_id,
-                delivery,
-                reason,
-                f"endpoint.disabled:{endpoint_id}:{_short(endpoint)}:{delivery}",
-            )
-        )
+        key = f"endpoint.disabled:{endpoint_id}:{_short(endpoint)}:{occasion}"
+        await self._announce(EndpointDisabled(endpoint_id, delivery, reason, key, since))
         await self._endpoints.update(endpoint._replace(state=DISABLED, reason=reason))
         await self.refresh()
+
+
+def _timed(endpoint: Endpoint, transport: Transport) -> Transport:
+    seconds = endpoint.options.timeout_s
+    if seconds is None or not isinstance(transport, AiohttpTransport):
+        return transport
+    return transport.within(seconds)
 
 
 def _short(endpoint: Endpoint) -> str:

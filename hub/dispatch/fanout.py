@@ -9,6 +9,7 @@ import structlog
 
 from hub.bus.log import Input, InputKind
 from hub.clock import Clock
+from hub.dispatch.announce import OWN_NEWS
 from hub.dispatch.outbox import Delivery, DeliveryState
 from hub.dispatch.subscriptions import Subscriptions
 from hub.events.records import Wire, decode_envelope, encode
@@ -25,6 +26,13 @@ class Inbox(Protocol):
         """Return the next inputs in order per partition, waiting until there are any; empty when told to stop."""
 
     def backlog(self) -> int: ...
+
+
+class _About(msgspec.Struct):
+    endpoint: str = ""
+
+
+_about = msgspec.json.Decoder(_About).decode
 
 
 class New(NamedTuple):
@@ -91,6 +99,9 @@ class FanOut:
         # An event that names its endpoints goes to them whatever they ask for.
         if event.endpoints is None and self._subscriptions.picking(wanted):
             wanted = self._subscriptions.picked(wanted, event)
+        if event.type in OWN_NEWS:
+            about = _about(event.data).endpoint
+            wanted = [endpoint for endpoint in wanted if endpoint != about]
         if not wanted:
             return None
         # What `wire` writes, without decoding the event twice.

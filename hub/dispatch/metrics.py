@@ -1,6 +1,7 @@
 """What dispatch counts: plain integers that the metrics page reads, because a counter object costs more than a send."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # Upper bounds in µs; one more bucket counts what took longer.
 LATENCY_BOUNDS = (
@@ -27,6 +28,7 @@ class Counters:
     failed: int = 0
     retries: int = 0
     exhausted: int = 0
+    aborted: int = 0
     latency_us: int = 0
     latencies: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS) + 1))
 
@@ -38,3 +40,11 @@ class Counters:
                 latencies[index] += 1
                 return
         latencies[-1] += 1
+
+
+class Standing(NamedTuple):
+    """How an endpoint is sent to now; moments in µs, 0 for none."""
+
+    at_a_time: int
+    held_until: int
+    failing_since: int

@@ -29,6 +29,7 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"
     EXHAUSTED = "exhausted"
     CANCELLED = "cancelled"  # the endpoint was deleted or disabled for good
+    ABORTED = "aborted"  # the receiver said that it does not want this one
 
 
 class Delivery(NamedTuple):

@@ -19,7 +19,7 @@ from hub.clock import Clock
 from hub.dispatch.addresses import Networks
 from hub.dispatch.connections import AddressDenied, Chatter, Connections
 from hub.dispatch.deadlines import Deadlines
-from hub.dispatch.delivery import Delivered, ErrorClass, Outcome, Unreachable, answered
+from hub.dispatch.delivery import CONTROL, Delivered, ErrorClass, Outcome, Unreachable, answered
 from hub.dispatch.exchange import Answer, Exchange, OutOfTurn
 from hub.dispatch.resolver import PooledResolver
 from hub.dispatch.schedule import parse_retry_after
@@ -69,6 +69,8 @@ class AiohttpTransport(Transport):
         self._resolver = resolver
         self._exchange: Exchange | None = None
         self._deadlines: Deadlines | None = None
+        # One for each time limit in use: endpoints choose from few.
+        self._other_deadlines: dict[float, Deadlines] = {}
 
     async def __aenter__(self) -> Self:
         context = self._ssl
@@ -92,6 +94,8 @@ class AiohttpTransport(Transport):
     async def __aexit__(self, *exc: object) -> None:
         if self._deadlines is not None:
             self._deadlines.close()
+        for deadlines in self._other_deadlines.values():
+            deadlines.close()
         if self._exchange is not None:
             await self._exchange.close()
         if self._resolver is not None:
@@ -99,9 +103,22 @@ class AiohttpTransport(Transport):
 
     @override
     async def send(self, url: yarl.URL, headers: Headers, body: bytes) -> Outcome:
-        exchange, deadlines = self._exchange, self._deadlines
+        assert self._deadlines is not None, "enter the transport before sending"
+        return await self._send(url, headers, body, self._deadlines)
+
+    def within(self, seconds: float) -> Transport:
+        """Return the same way out, with a time limit of its own for each attempt."""
+        return _Within(self, round(seconds, 1))
+
+    async def send_within(self, url: yarl.URL, headers: Headers, body: bytes, seconds: float) -> Outcome:
+        deadlines = self._other_deadlines.get(seconds)
+        if deadlines is None:
+            deadlines = self._other_deadlines[seconds] = Deadlines(seconds)
+        return await self._send(url, headers, body, deadlines)
+
+    async def _send(self, url: yarl.URL, headers: Headers, body: bytes, deadlines: Deadlines) -> Outcome:
+        exchange = self._exchange
         assert exchange is not None, "enter the transport before sending"
-        assert deadlines is not None
         clock = self._clock
         started = clock.monotonic()
         last_try = False
@@ -114,10 +131,12 @@ class AiohttpTransport(Transport):
                 latency_us = int((clock.monotonic() - started) * 1e6)
                 status = answer.status
                 assert status is not None, "an exchange that ends without an error has an answer"
-                if 200 <= status < 300:
+                said = answer.headers.get(CONTROL)
+                if 200 <= status < 300 and said is None:
                     return Delivered(status, latency_us, answer.kept, answer.seen())
-                wait = parse_retry_after(answer.headers.get("Retry-After"), clock.now_us())
-                return answered(status, latency_us, answer.kept, wait, answer.seen())
+                asked = answer.headers.get("Retry-After")
+                wait = parse_retry_after(asked, clock.now_us(), answer.headers.get("Date"))
+                return answered(status, latency_us, answer.kept, wait, answer.seen(), said)
             except aiohttp.ServerDisconnectedError as problem:
                 latency_us = int((clock.monotonic() - started) * 1e6)
                 if last_try or latency_us > AT_ONCE_US:
@@ -137,6 +156,17 @@ class AiohttpTransport(Transport):
                 ):
                     error, reason = ErrorClass.TLS, f"the TLS handshake broke off: {reason}"
                 return Unreachable(error, reason, latency_us, answer.status, answer.seen())
+
+
+@final
+class _Within(Transport):
+    def __init__(self, transport: AiohttpTransport, seconds: float) -> None:
+        self._transport = transport
+        self._seconds = seconds
+
+    @override
+    async def send(self, url: yarl.URL, headers: Headers, body: bytes) -> Outcome:
+        return await self._transport.send_within(url, headers, body, self._seconds)
 
 
 def _disconnected(problem: aiohttp.ServerDisconnectedError) -> str:

@@ -11,14 +11,22 @@ from hub.clock import SECOND_US, to_us
 # Seconds between attempts, as Standard Webhooks suggests: ten attempts within some 76 hours.
 WAITS: tuple[float, ...] = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 JITTER = 0.2
-LONGEST_WAIT_US = 24 * 3600 * SECOND_US
+LONGEST_WAIT_US = (
+    24 * 3600 * SECOND_US
+)  # a receiver is listened to this far, unless the settings say otherwise
+MOST_ASKED_US = 7 * LONGEST_WAIT_US
 MAX_WAITS = 50
 
+_LONGEST_HEADER = 64
 _SECONDS = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
 def next_wait_us(
-    attempts: int, waits: Sequence[float], random: Random, retry_after_us: int | None = None
+    attempts: int,
+    waits: Sequence[float],
+    random: Random,
+    retry_after_us: int | None = None,
+    longest_us: int = LONGEST_WAIT_US,
 ) -> int | None:
     """Return how long to wait after so many attempts, or None when there are no more.
 
@@ -27,12 +35,15 @@ def next_wait_us(
     if attempts > len(waits):
         return None
     wait = waits[attempts - 1] * (1 + JITTER * random.random())
-    return max(int(wait * SECOND_US), min(retry_after_us or 0, LONGEST_WAIT_US))
+    return max(int(wait * SECOND_US), min(retry_after_us or 0, longest_us))
 
 
-def parse_retry_after(text: str | None, now_us: int) -> int | None:
-    """Return the wait a Retry-After header asks for, in µs and at most 24 h; None for one that says nothing sensible."""
-    if text is None or len(text) > 64:
+def parse_retry_after(text: str | None, now_us: int, date: str | None = None) -> int | None:
+    """Return the wait a Retry-After header asks for, in µs; None for one that says nothing sensible.
+
+    A moment is meant by the receiver's clock, which `date`, its Date header, tells: by ours it may be too soon.
+    """
+    if text is None or len(text) > _LONGEST_HEADER:
         return None
     text = text.strip()
     if _SECONDS.fullmatch(text):
@@ -41,9 +52,9 @@ def parse_retry_after(text: str | None, now_us: int) -> int | None:
         moment = _http_date(text)
         if moment is None:
             return None
-        # Dates have whole seconds and both clocks differ: round up rather than knock a moment too soon.
-        wait = max(to_us(moment) - now_us, 0)
-    return min(wait, LONGEST_WAIT_US)
+        there = None if date is None or len(date) > _LONGEST_HEADER else _http_date(date)
+        wait = max(to_us(moment) - (now_us if there is None else to_us(there)), 0)
+    return min(wait, MOST_ASKED_US)
 
 
 def _http_date(text: str) -> datetime | None:

@@ -16,7 +16,8 @@ from typing import NamedTuple, Protocol, final
 import structlog
 
 from hub.clock import MICROSECOND, Clock
-from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Settled
+from hub.dispatch.delivery import DELIVERED
+from hub.dispatch.outbox import Deliveries, Delivery, Settled
 from hub.dispatch.waiting import until
 from hub.errors import LeaseLost, StoreUnavailable
 
@@ -32,7 +33,10 @@ Identity = tuple[str, int, int]
 
 
 class Settling(Protocol):
-    """Whoever made the attempt; told once its result is on disk."""
+    """Whoever made the attempt; told once its result is on disk. While `unwell`, its successes are news, too."""
+
+    @property
+    def unwell(self) -> bool: ...
 
     def written(self, settled: Settled, body: bytes) -> None: ...
 
@@ -69,13 +73,13 @@ class Fanned:
         self.over: list[Result] = []
 
 
-OnFinal = Callable[[Settled], Awaitable[None]]
+BeforeWriting = Callable[[Settled, bytes], Awaitable[None]]
 OnDisk = Callable[[Delivery, Taker | None], None]
 
 
 @final
 class Settler:
-    """`before_final` is awaited for a delivery that ends undelivered, before its row is written, so as not to be lost.
+    """`before_writing` is awaited for a result there may be something to tell of, before its row is written, so as not to be lost.
 
     `on_disk` hears of each new delivery that stands among what waits now, with who took it.
     """
@@ -84,7 +88,7 @@ class Settler:
         self,
         deliveries: Deliveries,
         clock: Clock,
-        before_final: OnFinal,
+        before_writing: BeforeWriting,
         on_disk: OnDisk,
         *,
         linger: timedelta = LINGER,
@@ -92,7 +96,7 @@ class Settler:
     ) -> None:
         self._deliveries = deliveries
         self._clock = clock
-        self._before_final = before_final
+        self._before_writing = before_writing
         self._on_disk = on_disk
         self._linger_us = linger // MICROSECOND
         self._patience_us = patience // MICROSECOND
@@ -251,9 +255,8 @@ class Settler:
         while True:
             try:
                 for result in results:
-                    state = result.settled.delivery.state
-                    if state is DeliveryState.EXHAUSTED or state is DeliveryState.CANCELLED:
-                        await self._before_final(result.settled)
+                    if result.settled.attempt.outcome != DELIVERED or result.by.unwell:
+                        await self._before_writing(result.settled, result.body)
                 await write()
                 break
             except StoreUnavailable as problem:

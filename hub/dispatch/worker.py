@@ -15,10 +15,10 @@ import structlog
 import yarl
 from typing_extensions import override
 
-from hub.clock import MICROSECOND, Clock
+from hub.clock import Clock
 from hub.dispatch import attempt_record
 from hub.dispatch.delivery import (
-    THROTTLING,
+    DELIVERED,
     Delivered,
     ErrorClass,
     Gone,
@@ -30,16 +30,19 @@ from hub.dispatch.delivery import (
 from hub.dispatch.endpoint_queue import NEAR_US, EndpointQueue, Item, Key
 from hub.dispatch.metrics import Counters
 from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, Settled
+from hub.dispatch.pace import Pace
 from hub.dispatch.request_maker import NotShaped, RequestMaker
 from hub.dispatch.safe_http import Transport
-from hub.dispatch.schedule import WAITS
+from hub.dispatch.schedule import LONGEST_WAIT_US, WAITS
 from hub.dispatch.settler import Settler, Settling
 from hub.dispatch.waiting import until
+from hub.dispatch.watch import Watch
 from hub.errors import StoreUnavailable
 from hub.events.records import wire
 
-CONCURRENCY = 16
 PAGE = 256
+# An attempt that ended otherwise was answered by somebody who is there: with a 2xx, or that it wants no more.
+FAILURES = frozenset({"refused", "unreachable"})
 STORE_RETRY = timedelta(seconds=1)
 
 log = structlog.get_logger(__name__)
@@ -58,7 +61,9 @@ class EndpointWorker(Settling):
         settler: Settler,
         clock: Clock,
         random: Random,
-        concurrency: int = CONCURRENCY,
+        pace: Pace,
+        watch: Watch,
+        longest_pause_us: int = LONGEST_WAIT_US,
         counters: Counters | None = None,
         queue: EndpointQueue | None = None,
     ) -> None:
@@ -72,14 +77,15 @@ class EndpointWorker(Settling):
         self._settler = settler
         self._clock = clock
         self._random = random
-        self._concurrency = concurrency
+        self._pace = pace
+        self._watch = watch
+        self._longest_pause_us = longest_pause_us
         self._queue = EndpointQueue() if queue is None else queue
         self._called = asyncio.Event()
         self._idle: list[asyncio.Future[None]] = []
         self._slots = 0
         self._group: asyncio.TaskGroup | None = None
         self._stopped = False
-        self._paused_until = 0
 
     def offer(self, delivery: Delivery, body: bytes) -> bool:
         """Take a delivery that is being written, if there is room."""
@@ -120,12 +126,12 @@ class EndpointWorker(Settling):
 
     async def _tend(self) -> None:
         now_us = self._clock.now_us()
-        if now_us < self._paused_until:
-            await until(self._clock, self._paused_until, self._called)
+        if now_us < self._pace.not_before:
+            await until(self._clock, self._pace.not_before, self._called)
             return
         if self._queue.wants_reading(now_us):
             await self._read_page()
-        for _ in range(min(self._concurrency, self._queue.ready(self._clock.now_us()))):
+        for _ in range(min(self._pace.room(), self._queue.ready(self._clock.now_us()))):
             self._wake()
         if not self._queue.wants_reading(self._clock.now_us()):
             await until(self._clock, self._queue.next_due(now_us), self._called)
@@ -159,7 +165,7 @@ class EndpointWorker(Settling):
         if self._idle:
             # Last in, first out: under little load the same connections are used and the others may close.
             self._release(self._idle.pop())
-        elif self._slots < self._concurrency and self._group is not None:
+        elif self._slots < self._pace.most and self._group is not None:
             self._slots += 1
             self._group.create_task(self._slot())
 
@@ -170,18 +176,22 @@ class EndpointWorker(Settling):
 
     async def _slot(self) -> None:
         loop = asyncio.get_running_loop()
-        clock, queue = self._clock, self._queue
+        clock, queue, pace = self._clock, self._queue, self._pace
         while not self._stopped:
             now_us = clock.now_us()
-            item = queue.take(now_us) if now_us >= self._paused_until else None
+            open_now = now_us >= pace.not_before and pace.running < pace.limit
+            item = queue.take(now_us) if open_now else None
             if item is None:
-                if queue.has_later():
+                if open_now and queue.has_later():
                     self._called.set()  # the alarm was set for what this slot has taken: set it for the next
                 waiter = loop.create_future()
                 self._idle.append(waiter)
                 await waiter
             else:
+                if pace.begins(now_us):
+                    self._called.set()  # nobody may take the next one yet: set the alarm for when somebody may
                 await self._attempt(item, now_us)
+                pace.running -= 1
 
     async def _attempt(self, item: Item, started_us: int) -> None:
         delivery, body = item
@@ -197,8 +207,8 @@ class EndpointWorker(Settling):
             log.exception("delivery.transport_failed", endpoint=self.endpoint.id)
             outcome = Unreachable(ErrorClass.CONNECT, f"the hub failed: {type(bug).__name__}", 0)
         now_us = self._clock.now_us()
-        if not isinstance(outcome, Delivered):
-            self._hold_back(outcome, now_us)
+        if type(outcome) is not Delivered or outcome.farewell or self._pace.unwell:
+            self._hold_back(outcome, started_us, now_us)
         settled = settle(
             delivery,
             outcome,
@@ -207,19 +217,39 @@ class EndpointWorker(Settling):
             waits=self._waits,
             random=self._random,
             record=attempt_record.written(self._requests.asked, len(sent), outcome.seen),
+            longest_us=self._longest_pause_us,
         )
+        self._watched(settled)
         self._settler.add(self, settled, body)
 
-    def _hold_back(self, outcome: Outcome, now_us: int) -> None:
+    def _hold_back(self, outcome: Outcome, started_us: int, now_us: int) -> None:
         """Listen to what an answer says about the endpoint as a whole."""
+        pace = self._pace
+        if pace.ended(outcome, started_us, now_us):
+            self._called.set()
         match outcome:
-            case Gone():
+            case Gone() | Delivered(farewell=True):
                 self.stop()
-            case Refused(status, _, _, retry_after_us) if status in THROTTLING and retry_after_us:
-                self._paused_until = max(self._paused_until, now_us + retry_after_us)
+            case Refused(retry_after_us=int(asked)) if asked:
+                pace.pause(now_us + min(asked, self._longest_pause_us), now_us)
+                self._watch.paused(pace.paused_until)
                 self._called.set()
             case _:
                 pass
+
+    def _watched(self, settled: Settled) -> None:
+        """Note how the endpoint is, from what the attempt came to."""
+        attempt = settled.attempt
+        if attempt.outcome == DELIVERED:
+            if self._watch.unwell:
+                self._watch.succeeded()
+        elif attempt.outcome in FAILURES:
+            self._watch.failed(f"{attempt.error} {attempt.status or ''}".rstrip())
+
+    @property
+    @override
+    def unwell(self) -> bool:
+        return self._watch.unwell
 
     @override
     def written(self, settled: Settled, body: bytes) -> None:
@@ -239,16 +269,13 @@ class EndpointWorker(Settling):
         else:
             counters.failed += 1
             counters.exhausted += delivery.state is DeliveryState.EXHAUSTED
+            counters.aborted += delivery.state is DeliveryState.ABORTED
         if self._queue.wants_reading(now_us):
             self._called.set()
 
     @override
     def forgotten(self, settled: Settled) -> None:
         self._queue.done(settled.delivery)
-
-    def paused_for(self) -> timedelta:
-        """Return how long the receiver asked to be left alone from now on."""
-        return max(self._paused_until - self._clock.now_us(), 0) * MICROSECOND
 
 
 def _following(rows: Sequence[Delivery], near: int) -> Key | None:

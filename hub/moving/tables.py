@@ -120,6 +120,11 @@ TABLES = (
         "endpoint", "id, url, events, secret, state, description, created_at, schedule, reason, options", "id"
     ),
     _same(
+        "endpoint_health",
+        "endpoint, failing_since, failures, failed_at, last_error, stage, told_at, paused_until",
+        "endpoint",
+    ),
+    _same(
         "waiting",
         "endpoint, due, partition, n, event_id, attempts, created_at",
         "endpoint, due, partition, n",

@@ -22,7 +22,7 @@ from hub.dispatch.outbox import Endpoints
 from hub.dispatch.safe_http import Transport
 from hub.dispatch.subscriptions import ENABLED
 from hub.intents.gate import Gate
-from hub.metrics import action_moves, deliveries
+from hub.metrics import action_moves, deliveries, standing
 from hub.parts import action_worker, announcer
 from hub.scaled.ears import Ears
 from hub.scaled.hand_over import Beside
@@ -32,6 +32,7 @@ from hub.scaled.process import Process
 from hub.scaled.recipients import recipients_in
 from hub.stages import Every, Service, Stages
 from hub.store.postgres.database import Database
+from hub.store.postgres.health import PostgresHealths
 from hub.store.postgres.intents import PostgresIntents
 from hub.store.postgres.notices import ENDPOINTS, INTENTS, WAITING, read_waiting
 from hub.store.postgres.outbox import PostgresDeliveries
@@ -162,6 +163,9 @@ async def add(
         networks=settings.delivering.allow_networks,
         owns=owns,
         kafka=topics,
+        healths=PostgresHealths(database, owned),
+        disable_after=settings.delivering.disable_after,
+        longest_pause=settings.delivering.longest_pause,
     )
     known = KnownEndpoints(endpoints, dispatcher)
     await known.load()
@@ -179,6 +183,7 @@ async def add(
     process.ears.listen(ENDPOINTS, lambda _endpoint: looking.now(), looking.now)
     process.working += [dispatcher, looking]
     process.metrics.append(lambda: deliveries(dispatcher.counters()))
+    process.metrics.append(lambda: standing(dispatcher.standing(), process.clock.now_us()))
 
     actions = ActionRole(
         settings,

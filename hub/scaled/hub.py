@@ -64,6 +64,7 @@ from hub.store.postgres.database import open_database
 from hub.store.postgres.endpoints import PostgresEndpoints
 from hub.store.postgres.engine import PostgresEngineStore
 from hub.store.postgres.feed import PostgresFeed
+from hub.store.postgres.health import PostgresHealths
 from hub.store.postgres.history import PostgresHistory
 from hub.store.postgres.keys import PostgresKeys
 from hub.store.postgres.lease import PostgresLeases
@@ -209,6 +210,8 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             sms_reports=sms_reports(settings, recipients, far_log, clock),
             profiles=Profiles(PostgresProfiles(database), clock, accounts.folded),
             endpoints=endpoints,
+            healths=PostgresHealths(database, only_looking),
+            disable_after=settings.delivering.disable_after,
             events=browser,
             deliveries=browser,
             actions=browser,

@@ -13,6 +13,7 @@ from hub.dispatch.outbox import Endpoint
 from hub.intents.intent import State
 
 ENDPOINT: Final = "id, url, events, secret, state, description, created_at, schedule, reason, options"
+HEALTH: Final = "endpoint, failing_since, failures, failed_at, last_error, stage, told_at, paused_until"
 API_KEY: Final = "id, hash, name, scopes, servers, created_at, expires_at, last_used, permissions"
 CLIENT_TOKEN: Final = "id, hash, client, accounts, events, issued_by, created_at, expires_at"  # noqa: S105 (columns)
 

@@ -17,6 +17,7 @@ from hub.store.postgres.devices import PostgresDevices
 from hub.store.postgres.endpoints import PostgresEndpoints
 from hub.store.postgres.engine import PostgresEngineStore
 from hub.store.postgres.feed import PostgresFeed
+from hub.store.postgres.health import PostgresHealths
 from hub.store.postgres.intents import PostgresIntents
 from hub.store.postgres.keys import PostgresKeys
 from hub.store.postgres.lease import PostgresLeases
@@ -44,6 +45,7 @@ class PostgresStore:
     engine: PostgresEngineStore
     deliveries: PostgresDeliveries
     endpoints: PostgresEndpoints
+    healths: PostgresHealths
     intents: PostgresIntents
     leases: PostgresLeases
     keys: PostgresKeys
@@ -92,6 +94,7 @@ async def open_postgres(
             engine=PostgresEngineStore(database, log, partitions, clock, told_intents=intents.told),
             deliveries=PostgresDeliveries(database, partitions.fence, endpoints.fence),
             endpoints=PostgresEndpoints(database),
+            healths=PostgresHealths(database, endpoints.fence),
             intents=intents,
             leases=PostgresLeases(database, lease_clock),
             keys=PostgresKeys(database),

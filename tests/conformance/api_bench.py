@@ -46,6 +46,7 @@ from hub.control.keys import ApiKey, Keys, KeyStore, Scope
 from hub.control.memory import MemorySwitches
 from hub.dispatch.memory import MemoryEndpoints
 from hub.dispatch.memory_contacts import MemoryContacts
+from hub.dispatch.memory_health import MemoryHealths
 from hub.dispatch.memory_messages import MemoryDevices
 from hub.dispatch.outbox import Attempt, Delivery
 from hub.dispatch.patterns import matches
@@ -343,6 +344,7 @@ class ApiBench:
     store: MemoryKeys
     keys: Keys
     endpoints: MemoryEndpoints
+    healths: MemoryHealths
     watcher: Watcher
     serving: Serving
     session: aiohttp.ClientSession
@@ -422,6 +424,7 @@ async def an_api(
         feeds = feeds_over(feed, clock, keys, directory, **(limits or {}))
     log.listeners.append(feeds.tail.offer)
     watcher = Watcher(log, clock, seen=feeds.board.hear)
+    healths = MemoryHealths(endpoints)
     busy = [0.0]
     refreshed: list[int] = []
 
@@ -454,6 +457,8 @@ async def an_api(
             sms_reports=SmsReports(SecretStr("12345"), links, contacts.messages, after, clock),
             profiles=Profiles(MemoryProfiles(real), clock, folded),
             endpoints=endpoints,
+            healths=healths,
+            disable_after=timedelta(days=5),
             events=shelves,
             deliveries=shelves,
             actions=shelves,
@@ -485,6 +490,7 @@ async def an_api(
             store,
             keys,
             endpoints,
+            healths,
             watcher,
             serving,
             session,

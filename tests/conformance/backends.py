@@ -13,7 +13,9 @@ from hub.bus.lease import Lease, Leases
 from hub.bus.log import Input, InputKind, Log
 from hub.bus.memory import MemoryLeases
 from hub.clock import ManualClock
+from hub.dispatch.health import Healths
 from hub.dispatch.memory import MemoryDeliveries, MemoryEndpoints, MemoryIntents
+from hub.dispatch.memory_health import MemoryHealths
 from hub.dispatch.outbox import Deliveries, Endpoints, Intents
 from hub.engine.memory import MemoryEngineStore, MemoryLog
 from hub.engine.rows import Batch, EngineStore
@@ -71,6 +73,10 @@ class StoreBackend(ABC):
     @property
     def endpoints(self) -> Endpoints:
         return self.store.endpoints
+
+    @property
+    def healths(self) -> Healths:
+        return self.store.healths
 
     @property
     def intents(self) -> Intents:
@@ -238,6 +244,7 @@ class MemoryDispatch:
         self.clock = ManualClock(MORNING)
         self.deliveries = MemoryDeliveries()
         self.endpoints = MemoryEndpoints(self.deliveries)
+        self.healths = MemoryHealths(self.endpoints)
         self.intents = MemoryIntents()
         self._n = [0] * PARTITIONS
 

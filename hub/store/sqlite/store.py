@@ -20,6 +20,7 @@ from hub.store.sqlite.database import FILE, Folder, open_writer
 from hub.store.sqlite.devices import SqliteDevices
 from hub.store.sqlite.engine import SqliteEngineStore
 from hub.store.sqlite.feed import SqliteFeed
+from hub.store.sqlite.health import SqliteHealths
 from hub.store.sqlite.journal import Journal, recover
 from hub.store.sqlite.keys import SqliteKeys
 from hub.store.sqlite.lease import SqliteLeases
@@ -46,6 +47,7 @@ class SqliteStore:
     journal: Journal
     deliveries: SqliteDeliveries
     endpoints: SqliteEndpoints
+    healths: SqliteHealths
     intents: SqliteIntents
     leases: SqliteLeases
     keys: SqliteKeys
@@ -117,6 +119,7 @@ async def open_sqlite(
                 journal=journal,
                 deliveries=SqliteDeliveries(writer, reader),
                 endpoints=SqliteEndpoints(writer, reader),
+                healths=SqliteHealths(writer, reader),
                 intents=intents,
                 leases=SqliteLeases(writer, clock),
                 keys=SqliteKeys(writer, reader),

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hub.dispatch.delivery import (
     FINAL,
     MOVES,
+    Aborted,
     Delivered,
     ErrorClass,
     Gone,
@@ -67,6 +68,31 @@ def test_a_receiver_that_is_gone_gets_nothing_more():
     assert after(a_delivery(), Gone(10)).delivery.state is DeliveryState.CANCELLED
 
 
+def test_a_receiver_may_say_that_it_wants_no_more_or_not_this_one():
+    assert answered(200, 1, b"", control="disable") == Delivered(200, 1, b"", None, True)
+    assert answered(200, 1, b"", control="abort") == Delivered(200, 1)
+    assert answered(503, 1, b"", 60, control=" Disable ") == Gone(1, b"", None, 503, True)
+    assert answered(500, 1, b"", 60, control="abort") == Aborted(500, 1)
+    assert answered(500, 1, b"", 60, control="please") == Refused(500, 1, b"", 60)
+    assert answered(410, 1, b"", control="abort") == Gone(1)
+
+    aborted, farewell, gone = (
+        after(a_delivery(), outcome)
+        for outcome in (
+            Aborted(422, 1),
+            Delivered(200, 1, farewell=True),
+            Gone(1, status=503, by_header=True),
+        )
+    )
+    assert (aborted.delivery.state, aborted.attempt.outcome) == (DeliveryState.ABORTED, "aborted")
+    assert (farewell.delivery.state, farewell.attempt.outcome) == (DeliveryState.DELIVERED, "disabled")
+    assert (gone.delivery.state, gone.attempt.outcome, gone.attempt.status) == (
+        DeliveryState.CANCELLED,
+        "disabled",
+        503,
+    )
+
+
 def test_after_the_last_wait_a_delivery_is_exhausted():
     lost = Unreachable(ErrorClass.TIMEOUT, "no answer", 15_000_000)
 
@@ -84,6 +110,7 @@ outcomes = st.one_of(
         st.none() | st.integers(0, 86_400_000_000),
     ),
     st.builds(Gone, st.integers(0, 10**8)),
+    st.builds(Aborted, st.integers(300, 599), st.integers(0, 10**8)),
     st.builds(Unreachable, st.sampled_from(ErrorClass), st.text(max_size=10), st.integers(0, 10**8)),
 )
 

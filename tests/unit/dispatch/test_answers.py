@@ -1,0 +1,252 @@
+"""What receivers answer, and what becomes of the delivery and of the endpoint: on a clock that is moved by hand."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from unit.dispatch.answering import Answering, killed
+from unit.dispatch.test_dispatcher import LOST, OK, an_endpoint, an_event
+
+from hub.clock import SECOND_US, to_us
+from hub.dispatch.delivery import Aborted, Delivered, Gone, Refused
+from hub.dispatch.options import EndpointOptions
+from hub.dispatch.outbox import DeliveryState
+
+
+@pytest.mark.parametrize("status", [302, 404, 429, 500, 503])
+async def test_retry_after_pauses_the_whole_endpoint_whatever_the_status(status):
+    async with Answering(an_endpoint()).running() as house:
+        house.receivers.answers["ep"] = Refused(status, 10, b"", 120 * SECOND_US)
+        await house.tell(an_event(1))
+        await house.tell(an_event(2))
+        await house.advance(seconds=119)
+        assert len(house.receivers.requests()) == 1
+
+        house.receivers.answers["ep"] = OK
+        await house.advance(seconds=1)
+        assert len(house.receivers.requests()) >= 2
+        await house.advance(minutes=10)
+        assert set(house.states().values()) == {DeliveryState.DELIVERED}
+
+
+async def test_a_restart_ends_no_pause_that_was_asked_for():
+    house = Answering(an_endpoint())
+    task = house.start()
+    await house.settle()
+    house.receivers.answers["ep"] = Refused(429, 10, b"", 600 * SECOND_US)
+    await house.tell(an_event(1))
+    await killed(task)
+
+    house.restart()
+    house.receivers.answers["ep"] = OK
+    async with house.running():
+        await house.tell(an_event(2))
+        await house.advance(seconds=599)
+        assert len(house.receivers.requests()) == 1
+
+        await house.advance(seconds=120)
+        assert set(house.states().values()) == {DeliveryState.DELIVERED}
+
+
+async def test_nobody_is_listened_to_longer_than_the_settings_say():
+    async with Answering(an_endpoint(), longest_pause=timedelta(minutes=10)).running() as house:
+        answers = iter([Refused(503, 10, b"", 86_400 * SECOND_US), OK])
+        house.receivers.answers["ep"] = lambda headers: next(answers)
+        await house.tell(an_event(1))
+        await house.advance(minutes=10, seconds=1)
+
+        assert house.states() == {("ep", 1): DeliveryState.DELIVERED}
+
+
+async def test_a_receiver_may_end_one_delivery_or_all_of_them():
+    answers = {"evt_1": Aborted(422, 10), "evt_2": Delivered(200, 10, farewell=True)}
+    async with Answering(an_endpoint(), concurrency=1).running() as house:
+        house.receivers.answers["ep"] = lambda headers: answers.get(headers["webhook-id"], OK)
+        await house.tell(an_event(1))
+        assert house.states() == {("ep", 1): DeliveryState.ABORTED}
+        assert (await house.endpoints.get("ep")).state == "enabled"
+
+        await house.tell(an_event(2), an_event(3))
+        assert house.states()[("ep", 2)] is DeliveryState.DELIVERED
+        assert house.states()[("ep", 3)] is DeliveryState.WAITING
+        disabled = await house.endpoints.get("ep")
+        assert (disabled.state, "webhook-delivery: disable" in disabled.reason) == ("disabled", True)
+        assert house.types() == ["endpoint.disabled"]
+        attempts = await house.deliveries.attempts("ep", 0, 1)
+        assert [attempt.outcome for attempt in attempts] == ["aborted"]
+
+
+async def test_a_receiver_that_says_disable_with_an_error_is_not_called_again():
+    async with Answering(an_endpoint()).running() as house:
+        house.receivers.answers["ep"] = Gone(10, status=503, by_header=True)
+        await house.tell(an_event(1))
+        await house.tell(an_event(2))
+        await house.advance(days=1)
+
+        assert len(house.receivers.requests()) == 1
+        assert house.types() == ["endpoint.disabled"]
+        assert "webhook-delivery" in house.told()[0].reason
+
+
+async def hourly(house, hours, first=1_000):
+    for hour in range(hours):
+        await house.tell(an_event(first + hour))
+        await house.advance(hours=1)
+
+
+async def test_an_endpoint_that_fails_for_five_days_is_warned_of_and_switched_off():
+    async with Answering(an_endpoint(), an_endpoint("other", events=("endpoint.*",))).running() as house:
+        house.receivers.answers["ep"] = LOST
+        began = to_us(house.clock.now())
+        await hourly(house, 119)
+        assert (await house.endpoints.get("ep")).state == "enabled"
+        failing = [said for said in house.told() if said.type == "endpoint.failing"]
+        assert [said.dedupe_key.rsplit(":", 1)[1] for said in failing] == ["1", "2", "3", "4"]
+        assert {said.since for said in failing} == {began}
+
+        await hourly(house, 3, 5_000)
+        off = await house.endpoints.get("ep")
+        assert off.state == "disabled"
+        assert "nothing was accepted since 2026-06-23T09:00:00.000Z" in off.reason
+        assert house.types().count("endpoint.disabled") == 1
+        assert await house.healths.get("ep") is None
+
+        # Whoever switches it on again has five days again.
+        await house.endpoints.update(off._replace(state="enabled", reason=""))
+        await house.dispatcher.refresh()
+        await hourly(house, 100, 10_000)
+        assert (await house.endpoints.get("ep")).state == "enabled"
+
+
+async def test_five_days_count_over_restarts_and_everything_is_told_once():
+    house = Answering(an_endpoint())
+    house.receivers.answers["ep"] = LOST
+    for day in range(6):
+        task = house.start()
+        await house.settle()
+        await hourly(house, 23, 1_000 * (day + 1))
+        await killed(task)
+        house.restart()
+        await house.advance(hours=1)
+
+    assert (await house.endpoints.get("ep")).state == "disabled"
+    told = [said for said in house.types() if said.startswith("endpoint.")]
+    assert told == ["endpoint.failing"] * 4 + ["endpoint.disabled"]
+
+
+async def test_an_endpoint_that_is_seldom_sent_to_is_warned_of_before_it_is_switched_off():
+    async with Answering(an_endpoint()).running() as house:
+        house.receivers.answers["ep"] = LOST
+        await house.tell(an_event(1))
+        await house.advance(days=4)  # its ten attempts are over
+        house.announced.clear()
+        await house.advance(days=4)
+        await house.tell(an_event(2))
+        assert (await house.endpoints.get("ep")).state == "enabled"
+        assert house.types() == ["endpoint.failing"]
+
+        await house.advance(hours=30)
+        assert (await house.endpoints.get("ep")).state == "disabled"
+
+
+async def test_an_endpoint_that_answers_again_is_told_of_once_and_a_moment_of_trouble_never():
+    async with Answering(an_endpoint()).running() as house:
+        answers = iter([LOST, OK])
+        house.receivers.answers["ep"] = lambda headers: next(answers)
+        await house.tell(an_event(1))
+        await house.advance(minutes=10)
+        assert house.types() == []
+        assert await house.healths.get("ep") is None
+
+        house.receivers.answers["ep"] = LOST
+        await hourly(house, 6)
+        house.receivers.answers["ep"] = OK
+        await house.advance(hours=8)
+        assert house.types() == ["endpoint.failing", "endpoint.recovered"]
+        assert await house.healths.get("ep") is None
+
+
+async def test_a_crash_between_the_word_and_the_write_tells_nothing_twice():
+    house = Answering(an_endpoint())
+    house.receivers.answers["ep"] = LOST
+    plain = house.healths.save
+    task = house.start()
+    await house.settle()
+    await hourly(house, 1)
+
+    async def crash(health):
+        if health.stage:
+            task.cancel()
+            raise AssertionError("the process is gone")
+        await plain(health)
+
+    house.healths.save = crash
+    with suppress(BaseException):  # it is gone, whichever way
+        await hourly(house, 4, 2_000)
+        await task
+    house.healths.save = plain
+    house.restart()
+    async with house.running():
+        await hourly(house, 4, 3_000)
+        house.receivers.answers["ep"] = OK
+        await hourly(house, 24, 4_000)
+
+    assert house.types() == ["endpoint.failing", "endpoint.recovered"]
+    assert len(house.announced) > len(house.told()), "nothing was cut off in between"
+
+
+async def test_an_endpoint_is_never_sent_news_of_itself_and_news_of_news_ends():
+    ends = (1.0,)
+    async with Answering(
+        an_endpoint("a", schedule=ends), an_endpoint("b", schedule=ends, events=("delivery.*", "endpoint.*"))
+    ).running() as house:
+        house.receivers.answers |= {"a": LOST, "b": LOST}
+        await house.tell(an_event(1))
+        await house.advance(seconds=5)
+        assert house.types() == ["delivery.exhausted"]
+
+        await house.tell(an_event(2, "delivery.exhausted", data={"endpoint": "a"}, account=None))
+        await house.advance(seconds=30)
+        assert house.types() == ["delivery.exhausted"]
+        assert ("a", 2) not in house.states()
+        assert house.states()["b", 2] is DeliveryState.EXHAUSTED
+
+
+async def test_no_more_go_than_the_rate_however_often_the_process_starts():
+    rate, burst, hour = 5.0, 3, 720
+    house = Answering(an_endpoint(options=EndpointOptions(rate=rate, burst=burst), schedule=(1.0,) * 9))
+    began = to_us(house.clock.now())
+    n = 0
+    for _ in range(6):
+        async with house.running():
+            for _ in range(hour // 60):
+                await house.tell(*[an_event(n := n + 1) for _ in range(60)])
+                await house.advance(seconds=10)
+        house.restart()
+    passed = (to_us(house.clock.now()) - began) / SECOND_US
+
+    sent = len(house.receivers.requests())
+    assert sent <= rate * passed + burst
+    assert sent >= rate * passed * 0.97
+
+
+async def test_an_endpoint_has_as_many_at_a_time_as_it_asks_for():
+    async with Answering(an_endpoint(options=EndpointOptions(concurrency=3))).running() as house:
+        await house.tell(*[an_event(n) for n in range(1, 41)])
+        await house.settle()
+
+        assert house.receivers.most_at_once["ep"] <= 3
+        assert set(house.states().values()) == {DeliveryState.DELIVERED}
+
+
+async def test_a_receiver_that_is_down_is_left_alone_and_what_waits_keeps_its_attempts():
+    async with Answering(an_endpoint(), concurrency=4).running() as house:
+        house.receivers.answers["ep"] = LOST
+        await house.tell(*[an_event(n) for n in range(1, 401)])
+        await house.advance(hours=2)
+        tried = len(house.receivers.requests())
+        assert tried < 100
+
+        house.receivers.answers["ep"] = OK
+        await house.advance(hours=12)
+        assert set(house.states().values()) == {DeliveryState.DELIVERED}
