@@ -13,6 +13,7 @@ import yarl
 from typing_extensions import override
 
 from hub.clock import MICROSECOND, Clock
+from hub.dispatch.account_queue import AccountQueue
 from hub.dispatch.addresses import Networks
 from hub.dispatch.announce import OWN_NEWS, Announce, DeliveryExhausted, EndpointDisabled
 from hub.dispatch.delivery import DISABLED as SAID_DISABLE
@@ -259,7 +260,7 @@ class Dispatcher(HandOver):
             watch=watch,
             longest_pause_us=self._longest_pause_us,
             counters=self._counters.setdefault(endpoint.id, Counters()),
-            queue=EndpointQueue(self._capacity, self._room),
+            queue=self._queue(endpoint),
         )
 
     def _way(self, endpoint: Endpoint) -> tuple[yarl.URL, Transport]:
@@ -304,6 +305,11 @@ class Dispatcher(HandOver):
         pace.settle_on(options.concurrency or self._concurrency, options.pace, options.burst, now_us)
         pace.pause(watch.health.paused_until, now_us)
         return pace
+
+    def _queue(self, endpoint: Endpoint) -> EndpointQueue:
+        if endpoint.options.order == "account":
+            return AccountQueue(endpoint.options, self._capacity, self._room)
+        return EndpointQueue(self._capacity, self._room)
 
     async def _before_writing(self, settled: Settled, body: bytes) -> None:
         delivery, attempt, _ = settled

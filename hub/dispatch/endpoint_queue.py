@@ -33,6 +33,7 @@ class Room:
 
 class EndpointQueue:
     def __init__(self, capacity: int = CAPACITY, room: Room | None = None) -> None:
+        self.near_us = NEAR_US
         self._capacity = capacity
         self._room = Room(0) if room is None else room
         self._ready: deque[Item] = deque()
@@ -167,13 +168,16 @@ class EndpointQueue:
 
     def _hold(self, item: Item, now_us: int) -> None:
         delivery = item.delivery
-        size = len(item.body) + _ITEM_BYTES
-        self._held[delivery.partition, delivery.n] = size
-        self._room.left -= size
+        self._keep((delivery.partition, delivery.n), item.body)
         if delivery.due <= now_us:
             self._ready.append(item)
         else:
             heapq.heappush(self._later, ((delivery.due, delivery.partition, delivery.n), item))
+
+    def _keep(self, identity: tuple[int, int], body: bytes) -> None:
+        size = len(body) + _ITEM_BYTES
+        self._held[identity] = size
+        self._room.left -= size
 
     def _release(self, delivery: Delivery) -> None:
         identity = (delivery.partition, delivery.n)

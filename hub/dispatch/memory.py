@@ -18,6 +18,7 @@ from hub.dispatch.outbox import (
     Endpoints,
     Intents,
     Move,
+    PutOff,
     Settled,
 )
 from hub.ids import PARTITIONS
@@ -74,6 +75,13 @@ class MemoryDeliveries(Deliveries):
             if stored.state is DeliveryState.WAITING:
                 self._put(delivery)
             self._attempts.setdefault(identity, []).append(attempt)
+
+    @override
+    async def put_off(self, moves: Sequence[PutOff]) -> None:
+        for delivery, due in moves:
+            stored = self._rows.get((delivery.endpoint, delivery.partition, delivery.n))
+            if stored is not None and stored.state is DeliveryState.WAITING and stored.due == delivery.due:
+                self._put(stored._replace(due=due))
 
     @override
     async def bodies(self, deliveries: Sequence[Delivery]) -> Mapping[tuple[int, int], Input]:

@@ -70,6 +70,13 @@ class Settled(NamedTuple):
     due: int
 
 
+class PutOff(NamedTuple):
+    """A delivery as it stands in the store, and when it is due instead."""
+
+    delivery: Delivery
+    due: int
+
+
 class Deliveries(Protocol):
     """Deliveries belong to one dispatcher by lease; nothing is written before an attempt, results settle in batches."""
 
@@ -88,6 +95,9 @@ class Deliveries(Protocol):
         """Return waiting deliveries of an endpoint with (due, partition, n) > after, in that order."""
 
     async def settle(self, results: Sequence[Settled]) -> None: ...
+
+    async def put_off(self, moves: Sequence[PutOff]) -> None:
+        """Have waiting deliveries be due later; one that does not wait there any more is left alone."""
 
     async def bodies(self, deliveries: Sequence[Delivery]) -> Mapping[tuple[int, int], Input]:
         """Return the log rows of the deliveries' events, by (partition, n); found by event id."""

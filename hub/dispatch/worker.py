@@ -17,6 +17,8 @@ from typing_extensions import override
 
 from hub.clock import Clock
 from hub.dispatch import attempt_record
+from hub.dispatch.account_order import learn_floors, learn_history
+from hub.dispatch.account_queue import AccountQueue
 from hub.dispatch.delivery import (
     DELIVERED,
     Delivered,
@@ -27,7 +29,7 @@ from hub.dispatch.delivery import (
     Unreachable,
     settle,
 )
-from hub.dispatch.endpoint_queue import NEAR_US, EndpointQueue, Item, Key
+from hub.dispatch.endpoint_queue import EndpointQueue, Item, Key
 from hub.dispatch.metrics import Counters
 from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, Settled
 from hub.dispatch.pace import Pace
@@ -37,7 +39,7 @@ from hub.dispatch.schedule import LONGEST_WAIT_US, WAITS
 from hub.dispatch.settler import Settler, Settling
 from hub.dispatch.waiting import until
 from hub.dispatch.watch import Watch
-from hub.errors import StoreUnavailable
+from hub.errors import LeaseLost, StoreUnavailable
 from hub.events.records import wire
 
 PAGE = 256
@@ -81,6 +83,7 @@ class EndpointWorker(Settling):
         self._watch = watch
         self._longest_pause_us = longest_pause_us
         self._queue = EndpointQueue() if queue is None else queue
+        self._line = queue if isinstance(queue, AccountQueue) else None
         self._called = asyncio.Event()
         self._idle: list[asyncio.Future[None]] = []
         self._slots = 0
@@ -119,6 +122,8 @@ class EndpointWorker(Settling):
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             self._group = group
+            if self._line is not None:
+                await learn_floors(self._line, self.endpoint.id, self._deliveries, self._clock)
             while not self._stopped:
                 await self._tend()
         self._group = None
@@ -129,10 +134,14 @@ class EndpointWorker(Settling):
         if now_us < self._pace.not_before:
             await until(self._clock, self._pace.not_before, self._called)
             return
+        if self._line is not None and self._line.put_off:
+            await self._put_off(self._line)
         if self._queue.wants_reading(now_us):
             await self._read_page()
         for _ in range(min(self._pace.room(), self._queue.ready(self._clock.now_us()))):
             self._wake()
+        if self._line is not None and self._line.put_off:
+            return  # those just read have to go behind others first
         if not self._queue.wants_reading(self._clock.now_us()):
             await until(self._clock, self._queue.next_due(now_us), self._called)
 
@@ -140,24 +149,47 @@ class EndpointWorker(Settling):
         after = self._queue.start_reading()
         try:
             rows = await self._deliveries.waiting(self.endpoint.id, after=after, limit=PAGE)
-            near = self._clock.now_us() + NEAR_US
+            near = self._clock.now_us() + self._queue.near_us
             wanted = [row for row in rows if row.due <= near and self._queue.is_new(row)]
             bodies = await self._deliveries.bodies(wanted)
+            if self._line is not None:
+                await learn_history(self._line, wanted, self._deliveries)
         except StoreUnavailable as problem:
             self._queue.abandon_reading(self._clock.now_us())
             log.warning("delivery.backlog_unread", endpoint=self.endpoint.id, reason=str(problem))
             await self._clock.sleep(STORE_RETRY)
             return
         items: list[Item] = []
+        now_us = self._clock.now_us()
         for row in wanted:
             stored = bodies.get((row.partition, row.n))
             if stored is None:  # past its retention: there is nothing left to send
                 continue
             try:
-                items.append(Item(row, wire(stored.body, stored.sequence)))
+                item = Item(row, wire(stored.body, stored.sequence))
+                if self._line is None:
+                    items.append(item)
+                else:
+                    self._line.take_in(item, now_us)
             except msgspec.DecodeError:
                 log.exception("delivery.event_unreadable", delivery=row.event_id)
-        self._queue.finish_reading(items, _following(rows, near), self._clock.now_us())
+        self._queue.finish_reading(items, _following(rows, near), now_us)
+
+    async def _put_off(self, line: AccountQueue) -> None:
+        moves = list(line.put_off)
+        # Some may just be on their way to disk, where they have to be first.
+        await self._settler.flush()
+        try:
+            await self._deliveries.put_off(moves)
+        except StoreUnavailable as problem:
+            log.warning("delivery.not_put_off", endpoint=self.endpoint.id, reason=str(problem))
+            await self._clock.sleep(STORE_RETRY)
+            return
+        except LeaseLost as problem:
+            log.warning("delivery.endpoint_of_another", endpoint=self.endpoint.id, reason=str(problem))
+            self.stop()
+            return
+        line.was_put_off(moves)
 
     def _wake(self) -> None:
         if self._stopped:
@@ -219,6 +251,8 @@ class EndpointWorker(Settling):
             record=attempt_record.written(self._requests.asked, len(sent), outcome.seen),
             longest_us=self._longest_pause_us,
         )
+        if self._line is not None:
+            settled = self._line.judged(settled, now_us)
         self._watched(settled)
         self._settler.add(self, settled, body)
 
@@ -264,6 +298,8 @@ class EndpointWorker(Settling):
             self._called.set()
             return
         self._queue.done(delivery)
+        if self._line is not None:
+            self._called.set()  # the next of its account may go
         if delivery.state is DeliveryState.DELIVERED:
             counters.delivered += 1
         else:

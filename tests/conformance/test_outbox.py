@@ -6,7 +6,7 @@ from conformance.backends import Dispatch, SqliteBackend, error_of
 
 from hub.clock import to_us
 from hub.dispatch.options import EndpointOptions
-from hub.dispatch.outbox import Delivery, DeliveryState
+from hub.dispatch.outbox import Delivery, DeliveryState, PutOff
 from hub.testing import MORNING, a_delivery, a_trade_closed, an_endpoint, settled
 
 NOW = to_us(MORNING)
@@ -235,3 +235,16 @@ async def test_those_who_asked_hear_of_every_change_of_endpoints(sqlite: SqliteB
     await sqlite.endpoints.delete("ep_1")
 
     assert len(seen) == 3
+
+
+async def test_what_is_put_off_waits_at_its_new_time_and_what_is_over_stays_over(dispatch: Dispatch) -> None:
+    rows = [a_delivery(n=n) for n in (1, 2, 3, 4)]
+    await dispatch.deliveries.fan_out({0: 4}, rows)
+    await dispatch.deliveries.settle([settled(rows[2], DeliveryState.DELIVERED)])
+    later = NOW + 5_000_000
+
+    await dispatch.deliveries.put_off([PutOff(row, later) for row in rows[:3]])
+    await dispatch.deliveries.put_off([PutOff(rows[0], later + 1)])  # it does not wait there any more
+    await dispatch.reopen()
+
+    assert await waiting(dispatch) == [rows[3], rows[0]._replace(due=later), rows[1]._replace(due=later)]

@@ -9,7 +9,7 @@ from typing_extensions import override
 from hub import ids
 from hub.bus.lease import Lease
 from hub.bus.log import Input
-from hub.dispatch.outbox import Attempt, Deliveries, Delivery, DeliveryState, Settled
+from hub.dispatch.outbox import Attempt, Deliveries, Delivery, DeliveryState, PutOff, Settled
 from hub.events.facts import EVENT_PREFIX
 from hub.ids import PARTITIONS
 from hub.store.postgres.append import FACTS, ROW, by_kind
@@ -107,6 +107,23 @@ class PostgresDeliveries(Deliveries):
         if results:
             endpoints = {result.delivery.endpoint for result in results}
             await self._database.transact(work, self._endpoint_fence(endpoints))
+
+    @override
+    async def put_off(self, moves: Sequence[PutOff]) -> None:
+        async def work(connection: Connection) -> None:
+            rows = [(d.endpoint, d.due, d.partition, d.n, due) for d, due in moves]
+            await connection.execute(
+                "UPDATE waiting SET due = put_off.until FROM "
+                "unnest($1::text[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[]) "
+                "AS put_off (endpoint, due, partition, n, until) WHERE (waiting.endpoint, waiting.due, waiting.partition, "
+                "waiting.n) = (put_off.endpoint, put_off.due, put_off.partition, put_off.n)",
+                *zip(*rows, strict=True),
+            )
+
+        if moves:
+            await self._database.transact(
+                work, self._endpoint_fence({move.delivery.endpoint for move in moves})
+            )
 
     @override
     async def bodies(self, deliveries: Sequence[Delivery]) -> Mapping[tuple[int, int], Input]:

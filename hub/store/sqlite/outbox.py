@@ -17,6 +17,7 @@ from hub.dispatch.outbox import (
     Endpoints,
     Intents,
     Move,
+    PutOff,
     Settled,
 )
 from hub.events.facts import EVENT_PREFIX
@@ -82,6 +83,17 @@ class SqliteDeliveries(Deliveries):
             still = [row for row in again if (row[0], row[2], row[3]) in left]
             insert(connection, f"INSERT OR IGNORE INTO waiting ({WAITING})", still)
             insert(connection, f"INSERT INTO attempt ({_ATTEMPT})", attempts)
+
+        await self._writer.submit(work)
+
+    @override
+    async def put_off(self, moves: Sequence[PutOff]) -> None:
+        rows = [(due, d.endpoint, d.due, d.partition, d.n) for d, due in moves]
+
+        def work(connection: apsw.Connection) -> None:
+            connection.executemany(
+                "UPDATE waiting SET due = ? WHERE (endpoint, due, partition, n) = (?, ?, ?, ?)", rows
+            )
 
         await self._writer.submit(work)
 
