@@ -11,7 +11,7 @@ import pytest
 import yarl
 
 from hub.clock import SystemClock
-from hub.dispatch.delivery import Delivered, ErrorClass, Gone, Refused, Unreachable
+from hub.dispatch.delivery import Aborted, Delivered, ErrorClass, Gone, Refused, Unreachable
 from hub.dispatch.exchange import KEEP
 from hub.dispatch.safe_http import AiohttpTransport, base_headers
 
@@ -128,6 +128,34 @@ async def test_retry_after_is_heard():
 
     assert isinstance(outcome, Refused)
     assert outcome.retry_after_us == 120_000_000
+
+
+@pytest.mark.parametrize(
+    ("answered", "kind"),
+    [
+        ("200 OK\r\nWebhook-Delivery: disable", Delivered),
+        ("200 OK\r\nwebhook-delivery: abort", Delivered),
+        ("503 Busy\r\nWebhook-Delivery: Disable", Gone),
+        ("422 No\r\nwebhook-delivery: abort", Aborted),
+        ("422 No\r\nwebhook-delivery: perhaps", Refused),
+    ],
+)
+async def test_a_receiver_is_heard_that_wants_no_more_or_not_this_one(answered, kind):
+    outcome, _ = await post(answer(f"HTTP/1.1 {answered}\r\nContent-Length: 0\r\n\r\n"))
+
+    assert isinstance(outcome, kind)
+    if isinstance(outcome, Delivered):
+        assert outcome.farewell == ("disable" in answered)
+
+
+async def test_an_endpoint_may_have_a_shorter_time_limit_than_the_others():
+    async with receiver(never) as (url, _), transport(deadline=timedelta(seconds=30)) as sending:
+        started = time.perf_counter()
+        outcome = await sending.within(0.3).send(url, base_headers(), b"{}")
+
+    assert isinstance(outcome, Unreachable)
+    assert outcome.error is ErrorClass.TIMEOUT
+    assert time.perf_counter() - started < 5
 
 
 async def endless_body(writer):
