@@ -131,8 +131,9 @@ class BacktestDesk(Backtests):
         try:
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
                 complaint = group.create_task(_last_of(process.stderr))
-                await self._talk(job, process)
-                self._kill()
+                if await self._talk(job, process):
+                    self._kill()
+                # Else it has ended by itself: whoever kills such a process takes its exit code away from who waits for it.
                 await process.wait()
         except TimeoutError:
             self._end(
@@ -145,8 +146,8 @@ class BacktestDesk(Backtests):
             await process.wait()
             self._process, self._in_hand = None, ""
 
-    async def _talk(self, job: BacktestJob, process: asyncio.subprocess.Process) -> None:
-        """Give the order and hear what comes of it, until the process has said its last."""
+    async def _talk(self, job: BacktestJob, process: asyncio.subprocess.Process) -> bool:
+        """Give the order and hear what comes of it; return whether the process has said its last, and may go on."""
         assert process.stdin is not None
         assert process.stdout is not None
         with contextlib.suppress(ConnectionError):
@@ -161,10 +162,11 @@ class BacktestDesk(Backtests):
                     self._move(job.id, share=share, events=events)
                 case Finished(result=result, page=page):
                     self._end(job.id, JobState.DONE, share=1.0, result=bytes(result), page=page)
-                    return
+                    return True
                 case Refused(reason=reason):
                     self._end(job.id, JobState.FAILED, reason=reason)
-                    return
+                    return True
+        return False
 
     def _fail_if_silent(self, job_id: str, code: int | None, complaint: bytes) -> None:
         job = self._jobs.get(job_id)

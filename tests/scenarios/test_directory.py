@@ -111,7 +111,7 @@ async def messages(hub: HubProcess, count: int) -> list[dict[str, Any]]:
         while True:
             async with session.get(hub.url + "/v1/actions?limit=100") as response:
                 found = list((await response.json())["items"])
-            if len(found) >= count and all(each["state"] != "ready" for each in found):
+            if len(found) >= count and all(each["state"] not in {"ready", "sending"} for each in found):
                 return found
             assert time.monotonic() < deadline, [(each["key"], each["state"]) for each in found]
             await asyncio.sleep(0.05)

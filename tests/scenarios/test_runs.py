@@ -141,7 +141,7 @@ async def test_what_stays_makes_the_exit_code_one(tmp_path: Path) -> None:
             assert "it waits for an approval (step sign_off)" in out
         code, _, error = terminal(hub, "migrate", "nothing")
         assert code == 2
-        assert "workflow of that id" in error
+        assert "there is no workflow `nothing`" in error
     finally:
         await hub.stop()
 

@@ -1,7 +1,7 @@
 -- What phones and browsers hold: tokens for the accounts of one client, and tickets that open one stream once. Hashes only.
 CREATE TABLE client_token (
-  id text COLLATE "C" PRIMARY KEY, hash bytea NOT NULL, client text COLLATE "C" NOT NULL, accounts text NOT NULL, events text NOT NULL,
-  issued_by text NOT NULL, created_at bigint NOT NULL, expires_at bigint NOT NULL
+  id text COLLATE "C" PRIMARY KEY, hash bytea NOT NULL, client text COLLATE "C" NOT NULL, accounts text COLLATE "C" NOT NULL, events text COLLATE "C" NOT NULL,
+  issued_by text COLLATE "C" NOT NULL, created_at bigint NOT NULL, expires_at bigint NOT NULL
 );
 CREATE UNIQUE INDEX client_token_hash ON client_token (hash);
 CREATE INDEX client_token_of ON client_token (client, expires_at);
