@@ -35,6 +35,8 @@ from hub.dispatch.dispatcher import Dispatcher
 from hub.dispatch.effects.backend import ManagerBackend
 from hub.dispatch.effects.worker import ActionWorker
 from hub.dispatch.fanout import FanOut
+from hub.dispatch.replay_desk import ReplayDesk
+from hub.dispatch.replaying import Replaying
 from hub.dispatch.resolver import PooledResolver
 from hub.dispatch.safe_http import AiohttpTransport
 from hub.engine.live_files import LiveFiles, Reloading
@@ -177,6 +179,10 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         )
         await dispatcher.refresh()  # before the fan-out reads its first events
         webhooks = store.follow(await store.deliveries.fanned_out())
+        replaying = Replaying(
+            store.replays, store.browser, store.log.find, endpoints, clock, dispatcher.left_behind
+        )
+        store.replays.changed = replaying.wake
         fan_out = FanOut(webhooks, dispatcher.subscriptions, dispatcher, clock)
 
         sessions = [MtRemoteClient(manager, clock) for manager in settings.managers]
@@ -251,6 +257,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 lambda: metrics.action_moves(actions.counts),
                 approvals.metrics,
                 rounds.metrics,
+                replaying.metrics,
             )
         )
         names = PooledResolver()
@@ -308,6 +315,14 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             control=control,
             backtests=backtests,
             runs=RunDesk(store.engine, store.browser, engine.programs, store.log, clock),
+            replays=ReplayDesk(
+                store.replays,
+                store.browser,
+                store.log.find,
+                endpoints,
+                clock,
+                attempts_kept=settings.keep.attempts,
+            ),
             readiness=Readiness(store.problem, lease.problem),
             feeds=feeds,
             metrics=lambda: metrics.metrics_text(collector),
@@ -344,6 +359,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                     engine,
                     dispatcher,
                     fan_out,
+                    replaying,
                     actions,
                     *streams,
                     Tidy(store.pruner, clock),

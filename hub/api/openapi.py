@@ -29,6 +29,7 @@ _ABOUT = {
     "at": "A time with its offset, such as 2026-03-02T10:00:00Z.",
     "endpoint": "The id of an endpoint.",
     "since": "Begun at this time or later: with its offset, such as 2026-03-02T10:00:00Z.",
+    "preview": "Only count: nothing is queued.",
     "state": "Only those in this state.",
     "workflow": "The id of a workflow.",
     "permission": "What it takes to decide, such as money.approve.",

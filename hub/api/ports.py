@@ -25,6 +25,7 @@ from hub.dispatch.health import Healths
 from hub.dispatch.messages import Messages
 from hub.dispatch.outbox import Attempt, Delivery, Endpoints
 from hub.dispatch.public_links import PublicLinks
+from hub.dispatch.replay_desk import ReplayDesk
 from hub.dispatch.sms_reports import SmsReports
 from hub.engine.ballots import Ballot
 from hub.engine.problems import Problem
@@ -281,6 +282,7 @@ class ApiDeps:
     control: Control
     runs: RunMover
     backtests: Backtests
+    replays: ReplayDesk
     readiness: Readiness
     feeds: Feeds
     metrics: Callable[[], bytes]

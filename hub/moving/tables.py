@@ -56,6 +56,14 @@ _ATTEMPT = (
     "rank, endpoint, partition, n, number, event_id, state, at, outcome, status, error, latency_us, response, due, "
     "created_at, record"
 )
+_REPLAY = (
+    "id, endpoint, state, asked, by, created_at, updated_at, ended_at, place, upto, reached, looked, queued, left_out, "
+    "expected, reason"
+)
+_IS_OPEN = "state IN ('running', 'paused')"
+_ENDED_STATE = f"CASE WHEN {_IS_OPEN} THEN 'cancelled' ELSE state END"
+_ENDED_AT = f"CASE WHEN {_IS_OPEN} THEN updated_at ELSE ended_at END"
+_ENDED_WHY = f"CASE WHEN {_IS_OPEN} THEN 'the hub was moved' ELSE reason END"
 
 TABLES = (
     _same("input", "partition, n, at, kind, key, ref, sequence, body, rank", "rank"),
@@ -138,6 +146,16 @@ TABLES = (
         "rank",
         only="NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.n = attempt.n AND a.partition = attempt.partition "
         "AND a.endpoint = attempt.endpoint AND a.number = attempt.number AND a.at = attempt.at AND a.rank < attempt.rank)",
+    ),
+    # One that is open knows its place in the folder's log alone: it ends here, and can be asked for again.
+    Table(
+        "replay",
+        _REPLAY,
+        _REPLAY.replace("state", _ENDED_STATE, 1)
+        .replace("ended_at", _ENDED_AT, 1)
+        .replace("reason", _ENDED_WHY, 1),
+        "replay",
+        "id",
     ),
     _same("client", "id, version, body, created_at, updated_at", "id"),
     _same("client_account", "account, client", "account"),

@@ -1,6 +1,6 @@
 """The dispatcher's role: it sends to the endpoints and the servers a process owns, each from one place."""
 
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -19,6 +19,7 @@ from hub.dispatch.channels.mt_remote_client import MtRemoteClient
 from hub.dispatch.dispatcher import Dispatcher
 from hub.dispatch.effects.worker import ActionWorker
 from hub.dispatch.outbox import Endpoints
+from hub.dispatch.replaying import Replaying
 from hub.dispatch.safe_http import Transport
 from hub.dispatch.subscriptions import ENABLED
 from hub.intents.gate import Gate
@@ -27,15 +28,18 @@ from hub.parts import action_worker, announcer
 from hub.scaled.ears import Ears
 from hub.scaled.hand_over import Beside
 from hub.scaled.looking import EVERY, Looking
-from hub.scaled.owned import only_looking
+from hub.scaled.owned import Nothing, only_looking
 from hub.scaled.process import Process
 from hub.scaled.recipients import recipients_in
 from hub.stages import Every, Service, Stages
+from hub.store.postgres.browse import PostgresBrowser
 from hub.store.postgres.database import Database
 from hub.store.postgres.health import PostgresHealths
 from hub.store.postgres.intents import PostgresIntents
-from hub.store.postgres.notices import ENDPOINTS, INTENTS, WAITING, read_waiting
+from hub.store.postgres.log import PostgresLog
+from hub.store.postgres.notices import ENDPOINTS, INTENTS, REPLAYS, WAITING, read_waiting
 from hub.store.postgres.outbox import PostgresDeliveries
+from hub.store.postgres.replays import PostgresReplays
 
 NO_SERVER = (
     ""  # stands for intents that concern no account: mail that is addressed to somebody, events to publish
@@ -182,6 +186,7 @@ async def add(
     process.ears.listen(WAITING, heard, dispatcher.look_at_everything)
     process.ears.listen(ENDPOINTS, lambda _endpoint: looking.now(), looking.now)
     process.working += [dispatcher, looking]
+    _add_replays(process, endpoints, dispatcher, owned, owns)
     process.metrics.append(lambda: deliveries(dispatcher.counters()))
     process.metrics.append(lambda: standing(dispatcher.standing(), process.clock.now_us()))
 
@@ -201,3 +206,26 @@ async def add(
     actions.ownership = process.work_in_shifts("server", actions.names, actions.begin)
     process.metrics.append(actions.metrics)
     return Beside(dispatcher, owns)
+
+
+def _add_replays(
+    process: Process,
+    endpoints: Endpoints,
+    dispatcher: Dispatcher,
+    fence: Callable[[Collection[str]], Sequence[Lease]],
+    owns: Callable[[str], bool],
+) -> None:
+    """Let the process work on the replays of the endpoints it owns."""
+    database = process.database
+    replaying = Replaying(
+        PostgresReplays(database, fence),
+        PostgresBrowser(database),
+        PostgresLog(database, process.clock, Nothing()).find,
+        endpoints,
+        process.clock,
+        dispatcher.left_behind,
+        owns=owns,
+    )
+    process.ears.listen(REPLAYS, lambda _replay: replaying.wake(), replaying.wake)
+    process.working.append(replaying)
+    process.metrics.append(replaying.metrics)

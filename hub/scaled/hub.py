@@ -19,6 +19,7 @@ from hub.bus.kafka.samples import KafkaSamples
 from hub.clock import Clock
 from hub.config import Settings
 from hub.control.control import Control
+from hub.dispatch.replay_desk import ReplayDesk
 from hub.dispatch.resolver import PooledResolver
 from hub.dispatch.safe_http import AiohttpTransport
 from hub.engine.live_files import LiveFiles
@@ -73,6 +74,7 @@ from hub.store.postgres.log import PostgresLog
 from hub.store.postgres.marks import PostgresMarks, SourceFence
 from hub.store.postgres.notices import KEYS
 from hub.store.postgres.profiles import PostgresProfiles
+from hub.store.postgres.replays import PostgresReplays
 from hub.store.postgres.switches import PostgresSwitches
 from hub.store.postgres.tokens import PostgresTickets, PostgresTokens
 from hub.views import AccountView, Readiness, WorkflowView
@@ -231,6 +233,14 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             control=control,
             backtests=backtests,
             runs=RunDesk(engine_store, browser, programs, looking, clock),
+            replays=ReplayDesk(
+                PostgresReplays(database, only_looking),
+                browser,
+                looking.find,
+                endpoints,
+                clock,
+                attempts_kept=settings.keep.attempts,
+            ),
             readiness=Readiness(database.problem, process.problem),
             feeds=feeds,
             metrics=lambda: metrics.metrics_text(collector),

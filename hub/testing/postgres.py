@@ -26,6 +26,7 @@ from hub.store.postgres.messages import PostgresMessages
 from hub.store.postgres.outbox import PostgresDeliveries
 from hub.store.postgres.profiles import PostgresProfiles
 from hub.store.postgres.prune import PostgresPruner
+from hub.store.postgres.replays import PostgresReplays
 from hub.store.postgres.switches import PostgresSwitches
 from hub.store.postgres.tokens import PostgresTickets, PostgresTokens
 from hub.store.retention import Retention
@@ -61,6 +62,7 @@ class PostgresStore:
     feed: PostgresFeed
     tokens: PostgresTokens
     tickets: PostgresTickets
+    replays: PostgresReplays
 
     def follow(self, positions: Sequence[int]) -> Follower:
         """Return a consumer's place in the log that hears of every commit of this process."""
@@ -110,4 +112,5 @@ async def open_postgres(
             feed=PostgresFeed(database),
             tokens=PostgresTokens(database),
             tickets=PostgresTickets(database),
+            replays=PostgresReplays(database, endpoints.fence),
         )

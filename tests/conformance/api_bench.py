@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from conformance.backends import StoreBackend
 from conformance.feeds_bench import MemoryFeed, feeds_over
+from conformance.replay_rows import ReplayRows
 from pydantic import SecretStr
 from typing_extensions import override
 
@@ -51,6 +52,7 @@ from hub.dispatch.memory_messages import MemoryDevices
 from hub.dispatch.outbox import Attempt, Delivery
 from hub.dispatch.patterns import matches
 from hub.dispatch.public_links import PublicLinks, PublicSettings
+from hub.dispatch.replay_desk import ReplayDesk
 from hub.dispatch.sms_reports import SmsReports
 from hub.engine.ballots import Ballot
 from hub.engine.memory import MemoryEngineStore, MemoryLog
@@ -358,6 +360,7 @@ class ApiBench:
     links: PublicLinks
     feeds: Feeds
     feed: MemoryFeed
+    replays: ReplayRows
 
     @property
     def url(self) -> str:
@@ -407,7 +410,7 @@ async def an_api(
     store = MemoryKeys()
     keys = Keys(store, clock)
     secrets = {scope: (await keys.create(scope.value.replace(":", "-"), [scope]))[0] for scope in Scope}
-    endpoints = MemoryEndpoints()
+    endpoints, replay_rows = MemoryEndpoints(), ReplayRows()
     directory = Directory(MemoryClients(log), clock)
     feed = MemoryFeed(real)
     if over is not None:
@@ -469,6 +472,14 @@ async def an_api(
             control=control,
             backtests=backtests or BacktestDesk(BOUNDS, clock),
             runs=shelves,
+            replays=ReplayDesk(
+                replay_rows,
+                shelves,
+                real.find,
+                endpoints,
+                clock,
+                attempts_kept=timedelta(days=30),
+            ),
             readiness=shelves,
             feeds=feeds,
             metrics=lambda: b"hub_up 1\n",
@@ -504,4 +515,5 @@ async def an_api(
             links,
             feeds,
             feed,
+            replay_rows,
         )

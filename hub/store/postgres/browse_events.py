@@ -61,7 +61,7 @@ async def oldest_first(connection: Connection, wanted: Wanted, after: str) -> Pa
     for row in scan.rows[:used]:
         places[row.partition] = row.n
     more = scan.more or used < len(scan.rows)
-    return Page(found, _write_places(places) if more else None)
+    return Page(found, write_places(places) if more else None)
 
 
 async def newest_first(connection: Connection, wanted: Wanted, after: str) -> Page[Input]:
@@ -171,6 +171,6 @@ def _read_places(cursor: str) -> list[int]:
     ]
 
 
-def _write_places(places: Sequence[int]) -> str:
+def write_places(places: Sequence[int]) -> str:
     data = _FORMAT + b"".join(place.to_bytes(_PLACE_BYTES, "big") for place in places)
     return base64.urlsafe_b64encode(data).decode()

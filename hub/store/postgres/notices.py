@@ -17,7 +17,8 @@ INTENTS = "hub_intents"  # {"server": due}: intents were written, none of them d
 ARRIVALS = "hub_arrivals"  # a partition: its owner has arrivals to take
 ENDPOINTS = "hub_endpoints"  # an endpoint's id: it was created, changed or deleted
 KEYS = "hub_keys"  # an API key's id: it was added or revoked
-CHANNELS = (WAITING, INTENTS, ARRIVALS, ENDPOINTS, KEYS)
+REPLAYS = "hub_replays"  # a replay's id: it was asked for, or turned
+CHANNELS = (WAITING, INTENTS, ARRIVALS, ENDPOINTS, KEYS, REPLAYS)
 
 EVERYTHING = "{}"
 _NOTIFY = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload"

@@ -65,9 +65,9 @@ class PostgresDeliveries(Deliveries):
 
         async def work(connection: Connection) -> None:
             # What is not after the stored position was written before, and may even be delivered and gone since.
-            reached = await _positions(connection, positions) if waiting else {}
+            reached = await read_positions(connection, positions) if waiting else {}
             new = [d for d in waiting if d.n > reached.get(d.partition, 0) or d.partition not in positions]
-            await _insert_waiting(connection, new)
+            await insert_waiting(connection, new)
             await _insert_attempts(connection, attempted)
             await _write_positions(connection, positions)
 
@@ -81,7 +81,7 @@ class PostgresDeliveries(Deliveries):
 
     @override
     async def fanned_out(self) -> list[int]:
-        found = await self._database.read(lambda connection: _positions(connection, range(PARTITIONS)))
+        found = await self._database.read(lambda connection: read_positions(connection, range(PARTITIONS)))
         return [found.get(partition, 0) for partition in range(PARTITIONS)]
 
     @override
@@ -101,7 +101,7 @@ class PostgresDeliveries(Deliveries):
             # What no longer waits was cancelled meanwhile: a late retry must not bring it back.
             left = await _remove_waiting(connection, results)
             again = [r.delivery for r in results if r.delivery.state is DeliveryState.WAITING]
-            await _insert_waiting(connection, [d for d in again if (d.endpoint, d.partition, d.n) in left])
+            await insert_waiting(connection, [d for d in again if (d.endpoint, d.partition, d.n) in left])
             await _insert_attempts(connection, results)
 
         if results:
@@ -141,7 +141,7 @@ async def attempts_of(connection: Connection, endpoint: str, partition: int, n: 
     rows = await connection.fetch(
         "SELECT endpoint, partition, n, number, at, outcome, status, error, latency_us, response, record, "
         "CASE state WHEN 'waiting' THEN due END FROM attempt "
-        "WHERE n = $1 AND partition = $2 AND endpoint = $3 ORDER BY number, rank",
+        "WHERE n = $1 AND partition = $2 AND endpoint = $3 ORDER BY rank",
         n,
         partition,
         endpoint,
@@ -154,7 +154,7 @@ def waiting_of(row: asyncpg.Record) -> Delivery:
     return Delivery(endpoint, partition, n, event_id, DeliveryState.WAITING, attempts, due, created_at)
 
 
-async def _positions(connection: Connection, partitions: Collection[int]) -> dict[int, int]:
+async def read_positions(connection: Connection, partitions: Collection[int]) -> dict[int, int]:
     if not partitions:
         return {}
     rows = await connection.fetch(
@@ -178,7 +178,7 @@ async def _write_positions(connection: Connection, positions: Mapping[int, int])
     )
 
 
-async def _insert_waiting(connection: Connection, deliveries: Sequence[Delivery]) -> None:
+async def insert_waiting(connection: Connection, deliveries: Sequence[Delivery]) -> None:
     if not deliveries:
         return
     rows = [(d.endpoint, d.due, d.partition, d.n, d.event_id, d.attempts, d.created_at) for d in deliveries]

@@ -116,7 +116,7 @@ def attempts_of(connection: apsw.Connection, endpoint: str, partition: int, n: i
     rows = connection.execute(
         "SELECT endpoint, partition, n, number, at, outcome, status, error, latency_us, response, record, "
         "CASE state WHEN 'waiting' THEN due END FROM attempt "
-        "WHERE n = ? AND partition = ? AND endpoint = ? ORDER BY number",
+        "WHERE n = ? AND partition = ? AND endpoint = ? ORDER BY rank",
         (n, partition, endpoint),
     )
     return [Attempt._make(row) for row in rows]

@@ -32,6 +32,7 @@ from hub.store.sqlite.places import SqlitePlaces
 from hub.store.sqlite.profiles import SqliteProfiles
 from hub.store.sqlite.prune import Pruner
 from hub.store.sqlite.reader import Reader
+from hub.store.sqlite.replays import SqliteReplays
 from hub.store.sqlite.switches import SqliteSwitches
 from hub.store.sqlite.tokens import SqliteTickets, SqliteTokens
 from hub.store.sqlite.writer import Writer
@@ -64,6 +65,7 @@ class SqliteStore:
     feed: SqliteFeed
     tokens: SqliteTokens
     tickets: SqliteTickets
+    replays: SqliteReplays
 
     def follow(self, positions: Sequence[int]) -> Follower:
         """Return a consumer's place in the log that hears of every commit."""
@@ -135,6 +137,7 @@ async def open_sqlite(
                 feed=SqliteFeed(reader),
                 tokens=SqliteTokens(writer, reader),
                 tickets=SqliteTickets(writer),
+                replays=SqliteReplays(writer, reader),
                 pruner=Pruner(writer, numbering, clock, retention or Retention()),
             )
             try:

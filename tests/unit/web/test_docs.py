@@ -29,6 +29,7 @@ from hub.api.key_routes import NewKey
 from hub.api.openapi import plain_path
 from hub.api.ports import Reason
 from hub.api.problems import ProblemBody
+from hub.api.replays import NewReplay
 from hub.api.starts import StartRun
 from hub.api.token_routes import NewToken
 from hub.api.workflows import reason_json
@@ -411,6 +412,8 @@ async def test_an_example_in_json_is_what_the_code_reads(block):
             AccountProfile.model_validate(told)
         case {"token": _, "platform": _}:
             NewDevice.model_validate(told)
+        case {"since": _}:
+            NewReplay.model_validate(told)
         case {"url": _}:
             NewEndpoint.model_validate(told)
         case {"client": _, "expires_in": _}:
