@@ -14,6 +14,7 @@ from hub.api.bodies import answer
 from hub.api.openapi import openapi, plain_path
 from hub.api.problems import not_found
 from hub.api.routing import DEPS, Route
+from hub.events.asyncapi import asyncapi
 
 _PAGE = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
 _LARGEST = 1 << 20
@@ -72,6 +73,10 @@ async def docs_page(request: web.Request) -> web.Response:
     return _page(request, request.match_info["page"])
 
 
+async def asyncapi_json(request: web.Request) -> web.Response:
+    return answer(request.app[ASYNCAPI])
+
+
 async def openapi_json(request: web.Request) -> web.Response:
     return answer(request.app[OPENAPI])
 
@@ -99,17 +104,22 @@ def _read(folder: Path, name: str) -> str | None:
 
 
 OPENAPI = web.AppKey("openapi", msgspec.Raw)
+ASYNCAPI = web.AppKey("asyncapi", msgspec.Raw)
 ROUTE_PAGE = web.AppKey("route_page", str)
 
 
 def prepare(app: web.Application, routes: tuple[Route, ...]) -> None:
     """Generate, once, what is generated."""
     app[OPENAPI] = msgspec.Raw(msgspec.json.encode(openapi(routes)))
+    app[ASYNCAPI] = msgspec.Raw(msgspec.json.encode(asyncapi()))
     app[ROUTE_PAGE] = route_page(routes)
 
 
 ROUTES = (
     Route("GET", "/openapi.json", openapi_json, None, "This interface as OpenAPI 3.1", "operation"),
+    Route(
+        "GET", "/asyncapi.json", asyncapi_json, None, "What the hub delivers, as AsyncAPI 3.0", "operation"
+    ),
     Route("GET", "/docs", docs_index, None, "The documentation", "operation", media="text/html"),
     Route(
         "GET",

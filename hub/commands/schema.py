@@ -8,6 +8,7 @@ from hub.api.openapi import openapi
 from hub.engine.message_files import message_schema
 from hub.engine.model_blueprint import file_schema
 from hub.errors import ConfigError
+from hub.events.asyncapi import asyncapi
 from hub.events.schema import event_schema
 
 
@@ -24,7 +25,11 @@ def _schema(what: str) -> dict[str, Any]:
             return file_schema()
         case "openapi":
             return openapi(ROUTES)
+        case "asyncapi":
+            return asyncapi()
         case "template":
             return message_schema()
         case _:
-            raise ConfigError(f"there is no schema {what!r}: ask for event, workflow, template or openapi")
+            raise ConfigError(
+                f"there is no schema {what!r}: ask for event, workflow, template, openapi or asyncapi"
+            )

@@ -4,6 +4,7 @@ Codes are written into ids and into the log: they are never renumbered and never
 """
 
 from dataclasses import dataclass
+from datetime import date
 from enum import IntEnum
 
 from hub.events import account, cash, operations, risk, trade
@@ -20,8 +21,24 @@ class Kind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Deprecation:
+    """From when on a type is on its way out, what to use `instead`, and the first day on which it may be told no more."""
+
+    since: date
+    instead: str
+    until: date
+
+    @property
+    def in_words(self) -> str:
+        return f"Deprecated since {self.since}: use {self.instead}. Told until {self.until} at least."
+
+
+@dataclass(frozen=True, slots=True)
 class EventType:
-    """`numbers`: data fields that make a numbered key, first present wins; empty: the key comes from elsewhere."""
+    """`numbers`: data fields that make a numbered key, first present wins; empty: the key comes from elsewhere.
+
+    `schema` is the version of its `data`: fields may be added under one number, and are never changed or removed.
+    """
 
     code: int
     name: str
@@ -29,6 +46,7 @@ class EventType:
     numbers: tuple[tuple[str, Kind], ...] = ()
     schema: int = 1
     about: str = ""
+    deprecated: Deprecation | None = None
 
 
 _DEAL = (("deal", Kind.DEAL), ("position", Kind.TICKET))

@@ -1,5 +1,6 @@
 """Renders the page about the catalogue of events in Markdown, from the models that check them."""
 
+import json
 import types
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
@@ -12,6 +13,7 @@ from pydantic.fields import FieldInfo
 from hub.events.base import Data
 from hub.events.catalogue import BY_NAME, CUSTOM, EventType, Kind
 from hub.events.decimals import DecimalText
+from hub.events.examples import example_data
 
 Tell = Callable[[EventType], bool]
 
@@ -31,14 +33,17 @@ _SPOKEN = {
 _HEAD = """# Events
 
 An event is one fact about one account, client, or part of the hub. This page lists every type with the fields of its `data`.
-It is generated from the models that check events when they come in. `hub schema event` prints the same as JSON Schema.
+It is generated from the models that check events when they come in. `hub schema event` prints the same as JSON Schema, and
+[/asyncapi.json](/asyncapi.json), or `hub schema asyncapi`, is what the hub delivers as an AsyncAPI 3.0 document.
 
 - Money, lots and prices are decimals, written as text: `"1.50"`. Money is in the currency of the account, unless its name ends in
   `_base`.
 - A percentage is a percent number: `"5"` is five percent.
 - Times are UTC: `2026-06-23T09:00:00.123Z`. Deals, tickets, orders and logins are whole numbers.
 - A field that is not there is not known. The hub never guesses one.
-- **bold** fields are always there.
+- **bold** fields are always there. Examples show `data` alone.
+- Fields may be added to a type. They are never renamed or removed under its version, which is 1 unless it says otherwise. A type on its
+  way out says since when, what to use instead, and until when it is told.
 
 Types marked *told by the hub alone* cannot be posted. All others can, with [POST /v1/events](/docs/posting-events); some of them no
 connector tells yet ([what connectors tell](/docs/connectors)).
@@ -65,15 +70,23 @@ def _type(kind: EventType, described: dict[type[Data], str], told_by_the_hub: bo
     if kind.numbers:
         words = " or else ".join(f"`{field}` ({_NUMBERS[number]})" for field, number in kind.numbers)
         notes.append(f"Known by {words}.")
+    if kind.schema > 1:
+        notes.append(f"Version {kind.schema} of its `data`.")
+    if kind.deprecated is not None:
+        notes.append(f"**{kind.deprecated.in_words}**")
     first = described.setdefault(kind.model, kind.name)
     fields = _fields(kind.model) if first == kind.name else f"Fields as `{first}`.\n"
-    return f"### {kind.name}\n\n{' '.join(notes)}\n\n{fields}"
+    return f"### {kind.name}\n\n{' '.join(notes)}\n\n{fields}\n{_example(kind)}"
+
+
+def _example(kind: EventType) -> str:
+    return f"Example: `{json.dumps(example_data(kind), ensure_ascii=False)}`\n"
 
 
 def _custom() -> str:
     return (
         f"### {CUSTOM.name}\n\n{CUSTOM.about} Write `custom.` and a name of letters, digits and `_`, such as "
-        "`custom.client_promoted`. Its `data` is any JSON object.\n"
+        "`custom.client_promoted`. Its `data` is any JSON object.\n\n{_example(CUSTOM)}"
     )
 
 

@@ -1,15 +1,18 @@
 """JSON Schema of every event, told apart by `type`."""
 
+import json
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from hub.events.base import AccountRef, Flags
 from hub.events.catalogue import BY_CODE, CUSTOM, EventType
+from hub.events.examples import stored_example
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_CUSTOM_NAME = r"^custom(\.[A-Za-z0-9_]+)+$"
+CUSTOM_NAME = r"^custom(\.[A-Za-z0-9_]+)+$"
 
 
 def event_schema(*, refs: str = "#/$defs/") -> dict[str, Any]:
@@ -43,13 +46,13 @@ def _title(kind: EventType) -> str:
 
 def _event(kind: EventType, refs: str) -> dict[str, Any]:
     name: dict[str, Any] = (
-        {"type": "string", "pattern": _CUSTOM_NAME, "maxLength": 128}
+        {"type": "string", "pattern": CUSTOM_NAME, "maxLength": 128}
         if kind is CUSTOM
         else {"const": kind.name}
     )
     moment = {"type": "string", "format": "date-time"}
     maybe_text = {"type": ["string", "null"]}
-    return {
+    schema: dict[str, Any] = {
         "title": kind.name,
         "description": kind.about,
         "type": "object",
@@ -75,3 +78,6 @@ def _event(kind: EventType, refs: str) -> dict[str, Any]:
         },
         "additionalProperties": False,
     }
+    stored = json.loads(msgspec.json.encode(stored_example(kind)))
+    schema["examples"] = [{name: value for name, value in stored.items() if value is not None}]
+    return schema | ({"deprecated": True} if kind.deprecated is not None else {})

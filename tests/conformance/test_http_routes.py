@@ -67,6 +67,7 @@ async def test_only_these_are_open(api: ApiBench) -> None:
         "/healthz",
         "/readyz",
         "/openapi.json",
+        "/asyncapi.json",
         "/docs",
         "/docs/{page}",
         "/.well-known/jwks.json",

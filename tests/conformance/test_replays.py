@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hub.bus.log import Input
 from hub.bus.pages import BadCursor
 from hub.clock import MICROSECOND, iso, to_us
+from hub.dispatch.options import EndpointOptions
 from hub.dispatch.outbox import Delivery, DeliveryState
 from hub.dispatch.replay_desk import ReplayDesk, ReplayRefused
 from hub.dispatch.replaying import BATCH, MOST_WAITING, Replaying
@@ -206,6 +207,15 @@ async def test_an_event_that_names_its_endpoints_goes_to_those_alone(bench: Benc
     await bench.backend.endpoints.update(ENDPOINT._replace(events=("balance.*",)))
 
     assert await bench.work(await bench.start()) == [own.ref]
+
+
+async def test_what_the_endpoint_s_filter_holds_back_is_not_replayed(bench: Bench) -> None:
+    await bench.learn(a_trade_closed(lots="1"))
+    (wanted,) = await bench.learn(a_trade_closed(lots="3"))
+    await bench.passed_on()
+    await bench.backend.endpoints.update(ENDPOINT._replace(options=EndpointOptions(where="data.lots > 2")))
+
+    assert await bench.work(await bench.start()) == [wanted.ref]
 
 
 async def test_missing_leaves_out_what_was_delivered_and_what_waits(bench: Bench) -> None:

@@ -168,7 +168,9 @@ async def test_another_process_goes_on_where_the_owner_of_the_endpoint_died(
                     fleet.processes["api"], "start", endpoint, "--since", "1h", "--missing", "--preview", "--json"
                 )  # fmt: skip
                 assert not error
-                if json.loads(out)["queued"] == EVENTS:
+                counted = json.loads(out)
+                # The engine may be behind: what it had not passed on when the endpoint came goes out without a replay.
+                if counted["matching"] == EVENTS and not counted["waiting"]:
                     break
                 assert time.monotonic() < deadline, out
                 await asyncio.sleep(0.2)
@@ -183,6 +185,6 @@ async def test_another_process_goes_on_where_the_owner_of_the_endpoint_died(
             after = await until_over(client, json.loads(out)["id"])
             await until_accepted(crm, EVENTS)
 
-            assert (after["state"], after["queued"]) == ("done", EVENTS)
+            assert (after["state"], after["queued"]) == ("done", counted["queued"])
             assert set(crm.accepted) == set(sent)
             assert sum(count - 1 for count in crm.accepted.values()) <= IN_FLIGHT

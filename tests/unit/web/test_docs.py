@@ -166,7 +166,7 @@ def test_every_fault_of_the_simulator_is_explained():
 
 def test_every_route_is_in_the_overview():
     text = page("http-api")
-    open_pages = {"/openapi.json", "/docs", "/docs/{page}"}
+    open_pages = {"/openapi.json", "/asyncapi.json", "/docs", "/docs/{page}"}
 
     assert [
         f"{route.method} {plain_path(route.path)}"
