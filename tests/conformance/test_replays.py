@@ -438,6 +438,23 @@ async def test_a_step_from_where_it_no_longer_stands_changes_nothing(bench: Benc
     assert await bench.waiting() == waiting
 
 
+@pytest.mark.parametrize("to", [ReplayState.PAUSED, ReplayState.CANCELLED])
+async def test_a_step_that_began_before_it_was_stopped_queues_nothing(bench: Bench, to: ReplayState) -> None:
+    (item,) = await bench.learn(*trades(1))
+    await bench.passed_on()
+    replay = await bench.start()
+    await bench.desk.turn(replay.id, to, "somebody")
+    offered = Delivery(
+        "ep_1", item.partition, item.n, item.ref, DeliveryState.WAITING, 0, bench.now, bench.now
+    )
+
+    step = Step("here", bench.now, 1, 0, over=True)
+    assert await bench.backend.store.replays.step(replay, step, [offered], bench.now) is None
+
+    assert await bench.waiting() == []
+    assert (await bench.state(replay)).state is to
+
+
 async def test_what_came_to_wait_since_it_was_looked_at_is_not_queued_again(bench: Bench) -> None:
     waits, delivered, owed = await bench.learn(*trades(3))
     await bench.passed_on()
