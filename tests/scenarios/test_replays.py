@@ -65,10 +65,7 @@ async def test_an_endpoint_gets_what_came_before_it_once_over_a_killed_hub(tmp_p
     await hub.start()
     try:
         async with VerifyingReceiver() as crm, HubClient(hub) as client:
-            sent = [
-                (await client.post_until_acknowledged([an_event(number)]))[0]
-                for number in range(1, EVENTS + 1)
-            ]
+            sent = await client.post_until_acknowledged([an_event(number) for number in range(1, EVENTS + 1)])
             endpoint, secret = await client.create_endpoint(crm.url, ["trade.*"])
             crm.trust(secret)
             code, out, error = terminal(hub, "start", endpoint, "--since", "1h", "--missing", "--preview")
@@ -145,6 +142,7 @@ async def test_a_replay_is_paused_resumed_and_cancelled_at_a_terminal(tmp_path: 
 
 
 @pytest.mark.scenario
+@pytest.mark.timeout(300)
 async def test_another_process_goes_on_where_the_owner_of_the_endpoint_died(
     tmp_path: Path, postgres_server: Postgres, kafka_server: Kafka
 ) -> None:
@@ -156,10 +154,7 @@ async def test_another_process_goes_on_where_the_owner_of_the_endpoint_died(
         await fleet.start("engine", "engine", "ingest")
         await fleet.start("first", "dispatch")
         async with HubClient(fleet.processes["api"]) as client:
-            sent = [
-                (await client.post_until_acknowledged([an_event(number)]))[0]
-                for number in range(1, EVENTS + 1)
-            ]
+            sent = await client.post_until_acknowledged([an_event(number) for number in range(1, EVENTS + 1)])
             endpoint, secret = await client.create_endpoint(crm.url, ["trade.*"])
             crm.trust(secret)
             deadline = time.monotonic() + WITHIN
