@@ -30,7 +30,9 @@ def explain(
     raise typer.Exit(run_explain(paths, as_json=as_json))
 
 
-def schema(what: Annotated[str, typer.Argument(help="event, workflow, template, openapi or asyncapi.")]) -> None:
+def schema(
+    what: Annotated[str, typer.Argument(help="event, workflow, template, openapi or asyncapi.")],
+) -> None:
     """Print a JSON Schema, or the OpenAPI or AsyncAPI document."""
     from hub.commands.schema import print_schema  # noqa: PLC0415 (start-up time)
 
