@@ -7,7 +7,7 @@ import structlog
 
 from hub.clock import Clock
 from hub.dispatch.account_queue import AccountQueue, lane_of
-from hub.dispatch.outbox import Deliveries, Delivery
+from hub.dispatch.outbox import Attempt, Deliveries, Delivery
 from hub.dispatch.settler import STORE_RETRY
 from hub.errors import StoreUnavailable
 from hub.events.records import wire
@@ -38,7 +38,7 @@ async def learn_history(line: AccountQueue, rows: Sequence[Delivery], deliveries
     for row in rows:
         if line.wants_history(row):
             attempts = await deliveries.attempts(row.endpoint, row.partition, row.n)
-            line.learn_first_tried(row, attempts[0].at if attempts else row.created_at)
+            line.learn_first_tried(row, _first_tried(row, attempts))
 
 
 async def _learn(line: AccountQueue, rows: Sequence[Delivery], deliveries: Deliveries) -> None:
@@ -52,8 +52,13 @@ async def _learn(line: AccountQueue, rows: Sequence[Delivery], deliveries: Deliv
         first = None
         if line.wants_history(row):
             attempts = await deliveries.attempts(row.endpoint, row.partition, row.n)
-            first = attempts[0].at if attempts else row.created_at
+            first = _first_tried(row, attempts)
         try:
             line.learn_floor(lane_of(row, wire(stored.body, stored.sequence)), row, first)
         except msgspec.DecodeError:
             log.exception("delivery.event_unreadable", delivery=row.event_id)
+
+
+def _first_tried(row: Delivery, attempts: Sequence[Attempt]) -> int:
+    """Return when it was first tried since it was made, or made again by a replay."""
+    return next((attempt.at for attempt in attempts if attempt.at >= row.created_at), row.created_at)

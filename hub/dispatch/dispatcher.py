@@ -336,7 +336,8 @@ class Dispatcher(HandOver):
         if _type_of(body).type in OWN_NEWS:
             log.warning("delivery.news_exhausted", delivery=name, reason=reason)
             return
-        key = f"delivery.exhausted:{name}:{delivery.attempts}"
+        # One that a replay makes again may come to nothing again, after as many attempts.
+        key = f"delivery.exhausted:{name}:{delivery.attempts}:{delivery.created_at}"
         await self._announce(DeliveryExhausted(delivery.endpoint, name, reason, key))
 
     async def _disable(
