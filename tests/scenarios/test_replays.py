@@ -22,8 +22,10 @@ EVENTS = 150
 IN_FLIGHT = 16  # attempts of one endpoint at once
 
 
-def terminal(hub: HubProcess, *arguments: str) -> tuple[int, str, str]:
-    done = subprocess.run(
+async def terminal(hub: HubProcess, *arguments: str) -> tuple[int, str, str]:
+    """Run the command beside the receiver, which answers meanwhile."""
+    done = await asyncio.to_thread(
+        subprocess.run,
         [HUB, "replay", *arguments, "--url", hub.url],
         env={**os.environ, "HUB_KEY": hub.headers["X-API-Key"]},
         capture_output=True,
@@ -77,14 +79,16 @@ async def test_an_endpoint_gets_what_came_before_it_once_over_a_killed_hub(tmp_p
             sent = await client.post_until_acknowledged([an_event(number) for number in range(1, EVENTS + 1)])
             endpoint, secret = await client.create_endpoint(crm.url, ["trade.*"])
             crm.trust(secret)
-            code, out, error = terminal(hub, "start", endpoint, "--since", "1h", "--missing", "--preview")
+            code, out, error = await terminal(
+                hub, "start", endpoint, "--since", "1h", "--missing", "--preview"
+            )
             assert (code, error) == (0, "")
             assert f"{EVENTS} would be delivered" in out
-            code, _, error = terminal(hub, "start", endpoint, "--since", "1h")
+            code, _, error = await terminal(hub, "start", endpoint, "--since", "1h")
             assert (code, "--yes" in error) == (2, True)
             assert not crm.accepted
 
-            code, out, error = terminal(
+            code, out, error = await terminal(
                 hub, "start", endpoint, "--since", "1h", "--missing", "--rate", "60", "--yes", "--no-follow", "--json"
             )  # fmt: skip
             assert code == 0, error
@@ -102,10 +106,10 @@ async def test_an_endpoint_gets_what_came_before_it_once_over_a_killed_hub(tmp_p
             assert again <= IN_FLIGHT  # attempts that were in flight when it was killed
             assert crm.complaints == []
 
-            code, out, _ = terminal(hub, "start", endpoint, "--since", "1h", "--missing", "--yes")
+            code, out, _ = await terminal(hub, "start", endpoint, "--since", "1h", "--missing", "--yes")
             assert (code, "0 would be delivered" in out) == (1, True)
             rows = (await client.get(f"/v1/endpoints/{endpoint}/deliveries?event={sent[0]}"))["items"]
-            code, out, _ = terminal(hub, "delivery", rows[0]["id"], "--json")
+            code, out, _ = await terminal(hub, "delivery", rows[0]["id"], "--json")
             assert code == 0
             await until_over(client, json.loads(out)["id"])
             deadline = time.monotonic() + WITHIN
@@ -113,7 +117,7 @@ async def test_an_endpoint_gets_what_came_before_it_once_over_a_killed_hub(tmp_p
             while crm.accepted[sent[0]] == before and before < 2:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.05)
-            code, out, _ = terminal(hub, "list", "--json")
+            code, out, _ = await terminal(hub, "list", "--json")
             assert [row["state"] for row in json.loads(out)] == ["done", "done"]
             assert "hub_replayed_deliveries_total" in await client.text("/metrics")
     finally:
@@ -129,21 +133,21 @@ async def test_a_replay_is_paused_resumed_and_cancelled_at_a_terminal(tmp_path: 
             await client.post_until_acknowledged([an_event(number) for number in range(1, 41)])
             endpoint, secret = await client.create_endpoint(crm.url)
             crm.trust(secret)
-            code, out, _ = terminal(
+            code, out, _ = await terminal(
                 hub, "start", endpoint, "--since", "1h", "--rate", "5", "-y", "--no-follow", "--json"
             )
             replay = json.loads(out)["id"]
-            code, out, _ = terminal(hub, "pause", replay)
+            code, out, _ = await terminal(hub, "pause", replay)
             assert (code, "paused (by admin)" in out) == (0, True)
             queued = (await client.get(f"/v1/replays/{replay}"))["queued"]
             await asyncio.sleep(1)
             assert (await client.get(f"/v1/replays/{replay}"))["queued"] == queued < 40
-            assert terminal(hub, "resume", replay)[0] == 0
-            code, out, _ = terminal(hub, "cancel", replay)
+            assert (await terminal(hub, "resume", replay))[0] == 0
+            code, out, _ = await terminal(hub, "cancel", replay)
             assert (code, "cancelled (by admin)" in out) == (0, True)
-            code, _, error = terminal(hub, "resume", replay)
+            code, _, error = await terminal(hub, "resume", replay)
             assert (code, "only one that is paused" in error) == (2, True)
-            code, _, _ = terminal(hub, "start", endpoint, "--since", "1h", "--rate", "1000", "-y")
+            code, _, _ = await terminal(hub, "start", endpoint, "--since", "1h", "--rate", "1000", "-y")
             assert code == 0  # with the bar, to its end
             await until_accepted(crm, 40)
     finally:
@@ -168,7 +172,7 @@ async def test_another_process_goes_on_where_the_owner_of_the_endpoint_died(
             crm.trust(secret)
             deadline = time.monotonic() + WITHIN
             while True:
-                code, out, error = terminal(
+                code, out, error = await terminal(
                     fleet.processes["api"], "start", endpoint, "--since", "1h", "--missing", "--preview", "--json"
                 )  # fmt: skip
                 assert not error
@@ -179,7 +183,7 @@ async def test_another_process_goes_on_where_the_owner_of_the_endpoint_died(
                 assert time.monotonic() < deadline, out
                 await asyncio.sleep(0.2)
             await enable(fleet.processes["api"], endpoint)
-            code, out, _ = terminal(
+            code, out, _ = await terminal(
                 fleet.processes["api"],
                 "start", endpoint, "--since", "1h", "--missing", "--rate", "60", "-y", "--no-follow", "--json",
             )  # fmt: skip
