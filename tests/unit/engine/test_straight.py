@@ -120,7 +120,7 @@ def play(desk, script):
 @pytest.mark.parametrize(
     "names", [(), ("lots",), ("gold", "state"), ("clock", "lots"), ("back", "state"), ("anchored",)]
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(script=st.lists(moves, max_size=30))
 def test_both_ways_decide_the_same_bytes(names, script):
     first = Desk(*some(*names))
