@@ -22,6 +22,8 @@ from hub.dispatch.health import Health
 from hub.dispatch.messages import message_id
 from hub.dispatch.options import EndpointOptions
 from hub.dispatch.outbox import DeliveryState
+from hub.dispatch.replays import Asked as Wanted
+from hub.dispatch.replays import Replay, ReplayState
 from hub.engine.rows import (
     ApprovalMove,
     ApprovalRow,
@@ -152,8 +154,29 @@ async def _write_everything(hub: SqliteBackend) -> None:
         await hub.store.contacts.admit(a_contact(number, now))
     await hub.store.keys.add(API_KEY)
     await hub.store.tokens.add(CLIENT_TOKEN, most=1)
+    await hub.store.replays.add(A_REPLAY)
     await hub.engine.save_version("v1", "bonus", "id: bonus für alle")
     await hub.engine.activate('{"bonus":"v1"}', [an_input(5)])
+
+
+A_REPLAY = Replay(
+    id="rep_1",
+    endpoint="ep_1",
+    state=ReplayState.DONE,
+    asked=Wanted(until=NOW, since=1, types=("trade.*",), missing=True),
+    by="Zoë",
+    created_at=NOW,
+    updated_at=NOW + 1,
+    ended_at=NOW + 1,
+    place="",
+    upto=(7,),
+    reached=NOW,
+    looked=9,
+    queued=4,
+    left_out=5,
+    expected=4,
+    reason="",
+)
 
 
 def a_contact(number: int, at: int) -> Asked:
@@ -218,6 +241,7 @@ async def said_by(hub: StoreBackend) -> dict[str, Any]:
         "a third message": await hub.store.contacts.admit(a_contact(3, hub.clock.now_us())),
         "keys": await hub.store.keys.all(),
         "tokens": await hub.store.tokens.of("", after="", limit=10),
+        "replays": (await hub.store.replays.page(after="", limit=10)).items,
     }
 
 
