@@ -153,7 +153,9 @@ async def test_whose_the_account_is_is_whose_message_it_is(face: Face) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["x", "1", "1,", ",a", "-1,a", "9" * 40 + ",a", "1," + "a" * 200])
-@pytest.mark.parametrize("face", ["sqlite", "postgres"], indirect=True)  # what is in memory has cursors of its own
+@pytest.mark.parametrize(
+    "face", ["sqlite", "postgres"], indirect=True
+)  # what is in memory has cursors of its own
 async def test_a_cursor_nobody_gave_is_refused(face: Face, cursor: str) -> None:
     with pytest.raises(BadCursor):
         await face.messages.of_client("c1", after=cursor, limit=2)
