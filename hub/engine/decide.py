@@ -1,9 +1,7 @@
 """`decide`: what one input means for one key. Pure: no clock, no I/O, the state unchanged; now is the input's `at`."""
 
-from collections.abc import Collection, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Mapping
 from functools import lru_cache
-from operator import attrgetter
 from typing import Any
 
 from hub.bus.log import Input, InputKind
@@ -19,52 +17,45 @@ from hub.engine import (
     remembering,
     schedules,
 )
-from hub.engine.account_rows import NO_ACCOUNT, NOBODY, AccountRow, ClientRow
-from hub.engine.accumulators import Contribution
+from hub.engine.account_rows import NO_ACCOUNT, NOBODY, ClientRow
+from hub.engine.ask import ask
+from hub.engine.count import count
+from hub.engine.courses import ACCOUNT_FIELDS
 from hub.engine.crossing import at_position, crossed, meet_position, observed, rebuild
 from hub.engine.decision import NOTHING, Decision, apply
 from hub.engine.fold import fold_account, fold_client
 from hub.engine.holds import BACK, LOST, begin_anew, doubt_held, held_long_enough
 from hub.engine.index import CREATED, Program
-from hub.engine.joined import is_up
 from hub.engine.keys import KeyKind
-from hub.engine.levels import refresh
 from hub.engine.mail import Mail, decode_mail, send, tell_parts
 from hub.engine.own import SLOTS, changed, told_of
-from hub.engine.plans import NOTHING_BOUND, Candidate, Feed, TypePlan
+from hub.engine.plans import Candidate, TypePlan
 from hub.engine.position_levels import WATCH, belong, relay, watch, with_owner
 from hub.engine.positions import fold_positions
-from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Since
+from hub.engine.program import Absent, Becomes, PeriodEnd
 from hub.engine.rows import TimerKey
 from hub.engine.run_rows import NO_EVENT as NO_RAW
 from hub.engine.run_versions import MIGRATE, migrate
 from hub.engine.runs import conclude
-from hub.engine.scene import NO_EVENT, NONE_BROKEN, Broken, Env, Scene
-from hub.engine.series import ZERO
-from hub.engine.since import SinceEvent
-from hub.engine.split import Hits
+from hub.engine.scene import NO_EVENT, NONE_BROKEN, Broken, Scene
 from hub.engine.starts import START, start
 from hub.engine.state import KeyState
 from hub.engine.stock import hear_of, restock, take_stock
 from hub.engine.straight import absorb, straight
 from hub.engine.totals import Alarm
-from hub.engine.triggers import becomes, fire_in_time, on_event, turn_quietly
+from hub.engine.triggers import fire_in_time, turn_quietly
 from hub.engine.values import ACCOUNT, CLIENT, Kind
 from hub.engine.waits import decided, hear, look, rate_is_known, time_is_up
-from hub.events.facts import us_of
 from hub.events.records import Envelope, decode_data, decode_envelope
 from hub.events.watched import CROSSINGS, RELAYED
-from hub.expr import Expression
 from hub.ids import account_key
 
-ACCOUNT_FIELDS = {name: f"account.{name}" for name in AccountRow.__struct_fields__}
 OBSERVED = "level.observed"
 SAMPLED_LATE = "day.sampled"
 EVENT, OUTCOME = int(InputKind.EVENT), int(InputKind.OUTCOME)
 MAIL, COMMAND = int(InputKind.MAIL), int(InputKind.COMMAND)
 APPROVAL = int(InputKind.APPROVAL)
 TIMED = frozenset({Kind.HOLD.value, Kind.ABSENCE.value, Kind.PERIOD.value, Kind.SCHEDULE.value})
-BY_ORDER = attrgetter("order")
 NO_BODY = bytes(NO_RAW)
 NOBODYS = (NO_EVENT, NO_ACCOUNT, NOBODY)
 
@@ -115,7 +106,7 @@ def _take(scene: Scene, item: Input) -> None:
 
 
 def _sampled_late(scene: Scene) -> None:
-    _ask(scene, scene.program.no_event, anchors.sampled(scene))
+    ask(scene, scene.program.no_event, anchors.sampled(scene))
 
 
 def realign(program: Program, state: KeyState, item: Input) -> Decision:
@@ -152,7 +143,7 @@ def recount(program: Program, state: KeyState, item: Input) -> Decision:
         _fold(scene, plan, envelope, record)
         if scene.program.folds_positions:
             decision.puts.update(fold_positions(state, envelope, record).puts)
-    _count(scene, plan, envelope, record)
+    count(scene, plan, envelope, record)
     return decision
 
 
@@ -190,7 +181,7 @@ def _event(scene: Scene) -> None:
     scene.look_at(envelope, record, scene.item.body)
     plan = scene.program.for_type(envelope.type)
     dirty = _fold(scene, plan, envelope, record)
-    counted = _count(scene, plan, envelope, record)
+    counted = count(scene, plan, envelope, record)
     if scene.program.looks_at_rows:
         counted += take_stock(scene, envelope, record, dirty)
     if scene.program.anchored:
@@ -203,7 +194,7 @@ def _event(scene: Scene) -> None:
         _await_ends(scene)
     if scene.program.schedules and scene.state.account is None:
         schedules.begin_first(scene)
-    _ask(scene, plan, (*dirty, *counted) if counted else dirty)
+    ask(scene, plan, (*dirty, *counted) if counted else dirty)
     if scene.state.open_runs:
         hear(scene)
         look(scene)
@@ -234,7 +225,7 @@ def _mail(scene: Scene) -> None:
         scene.client = scene.client_before = mail.client or NOBODY
     if scene.state.kind in SLOTS:
         dirty = _fold_own(scene, envelope, record, mail)
-    counted = _count(scene, plan, envelope, record)
+    counted = count(scene, plan, envelope, record)
     if scene.program.crosses:
         at_position(scene, envelope.type, record)
     if mail.parts:
@@ -248,7 +239,7 @@ def _mail(scene: Scene) -> None:
         _await_ends(scene)
     if scene.program.schedules:
         schedules.begin_first(scene)
-    _ask(scene, plan, (*dirty, *counted))
+    ask(scene, plan, (*dirty, *counted))
     if scene.state.open_runs:
         hear(scene)
         look(scene)
@@ -347,73 +338,6 @@ def _fold_client(
     return tuple(f"client.{name}" for name in changed)
 
 
-def _count(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any) -> list[str]:
-    """Feed the aggregates; return the names of those that changed."""
-    roots = (record, scene.account, scene.client)
-    counted: list[Feed] = []
-    unsure: list[Feed] = []
-    plan.feeds.find(roots, roots, counted, unsure)
-    names: list[str] = []
-    env = scene.base_for_feeds()
-    for feed in unsure:
-        env["params"] = feed.params
-        fast = feed.gate_fast
-        try:
-            holds = fast is None or fast(env) is True
-        except Exception:  # something is missing: the careful way knows what that means
-            holds = feed.gate is None or feed.gate.holds(env)
-        if holds:
-            counted.append(feed)
-    if not counted and not plan.retracted and not plan.begins:
-        return names
-    at, now, unnamed = us_of(envelope.timestamp), scene.item.at, f"n{scene.item.n}"
-    for feed in counted:
-        value = ZERO if feed.value is None else _contribution(feed, feed.value, env)
-        if value is not None:
-            ref = getattr(record, feed.ref, None) if feed.ref is not None else None
-            told = unnamed if ref is None else str(ref)
-            change = feed.accumulator.add(scene.holding(feed), at, told, value, now)
-            if change is not None:
-                scene.changed(feed, change)
-                names.append(feed.name)
-    for feed in plan.retracted:
-        ref = getattr(record, feed.ref, None) if feed.ref is not None else None
-        if ref is not None:
-            change = feed.accumulator.withdraw(scene.holding(feed), min(at, now), str(ref), now)
-            scene.changed(feed, change)
-            names.append(feed.name)
-    for feed in plan.begins:
-        if _begin_anew(scene, feed, at, env) and feed.name not in names:
-            names.append(feed.name)
-    return names
-
-
-def _begin_anew(scene: Scene, feed: Feed, at: int, env: Env) -> bool:
-    """Have an aggregate's window begin with this event, if it is one of those; what the event counted for it is out."""
-    window, accumulator = feed.aggregate.window, feed.accumulator
-    assert isinstance(window, Since) and isinstance(accumulator, SinceEvent)  # noqa: PT018 - of one kind both
-    env["params"] = feed.params
-    if window.where is not None and window.where.test(env) is not True:
-        return False
-    change = accumulator.begin(scene.holding(feed), at, scene.item.at)
-    if change is not None:
-        scene.changed(feed, change)
-    return change is not None
-
-
-def _contribution(feed: Feed, expression: Expression, env: Env) -> Contribution | None:
-    """Return what the event adds to an aggregate; None when that cannot be known."""
-    env["params"] = feed.params
-    assert feed.value_fast is not None
-    try:
-        value = feed.value_fast(env)
-    except Exception:  # as above
-        value = expression.evaluate(env)
-    if isinstance(value, Decimal):
-        return value
-    return feed.accumulator.taken(value)
-
-
 def _elapse(scene: Scene) -> None:
     """Let go what the windows have let go by now, ask the conditions that read them, and end the waits that are over."""
     state, now = scene.state, scene.item.at
@@ -433,7 +357,7 @@ def _elapse(scene: Scene) -> None:
             scene.changed(feed, feed.accumulator.expire(scene.holding(feed), now))
             dirty.append(name)
     scene.event = NO_EVENT
-    _ask(scene, scene.program.no_event, tuple(dirty))
+    ask(scene, scene.program.no_event, tuple(dirty))
     if any(kind in TIMED for kind, _ in state.values):
         in_time = (
             *held_long_enough(scene),
@@ -449,73 +373,6 @@ def _elapse(scene: Scene) -> None:
     if state.open_runs:
         time_is_up(scene)
         look(scene)
-
-
-def _ask(scene: Scene, plan: TypePlan, dirty: tuple[str, ...]) -> None:
-    """Ask the candidates: those the type names, and the conditions that read what changed, in a fixed order."""
-    roots = (scene.event, scene.account, scene.client)
-    before = (scene.event, scene.account_before, scene.client_before)
-    places = scene.program.candidates(plan, dirty)
-    hits = places[0].only(roots, before) if len(places) == 1 else None
-    if hits is not None:
-        found = _doubtful(scene, hits)
-        if found:
-            _ask_each(scene, found, found)
-        return
-    sure: list[Candidate] = []  # those whose scope the index has proved
-    unsure: list[Candidate] = []
-    for place in places:
-        place.find(roots, before, sure, unsure)
-    found = sure + unsure
-    found.sort(key=BY_ORDER)
-    _ask_each(scene, found, set(sure) if unsure else found)
-
-
-def _doubtful(scene: Scene, hits: Hits[Candidate]) -> list[Candidate]:
-    """Return whom to ask in full of those found in one place: nobody, nearly always, and one call says so."""
-    joined, values = hits.joined or scene.program.joined(hits), scene.state.values
-    for slot in joined.edges:
-        edge = values.get(slot)
-        if edge is not None and is_up(edge):
-            return hits.sure
-    try:
-        return hits.sure if joined.doubt(scene.base(), scene.value) else joined.rest
-    except Exception:  # whatever it was, it is met again where only the one it belongs to suffers
-        return hits.sure
-
-
-def _ask_each(scene: Scene, found: Sequence[Candidate], proved: Collection[Candidate]) -> None:
-    """Ask one after another, in order; `proved` are those whose scope need not be asked, or all."""
-    last, values, env = None, scene.state.values, scene.base()
-    for candidate in found:
-        if candidate is last:
-            continue  # found in several ways, asked once
-        last = candidate
-        in_scope = proved is found or candidate in proved
-        fast = candidate.fast
-        if fast is not None and in_scope:
-            # Nearly every answer is a plain no that changes nothing: seen here, before anything is set up for it.
-            # Whatever else comes, a value that is missing too, is asked again in full.
-            binding = candidate.binding
-            try:
-                if binding is not scene.bound and binding is not NOTHING_BOUND:
-                    scene.env(candidate)
-                no = fast(env) is False
-            except Exception:
-                no = False
-            if no:
-                if candidate.on_event:
-                    continue
-                edge = values.get(candidate.edge)
-                if edge is None or not is_up(edge):
-                    continue
-        trigger = candidate.trigger
-        if type(trigger) is OnEvent:
-            on_event(scene, candidate, trigger, in_scope=in_scope)
-        elif type(trigger) is Becomes:
-            becomes(scene, candidate, trigger, in_scope=in_scope)
-        elif type(trigger) is Crosses:
-            refresh(scene, candidate, trigger)
 
 
 COMMANDS = {
