@@ -180,15 +180,7 @@ def apply(state: KeyState, decision: Decision) -> None:
             values.pop(slot, None)
         else:
             values[slot] = value
-    for name, change in decision.changes.items():
-        if change.ops:
-            series = state.series.get(name)
-            if series is None:
-                series = state.series[name] = Series()
-            for op in change.ops:
-                series.apply(op)
-            if not len(series) and not series.withdrawn:
-                del state.series[name]
+    apply_contributions(state, decision)
     account = puts.get(ACCOUNT)
     if type(account) is AccountRow:
         state.account = account
@@ -204,6 +196,18 @@ def apply(state: KeyState, decision: Decision) -> None:
     # Neither an alarm nor a wait changes without its timer.
     if writes.timers or writes.cancelled or writes.runs_changed:
         state.set_alarm()
+
+
+def apply_contributions(state: KeyState, decision: Decision) -> None:
+    for name, change in decision.changes.items():
+        if change.ops:
+            series = state.series.get(name)
+            if series is None:
+                series = state.series[name] = Series()
+            for op in change.ops:
+                series.apply(op)
+            if not len(series) and not series.withdrawn:
+                del state.series[name]
 
 
 class BatchBuilder:

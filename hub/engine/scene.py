@@ -57,6 +57,15 @@ class Broken(HubError):
         self.reason = reason
 
 
+def holding_of(state: KeyState, feed: Feed) -> Holding:
+    """Return what is stored of an aggregate for a key."""
+    total = state.values.get(feed.slot)
+    kept = total if type(total) is Total else None
+    if feed.granted:
+        return Holding(kept, state.series.get(feed.name), state.since)
+    return Holding(kept, state.series.get(feed.name))
+
+
 class Scene:
     """Everything a condition may look at. It collects into `decision` and changes nothing else."""
 
@@ -153,11 +162,7 @@ class Scene:
         return other
 
     def holding(self, feed: Feed) -> Holding:
-        total = self.state.values.get(feed.slot)
-        kept = total if type(total) is Total else None
-        if feed.granted:
-            return Holding(kept, self.state.series.get(feed.name), self.state.since)
-        return Holding(kept, self.state.series.get(feed.name))
+        return holding_of(self.state, feed)
 
     def changed(self, feed: Feed, change: Change) -> None:
         """Take in what this input changes in an aggregate."""

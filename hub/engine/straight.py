@@ -12,18 +12,19 @@ from hub.bus.log import Input
 from hub.clock import from_us
 from hub.engine.account_rows import NOBODY, AccountRow
 from hub.engine.courses import Course, course_of, found, place_of
-from hub.engine.decision import Decision
+from hub.engine.decision import Decision, apply_contributions
 from hub.engine.fold import fold_by
 from hub.engine.index import Program
 from hub.engine.joined import is_up
 from hub.engine.plans import Candidate, Feed
-from hub.engine.series import ZERO, Series
+from hub.engine.scene import holding_of
+from hub.engine.series import ZERO
 from hub.engine.split import Hits
 from hub.engine.state import KeyState
 from hub.engine.totals import Alarm, Total
 from hub.engine.trigger_rows import Edge
 from hub.engine.values import ACCOUNT, Slot, Value
-from hub.engine.windows import Holding, Worth
+from hub.engine.windows import Worth
 from hub.events.brief import TYPE_FROM, TYPE_NAME, head_of
 from hub.events.facts import us_of
 
@@ -47,6 +48,8 @@ def straight(program: Program, state: KeyState, item: Input) -> Decision | None:
     if course is None:
         return None
     told = course.decode(body)
+    if told.account is None:
+        return None
     record = told.data
     record.timestamp = told.timestamp
     account, changed = fold_by(course.rule, before, None if told.flags.replayed else told.account, record)
@@ -65,9 +68,7 @@ def straight(program: Program, state: KeyState, item: Input) -> Decision | None:
         )
         if counted is None or _may_turn(program, course, state, env, counted, changed, worths, now):
             return None
-    except (
-        Exception
-    ):  # whatever it was, the careful way meets it again where only the one it belongs to suffers
+    except Exception:  # whatever it was, the careful way meets it where only the one it belongs to suffers
         return None
     return decision
 
@@ -100,7 +101,7 @@ def _count(
         else:
             told = getattr(record, ref) if ref is not None else None
             change = counting.add(
-                _held(state, feed), at, f"n{decision.n}" if told is None else str(told), amount, now
+                holding_of(state, feed), at, f"n{decision.n}" if told is None else str(told), amount, now
             )
             if change is None:
                 continue
@@ -151,7 +152,7 @@ def _may_turn(
     def seek(feed: Feed) -> Worth:
         name = feed.name
         if name not in worths:
-            worths[name] = feed.accumulator.value(_held(state, feed), now)
+            worths[name] = feed.accumulator.value(holding_of(state, feed), now)
         return worths[name]
 
     always, looks = place
@@ -199,26 +200,11 @@ def _may_turn_alone(
     return may_turn is None or may_turn(env, seek)
 
 
-def _held(state: KeyState, feed: Feed) -> Holding:
-    total = state.values.get(feed.slot)
-    kept = total if type(total) is Total else None
-    if feed.granted:
-        return Holding(kept, state.series.get(feed.name), state.since)
-    return Holding(kept, state.series.get(feed.name))
-
-
 def absorb(state: KeyState, decision: Decision) -> None:
     """Make what was decided here visible to the next input of the same key: `apply`, where nothing is taken away."""
     puts = cast(dict[Slot, Value], decision.puts)
     state.values.update(puts)
-    for name, change in decision.changes.items():
-        series = state.series.get(name)
-        if series is None:
-            series = state.series[name] = Series()
-        for op in change.ops:
-            series.apply(op)
-        if not len(series) and not series.withdrawn:
-            del state.series[name]
+    apply_contributions(state, decision)
     account = puts.get(ACCOUNT)
     if account is not None:
         state.account = cast(AccountRow, account)
