@@ -51,15 +51,13 @@ class RunDesk(RunMover):
 
     async def _judge(self, rows: Sequence[RunRow]) -> list[MovedRun]:
         """Return where each run of another version would go, or why it stays."""
-        await self._programs.ready({row.partition for row in rows})
         keys = list(dict.fromkeys((row.partition, row.key) for row in rows))
         known = await self._store.load(keys) if keys else {}
         found = [await self._judged(row, known[row.key]) for row in rows]
         return [each for each in found if each is not None]
 
     async def _judged(self, row: RunRow, rows: KeyRows) -> MovedRun | None:
-        await self._programs.ready([row.partition])
-        whole = self._programs.of(row.partition)
+        whole, _ = await self._programs.standing(row.partition)
         state = KeyState.from_rows(row.partition, row.key, rows)
         run = state.values.get((Kind.RUN.value, row.id))
         version = run.version if isinstance(run, OpenRun) else row.version

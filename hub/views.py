@@ -124,11 +124,10 @@ class WorkflowView:
         row = await self._log.find(packed) if packed else None
         if event and row is None:
             return Why(workflow, key, (), (Reason("unknown", f"no event {event} is in the log (any more)"),))
-        partition = keys.partition_of(key)
-        await self._programs.ready([partition])
+        program, stands = await self._programs.standing(keys.partition_of(key))
         answer = await why(
             self._store,
-            self._programs.of(partition),
+            program,
             workflow,
             key,
             now_us=self._clock.now_us(),
@@ -142,10 +141,8 @@ class WorkflowView:
             for kept in answer.kept
         )
         # What was decided with an event is told by its traces. A plain no left none: it is decided again.
-        program = self._programs.of(partition).of(loaded.key)
-        short = note(
-            program, workflow, self._programs.stands[partition].counts_from, at or self._clock.now_us()
-        )
+        program = program.of(loaded.key)
+        short = note(program, workflow, stands.counts_from, at or self._clock.now_us())
         if at is None and (row is None or decided):
             return Why(workflow, key, decided, tuple(map(_told, answer.standing)), note=short)
         then = await self._then(program, loaded, key, row, at)

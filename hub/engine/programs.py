@@ -122,6 +122,11 @@ class Programs:
             if partition not in self._current:
                 self._current[partition], self.stands[partition] = program, stands
 
+    async def standing(self, partition: int) -> tuple[Program, Manifest]:
+        """Return what decides a partition, for whoever is not the loop: it may forget while they read on."""
+        await self.ready([partition])
+        return self._current[partition], self.stands[partition]
+
     async def load(self, name: str) -> Program:
         """Return the program of a manifest; a version that does not load any more is left out, and said."""
         known = self._programs.get(name)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,20 +99,48 @@ class NeverSampled:
         return None
 
 
+class ForgettingMeanwhile:
+    """Where samples are asked for, the engine has just lost its partitions."""
+
+    def __init__(self, loop: EngineLoop) -> None:
+        self._loop = loop
+
+    def last_seen(self, key: str) -> None:
+        self._loop.forget()
+
+
+def a_view(
+    store: SqliteStore, loop: EngineLoop, rule: Workflow, watcher: Any, clock: ManualClock
+) -> WorkflowView:
+    """`watcher`: nothing is asked of it but what it has seen last."""
+    return WorkflowView(
+        store.engine,
+        store.browser,
+        store.log,
+        loop.programs,
+        watcher,
+        LiveFiles.fixed(LoadedSet((rule,), ())),
+        clock,
+        SqliteHistory(store.reader, SystemClock()),
+    )
+
+
+async def test_why_is_answered_while_the_engine_forgets(tmp_path: Path) -> None:
+    running, rule = Running(tmp_path / "data"), a_rule(20)
+    async with open_sqlite(running.folder, running.clock) as store:
+        loop = await running.live(store, rule)
+        view = a_view(store, loop, rule, ForgettingMeanwhile(loop), running.clock)
+        for _ in range(2):
+            found = await view.why("rule", "live-1:7001")
+            assert found is not None
+            assert [each.outcome for each in found.now] == ["no"]
+
+
 async def test_a_plain_no_is_told_as_it_stood_with_an_event_and_at_a_time(tmp_path: Path) -> None:
     running, rule = Running(tmp_path / "data"), a_rule(20)
     async with open_sqlite(running.folder, running.clock) as store:
         loop = await running.live(store, rule)
-        view = WorkflowView(
-            store.engine,
-            store.browser,
-            store.log,
-            loop.programs,
-            NeverSampled(),  # type: ignore[arg-type]  # nothing else of a watcher is asked for
-            LiveFiles.fixed(LoadedSet((rule,), ())),
-            running.clock,
-            SqliteHistory(store.reader, SystemClock()),
-        )
+        view = a_view(store, loop, rule, NeverSampled(), running.clock)
         rows = [row for row in await store.log.scan(0, 1_000) if row.key == "live-1:7001" and row.kind == 1]
 
         then = await view.why("rule", "live-1:7001", event=rows[2].ref)

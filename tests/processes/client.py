@@ -91,7 +91,8 @@ class HubClient:
                     if answer.status == expect:
                         return orjson.loads(text)
                     problem = f"{answer.status}: {text[:2000].decode(errors='replace')}"
-                    assert answer.status in {429, 503}, f"{method} {path} was answered {problem}"
+                    said = f"{method} {path} was answered {problem}"
+                    assert answer.status in {429, 503}, self._hub.program.story(said)
             except (aiohttp.ClientError, TimeoutError) as error:
                 # The hub is down, or went down with the answer unsent: it may have stored the events or not.
                 self._hub.program.insist()

@@ -75,10 +75,10 @@ class Program:
                 self._may_be_over = False
                 return found
             if not self.running:
-                raise ProgramFailed(self._story(f"ended with {self._process.returncode} before it was ready"))
+                raise ProgramFailed(self.story(f"ended with {self._process.returncode} before it was ready"))
             if time.monotonic() > deadline:
                 await self.kill()
-                raise ProgramFailed(self._story(f"was not ready within {within:g} s"))
+                raise ProgramFailed(self.story(f"was not ready within {within:g} s"))
             await asyncio.sleep(_LOOK_AGAIN)
 
     async def stop(self, *, within: float = 10.0) -> int:
@@ -88,7 +88,7 @@ class Program:
             self._process.send_signal(signal.SIGTERM)
         if not await self._ended(within):
             await self.kill()
-            raise ProgramFailed(self._story(f"did not stop within {within:g} s of SIGTERM"))
+            raise ProgramFailed(self.story(f"did not stop within {within:g} s of SIGTERM"))
         return self._process.wait()
 
     async def kill(self) -> None:
@@ -102,7 +102,7 @@ class Program:
     def insist(self) -> None:
         """Raise when it ended without being told to, with its last words."""
         if self._process is not None and not self.running and not self._may_be_over:
-            raise ProgramFailed(self._story(f"ended by itself with {self._process.returncode}"))
+            raise ProgramFailed(self.story(f"ended by itself with {self._process.returncode}"))
 
     async def _ended(self, within: float) -> bool:
         deadline = time.monotonic() + within
@@ -112,6 +112,7 @@ class Program:
             await asyncio.sleep(_LOOK_AGAIN)
         return True
 
-    def _story(self, what: str) -> str:
+    def story(self, what: str) -> str:
+        """Return what became of it, with its last words."""
         tail = "\n".join(self.output().splitlines()[-40:])
         return f"{' '.join(self._command)} {what}; its log ends:\n{tail}"
