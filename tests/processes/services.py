@@ -5,6 +5,7 @@ A server somebody else runs (HUB_TESTS_POSTGRES, HUB_TESTS_KAFKA) is used as it 
 
 import asyncio
 import contextlib
+import fcntl
 import itertools
 import os
 import shutil
@@ -231,8 +232,11 @@ def in_a_thread(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 @contextlib.contextmanager
-def postgres_for_session() -> Iterator[Postgres]:
+def postgres_for_session(shared: Path | None = None) -> Iterator[Postgres]:
+    """`shared`: the folder of servers that all processes of a run use, and that whoever began the run ends."""
     address = os.environ.get("HUB_TESTS_POSTGRES")
+    if shared is not None and not address:
+        address = _started(Postgres(shared), shared).dsn("postgres")
     if address:
         server = Postgres(address=address)
         in_a_thread(server.answers)
@@ -244,8 +248,11 @@ def postgres_for_session() -> Iterator[Postgres]:
 
 
 @contextlib.contextmanager
-def kafka_for_session() -> Iterator[Kafka]:
+def kafka_for_session(shared: Path | None = None) -> Iterator[Kafka]:
+    """`shared`: as for PostgreSQL."""
     address = os.environ.get("HUB_TESTS_KAFKA")
+    if shared is not None and not address:
+        address = _started(Kafka(shared), shared).bootstrap
     if address:
         server = Kafka(address=address)
         in_a_thread(server.answers)
@@ -253,6 +260,21 @@ def kafka_for_session() -> Iterator[Kafka]:
     else:
         with folder_for_services() as folder:
             yield from _for_session(Kafka(folder))
+
+
+def end_shared(folder: Path) -> None:
+    """End what the processes of a run have started there."""
+    for server in (Postgres(folder), Kafka(folder)):
+        with contextlib.suppress(Missing):
+            in_a_thread(server.kill)
+
+
+def _started(server: _Server, folder: Path) -> _Server:
+    """Start it, or find that another process has."""
+    with (folder / "starting").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        in_a_thread(server.start)
+    return server
 
 
 def _for_session(server: _Server) -> Iterator[_Server]:

@@ -107,7 +107,7 @@ def test_what_turns_true_is_said_with_becomes_where_that_reads_well():
     assert wording.turning(compiled("account.enabled")) == "this turns true: the account is enabled"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(conditions)
 def test_a_condition_and_its_opposite_are_said_and_differ(text):
     expression, opposite, again = (
@@ -126,7 +126,7 @@ def test_a_condition_and_its_opposite_are_said_and_differ(text):
     assert wording.turning(expression)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(numbers | texts | durations | times | anything | conditions)
 def test_nothing_that_compiles_cannot_be_said(text):
     expression = tried(text, WORLD)

@@ -154,7 +154,7 @@ def tried(text: str, scope: Scope) -> Expression | ExpressionError:
         return refused
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.one_of(conditions, numbers, texts, durations, times, anything), environments)
 def test_fast_and_careful_answers_agree(text, env):
     expression = tried(text, WORLD)
@@ -235,7 +235,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map(" ".join))
 def test_no_row_of_tokens_raises_anything_but_an_expression_error(text):
     expression = tried(text, SCOPE)
@@ -350,7 +350,7 @@ JOINTS = [
 ]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(WORDS), st.lists(st.tuples(st.sampled_from(JOINTS), st.sampled_from(WORDS)), max_size=9)
 )

@@ -266,7 +266,7 @@ def said(fact: Fact) -> tuple[Any, ...]:
     )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(text=posts(), servers=st.sampled_from((None, SERVERS, frozenset[str]())))
 def test_what_the_short_way_takes_pydantic_takes_and_tells_the_same(
     text: bytes, servers: frozenset[str] | None
