@@ -23,10 +23,10 @@ setup: .venv/ready ## make the virtual environment and install what is locked
 demo: .venv/ready ## simulated broker, hub, CRM and mail receivers, live; FOR=20s ends by itself, JSON=1 for one JSON line
 	@$(BIN)/hub demo $(if $(FOR),--for $(FOR)) $(if $(JSON),--json)
 
-test: .venv/ready ## run every test, all but those that kill and measure in WORKERS processes at once; FLEET=2m: beside them a fleet under fire
+test: .venv/ready ## run every test, in WORKERS processes at once; FLEET=2m: beside them a fleet under fire
 	$(if $(FLEET),@$(MAKE) --no-print-directory chaos FOR=$(FLEET) & fleet=$$!; )$(BIN)/pytest -n $(WORKERS) tests/unit$(if $(FLEET),; units=$$?; wait $$fleet && exit $$units)
 	$(BIN)/pytest -n $(SCENARIO_WORKERS) tests/conformance tests/scenarios
-	$(BIN)/pytest --ignore=tests/unit --ignore=tests/conformance --ignore=tests/scenarios
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/unit --ignore=tests/conformance --ignore=tests/scenarios
 
 chaos: .venv/ready ## kill and pause a fleet's processes, crash its servers, cut its network, for FOR=30m; 60 s if not said
 	HUB_TESTS_CHAOS_SECONDS=$$($(BIN)/python -c 'from hub.durations import duration; print(duration("$(or $(FOR),60s)").total_seconds())') \
