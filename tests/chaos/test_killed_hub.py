@@ -3,31 +3,37 @@
 import asyncio
 import os
 import random
+import time
 from pathlib import Path
 
 import aiohttp
 import pytest
 from chaos import town
 from chaos.accounting import breaches
+from chaos.repeats import Kill, attempts_of, unexplained, unrecorded
 from processes.client import HubClient
 from processes.harness import HubProcess, SimProcess
 from processes.receiver import VerifyingReceiver
 
 SEED = 20260623
 EVENTS = 2_000
-POSTED = 1_500
 KILLS = int(os.environ.get("HUB_KILLS", "5"))
+POSTED = max(1_500, KILLS * 60)
 POSTERS = 4
+# A hub sends hundreds a second to catch up, and writes what came of them every few hundredths of a second.
+MOST_A_KILL = 100
 TRAFFIC_SECONDS = max(14.0, KILLS * 2.8)
 DRAIN_SECONDS = 25.0
 
 
-async def kill_now_and_then(hub: HubProcess, dice: random.Random) -> None:
+async def kill_now_and_then(hub: HubProcess, dice: random.Random, kills: list[Kill]) -> None:
     for _ in range(KILLS):
         await asyncio.sleep(dice.uniform(0.4, 2.2))
+        began = time.monotonic()
         await hub.kill()
         await asyncio.sleep(dice.uniform(0.0, 0.3))
         await hub.start()
+        kills.append(Kill(began, time.monotonic()))
 
 
 @pytest.mark.chaos
@@ -48,7 +54,7 @@ async def test_nothing_is_lost_or_doubled_when_the_hub_is_killed_on_the_way(tmp_
             control = town.Control(sim, session)
             await control.post("/sim/do", {"act": "stop_traffic"})
             await hub.start()
-            _, secret = await client.create_endpoint(receiver.url)
+            endpoint, secret = await client.create_endpoint(receiver.url)
             receiver.trust(secret)
             await town.connected(client, control, sim)
             state = await control.get("/sim/state")
@@ -61,11 +67,12 @@ async def test_nothing_is_lost_or_doubled_when_the_hub_is_killed_on_the_way(tmp_
             await control.post("/sim/faults", {"apply_then_drop_answer": {"next": 3, "probability": 0.05}})
 
             await control.post("/sim/do", {"act": "start_traffic"})
+            kills: list[Kill] = []
             source = town.Source(town.parcels(events, SEED), seconds=TRAFFIC_SECONDS, posters=POSTERS)
             async with asyncio.TaskGroup() as group:
                 for _ in range(POSTERS):
                     group.create_task(source.post(client))
-                group.create_task(kill_now_and_then(hub, dice))
+                group.create_task(kill_now_and_then(hub, dice, kills))
             await control.post("/sim/do", {"act": "stop_traffic"})
 
             await town.drained(client, receiver, source.acknowledged, within=DRAIN_SECONDS)
@@ -90,6 +97,13 @@ async def test_nothing_is_lost_or_doubled_when_the_hub_is_killed_on_the_way(tmp_
             assert sum(action.waits_for_a_person for action in found.asked) < KILLS
             broken = breaches(found)
             assert not broken, "\n".join(broken)
+            recorded = await attempts_of(client, endpoint)
+            repeated = list(unexplained(receiver.copies, recorded, kills, most_a_kill=MOST_A_KILL))
+            assert not repeated, "\n".join(repeated)
+            print(
+                f"{KILLS} kills, {len(found.logged)} events, {receiver.duplicates} copies more than events, "
+                f"{sum(unrecorded(receiver.copies, recorded).values())} of them because of kills"
+            )
             assert await hub.stop() == 0
     finally:
         for program in (hub.program, sim.program):

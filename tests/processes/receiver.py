@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from types import TracebackType
 from typing import Self
 
@@ -31,6 +31,9 @@ class VerifyingReceiver:
         self.types: dict[str, str] = {}
         self.bodies: dict[str, bytes] = {}
         self.at: dict[str, float] = {}
+        self.copies: defaultdict[str, list[float]] = defaultdict(
+            list
+        )  # when each came, on the monotonic clock
         self.complaints: list[str] = []
         self._refusing = refusing
         self._hanging = hanging
@@ -73,7 +76,9 @@ class VerifyingReceiver:
         if self.bodies.setdefault(name, body) != body:
             self.complaints.append(f"{name} was told again with other content")
         self.types[name] = event["type"]
-        self.at.setdefault(name, time.monotonic())
+        now = time.monotonic()
+        self.at.setdefault(name, now)
+        self.copies[name].append(now)
         self.verified[name] += 1
         if self.verified[name] == 1:
             mood = self._dice.random()
