@@ -49,7 +49,7 @@ class Delivery(NamedTuple):
 
 class Sink:
     def __init__(self, server: Server) -> None:
-        self._url = server.url
+        self.url = server.url
         self.webhooks = server.url + "/webhooks"
 
     def count(self) -> int:
@@ -70,8 +70,16 @@ class Sink:
     async def has(self, count: int, *, within: float = 120.0) -> None:
         await eventually(lambda: self.count() >= count, within=within, what=f"{count} webhooks arrived")
 
+    def arrivals(self) -> dict[str, dict[int, int]]:
+        """Of a crowd: when each deal reached each of its names."""
+        told = self._ask("/arrivals")
+        return {name: {int(deal): at for deal, at in found.items()} for name, found in told.items()}
+
+    def hanging(self) -> int:
+        return int(self._ask("/count")["hanging"])
+
     def _ask(self, path: str, method: str = "GET") -> dict[str, Any]:
-        with urlopen(Request(self._url + path, method=method), timeout=5) as answer:
+        with urlopen(Request(self.url + path, method=method), timeout=5) as answer:
             return dict(json.loads(answer.read()))
 
 
@@ -95,11 +103,29 @@ async def dispatcher_alone(url: str, count: int, body: Path, folder: Path) -> Ba
     return await _run("dispatcher_alone.py", url, count, body, folder)
 
 
+class Drained(NamedTuple):
+    """As `Bare`, and what was resident at the end and at most, in MiB."""
+
+    cpu: float
+    wall: float
+    now: float
+    peak: float
+
+
+async def backlogged(folder: Path, count: int) -> Drained:
+    """Deliver so many of what waits in a store that `backlogged.py seed` made."""
+    return Drained(**await _told("backlogged.py", "drain", folder, count))
+
+
 async def _run(script: str, *arguments: object) -> Bare:
+    return Bare(**await _told(script, *arguments))
+
+
+async def _told(script: str, *arguments: object) -> dict[str, float]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(_HERE / script), *map(str, arguments), stdout=asyncio.subprocess.PIPE
     )
     measured_here(process.pid)
     told, _ = await asyncio.wait_for(process.communicate(), timeout=120)
     assert process.returncode == 0, f"{script} failed"
-    return Bare(**json.loads(told))
+    return dict(json.loads(told))

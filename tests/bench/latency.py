@@ -14,34 +14,38 @@ from processes.client import HubClient
 
 RATE = 200.0
 SLOW = timedelta(milliseconds=5)
-CONNECTIONS = 64
+CONNECTIONS = 256  # a second of them, and each is used often enough to be kept
 
 
 async def measure(folder: Path, *, quick: bool) -> list[Figure | Skipped]:
     seconds = 10 if quick else 20
     name = f"latency p95, event to receipt, {RATE:g}/s"
     slow_name = f"{name}, fsync + {SLOW // timedelta(milliseconds=1)} ms"
-    figures: list[Figure | Skipped] = [await _figure(folder / "latency", name, 20.0, seconds, {})]
+    figures: list[Figure | Skipped] = [*await _figures(folder / "latency", name, (15.0, 40.0), seconds, {})]
     environment = slow_sync(folder, SLOW)
     if isinstance(environment, str):
         figures.append(Skipped(slow_name, environment))
     else:
-        figures.append(await _figure(folder / "latency-slow", slow_name, 35.0, seconds, environment))
+        figures += await _figures(folder / "latency-slow", slow_name, (35.0, None), seconds, environment)
     return figures
 
 
-async def _figure(
-    folder: Path, name: str, target: float, seconds: int, environment: Mapping[str, str]
-) -> Figure:
+async def _figures(
+    folder: Path,
+    name: str,
+    targets: tuple[float, float | None],
+    seconds: int,
+    environment: Mapping[str, str],
+) -> list[Figure]:
+    """Return the p95 and, where it has a target, the p99."""
     took = await _latencies(folder, seconds, environment)
-    beside = {f"p{share:g}": percentile(took, share / 100) for share in (50, 99)}
-    return Figure(
-        name,
-        percentile(took, 0.95),
-        "ms",
-        target,
-        beside={**beside, "max": max(took), "events": float(len(took))},
-    )
+    middling, late = percentile(took, 0.95), percentile(took, 0.99)
+    beside = {"p50": percentile(took, 0.5), "max": max(took), "events": float(len(took))}
+    p95, p99 = targets
+    figures = [Figure(name, middling, "ms", p95, beside={**beside, "p99": late})]
+    if p99 is not None:
+        figures.append(Figure(name.replace("p95", "p99"), late, "ms", p99, beside=beside))
+    return figures
 
 
 async def _latencies(folder: Path, seconds: int, environment: Mapping[str, str]) -> list[float]:

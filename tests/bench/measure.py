@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _QUIET_LOOK = 0.1
@@ -26,7 +26,7 @@ class Memory(NamedTuple):
     peak: float
 
 
-def memory(pid: int) -> Memory:
+def memory(pid: int | Literal["self"]) -> Memory:
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     found = dict(line.split(":", 1) for line in lines)
     return Memory(*(int(found[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM")))

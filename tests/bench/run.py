@@ -21,14 +21,17 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench import (
     asking,
+    backlog,
     backtest,
     decide,
     dispatching,
     end_to_end,
     engine,
+    fanning,
     feeds,
     ingest,
     latency,
+    neighbours,
     scaled,
     watcher,
 )  # fmt: skip
@@ -45,6 +48,9 @@ PARTS = (
     "dispatcher",
     "end-to-end",
     "latency",
+    "fan-out",
+    "neighbours",
+    "backlog",
     "feeds",
     "scaled",
 )
@@ -61,6 +67,9 @@ def measure(part: str, folder: Path, repeats: int, *, quick: bool) -> Measured:
         "dispatcher": lambda: [*_loop(dispatching.measure(folder, repeats, quick=quick))],
         "end-to-end": lambda: [*_loop(end_to_end.measure(folder, repeats, quick=quick))],
         "latency": lambda: [*_loop(latency.measure(folder, quick=quick))],
+        "fan-out": lambda: [*_loop(fanning.measure(folder, min(repeats, 3), quick=quick))],
+        "neighbours": lambda: [*_loop(neighbours.measure(folder, quick=quick))],
+        "backlog": lambda: [*_loop(backlog.measure(folder, repeats, quick=quick))],
         "feeds": lambda: [*_loop(feeds.measure(folder, quick=quick))],
         "scaled": lambda: [*_loop(scaled.measure(folder, repeats, quick=quick))],
     }

@@ -12,8 +12,8 @@ from typing import cast
 
 import uvloop
 
-_ACCEPTED = b"HTTP/1.1 204 No Content\r\n\r\n"
-_DEAL = b'"deal":'
+ACCEPTED = b"HTTP/1.1 204 No Content\r\n\r\n"
+DEAL = b'"deal":'
 
 
 class Seen:
@@ -53,12 +53,12 @@ class Receiving(asyncio.Protocol):
         if head.startswith(b"POST /webhooks "):
             seen = self._seen
             seen.count += 1
-            at = body.find(_DEAL)
+            at = body.find(DEAL)
             if at >= 0:
-                text = body[at + len(_DEAL) : at + 32]
+                text = body[at + len(DEAL) : at + 32]
                 seen.stamps.setdefault(int(text[: text.find(b",")]), time.monotonic_ns())
             seen.last = (head, body)
-            self._transport.write(_ACCEPTED)
+            self._transport.write(ACCEPTED)
         else:
             told = self._told(head.split(b" ", 2)[1])
             self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(told), told))

@@ -1,6 +1,8 @@
 """The benchmarks' own instruments: a figure is worth nothing if what takes it is wrong."""
 
+import asyncio
 import hmac
+import json
 import shutil
 from collections.abc import Mapping
 from datetime import timedelta
@@ -8,11 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from bench import events, hubs
+from bench import backlogged, events, hubs
 from bench.figures import Figure
 from bench.measure import middle, percentile
-from bench.poster import Poster
+from bench.poster import Poster, prepare
 from bench.slowsync import slow_sync
+from processes.program import eventually
 
 from hub.engine.load import load_folder
 
@@ -31,6 +34,40 @@ async def test_the_sink_counts_every_delivery_of_the_bare_client(tmp_path: Path)
         assert {"webhook-id", "webhook-timestamp", "webhook-signature"} <= sink.last().headers.keys()
         assert bare.cpu > 0
         assert bare.wall > 0
+
+
+async def test_a_crowd_tells_when_each_of_its_names_got_what_and_never_answers_a_hanging_one(
+    tmp_path: Path,
+) -> None:
+    body = b'{"data":{"deal":7,"lots":"1"}}'
+    async with hubs.Server("crowd.py", tmp_path) as server, Poster(server.url, 3) as poster:
+        crowd = hubs.Sink(server)
+        one, other, hung = poster._connections
+        await asyncio.gather(
+            one.ask(prepare(f"{crowd.url}/to/0", body, {})), other.ask(prepare(f"{crowd.url}/to/1", body, {}))
+        )
+        unanswered = hung.ask(prepare(f"{crowd.url}/hang", body, {}))
+        await eventually(lambda: crowd.hanging() == 1, within=30, what="the hanging one was asked")
+
+        assert {name: list(seen) for name, seen in crowd.arrivals().items()} == {"0": [7], "1": [7]}
+        assert crowd.count() == 2
+        assert not unanswered.done()
+        unanswered.cancel()
+
+
+async def test_a_backlog_is_seeded_for_every_endpoint_and_delivered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with hubs.Server("sink.py", tmp_path) as server:
+        sink = hubs.Sink(server)
+        await backlogged.seed(tmp_path / "data", sink.webhooks, 40, 3)
+
+        await backlogged.drain(tmp_path / "data", 120)
+
+        drained = hubs.Drained(**json.loads(capsys.readouterr().out))
+        assert sink.count() == 120
+        assert len(sink.stamps()) == 40
+        assert 0 < drained.now <= drained.peak
 
 
 async def test_the_bare_server_decodes_what_the_poster_posts(tmp_path: Path) -> None:
