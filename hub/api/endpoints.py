@@ -30,6 +30,7 @@ from hub.ingest.refusals import FieldError
 
 TEST_EVENT = "custom.endpoint_test"
 BY_HAND = "switched off by hand"
+_TRIES = 10
 # What a receiver that was asked has agreed to: once one of these changes, it is asked again.
 _AGREED = frozenset({"url", "challenge", "headers", "rate", "enabled"})
 
@@ -142,20 +143,23 @@ async def get_endpoint(request: web.Request) -> web.Response:
 
 async def change_endpoint(request: web.Request) -> web.Response:
     app = request.app[DEPS]
-    endpoint = await found(request)
+    before = await found(request)
     change = await read_model(request, EndpointChange)
-    endpoint = changed(endpoint, change, app)
-    warnings = await leads(endpoint, app) if change.url is not None else ()
-    if change.model_fields_set & _AGREED:
-        endpoint = await asked(endpoint, app)
-    try:
-        there = await app.endpoints.update(endpoint)
-    except SealMissing as missing:
-        raise unsealed(missing) from None
-    if not there:
-        raise not_found("endpoint of that id")
-    await app.endpoints_changed()
-    return answer(endpoint_json(endpoint, app.clock.now_us()) | {"warnings": warnings})
+    for _ in range(_TRIES):
+        endpoint = changed(before, change, app)
+        warnings = await leads(endpoint, app) if change.url is not None else ()
+        if change.model_fields_set & _AGREED:
+            endpoint = await asked(endpoint, app)
+        try:
+            done = await app.endpoints.replace(before, endpoint)
+        except SealMissing as missing:
+            raise unsealed(missing) from None
+        if done:
+            await app.endpoints_changed()
+            return answer(endpoint_json(endpoint, app.clock.now_us()) | {"warnings": warnings})
+        # Somebody else changed it, or it was switched off: what he wrote stays, and this is put on top of it.
+        before = await found(request)
+    raise Problem(409, "changed-meanwhile", "it is changed again and again just now: look, and ask again")
 
 
 async def delete_endpoint(request: web.Request) -> web.Response:
@@ -242,7 +246,12 @@ ROUTES = (
         "Change an endpoint",
         "endpoints",
         body=EndpointChange,
-        answers={200: "The endpoint as it stands now.", **_NONE, 422: "Some fields are not right."},
+        answers={
+            200: "The endpoint as it stands now.",
+            **_NONE,
+            409: "There is no key to seal its secret with, or others keep changing it.",
+            422: "Some fields are not right.",
+        },
     ),
     Route(
         "DELETE",

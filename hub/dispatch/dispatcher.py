@@ -343,13 +343,16 @@ class Dispatcher(HandOver):
     async def _disable(
         self, endpoint_id: str, delivery: str | None, reason: str, occasion: str, since: int | None = None
     ) -> None:
-        endpoint = await self._endpoints.get(endpoint_id)
-        if endpoint is None or endpoint.state != ENABLED:
-            return
-        key = f"endpoint.disabled:{endpoint_id}:{_short(endpoint)}:{occasion}"
-        await self._announce(EndpointDisabled(endpoint_id, delivery, reason, key, since))
-        await self._endpoints.update(endpoint._replace(state=DISABLED, reason=reason))
-        await self.refresh()
+        # Who made the attempt: its successor begins once this is written.
+        worker = self._workers.get(endpoint_id)
+        while (endpoint := await self._endpoints.get(endpoint_id)) is not None and endpoint.state == ENABLED:
+            if worker is not None and endpoint.url != worker.endpoint.url:
+                return  # what another receiver said, whose place this one has taken
+            key = f"endpoint.disabled:{endpoint_id}:{_short(endpoint)}:{occasion}"
+            await self._announce(EndpointDisabled(endpoint_id, delivery, reason, key, since))
+            if await self._endpoints.replace(endpoint, endpoint._replace(state=DISABLED, reason=reason)):
+                await self.refresh()
+                return
 
 
 def _timed(endpoint: Endpoint, transport: Transport) -> Transport:

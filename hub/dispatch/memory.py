@@ -20,6 +20,7 @@ from hub.dispatch.outbox import (
     Move,
     PutOff,
     Settled,
+    is_still,
 )
 from hub.ids import PARTITIONS
 from hub.intents.intent import Intent, State
@@ -129,10 +130,11 @@ class MemoryEndpoints(Endpoints):
         return list(self._endpoints.values())
 
     @override
-    async def update(self, endpoint: Endpoint) -> bool:
-        if endpoint.id not in self._endpoints:
+    async def replace(self, before: Endpoint, after: Endpoint) -> bool:
+        stored = self._endpoints.get(before.id)
+        if not is_still(stored, before):
             return False
-        self._endpoints[endpoint.id] = endpoint._replace(secret=self._endpoints[endpoint.id].secret)
+        self._endpoints[before.id] = after._replace(secret=stored.secret)
         return True
 
     @override

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeGuard
 
 from hub.bus.log import Input, NewInput
 from hub.dispatch.options import NO_OPTIONS, EndpointOptions
@@ -22,6 +22,11 @@ class Endpoint(NamedTuple):
     schedule: tuple[float, ...] | None = None
     reason: str = ""
     options: EndpointOptions = NO_OPTIONS
+
+
+def is_still(stored: Endpoint | None, before: Endpoint) -> TypeGuard[Endpoint]:
+    """Say whether an endpoint is there and as it was when it was read, its secret aside: that has a way of its own."""
+    return stored is not None and stored._replace(secret=before.secret) == before
 
 
 class DeliveryState(StrEnum):
@@ -109,8 +114,11 @@ class Endpoints(Protocol):
     async def create(self, endpoint: Endpoint) -> None: ...
     async def get(self, endpoint_id: str) -> Endpoint | None: ...
     async def all(self) -> list[Endpoint]: ...
-    async def update(self, endpoint: Endpoint) -> bool:
-        """Write everything but the secret; return whether it was there."""
+    async def replace(self, before: Endpoint, after: Endpoint) -> bool:
+        """Write everything but the secret if the rest of it still is `before`; return whether it was.
+
+        Of two who change it at once, one has to look again: the hub itself switches endpoints off, too.
+        """
 
     async def replace_secret(self, endpoint_id: str, before: str, after: str) -> bool:
         """Write the secret if it still is `before`; return whether it was: of two who change it at once, one has to look again."""

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from hub.dispatch.addresses import is_loopback_host
 from hub.dispatch.headers import is_secret
-from hub.dispatch.outbox import Endpoint, Endpoints
+from hub.dispatch.outbox import Endpoint, Endpoints, is_still
 from hub.errors import ConfigError
 from hub.sealing import SealBroken, SealRing, is_sealed
 
@@ -54,9 +54,12 @@ class SealedEndpoints(Endpoints):
         return [self._opened(endpoint) for endpoint in await self._inner.all()]
 
     @override
-    async def update(self, endpoint: Endpoint) -> bool:
-        self._insist(endpoint)
-        return await self._inner.update(self._with_headers(endpoint, self._seal))
+    async def replace(self, before: Endpoint, after: Endpoint) -> bool:
+        self._insist(after)
+        stored = await self._inner.get(before.id)
+        if stored is None or not is_still(self._opened(stored), before):
+            return False
+        return await self._inner.replace(stored, self._with_headers(after, self._seal))
 
     @override
     async def replace_secret(self, endpoint_id: str, before: str, after: str) -> bool:
@@ -95,7 +98,7 @@ class SealedEndpoints(Endpoints):
         opened = self._with_headers(stored, ring.open)
         secret = [value for name, value in stored.options.headers if _is_secret(stored, name)]
         if any(not ring.is_current(value) for value in secret):
-            done = await self._inner.update(self._with_headers(opened, self._seal)) or done
+            done = await self._inner.replace(stored, self._with_headers(opened, self._seal)) or done
         return done
 
     def _insist(self, endpoint: Endpoint) -> None:

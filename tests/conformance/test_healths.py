@@ -29,7 +29,7 @@ async def test_an_endpoint_that_is_disabled_or_gone_is_forgotten_and_not_written
     for name in ("ep_1", "ep_2", "ep_3"):
         await dispatch.endpoints.create(an_endpoint(name))
         await dispatch.healths.save(ROW._replace(endpoint=name))
-    await dispatch.endpoints.update(an_endpoint("ep_1", state="disabled"))
+    await dispatch.endpoints.replace(an_endpoint("ep_1"), an_endpoint("ep_1", state="disabled"))
     await dispatch.endpoints.delete("ep_2")
 
     await dispatch.healths.forget_disabled()

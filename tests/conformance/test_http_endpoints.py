@@ -385,6 +385,27 @@ async def test_enabling_asks_again_and_so_does_another_address(api: ApiBench, re
     assert len(receiver.asked) == 4
 
 
+async def test_what_came_of_an_endpoint_while_it_was_being_changed_stays(
+    api: ApiBench, receiver: Any
+) -> None:
+    """The receiver takes its time to agree to a new rate; meanwhile the hub switches the endpoint off."""
+    endpoint = await made(api, url=receiver.url, challenge=True)
+    receiver.hang.clear()
+
+    async with asyncio.TaskGroup() as group:
+        change = group.create_task(send(api, "PATCH", f"/v1/endpoints/{endpoint['id']}", {"rate": 5}))
+        async with asyncio.timeout(30):
+            while len(receiver.asked) < 2:
+                await asyncio.sleep(0)
+        before = await api.endpoints.get(endpoint["id"])
+        assert before is not None
+        assert await api.endpoints.replace(before, before._replace(state="disabled", reason="410 Gone"))
+        receiver.hang.set()
+
+    status, after = change.result()
+    assert (status, after["state"], after["reason"], after["rate"]) == (200, "disabled", "410 Gone", 5)
+
+
 async def test_a_disabled_endpoint_is_not_asked(api: ApiBench, receiver: Any) -> None:
     await made(api, url=receiver.url, challenge=True, enabled=False)
 

@@ -136,7 +136,7 @@ async def test_what_cannot_be_is_refused_with_the_reason(
 
 
 async def test_a_disabled_endpoint_is_counted_for_and_not_replayed_to(api: ApiBench) -> None:
-    await api.endpoints.update(an_endpoint("ep_1", state="disabled"))
+    await api.endpoints.replace(an_endpoint("ep_1"), an_endpoint("ep_1", state="disabled"))
 
     assert (await api.ask("POST", WHERE + "?preview", json=SINCE))[1]["queued"] == 3
     status, problem, _ = await api.ask("POST", WHERE, json=SINCE)

@@ -172,7 +172,7 @@ async def test_an_endpoint_is_kept_as_it_was_written(dispatch: Dispatch) -> None
     assert await dispatch.endpoints.get("ep_c") is None
 
 
-async def test_an_update_changes_one_endpoint_and_says_whether_it_was_there(dispatch: Dispatch) -> None:
+async def test_a_change_concerns_one_endpoint_and_says_whether_it_was_there(dispatch: Dispatch) -> None:
     one, other = an_endpoint("ep_1", created_at=1), an_endpoint("ep_2", created_at=2)
     await dispatch.endpoints.create(one)
     await dispatch.endpoints.create(other)
@@ -184,19 +184,34 @@ async def test_an_update_changes_one_endpoint_and_says_whether_it_was_there(disp
         schedule=(5.0,),
     )
 
-    assert await dispatch.endpoints.update(changed)
-    assert not await dispatch.endpoints.update(an_endpoint("ep_3"))
+    assert await dispatch.endpoints.replace(one, changed)
+    assert not await dispatch.endpoints.replace(an_endpoint("ep_3"), an_endpoint("ep_3"))
 
     assert await dispatch.endpoints.all() == [changed, other]
 
 
-async def test_an_update_leaves_the_secret_alone(dispatch: Dispatch) -> None:
+async def test_of_two_who_change_an_endpoint_at_once_one_has_to_look_again(dispatch: Dispatch) -> None:
+    one = an_endpoint(
+        "ep_1", schedule=(0.1, 5), options=EndpointOptions(rate=0.1, headers=(("X-Desk", "7"),))
+    )
+    await dispatch.endpoints.create(one)
+    off = one._replace(state="disabled", reason="410 Gone")
+
+    assert await dispatch.endpoints.replace(one, off)
+    # He read it when it was enabled, and would have it so again without knowing.
+    assert not await dispatch.endpoints.replace(one, one._replace(description="changed"))
+    assert await dispatch.endpoints.replace(off, off._replace(description="changed"))
+
+    assert await dispatch.endpoints.all() == [off._replace(description="changed")]
+
+
+async def test_a_change_leaves_the_secret_alone(dispatch: Dispatch) -> None:
     one = an_endpoint("ep_1")
     await dispatch.endpoints.create(one)
     await dispatch.endpoints.replace_secret("ep_1", one.secret, "another")
 
     # Whoever changes the rest read it before: his old secret must not come back with it.
-    await dispatch.endpoints.update(one._replace(description="changed"))
+    await dispatch.endpoints.replace(one, one._replace(description="changed"))
 
     assert await dispatch.endpoints.get("ep_1") == one._replace(description="changed", secret="another")
 
@@ -231,7 +246,7 @@ async def test_those_who_asked_hear_of_every_change_of_endpoints(sqlite: SqliteB
     sqlite.store.endpoints.changed = lambda: seen.append(1)
 
     await sqlite.endpoints.create(an_endpoint("ep_1"))
-    await sqlite.endpoints.update(an_endpoint("ep_1", state="disabled"))
+    await sqlite.endpoints.replace(an_endpoint("ep_1"), an_endpoint("ep_1", state="disabled"))
     await sqlite.endpoints.delete("ep_1")
 
     assert len(seen) == 3

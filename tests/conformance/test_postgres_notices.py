@@ -132,7 +132,7 @@ async def test_others_hear_of_endpoints_and_keys_that_change(postgres: PostgresB
     changed: list[int] = []
     postgres.store.endpoints.changed = lambda: changed.append(1)
     await postgres.endpoints.create(an_endpoint("ep_1"))
-    await postgres.endpoints.update(an_endpoint("ep_1", state="disabled"))
+    await postgres.endpoints.replace(an_endpoint("ep_1"), an_endpoint("ep_1", state="disabled"))
     await postgres.endpoints.delete("ep_1")
     await postgres.store.keys.add(ApiKey("key_1", b"hash", "name", (), (), NOW))
     await postgres.store.keys.remove("key_1")

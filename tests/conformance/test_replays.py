@@ -204,7 +204,7 @@ async def test_an_event_that_names_its_endpoints_goes_to_those_alone(bench: Benc
     await bench.learn(addressed("ep_2"))
     (own,) = await bench.learn(addressed("ep_1"))
     await bench.passed_on()
-    await bench.backend.endpoints.update(ENDPOINT._replace(events=("balance.*",)))
+    await bench.backend.endpoints.replace(ENDPOINT, ENDPOINT._replace(events=("balance.*",)))
 
     assert await bench.work(await bench.start()) == [own.ref]
 
@@ -213,7 +213,9 @@ async def test_what_the_endpoint_s_filter_holds_back_is_not_replayed(bench: Benc
     await bench.learn(a_trade_closed(lots="1"))
     (wanted,) = await bench.learn(a_trade_closed(lots="3"))
     await bench.passed_on()
-    await bench.backend.endpoints.update(ENDPOINT._replace(options=EndpointOptions(where="data.lots > 2")))
+    await bench.backend.endpoints.replace(
+        ENDPOINT, ENDPOINT._replace(options=EndpointOptions(where="data.lots > 2"))
+    )
 
     assert await bench.work(await bench.start()) == [wanted.ref]
 
@@ -385,7 +387,7 @@ async def test_a_disabled_endpoint_holds_it_up_and_a_deleted_one_ends_it(bench: 
     await bench.learn(*trades(2))
     await bench.passed_on()
     replay = await bench.start()
-    await bench.backend.endpoints.update(ENDPOINT._replace(state="disabled"))
+    await bench.backend.endpoints.replace(ENDPOINT, ENDPOINT._replace(state="disabled"))
 
     await bench.replaying.round()
     assert await bench.waiting() == []

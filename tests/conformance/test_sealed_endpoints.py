@@ -27,7 +27,7 @@ async def test_nothing_secret_can_be_read_in_the_store(dispatch: Dispatch) -> No
     endpoint = a_secret_one()
 
     await endpoints.create(endpoint)
-    await endpoints.update(endpoint._replace(description="changed"))
+    await endpoints.replace(endpoint, endpoint._replace(description="changed"))
     after = generate_secret()
     assert await endpoints.replace_secret(endpoint.id, endpoint.secret, after)
 
@@ -107,7 +107,7 @@ async def test_only_endpoints_on_this_machine_are_made_without_a_key(
         await bare.create(endpoint)
         assert await bare.get(endpoint.id) == endpoint
         with pytest.raises(SealMissing):
-            await bare.update(endpoint._replace(url="https://crm.example.com/"))
+            await bare.replace(endpoint, endpoint._replace(url="https://crm.example.com/"))
     else:
         with pytest.raises(SealMissing):
             await bare.create(endpoint)
@@ -126,7 +126,7 @@ async def test_a_lost_key_is_told_at_the_start_and_destroys_nothing(dispatch: Di
         await SealedEndpoints(dispatch.endpoints, None).seal_everything()
     (unopened,) = await other.all()
     assert unopened.secret == ""
-    await other.update(unopened._replace(description="changed meanwhile"))
+    await other.replace(unopened, unopened._replace(description="changed meanwhile"))
 
     again = SealedEndpoints(dispatch.endpoints, SealRing([key]))
     assert await again.get(endpoint.id) == endpoint._replace(description="changed meanwhile")

@@ -5,7 +5,7 @@ from typing import final
 
 from typing_extensions import override
 
-from hub.dispatch.outbox import Endpoint, Endpoints
+from hub.dispatch.outbox import Endpoint, Endpoints, is_still
 from hub.store.postgres.database import Connection, Database
 from hub.store.postgres.notices import ENDPOINTS, notify_inside
 from hub.store.rows import ENDPOINT, endpoint_of, endpoint_row, without_secret
@@ -39,13 +39,26 @@ class PostgresEndpoints(Endpoints):
         return await self._select("ORDER BY created_at, id")
 
     @override
-    async def update(self, endpoint: Endpoint) -> bool:
-        return await self._write(
-            "UPDATE endpoint SET url = $2, events = $3, state = $4, description = $5, created_at = $6, "
-            "schedule = $7, reason = $8, options = $9 WHERE id = $1",
-            endpoint.id,
-            without_secret(endpoint_row(endpoint)),
-        )
+    async def replace(self, before: Endpoint, after: Endpoint) -> bool:
+        values = without_secret(endpoint_row(after))
+
+        async def work(connection: Connection) -> bool:
+            row = await connection.fetchrow(
+                f"SELECT {ENDPOINT} FROM endpoint WHERE id = $1 FOR UPDATE", before.id
+            )
+            if row is None or not is_still(endpoint_of(*row), before):
+                return False
+            await connection.execute(
+                "UPDATE endpoint SET url = $2, events = $3, state = $4, description = $5, created_at = $6, "
+                "schedule = $7, reason = $8, options = $9 WHERE id = $1",
+                *values,
+            )
+            await notify_inside(connection, ENDPOINTS, [before.id])
+            return True
+
+        done = await self._database.transact(work)
+        self.changed()
+        return done
 
     @override
     async def replace_secret(self, endpoint_id: str, before: str, after: str) -> bool:

@@ -19,6 +19,7 @@ from hub.dispatch.outbox import (
     Move,
     PutOff,
     Settled,
+    is_still,
 )
 from hub.events.facts import EVENT_PREFIX
 from hub.intents.intent import Intent, State
@@ -175,14 +176,21 @@ class SqliteEndpoints(Endpoints):
         return await self._select("ORDER BY created_at, id", ())
 
     @override
-    async def update(self, endpoint: Endpoint) -> bool:
-        name, *rest = without_secret(endpoint_row(endpoint))
-        changes = await self._write(
-            "UPDATE endpoint SET url = ?, events = ?, state = ?, description = ?, created_at = ?, schedule = ?, "
-            "reason = ?, options = ? WHERE id = ?",
-            (*rest, name),
-        )
-        return changes > 0
+    async def replace(self, before: Endpoint, after: Endpoint) -> bool:
+        name, *rest = without_secret(endpoint_row(after))
+
+        def work(connection: apsw.Connection) -> bool:
+            row = connection.execute(f"SELECT {ENDPOINT} FROM endpoint WHERE id = ?", (before.id,)).fetchone()
+            if row is None or not is_still(endpoint_of(*row), before):
+                return False
+            connection.execute(
+                "UPDATE endpoint SET url = ?, events = ?, state = ?, description = ?, created_at = ?, schedule = ?, "
+                "reason = ?, options = ? WHERE id = ?",
+                (*rest, name),
+            )
+            return True
+
+        return await self._writer.submit(work, lambda _: self.changed())
 
     @override
     async def replace_secret(self, endpoint_id: str, before: str, after: str) -> bool:

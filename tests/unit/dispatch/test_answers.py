@@ -88,6 +88,42 @@ async def test_a_receiver_that_says_disable_with_an_error_is_not_called_again():
         assert "webhook-delivery" in house.told()[0].reason
 
 
+async def test_what_is_changed_while_an_endpoint_is_switched_off_stays_changed():
+    house = Answering(an_endpoint())
+
+    async def meanwhile(news):
+        await house.announce(news)
+        before = await house.endpoints.get("ep")
+        if before.description != "changed":
+            assert await house.endpoints.replace(before, before._replace(description="changed"))
+
+    house.dispatcher._announce = meanwhile
+    async with house.running():
+        house.receivers.answers["ep"] = Gone(10)
+        await house.tell(an_event(1))
+
+        off = await house.endpoints.get("ep")
+        assert (off.state, off.description) == ("disabled", "changed")
+        assert house.types() == ["endpoint.disabled"]
+
+
+async def test_a_receiver_that_is_gone_does_not_switch_off_the_one_in_its_place():
+    async with Answering(an_endpoint()).running() as house:
+
+        async def moves():
+            before = await house.endpoints.get("ep")
+            await house.endpoints.replace(before, before._replace(url="https://new.example.com/hub"))
+            return Gone(10)
+
+        house.receivers.answers["ep"] = lambda headers: moves()
+        await house.tell(an_event(1))
+        assert ((await house.endpoints.get("ep")).state, house.types()) == ("enabled", [])
+
+        await house.dispatcher.refresh()
+        await house.tell(an_event(2))
+        assert len(house.receivers.requests("new")) == 1
+
+
 async def hourly(house, hours, first=1_000):
     for hour in range(hours):
         await house.tell(an_event(first + hour))
@@ -112,7 +148,7 @@ async def test_an_endpoint_that_fails_for_five_days_is_warned_of_and_switched_of
         assert await house.healths.get("ep") is None
 
         # Whoever switches it on again has five days again.
-        await house.endpoints.update(off._replace(state="enabled", reason=""))
+        await house.endpoints.replace(off, off._replace(state="enabled", reason=""))
         await house.dispatcher.refresh()
         await hourly(house, 100, 10_000)
         assert (await house.endpoints.get("ep")).state == "enabled"

@@ -177,7 +177,7 @@ class Life(RuleBasedStateMachine):
         async def off():
             endpoint = await self.house.endpoints.get("ep")
             self.model.enabled = False
-            await self.house.endpoints.update(endpoint._replace(state="disabled"))
+            await self.house.endpoints.replace(endpoint, endpoint._replace(state="disabled"))
             await self.house.dispatcher.refresh()
             await self.house.settle()
 
@@ -189,7 +189,7 @@ class Life(RuleBasedStateMachine):
         async def on():
             endpoint = await self.house.endpoints.get("ep")
             self.model.enabled = True
-            await self.house.endpoints.update(endpoint._replace(state="enabled", reason=""))
+            await self.house.endpoints.replace(endpoint, endpoint._replace(state="enabled", reason=""))
             await self.house.dispatcher.refresh()
             await self.house.settle()
 

@@ -493,7 +493,7 @@ async def test_a_worker_with_new_settings_waits_for_the_results_of_the_one_befor
 
         house.deliveries.fan_out = slow
         await house.tell(an_event(1))
-        await house.endpoints.update(an_endpoint(description="changed"))
+        await house.endpoints.replace(an_endpoint(), an_endpoint(description="changed"))
         await house.dispatcher.refresh()
         await house.settle()
         written.set()
