@@ -150,8 +150,12 @@ class Dispatcher(HandOver):
             if endpoint.state == ENABLED and self._owns(endpoint.id) and endpoint.id not in self._leaving
         }
         self.subscriptions.replace(found)
-        if any(endpoint.state != ENABLED for endpoint in found):
+        disabled = [endpoint.id for endpoint in found if endpoint.state != ENABLED]
+        if disabled:
             await self._healths.forget_disabled()
+        for endpoint_id in disabled:
+            # Its worker may live until an attempt is over, and see it enabled again: whoever does that begins anew.
+            self._watches.pop(endpoint_id, None)
         for endpoint_id, worker in self._workers.items():
             if self._wanted.get(endpoint_id) != worker.endpoint:
                 worker.stop()

@@ -1,5 +1,6 @@
 """What receivers answer, and what becomes of the delivery and of the endpoint: on a clock that is moved by hand."""
 
+import asyncio
 from contextlib import suppress
 from datetime import timedelta
 
@@ -122,6 +123,30 @@ async def test_a_receiver_that_is_gone_does_not_switch_off_the_one_in_its_place(
         await house.dispatcher.refresh()
         await house.tell(an_event(2))
         assert len(house.receivers.requests("new")) == 1
+
+
+async def test_who_switches_an_endpoint_on_again_begins_anew_though_an_attempt_is_still_under_way():
+    async with Answering(an_endpoint()).running() as house:
+        house.receivers.answers["ep"] = LOST
+        await hourly(house, 100)
+        hanging = asyncio.Event()
+
+        async def hangs():
+            await hanging.wait()
+            return LOST
+
+        house.receivers.answers["ep"] = lambda headers: hangs()
+        await house.tell(an_event(9_000))
+        for state in ("disabled", "enabled"):
+            before = await house.endpoints.get("ep")
+            await house.endpoints.replace(before, before._replace(state=state))
+            await house.dispatcher.refresh()
+        hanging.set()
+        await house.settle()
+
+        house.receivers.answers["ep"] = LOST
+        await hourly(house, 100, 10_000)
+        assert (await house.endpoints.get("ep")).state == "enabled"
 
 
 async def hourly(house, hours, first=1_000):
