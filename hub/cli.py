@@ -24,6 +24,7 @@ from hub import (
     cli_sealing,
     cli_templates,
     cli_workflows,
+    garbage,
 )
 from hub.errors import HubError
 
@@ -77,6 +78,7 @@ for group in (
 
 def main() -> None:
     """Run a command; what the hub itself refuses is one sentence on stderr and exit code 2."""
+    garbage.relax()
     try:
         app()
     except HubError as error:
