@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 MAX_ERRORS = 10
 _SHOWN = 80
@@ -33,23 +34,43 @@ def field_errors(error: ValidationError, model: type[BaseModel], *, inside: str 
     """Return what a model refused; `inside` is the field the model stands in."""
     found: list[FieldError] = []
     seen: set[str] = set()
-    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+    for detail in error.errors(include_url=False, include_input=False):
         place = [str(part) for part in detail["loc"] if not _is_internal(part)]
         path = ".".join(([inside] if inside else []) + place) or "body"
         if path in seen:  # one field, several members of a union: the first says enough
             continue
+        if detail["type"] == "too_short" and any(each.startswith(f"{path}.") for each in seen):
+            continue  # items that were refused are no longer counted: each has its own line
         seen.add(path)
         fix = ""
-        reason = detail["msg"]
-        if detail["type"] == "extra_forbidden":
-            reason = "unknown field"
-            fix = nearest(place[-1], model.model_fields) if len(place) == 1 and place else ""
-        elif detail["type"] == "missing":
-            reason = "missing"
-        found.append(FieldError(shown(path), reason, fix))
+        if detail["type"] == "extra_forbidden" and len(place) == 1:
+            fix = nearest(place[-1], model.model_fields)
+        found.append(FieldError(shown(path), _reason(detail), fix))
         if len(found) == MAX_ERRORS:
             break
     return found
+
+
+def _reason(detail: ErrorDetails) -> str:
+    """Return what is wrong in the words of JSON, which is what the sender wrote."""
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            return "unknown field"
+        case "missing":
+            return "missing"
+        case "value_error":
+            return detail["msg"].removeprefix("Value error, ")
+        case "tuple_type" | "list_type":
+            return "must be a list"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return "must be an object"
+        case "too_short":
+            return f"holds {context['actual_length']}, and at least {context['min_length']} must be there"
+        case "too_long":
+            return f"holds more than {context['max_length']}"
+        case _:
+            return detail["msg"]
 
 
 def _is_internal(part: int | str) -> bool:
