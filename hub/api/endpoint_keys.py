@@ -31,9 +31,9 @@ class Rotation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: KeyKind | None = Field(None, description="v1 or v1a; as it is when left out.")
-    grace: Annotated[float, Field(ge=0, le=keyring.LONGEST_GRACE.total_seconds(), allow_inf_nan=False)] = (
-        keyring.GRACE.total_seconds()
-    )
+    grace: Annotated[
+        float, Field(strict=True, ge=0, le=keyring.LONGEST_GRACE.total_seconds(), allow_inf_nan=False)
+    ] = keyring.GRACE.total_seconds()
     secret: SecretStr | None = Field(
         None, max_length=256, description="A whsec_ secret of your own; the hub makes one when left out."
     )

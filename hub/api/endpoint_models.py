@@ -4,7 +4,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 import yarl
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, field_validator
+from pydantic_core import PydanticCustomError
 
 from hub.clock import iso
 from hub.dispatch import headers as rules
@@ -32,8 +33,8 @@ def _pattern(text: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_pattern)]
-Url = Annotated[str, Field(min_length=8, max_length=2048)]
-Wait = Annotated[float, Field(ge=0, le=_LONGEST_WAIT_S, allow_inf_nan=False)]
+Url = Annotated[str, Field(max_length=2048)]
+Wait = Annotated[float, Field(strict=True, ge=0, le=_LONGEST_WAIT_S, allow_inf_nan=False)]
 Events = Annotated[tuple[Pattern, ...], Field(min_length=1, max_length=64)]
 Schedule = Annotated[tuple[Wait, ...], Field(min_length=1, max_length=20)]
 Channel = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
@@ -79,26 +80,26 @@ class Wishes(BaseModel):
     scheme: Scheme | None = Field(
         None, description="How it is signed; stripe and github come beside the standard signature."
     )
-    timeout: Annotated[float, Field(ge=0.1, le=60, allow_inf_nan=False)] | None = Field(
+    timeout: Annotated[float, Field(strict=True, ge=0.1, le=60, allow_inf_nan=False)] | None = Field(
         None, description="Seconds an attempt may take, answer included."
     )
-    rate: Annotated[float, Field(ge=0.001, le=10_000, allow_inf_nan=False)] | None = Field(
+    rate: Annotated[float, Field(strict=True, ge=0.001, le=10_000, allow_inf_nan=False)] | None = Field(
         None, description="Deliveries a second at most."
     )
-    burst: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+    burst: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
         None, description="How many of them may go at once."
     )
-    concurrency: Annotated[int, Field(ge=1, le=256)] | None = Field(
+    concurrency: Annotated[int, Field(strict=True, ge=1, le=256)] | None = Field(
         None, description="Attempts at a time at most."
     )
     order: Order | None = Field(None, description="account: the events of an account one after the other.")
     stuck: Stuck | None = Field(
         None, description="With order: account, what becomes of those behind one that fails."
     )
-    stuck_for: Annotated[float, Field(ge=1, le=_LONGEST_WAIT_S, allow_inf_nan=False)] | None = Field(
-        None, description="Seconds for which one that fails holds up those behind it."
+    stuck_for: Annotated[float, Field(strict=True, ge=1, le=_LONGEST_WAIT_S, allow_inf_nan=False)] | None = (
+        Field(None, description="Seconds for which one that fails holds up those behind it.")
     )
-    challenge: bool | None = Field(
+    challenge: StrictBool | None = Field(
         None,
         description="Ask the receiver with OPTIONS whether it wants this (CloudEvents), before anything is sent.",
     )
@@ -112,7 +113,7 @@ class NewEndpoint(Wishes):
     topic: Topic | None = Field(None, description="Of an endpoint of kind kafka.")
     events: Events
     description: Text = ""
-    enabled: bool = True
+    enabled: StrictBool = True
     schedule: Schedule | None = None
     signing: KeyKind = Field(
         "v1", description="v1: a shared secret; v1a: ed25519, the receiver gets the public half alone."
@@ -126,8 +127,15 @@ class EndpointChange(Wishes):
     topic: Topic | None = None
     events: Events | None = None
     description: Text | None = None
-    enabled: bool | None = None
+    enabled: StrictBool | None = None
     schedule: Schedule | None = None
+
+    @field_validator("url", "topic", "events", "enabled", mode="before")
+    @classmethod
+    def _is_something(cls, value: object) -> object:
+        if value is None:
+            raise PydanticCustomError("hub", "there is nothing usual to go back to: leave it out to keep it")
+        return value
 
 
 # Names of the API for fields of the options that say their unit.

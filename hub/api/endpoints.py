@@ -58,10 +58,10 @@ def endpoint_from(wanted: NewEndpoint, app: ApiDeps) -> Endpoint:
 def changed(endpoint: Endpoint, change: EndpointChange, app: ApiDeps) -> Endpoint:
     """Return the endpoint as a change makes it. Raises Problem with everything that is wrong then."""
     fields: dict[str, Any] = {
-        name: value
-        for name in ("url", "events", "description")
-        if (value := getattr(change, name)) is not None
+        name: value for name in ("url", "events") if (value := getattr(change, name)) is not None
     }
+    if "description" in change.model_fields_set:
+        fields["description"] = change.description or ""
     if "schedule" in change.model_fields_set:  # null goes back to the usual waits
         fields["schedule"] = change.schedule
     if change.enabled is not None:

@@ -120,6 +120,17 @@ async def test_a_change_keeps_the_rest_and_null_goes_back_to_what_is_usual(api: 
     )
 
 
+@pytest.mark.parametrize("name", ["url", "events", "enabled", "topic"])
+async def test_what_has_nothing_usual_to_go_back_to_takes_no_null(api: ApiBench, name: str) -> None:
+    created = await made(api, description="CRM")
+    path = f"/v1/endpoints/{created['id']}"
+
+    status, told = await send(api, "PATCH", path, {name: None})
+
+    assert (status, [error["field"] for error in told["errors"]]) == (422, [name])
+    assert (await send(api, "PATCH", path, {"description": None}))[1]["description"] == ""
+
+
 @pytest.mark.parametrize(
     ("fields", "field", "said"),
     [
@@ -140,6 +151,12 @@ async def test_a_change_keeps_the_rest_and_null_goes_back_to_what_is_usual(api: 
         ({"timeout": 61}, "timeout", ""),
         ({"concurrency": 0}, "concurrency", ""),
         ({"channels": ["a b"]}, "channels.0", ""),
+        ({"timeout": True}, "timeout", "number"),
+        ({"timeout": "5"}, "timeout", "number"),
+        ({"burst": True, "rate": 1}, "burst", "integer"),
+        ({"schedule": [True]}, "schedule.0", "number"),
+        ({"enabled": "no"}, "enabled", "boolean"),
+        ({"challenge": 1}, "challenge", "boolean"),
         ({"topic": "trades"}, "topic", "kind kafka"),
         ({"kind": "kafka", "url": None, "topic": "secrets"}, "topic", "not open"),
         ({"kind": "kafka", "topic": "trades"}, "url", "no URL"),
