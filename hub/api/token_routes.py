@@ -7,6 +7,7 @@ from aiohttp import web
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from hub.api.bodies import answer, read_model
+from hub.api.endpoint_models import Pattern
 from hub.api.problems import Problem, not_found
 from hub.api.queries import Query
 from hub.api.routing import DEPS, PAGED, PRINCIPAL, Route
@@ -15,10 +16,9 @@ from hub.clock import iso
 from hub.control.keys import Scope
 from hub.control.tickets import VALID_FOR, TooManyTickets
 from hub.control.tokens import LONGEST, SHORTEST, USUAL, Token, TooManyTokens
-from hub.dispatch.patterns import check_pattern
 from hub.durations import duration
-from hub.errors import ConfigError
 from hub.ingest.clients import MAX_ACCOUNTS, ClientId, Linked
+from hub.ingest.refusals import FieldError
 
 # What happens on an account as its owner sees it too. What the broker thinks of him is not among them: flags, limits,
 # what workflows did, and the record of the client.
@@ -26,13 +26,6 @@ FOR_CLIENTS = (
     "trade.*", "position.*", "order.*", "balance.*", "credit.*", "bonus.*", "margin_call.*", "stop_out.*",
     "deposit.*", "withdrawal.*", "challenge.*",
 )  # fmt: skip
-
-
-def _is_pattern(text: str) -> str:
-    try:
-        return check_pattern(text)
-    except ConfigError as error:
-        raise ValueError(str(error)) from None
 
 
 def _lifetime(value: object) -> timedelta:
@@ -47,24 +40,31 @@ def _in_range(lifetime: timedelta) -> timedelta:
     return lifetime
 
 
-Pattern = Annotated[str, Field(strict=True, max_length=128), AfterValidator(_is_pattern)]
 Lifetime = Annotated[
     timedelta, BeforeValidator(_lifetime, json_schema_input_type=str), AfterValidator(_in_range)
 ]
 
 
 class NewToken(BaseModel):
-    """`accounts` left out: all the client has. `events` left out: what happens on an account as its owner sees it too."""
+    """`accounts` left out: all the client has. `events` left out: what happens on an account as its owner sees it too.
+
+    Neither may be empty: a list somebody filtered until nothing was left must not open everything.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     client: Annotated[ClientId, Field(description="Whose accounts it may read.")]
     accounts: Annotated[
         tuple[Linked, ...],
-        Field(max_length=MAX_ACCOUNTS, description='Of the client\'s accounts only these: "live-1:7001".'),
+        Field(
+            min_length=1,
+            max_length=MAX_ACCOUNTS,
+            description='Of the client\'s accounts only these: "live-1:7001".',
+        ),
     ] = ()
     events: Annotated[
-        tuple[Pattern, ...], Field(max_length=32, description="Patterns of the event types it may read.")
+        tuple[Pattern, ...],
+        Field(min_length=1, max_length=32, description="Patterns of the event types it may read."),
     ] = FOR_CLIENTS
     expires_in: Annotated[Lifetime, Field(description="From 1m to 24h; 15m when left out.")] = USUAL
 
@@ -89,7 +89,8 @@ async def create_token(request: web.Request) -> web.Response:
         raise not_found("client of that id that has accounts")
     accounts = [account.key for account in wanted.accounts]
     if foreign := sorted(set(accounts) - have):
-        raise Problem(422, "invalid", f"accounts: {foreign[0]} is not linked to client {wanted.client}")
+        reason = f"{foreign[0]} is not linked to client {wanted.client}"
+        raise Problem(422, "invalid", f"accounts: {reason}", errors=[FieldError("accounts", reason)])
     if who.servers is not None:
         mine = [key for key in accounts or sorted(have) if key.rpartition(":")[0] in who.servers]
         if accounts and len(mine) < len(accounts):

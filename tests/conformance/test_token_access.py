@@ -178,6 +178,23 @@ async def test_a_token_for_one_account_does_not_open_the_others(api: ApiBench) -
     assert (status, "not linked" in problem["detail"]) == (422, True)
 
 
+@pytest.mark.parametrize(
+    ("asked", "field", "said"),
+    [
+        ({"accounts": []}, "accounts", "at least 1"),  # left out it means all, so an empty one must not
+        ({"events": []}, "events", "at least 1"),
+        ({"events": ["trade.closd"]}, "events.0", "did you mean trade.closed?"),
+    ],
+)
+async def test_a_token_for_nothing_is_refused(
+    api: ApiBench, asked: dict[str, Any], field: str, said: str
+) -> None:
+    status, problem, _ = await api.ask("POST", "/v1/tokens", json={"client": "me", **asked})
+
+    assert status == 422
+    assert {error["field"]: said in error["reason"] for error in problem["errors"]} == {field: True}
+
+
 async def test_an_account_that_changes_hands_is_closed_to_the_tokens_of_before(api: ApiBench) -> None:
     token = await issue(api)
     async with listening(api.session, api.url + STREAM, bearer(token)) as heard:
