@@ -10,6 +10,7 @@ from hub.api.gate import Gate, RequestIds
 from hub.api.live_page import live_page, wants_page
 from hub.api.ports import BadCursor
 from hub.api.problems import Problem, internal, unavailable
+from hub.api.queries import Query
 from hub.api.routing import PRINCIPAL, Route
 from hub.api.viewer import VIEWER, Viewer
 from hub.api.visitors import Visitors
@@ -40,6 +41,13 @@ def make_guard(routes: Iterable[Route], gate: Gate, ids: RequestIds, visitors: V
                 principal = request[PRINCIPAL] = gate.principal(request.headers, route.scope)
                 if route.tokens:
                     request[VIEWER] = Viewer(principal.id, principal.name)
+            if (
+                route is not None
+                and route.scope is not None
+                and not route.parameters
+                and request.query_string
+            ):
+                Query(request)  # there is none to read: what was meant by it would be ignored
             response = await handler(request)
         except Problem as problem:
             response = problem.response()
