@@ -34,6 +34,14 @@ def moment_and_id(cursor: str) -> tuple[int, str]:
     return number(at, 0), name
 
 
+def table_and_place(cursor: str) -> tuple[str, str]:
+    """Return which table a page of deliveries goes on in, "w" what waits or "a" what is over, and where."""
+    table, _, place = (cursor or "w:").partition(":")
+    if table not in {"w", "a"}:
+        raise bad_cursor()
+    return table, place
+
+
 def bad_cursor() -> BadCursor:
     return BadCursor("that cursor is not one of this hub's: begin again without it")
 

@@ -127,7 +127,7 @@ async def test_a_cursor_of_somebody_else_is_refused(store: StoreBackend, cursor:
     assert isinstance(await error_of(browser.events(after=cursor, limit=3)), BadCursor)
 
 
-@pytest.mark.parametrize("cursor", ["w:a", "a:x", "w:a,1,2,x", "a:" + "1" * 30])
+@pytest.mark.parametrize("cursor", ["zz", "b:1", "w:a", "a:x", "w:a,1,2,x", "a:" + "1" * 30])
 async def test_a_cursor_of_deliveries_that_makes_no_sense_is_refused(
     store: StoreBackend, cursor: str
 ) -> None:

@@ -12,7 +12,7 @@ from hub.dispatch.outbox import Attempt, Delivery, DeliveryState
 from hub.engine.rows import RunRow
 from hub.events.facts import EVENT_PREFIX
 from hub.intents.intent import Intent, State
-from hub.store.cursors import WRITTEN_WITHIN_US, bad_cursor, number
+from hub.store.cursors import WRITTEN_WITHIN_US, bad_cursor, number, table_and_place
 from hub.store.postgres.append import where_stored
 from hub.store.postgres.browse_events import (
     MOST_SCANNED,
@@ -59,6 +59,8 @@ class PostgresBrowser:
         event_id: str = "",
         since: int = 0,
     ) -> Page[Delivery]:
+        table, place = table_and_place(after)
+
         async def work(connection: Connection) -> Page[Delivery]:
             if event_id:
                 found = await _deliveries_of_event(connection, event_id, endpoint)
@@ -69,15 +71,14 @@ class PostgresBrowser:
                     None,
                 )
             # What still waits comes first, then what is over, the newest first: two tables, so two kinds of cursor.
-            kind, _, place = (after or "w:").partition(":")
-            if kind == "w" and state in {"", DeliveryState.WAITING}:
+            if table == "w" and state in {"", DeliveryState.WAITING}:
                 waiting = await _waiting_page(connection, place, limit, endpoint, since)
                 if waiting.next or state:
                     return waiting
                 if waiting.items:
                     return Page(waiting.items, "a:")
             return await _finished_page(
-                connection, place if kind == "a" else "", limit, endpoint, state, since
+                connection, place if table == "a" else "", limit, endpoint, state, since
             )
 
         return await self._database.read(work)

@@ -12,7 +12,7 @@ from hub.dispatch.outbox import Attempt, Delivery, DeliveryState
 from hub.engine.rows import RunRow
 from hub.events.facts import EVENT_PREFIX
 from hub.intents.intent import Intent, State
-from hub.store.cursors import WRITTEN_WITHIN_US, bad_cursor, is_wanted, number
+from hub.store.cursors import WRITTEN_WITHIN_US, bad_cursor, is_wanted, number, table_and_place
 from hub.store.sqlite.append import find_row
 from hub.store.sqlite.engine import INTENT, RUN
 from hub.store.sqlite.numbering import written_sequences
@@ -76,19 +76,20 @@ class SqliteBrowser:
         event_id: str = "",
         since: int = 0,
     ) -> Page[Delivery]:
+        table, place = table_and_place(after)
+
         def work(connection: apsw.Connection) -> Page[Delivery]:
             if event_id:
                 named = _deliveries_of_event(connection, event_id, endpoint, state)
                 return Page([each for each in named if each.created_at >= since][:limit], None)
             # What still waits comes first, then what is over, the newest first: two tables, so two kinds of cursor.
-            kind, _, place = (after or "w:").partition(":")
-            if kind == "w" and state in {"", DeliveryState.WAITING}:
+            if table == "w" and state in {"", DeliveryState.WAITING}:
                 waiting = _waiting_page(connection, place, limit, endpoint, since)
                 if waiting.next or state:
                     return waiting
                 if waiting.items:
                     return Page(waiting.items, "a:")
-            return _finished_page(connection, place if kind == "a" else "", limit, endpoint, state, since)
+            return _finished_page(connection, place if table == "a" else "", limit, endpoint, state, since)
 
         return await self._reader.read(work)
 
