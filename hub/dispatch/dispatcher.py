@@ -231,6 +231,8 @@ class Dispatcher(HandOver):
                 worker = await self._worker(endpoint) if endpoint is not None else None
                 if worker is None:
                     break
+                if self._stopping or self._wanted.get(endpoint_id) != endpoint:
+                    continue  # while it was made: nobody could tell it to stop yet
                 self._workers[endpoint_id] = worker
                 await worker.run()
                 # What it sent must be on disk before a successor reads what still waits, or it would send it again.

@@ -311,3 +311,53 @@ async def test_a_receiver_that_is_down_is_left_alone_and_what_waits_keeps_its_at
         house.receivers.answers["ep"] = OK
         await house.advance(hours=12)
         assert set(house.states().values()) == {DeliveryState.DELIVERED}
+
+
+@pytest.fixture
+def unread():
+    """A dispatcher whose worker is just being made: how its endpoint was is still being read."""
+    house = Answering(an_endpoint())
+    house.read = asyncio.Event()
+    get = house.healths.get
+
+    async def late(endpoint_id):
+        await house.read.wait()
+        return await get(endpoint_id)
+
+    house.healths.get = late
+    return house
+
+
+async def test_a_change_is_followed_while_the_worker_is_being_made(unread):
+    async with unread.running():
+        before = await unread.endpoints.get("ep")
+        await unread.endpoints.replace(before, before._replace(url="https://new.example.com/hub"))
+        await unread.dispatcher.refresh()
+        unread.read.set()
+        await unread.settle()
+
+        await unread.tell(an_event(1))
+        assert len(unread.receivers.requests("new")) == 1
+        assert unread.receivers.requests() == []
+
+
+async def test_the_hub_stops_while_a_worker_is_being_made(unread):
+    stopping = asyncio.Event()
+    running = asyncio.ensure_future(unread.dispatcher.run(stopping))
+    await unread.settle()
+    stopping.set()
+    await unread.settle()
+    unread.read.set()
+    await unread.settle()
+
+    assert running.done()
+
+
+async def test_an_endpoint_is_let_go_while_its_worker_is_being_made(unread):
+    async with unread.running():
+        letting_go = asyncio.ensure_future(unread.dispatcher.let_go(["ep"]))
+        await unread.settle()
+        unread.read.set()
+        await unread.settle()
+
+        assert letting_go.done()
