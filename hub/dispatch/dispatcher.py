@@ -115,6 +115,8 @@ class Dispatcher(HandOver):
         self._workshop = Workshop()
         self._group: asyncio.TaskGroup | None = None
         self._stopping = False
+        # The store is asked again with every change, and may answer in another order.
+        self._asked = self._followed = 0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Deliver until `stopping` is set and the attempts in flight are over and written."""
@@ -141,7 +143,12 @@ class Dispatcher(HandOver):
 
     async def refresh(self) -> None:
         """Follow the endpoints as they are stored now: start, restart with new settings, or stop."""
+        self._asked += 1
+        mine = self._asked
         found = await self._endpoints.all()
+        if mine < self._followed:
+            return  # who asked later was answered sooner: what he saw is newer
+        self._followed = mine
         usual = self._schedule
         self._wanted = {
             endpoint.id: endpoint if endpoint.schedule else endpoint._replace(schedule=usual)
@@ -151,8 +158,6 @@ class Dispatcher(HandOver):
         }
         self.subscriptions.replace(found)
         disabled = [endpoint.id for endpoint in found if endpoint.state != ENABLED]
-        if disabled:
-            await self._healths.forget_disabled()
         for endpoint_id in disabled:
             # Its worker may live until an attempt is over, and see it enabled again: whoever does that begins anew.
             self._watches.pop(endpoint_id, None)
@@ -163,6 +168,8 @@ class Dispatcher(HandOver):
             for endpoint_id in self._wanted.keys() - self._serving:
                 self._serving.add(endpoint_id)
                 self._group.create_task(self._serve(endpoint_id))
+        if disabled:  # last: a store that cannot be written keeps nobody sending
+            await self._healths.forget_disabled()
 
     @override
     async def take(self, positions: Mapping[int, int], news: Sequence[New]) -> None:
@@ -357,8 +364,9 @@ class Dispatcher(HandOver):
             key = f"endpoint.disabled:{endpoint_id}:{_short(endpoint)}:{occasion}"
             await self._announce(EndpointDisabled(endpoint_id, delivery, reason, key, since))
             if await self._endpoints.replace(endpoint, endpoint._replace(state=DISABLED, reason=reason)):
-                await self.refresh()
-                return
+                break
+        if endpoint_id in self._wanted:  # also where that was written before and the store went away then
+            await self.refresh()
 
 
 def _timed(endpoint: Endpoint, transport: Transport) -> Transport:

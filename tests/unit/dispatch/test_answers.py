@@ -12,6 +12,7 @@ from hub.clock import SECOND_US, to_us
 from hub.dispatch.delivery import Aborted, Delivered, Gone, Refused
 from hub.dispatch.options import EndpointOptions
 from hub.dispatch.outbox import DeliveryState
+from hub.errors import StoreUnavailable
 
 
 @pytest.mark.parametrize("status", [302, 404, 429, 500, 503])
@@ -361,3 +362,61 @@ async def test_an_endpoint_is_let_go_while_its_worker_is_being_made(unread):
         await unread.settle()
 
         assert letting_go.done()
+
+
+async def test_a_store_that_cannot_be_written_keeps_nobody_sending_to_who_is_switched_off():
+    async with Answering(an_endpoint()).running() as house:
+
+        async def fails():
+            raise StoreUnavailable("disk full")
+
+        house.healths.forget_disabled = fails
+        before = await house.endpoints.get("ep")
+        await house.endpoints.replace(before, before._replace(state="disabled"))
+        with pytest.raises(StoreUnavailable):
+            await house.dispatcher.refresh()
+
+        await house.settle()
+        assert house.dispatcher.standing() == {}
+
+
+async def test_of_two_answers_of_the_store_the_one_asked_for_later_counts():
+    async with Answering(an_endpoint()).running() as house:
+        known = house.endpoints.all
+        slow = asyncio.Event()
+
+        async def old():
+            seen = await known()
+            await slow.wait()
+            return seen
+
+        house.endpoints.all = old
+        first = asyncio.ensure_future(house.dispatcher.refresh())
+        await house.settle()
+        house.endpoints.all = known
+        before = await house.endpoints.get("ep")
+        await house.endpoints.replace(before, before._replace(url="https://new.example.com/hub"))
+        await house.dispatcher.refresh()
+        slow.set()
+        await first
+        await house.settle()
+
+        await house.tell(an_event(1))
+        assert (len(house.receivers.requests("new")), house.receivers.requests()) == (1, [])
+
+
+async def test_who_was_switched_off_is_not_sent_to_though_the_store_went_away_just_then():
+    async with Answering(an_endpoint()).running() as house:
+        known = house.endpoints.all
+
+        async def once():
+            house.endpoints.all = known
+            raise StoreUnavailable("locked")
+
+        house.endpoints.all = once
+        house.receivers.answers["ep"] = Gone(10)
+        await house.tell(an_event(1))
+        await house.advance(seconds=2)
+
+        await house.tell(an_event(2))
+        assert len(house.receivers.requests()) == 1
