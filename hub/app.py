@@ -29,6 +29,7 @@ from hub.clock import Clock
 from hub.config import Settings
 from hub.control.control import Control
 from hub.control.keys import Keys
+from hub.deals import Deals
 from hub.dispatch.channels.manager_mt_remote import MtRemoteBackend
 from hub.dispatch.channels.mt_remote_client import MtRemoteClient
 from hub.dispatch.dispatcher import Dispatcher
@@ -72,6 +73,7 @@ from hub.parts import (
     tell_of_money,
     templates_at,
 )
+from hub.position_past import PositionPast
 from hub.rate_teller import RateTeller
 from hub.remembered_accounts import RememberedAccounts
 from hub.rounds import Rounds
@@ -235,8 +237,11 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         watcher.load(await store.engine.levels())
         await watcher.tell()  # that nobody watched meanwhile, before the engine decides anything
 
+        def positions_wanted() -> bool:
+            return watcher.follows_positions() or board.positions.is_wanted()
+
         connectors = [
-            connector(source, store.log, clock, watcher, symbols, base, watcher.follows_positions)
+            connector(source, store.log, clock, watcher, symbols, base, positions_wanted)
             for source in settings.sources
         ]
 
@@ -267,12 +272,18 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         pages = RememberedAccounts(accounts)
         store.log.listen(pages.hear)
         committed.append(pages.decided)
+        history = SqliteHistory(store.reader, clock)
+
+        async def heads() -> Sequence[int]:
+            return store.log.heads()
+
         feeds = make_feeds(
             settings,
             clock,
             keys=keys,
             directory=directory,
             log=store.feed,
+            past=PositionPast(store.engine, engine.programs, history, heads, clock),
             board=board,
             tokens=store.tokens,
             tickets=store.tickets,
@@ -307,9 +318,10 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 watcher,
                 files,
                 clock,
-                SqliteHistory(store.reader, clock),
+                history,
             ),
             accounts=pages,
+            deals=Deals(history, store.log, clock),
             approvals=approvals,
             starts=StartDesk(engine.programs, store.engine, store.log),
             control=control,

@@ -9,7 +9,8 @@ from hub.cli_options import LOCAL, Json, Key, Url
 
 clients = typer.Typer(help="The directory of clients of a running hub.", no_args_is_help=True)
 accounts = typer.Typer(
-    help="What the broker says about accounts beside their platform.", no_args_is_help=True
+    help="What an account holds, and what the broker says about accounts beside their platform.",
+    no_args_is_help=True,
 )
 suppress = typer.Typer(help="Addresses and clients nothing is sent to.", no_args_is_help=True)
 
@@ -83,6 +84,34 @@ def accounts_import(
     raise typer.Exit(
         import_file(file, url, "/v1/accounts/bulk", api_key, start, is_csv=as_csv, as_json=as_json)
     )
+
+
+@accounts.command("positions")
+def accounts_positions(
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="server:login, such as live-1:7001.")],
+    url: Url = LOCAL,
+    api_key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """List an account's open positions, with what was last sampled of each."""
+    from hub.commands.accounts import list_positions  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(list_positions(url, api_key, account, as_json=as_json))
+
+
+@accounts.command("deals")
+def accounts_deals(
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="server:login, such as live-1:7001.")],
+    kind: Annotated[str, typer.Option(help="Only trade, balance, credit or bonus.")] = "",
+    most: Annotated[int, typer.Option("--most", help="How many at most.")] = 100,
+    url: Url = LOCAL,
+    api_key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """List an account's trades and movements of money, the newest first."""
+    from hub.commands.accounts import list_deals  # noqa: PLC0415 (start-up time)
+
+    raise typer.Exit(list_deals(url, api_key, account, kind, most, as_json=as_json))
 
 
 @suppress.command("add")

@@ -15,6 +15,8 @@ from hub.control.tickets import Tickets, TicketStore
 from hub.control.tokens import Tokens, TokenStore
 from hub.ingest.board import Board
 from hub.ingest.directory import Directory
+from hub.position_book import PositionBook
+from hub.position_past import PositionPast
 from hub.stages import Service
 
 _OFTEN, _SELDOM = timedelta(seconds=5), timedelta(seconds=60)
@@ -29,6 +31,7 @@ def make_feeds(
     keys: Keys,
     directory: Directory,
     log: FeedLog,
+    past: PositionPast,
     board: Board,
     tokens: TokenStore,
     tickets: TicketStore,
@@ -40,11 +43,13 @@ def make_feeds(
         kept = await directory.get(client)
         return frozenset(account.key for account in kept.client.accounts) if kept is not None else frozenset()
 
+    tail = Tail(log, clock, polls=polls)
     return Feeds(
         clock=clock,
         keys=keys,
-        tail=Tail(log, clock, polls=polls),
+        tail=tail,
         board=board,
+        positions=PositionBook(past, tail, board.positions, clock),
         tokens=Tokens(tokens, clock, accounts_of, remembered_for=_OFTEN if polls else _SELDOM),
         tickets=Tickets(tickets, clock),
         most=settings.api.streams,
@@ -63,4 +68,4 @@ def tell_of_clients(feeds: Feeds, rows: Sequence[Input]) -> None:
 
 def services(feeds: Feeds) -> tuple[Service, ...]:
     """Return what has to run for streams to go on."""
-    return feeds.tail, feeds.board, feeds.tokens
+    return feeds.tail, feeds.board, feeds.positions, feeds.tokens

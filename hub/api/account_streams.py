@@ -1,11 +1,14 @@
 """What accounts are worth as it changes: the newest wins, at the pace the reader asks for."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
-from typing import final
+from typing import Final, final
 
 from aiohttp import web
 
 from hub.api.event_source import EventSource, without_place
+from hub.api.position_feed import PositionsView, TooManyAccounts, too_many
 from hub.api.problems import Problem
 from hub.api.queries import Query
 from hub.api.routing import DEPS, Route
@@ -16,6 +19,9 @@ from hub.api.visitors import TICKET
 from hub.control.keys import Scope
 from hub.durations import duration
 from hub.ingest.board import LONGEST, SHORTEST, USUAL, Watch
+
+_MOST_SYMBOLS: Final = 32
+_LONGEST: Final = 256 << 10  # bytes of a message, unless one account alone takes more
 
 
 @final
@@ -40,13 +46,14 @@ class _Accounts:
             self._is_new = False
             parts = 0
             for part in self._watch.snapshot():
-                parts += 1
-                await source.send(_told("snapshot", part))
+                for some in _parts(part):
+                    parts += 1
+                    await source.send(_told("snapshot", some))
             if not parts:
                 await source.send(_told("snapshot", []))
         changed = self._watch.take()
-        if changed:
-            await source.send(_told("changes", changed))
+        for some in _parts(changed) if changed else ():
+            await source.send(_told("changes", some))
 
     def place(self) -> str:
         return ""
@@ -54,11 +61,21 @@ class _Accounts:
 
 async def stream_accounts(request: web.Request) -> web.StreamResponse:
     feeds, viewer = request.app[DEPS].feeds, request[VIEWER]
-    query = Query(request, "interval", "account", "client", TICKET)
+    query = Query(request, "interval", "account", "client", "positions", "symbol", TICKET)
     pace = _pace(query.text("interval"))
+    symbols = _symbols(query)
     accounts = await asked_accounts(feeds, viewer, query)
-    with feeds.seat(viewer):
-        watch = feeds.board.watch(accounts, pace)
+    with feeds.seat(viewer), ExitStack() as held:
+        view = None
+        if symbols is not None:
+            if accounts is None:
+                raise Problem(400, "bad-query", "positions: name the accounts or the client whose they are")
+            try:
+                held.enter_context(feeds.positions.followed(accounts))
+            except TooManyAccounts as error:
+                raise too_many(error) from None
+            view = PositionsView(feeds.board.positions, symbols)
+        watch = feeds.board.watch(accounts, pace, view)
         try:
             return await keep_going(request, feeds, viewer, accounts, _Accounts(watch))
         finally:
@@ -67,6 +84,31 @@ async def stream_accounts(request: web.Request) -> web.StreamResponse:
 
 def _told(kind: str, accounts: list[bytes]) -> bytes:
     return without_place(b'{"kind":"%s","accounts":[%s]}' % (kind.encode(), b",".join(accounts)))
+
+
+def _parts(accounts: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield accounts in parts that are no longer than a message may be; there is always one."""
+    part: list[bytes] = []
+    size = 0
+    for account in accounts:
+        if part and size + len(account) > _LONGEST:
+            yield part
+            part, size = [], 0
+        part.append(account)
+        size += len(account)
+    yield part
+
+
+def _symbols(query: Query) -> frozenset[str] | None:
+    """Return the symbols whose positions are asked for, empty for all; None where no positions are."""
+    symbols = frozenset(query.words("symbol"))
+    if query.choice("positions", "true", "false") != "true":
+        if symbols:
+            raise Problem(400, "bad-query", "symbol: goes with positions=true")
+        return None
+    if len(symbols) > _MOST_SYMBOLS:
+        raise Problem(400, "bad-query", f"symbol: name at most {_MOST_SYMBOLS}")
+    return symbols
 
 
 def _pace(text: str) -> timedelta:
@@ -85,9 +127,9 @@ ROUTES = (
         "/v1/accounts/stream",
         stream_accounts,
         Scope.READ,
-        "Follow equity and margin of accounts, the newest values at a pace (server-sent events)",
+        "Follow equity, margin and open positions of accounts, the newest values at a pace (server-sent events)",
         "streams",
-        parameters=("interval", "account", "client", TICKET),
+        parameters=("interval", "account", "client", "positions", "symbol", TICKET),
         answers={
             200: "First what is known, then what changes, until somebody ends it.",
             400: "The interval or an account is not right.",

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from hub.api import (
+    account_pages,
     account_streams,
     accounts,
     actions,
@@ -64,6 +65,7 @@ ROUTES: tuple[Route, ...] = (
     *switches.ROUTES,
     *runs.ROUTES,
     *accounts.ROUTES,
+    *account_pages.ROUTES,
     *actions.ROUTES,
     *approvals.ROUTES,
     *key_routes.ROUTES,

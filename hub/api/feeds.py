@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, final
 
+from hub.api.position_feed import PositionFeed
 from hub.api.problems import Problem
 from hub.api.viewer import Viewer
 from hub.bus.tail import Tail
@@ -31,6 +32,7 @@ class Feeds:
     keys: Keys
     tail: Tail
     board: Board
+    positions: PositionFeed
     tokens: Tokens
     tickets: Tickets
     most: int = MOST

@@ -36,6 +36,9 @@ _ABOUT = {
     "client": "The id of a client.",
     "where": "A condition on what an event holds: event.lots > 1 and account.currency == 'EUR'",
     "interval": "How often at most, from 100ms to 60s; 500ms when left out.",
+    "positions": "true tells the open positions of each account as well; accounts or a client have to be named for it.",
+    "kind": "Of deals only one kind: trade, balance, credit or bonus.",
+    "symbol": "Of positions only those of these symbols, separated by commas.",
     "ticket": "In the place of a header, for browsers: see POST /v1/streams/tickets.",
     "mode": "replace (the default): a row is the whole record; merge: it changes what it names.",
 }

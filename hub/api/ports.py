@@ -76,6 +76,19 @@ class DeliveryReader(Protocol):
         """Return what was tried, in order."""
 
 
+class DealPage(NamedTuple):
+    """The newest first. `next` None: no more were found. `complete`: nor are there any."""
+
+    rows: Sequence[Input]
+    next: str | None
+    complete: bool
+
+
+class DealReader(Protocol):
+    async def deals(self, account: str, patterns: Sequence[str], *, after: str, limit: int) -> DealPage:
+        """Return an account's events of these types behind a cursor. Raises BadCursor."""
+
+
 class Watching(SampleSink, Protocol):
     """Where equity samples go, and what was last seen of an account by this process."""
 
@@ -277,6 +290,7 @@ class ApiDeps:
     actions: ActionReader
     workflows: WorkflowReader
     accounts: AccountReader
+    deals: DealReader
     approvals: Approvals
     starts: Starts
     control: Control

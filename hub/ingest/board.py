@@ -6,13 +6,14 @@ slow misses what was superseded and never what is newest; what waits for him has
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import Final, final
+from typing import Final, Protocol, final
 
 import msgspec
 
 from hub.clock import MICROSECOND, Clock, iso
+from hub.ingest.position_board import PositionBoard
 from hub.ingest.reading import FIELDS, Reading, reading_of
 from hub.ingest.samples import Sample
 from hub.stages import run_until
@@ -51,13 +52,23 @@ def told(reading: Reading) -> bytes:
     )
 
 
+class View(Protocol):
+    """How a watcher wants accounts to be told, where that is more than what they are worth. Equal ones share what is written."""
+
+    def told(self, key: str, reading: Reading | None) -> bytes | None:
+        """Return an account as JSON; None while nothing is known of it."""
+
+
 @final
 class Watch:
     """One watcher: what waits for him, and `wake`, set when something does. `accounts` None means all."""
 
-    def __init__(self, board: "Board", accounts: frozenset[str] | None, pace: timedelta) -> None:
+    def __init__(
+        self, board: "Board", accounts: frozenset[str] | None, pace: timedelta, view: View | None
+    ) -> None:
         self.accounts = accounts
         self.pace = pace
+        self.view = view
         self.wake = asyncio.Event()
         self.cut = ""
         self.waiting: dict[str, bytes] = {}
@@ -69,9 +80,17 @@ class Watch:
 
     def snapshot(self) -> Iterator[list[bytes]]:
         """Return what is known now, in parts; what changes meanwhile comes with the next tick as well."""
+        if self.view is not None and self.accounts is not None:
+            yield from self._viewed(self.view, sorted(self.accounts))
+            return
         readings = self._board.known(self.accounts)
         for start in range(0, len(readings), _AT_ONCE):
             yield [told(reading) for reading in readings[start : start + _AT_ONCE]]
+
+    def _viewed(self, view: View, accounts: Sequence[str]) -> Iterator[list[bytes]]:
+        for start in range(0, len(accounts), _AT_ONCE):
+            part = [(key, self._board.last_seen(key)) for key in accounts[start : start + _AT_ONCE]]
+            yield [text for key, reading in part if (text := view.told(key, reading)) is not None]
 
     def end(self, reason: str) -> None:
         self.cut = self.cut or reason
@@ -86,6 +105,7 @@ class _Pace:
         self.due = due
         self.watchers = 0
         self.changed: set[str] = set()
+        self.touched: set[str] = set()  # in what only a view shows
         self.everyone: set[Watch] = set()
         self.of: dict[str, set[Watch]] = {}
 
@@ -103,12 +123,14 @@ class Board:
         self._watches: set[Watch] = set()
         self._watched = asyncio.Event()
         self._written: dict[str, tuple[Reading, bytes]] = {}
+        self.positions = PositionBoard(clock, self._touch)
+        self.superseded = 0  # what waited for a watcher when something newer took its place
 
     def __len__(self) -> int:
         return len(self._watches)
 
-    def hear(self, reading: Reading) -> None:
-        """Take over a reading that may be believed; an older one than is known changes nothing."""
+    def hear(self, reading: Reading, sample: Sample) -> None:
+        """Take over a sample that may be believed, as it was read; an older one than is known changes nothing."""
         last = self._latest.get(reading.key)
         if last is not None:
             # A source whose clock runs ahead must not shut out everybody else's samples of the account.
@@ -116,6 +138,8 @@ class Board:
                 return
             self._latest.move_to_end(reading.key)
         self._latest[reading.key] = reading
+        if sample.positions:
+            self.positions.hear(sample, reading)
         if len(self._latest) > self._remembered:
             gone, _ = self._latest.popitem(last=False)
             self._written.pop(gone, None)
@@ -127,7 +151,7 @@ class Board:
         for sample in samples:
             reading = None if sample.gap else reading_of(sample)
             if reading is not None:
-                self.hear(reading)
+                self.hear(reading, sample)
 
     def last_seen(self, key: str) -> Reading | None:
         return self._latest.get(key)
@@ -137,10 +161,10 @@ class Board:
             return list(self._latest.values())
         return [self._latest[key] for key in sorted(accounts) if key in self._latest]
 
-    def watch(self, accounts: frozenset[str] | None, pace: timedelta) -> Watch:
+    def watch(self, accounts: frozenset[str] | None, pace: timedelta, view: View | None = None) -> Watch:
         """Begin to watch; ask for the snapshot at once, changes from now on come by themselves."""
         rounded = max(SHORTEST, min(LONGEST, -(-pace // _STEP) * _STEP))
-        watch = Watch(self, accounts, rounded)
+        watch = Watch(self, accounts, rounded, view)
         self._watches.add(watch)
         group = self._paces.get(rounded)
         if group is None:
@@ -200,27 +224,57 @@ class Board:
             # No longer than a step: somebody may begin to watch at a shorter pace.
             await self._clock.sleep(min((due - self._clock.now_us()) * MICROSECOND, _STEP))
 
+    def _touch(self, key: str) -> None:
+        for pace in self._paces.values():
+            pace.touched.add(key)
+
     async def _tell(self, pace: _Pace) -> None:
         changed, pace.changed = list(pace.changed), set()
+        touched, pace.touched = pace.touched.difference(changed), set()
         for start in range(0, len(changed), _AT_ONCE):
             if start:
                 await _Turn()
             self._tell_some(pace, changed[start : start + _AT_ONCE])
+        if touched:
+            self._tell_views(pace, touched)
 
     def _tell_some(self, pace: _Pace, keys: Sequence[str]) -> None:
         everything: dict[str, bytes] = {}
+        viewed: list[str] = []
         for key in keys:
             watches = pace.of.get(key, ())
             if key not in self._latest or not (watches or pace.everyone):
                 continue
             text = everything[key] = self._text(key)
             for watch in watches:
-                watch.waiting[key] = text
-                watch.wake.set()
+                if watch.view is None:
+                    self._put(watch, key, text)
+            if any(watch.view is not None for watch in watches):
+                viewed.append(key)
         if everything:
             for watch in pace.everyone:
+                self.superseded += len(watch.waiting.keys() & everything.keys())
                 watch.waiting.update(everything)
                 watch.wake.set()
+        self._tell_views(pace, viewed)
+
+    def _tell_views(self, pace: _Pace, keys: Iterable[str]) -> None:
+        """Tell those who look at more than an account is worth; of one view it is written once."""
+        for key in keys:
+            texts: dict[View, bytes | None] = {}
+            for watch in pace.of.get(key, ()):
+                view = watch.view
+                if view is None:
+                    continue
+                if view not in texts:
+                    texts[view] = view.told(key, self._latest.get(key))
+                if (text := texts[view]) is not None:
+                    self._put(watch, key, text)
+
+    def _put(self, watch: Watch, key: str, text: bytes) -> None:
+        self.superseded += key in watch.waiting
+        watch.waiting[key] = text
+        watch.wake.set()
 
     def _text(self, key: str) -> bytes:
         """Return an account as JSON, written once however many watch it, at whatever pace."""

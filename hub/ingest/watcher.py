@@ -67,7 +67,7 @@ class Watcher(SampleSink):
         *,
         save_peaks: SavePeaks | None = None,
         remembered: int = _REMEMBERED,
-        seen: Callable[[Reading], None] = lambda _: None,
+        seen: Callable[[Reading, Sample], None] = lambda *_: None,
     ) -> None:
         self._log = log
         self._clock = clock
@@ -147,7 +147,7 @@ class Watcher(SampleSink):
                 continue
             if rolling:  # with what was seen before: what comes now may be of the next day
                 self._days.over(reading.key, self._seen_of(reading.key), now, self._table)
-            is_news = self._is_news(reading, now)
+            is_news = self._is_news(reading, sample, now)
             if sample.positions and is_news:
                 readings += self._positions.see(sample, reading, self._unvouched)
             if not is_news:
@@ -320,13 +320,13 @@ class Watcher(SampleSink):
         if last is not None and cell.told is None:
             self._see(cell, last)
 
-    def _is_news(self, reading: Reading, now: int) -> bool:
+    def _is_news(self, reading: Reading, sample: Sample, now: int) -> bool:
         last = self._last.pop(reading.key, None)
         # A source whose clock runs ahead must not shut out everybody else's samples of the account.
         newest = last is None or min(last.at, now) <= reading.at
         self._last[reading.key] = reading if last is None or newest else last
         if newest:
-            self._tell_seen(reading)
+            self._tell_seen(reading, sample)
         if len(self._last) > self._remembered:
             forgotten = next(iter(self._last))
             del self._last[forgotten]

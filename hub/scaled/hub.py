@@ -19,6 +19,7 @@ from hub.bus.kafka.samples import KafkaSamples
 from hub.clock import Clock
 from hub.config import Settings
 from hub.control.control import Control
+from hub.deals import Deals
 from hub.dispatch.replay_desk import ReplayDesk
 from hub.dispatch.resolver import PooledResolver
 from hub.dispatch.safe_http import AiohttpTransport
@@ -44,6 +45,7 @@ from hub.parts import (
     sealed_endpoints,
     templates_at,
 )
+from hub.position_past import PositionPast
 from hub.rate_teller import RateTeller
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
@@ -181,12 +183,14 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             process.working += (approvals, backtests)
         accounts = AccountView(engine_store, browser)
         directory = Directory(PostgresClients(database), clock)
+        history, feed = PostgresHistory(database), PostgresFeed(database)
         feeds = make_feeds(
             settings,
             clock,
             keys=keys,
             directory=directory,
-            log=PostgresFeed(database),
+            log=feed,
+            past=PositionPast(engine_store, programs, history, feed.end, clock),
             board=board,
             tokens=PostgresTokens(database),
             tickets=PostgresTickets(database),
@@ -225,9 +229,10 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
                 far_watcher,
                 files,
                 clock,
-                PostgresHistory(database),
+                history,
             ),
             accounts=accounts,
+            deals=Deals(history, far_log, clock),
             approvals=approvals,
             starts=StartDesk(programs, engine_store, looking),
             control=control,

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, final
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from conformance.backends import StoreBackend
-from conformance.feeds_bench import MemoryFeed, feeds_over
+from conformance.feeds_bench import MemoryFeed, MemoryHistory, feeds_over
 from conformance.replay_rows import ReplayRows
 from pydantic import SecretStr
 from typing_extensions import override
@@ -45,6 +45,7 @@ from hub.clock import ManualClock
 from hub.control.control import Control
 from hub.control.keys import ApiKey, Keys, KeyStore, Scope
 from hub.control.memory import MemorySwitches
+from hub.deals import Deals
 from hub.dispatch.memory import MemoryEndpoints
 from hub.dispatch.memory_contacts import MemoryContacts
 from hub.dispatch.memory_health import MemoryHealths
@@ -69,6 +70,7 @@ from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
 from hub.intents.intent import Intent, State
 from hub.parts import compile_stored
+from hub.position_past import PositionPast
 from hub.sending import Recipients, aftermath
 from hub.start_desk import StartDesk
 from hub.testing import MORNING
@@ -412,19 +414,27 @@ async def an_api(
     secrets = {scope: (await keys.create(scope.value.replace(":", "-"), [scope]))[0] for scope in Scope}
     endpoints, replay_rows = MemoryEndpoints(), ReplayRows()
     directory = Directory(MemoryClients(log), clock)
-    feed = MemoryFeed(real)
+    feed, history = MemoryFeed(real), MemoryHistory(real)
+    rows = MemoryEngineStore(real)
+    programs = Programs(rows, compile_stored)
+
+    async def heads() -> Sequence[int]:
+        return real.heads()
+
+    past = PositionPast(rows, programs, history, heads, clock)
     if over is not None:
         feeds = feeds_over(
             over.store.feed,
             clock,
             keys,
             directory,
+            past,
             tokens=over.store.tokens,
             tickets=over.store.tickets,
             **(limits or {}),
         )
     else:
-        feeds = feeds_over(feed, clock, keys, directory, **(limits or {}))
+        feeds = feeds_over(feed, clock, keys, directory, past, **(limits or {}))
     log.listeners.append(feeds.tail.offer)
     watcher = Watcher(log, clock, seen=feeds.board.hear)
     healths = MemoryHealths(endpoints)
@@ -442,8 +452,6 @@ async def an_api(
     recipients = Recipients(contacts, contacts, contacts.messages, devices)
     links = PublicLinks(PublicSettings(url="https://hub.example", link_secret=SecretStr("s" * 40)))
     after = aftermath(recipients, real, clock)
-    rows = MemoryEngineStore(real)
-    programs = Programs(rows, compile_stored)
     app = make_api(
         ApiDeps(
             clock=clock,
@@ -467,6 +475,7 @@ async def an_api(
             actions=shelves,
             workflows=shelves,
             accounts=shelves,
+            deals=Deals(history, real, clock),
             approvals=shelves,
             starts=StartDesk(programs, rows, real),
             control=control,

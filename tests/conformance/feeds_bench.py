@@ -20,8 +20,11 @@ from hub.control.keys import Keys
 from hub.control.tickets import Ticket, Tickets, TicketStore
 from hub.control.tokens import Token, Tokens, TokenStore
 from hub.engine.memory import MemoryLog
+from hub.engine.past import History, Told
 from hub.ingest.board import Board
 from hub.ingest.directory import Directory
+from hub.position_book import PositionBook
+from hub.position_past import PositionPast
 
 
 @final
@@ -72,6 +75,18 @@ class MemoryFeed(FeedLog):
         ]
         reached = place[0] + len(rows)
         return Stretch(found, [reached], reached >= len(self.log))
+
+
+@final
+class MemoryHistory(History):
+    def __init__(self, log: MemoryLog) -> None:
+        self.log = log
+
+    @override
+    async def told(self, key: str, *, until: int, last: Input | None, most: int) -> Told:
+        rows = [row for row in self.log.ranked(0, len(self.log)) if row.key == key and row.at <= until]
+        rows = [row for row in rows if last is None or row.n <= last.n]
+        return Told(rows[-most:], complete=len(rows) <= most)
 
 
 @final
@@ -142,6 +157,7 @@ def feeds_over(
     clock: Clock,
     keys: Keys,
     directory: Directory,
+    past: PositionPast,
     *,
     tokens: TokenStore | None = None,
     tickets: TicketStore | None = None,
@@ -152,11 +168,13 @@ def feeds_over(
         kept = await directory.get(client)
         return frozenset(account.key for account in kept.client.accounts) if kept is not None else frozenset()
 
+    tail, board = Tail(log, clock, polls=polls), Board(clock)
     return Feeds(
         clock=clock,
         keys=keys,
-        tail=Tail(log, clock, polls=polls),
-        board=Board(clock),
+        tail=tail,
+        board=board,
+        positions=PositionBook(past, tail, board.positions, clock),
         tokens=Tokens(tokens or MemoryTokens(), clock, accounts_of),
         tickets=Tickets(tickets or MemoryTickets(), clock),
         **limits,

@@ -30,6 +30,8 @@ OPEN = {
     ("GET", STREAM),
     ("GET", ACCOUNTS),
     ("GET", "/v1/accounts/{server}/{login:[0-9]+}"),
+    ("GET", "/v1/accounts/{server}/{login:[0-9]+}/positions"),
+    ("GET", "/v1/accounts/{server}/{login:[0-9]+}/deals"),
     ("POST", TICKETS),
 }
 

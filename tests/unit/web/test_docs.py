@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -34,7 +35,7 @@ from hub.api.starts import StartRun
 from hub.api.token_routes import NewToken
 from hub.api.workflows import reason_json
 from hub.cli import app
-from hub.clock import ManualClock
+from hub.clock import ManualClock, to_us
 from hub.config import DEFAULT_SYMBOLS, Settings, load
 from hub.control.keys import Scope
 from hub.dispatch.channels.email_settings import EmailSettings
@@ -61,10 +62,13 @@ from hub.events.catalogue import BY_NAME, event_type
 from hub.events.records import Wire
 from hub.ids import from_id
 from hub.ingest.clients import Client
+from hub.ingest.position_board import Open, PositionBoard
 from hub.ingest.posted import ONLY_THE_HUB
 from hub.ingest.posted_samples import PostedSample
 from hub.ingest.profiles import AccountProfile
+from hub.ingest.reading import reading_of
 from hub.ingest.receive import Receipt, Receiver
+from hub.ingest.samples import PositionSample, Sample
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
 from hub.intents.intent import State
 from hub.intents.verbs import VERBS
@@ -383,6 +387,29 @@ async def accepted(body: bytes) -> Receipt:
     return await a_receiver().accept(body, "application/x-ndjson", source="api:crm")
 
 
+def positions_told(position: dict[str, Any]) -> Any:
+    """Return how the board tells one position that events and a sample told it."""
+    known = Open(
+        position["ticket"],
+        symbol=position["symbol"],
+        side=position["side"],
+        opened_at=to_us(datetime.fromisoformat(position["opened_at"])),
+        **{name: Decimal(position[name]) for name in ("lots", "open_price", "sl")},
+    )
+    worth = PositionSample(known.ticket, Decimal(position["profit"]), Decimal(position["price"]))
+    at = to_us(datetime.fromisoformat(position["sampled_at"]))
+    sample = Sample("live-1", 7001, Decimal(1), *[None] * 6, at=at, positions=(worth,))
+    reading = reading_of(sample)
+    assert reading is not None
+    board = PositionBoard(ManualClock(NOON), lambda _: None)
+    board.begin(reading.key)
+    board.put(reading.key, {known.ticket: known}, complete=True)
+    board.hear(sample, reading)
+    text = board.text(reading.key, frozenset())
+    assert text is not None
+    return json.loads(b"{" + text + b"}")
+
+
 @named(of("json"))
 async def test_an_example_in_json_is_what_the_code_reads(block):
     told = json.loads(block.text)
@@ -424,6 +451,8 @@ async def test_an_example_in_json_is_what_the_code_reads(block):
             StartRun.model_validate(told)
         case {"assume": _}:
             AskBacktest.model_validate(told)
+        case {"positions": [position]}:
+            assert positions_told(position) == told
         case {"scopes": _}:
             NewKey.model_validate(told)
         case _:
