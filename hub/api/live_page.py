@@ -11,6 +11,8 @@ from aiohttp import hdrs, web
 
 from hub.api.routing import Handler
 
+# What both pages have is put where they name it, before anything is hashed: each page is one answer.
+_SHARED: Final = re.compile(r"/\* (live\.(?:js|css)) \*/\n")
 _PART: Final = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
@@ -22,7 +24,7 @@ def wants_page(request: web.Request) -> bool:
 @cache
 def live_page(name: str) -> Handler:
     """Return what answers with a page. Only its own script and style run, and it may ask this hub alone."""
-    text = (resources.files("hub.web") / "live" / f"{name}.html").read_text(encoding="utf-8")
+    text = _SHARED.sub(lambda found: _read(found[1]), _read(f"{name}.html"))
     parts = {kind: _hash(body) for kind, body in _PART.findall(text)}
     headers = {
         "Content-Type": "text/html; charset=utf-8",
@@ -40,6 +42,10 @@ def live_page(name: str) -> Handler:
         return web.Response(body=body, headers=headers)
 
     return page
+
+
+def _read(name: str) -> str:
+    return (resources.files("hub.web") / "live" / name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from conformance.api_bench import ApiBench, an_api
 from hub.clock import to_us
 from hub.control.keys import Scope
 from hub.ingest.samples import Sample
-from hub.testing import MORNING, a_trade_closed
+from hub.testing import MORNING, a_trade_closed, a_trade_opened
 
 pytestmark = pytest.mark.scenario
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\u2028"
+SYMBOL = "<b>EUR</b>"
 ROWS = "[...document.querySelectorAll('#rows tr')].map((row) => row.textContent)"
 STATE = "document.getElementById('state').textContent"
 
@@ -127,4 +129,35 @@ async def test_the_page_of_accounts_shows_the_newest(api: ApiBench, tab: Tab) ->
 
     assert await tab.until(f"({ROWS})[0].startsWith('live-1:70011001.50')")
     assert await tab.run(f"({ROWS}).length") == 1
+    assert tab.said == []
+
+
+async def test_the_page_of_accounts_shows_positions_as_text_and_takes_away_what_is_closed(
+    api: ApiBench, tab: Tab
+) -> None:
+    held = "[...document.querySelectorAll('#held tr')].map((row) => row.textContent)"
+    stopping = asyncio.Event()
+
+    async def ticked(holds: str) -> None:
+        """Let time pass until the page shows that."""
+        async with asyncio.timeout(30):
+            while not await tab.run(holds):
+                await api.clock.advance(timedelta(milliseconds=100))
+                await api.feeds.board.tick()
+                await asyncio.sleep(0.02)
+
+    await api.log.append([a_trade_opened(position=11, symbol=SYMBOL), a_trade_opened(position=12)])
+    async with asyncio.TaskGroup() as group:
+        group.create_task(api.feeds.positions.run(stopping))
+        await tab.open(f"{api.url}/v1/accounts/stream?interval=100ms&account=live-1:7001&positions=true")
+        await sign_in(tab, api.secrets[Scope.READ])
+        await ticked(f"({held}).length === 2")
+        first = await tab.run(held)
+        await api.log.append([a_trade_closed(position=12)])
+        await ticked(f"({held}).length === 1")
+        stopping.set()
+
+    assert first[0].startswith(f"live-1:700111{SYMBOL}buy1")
+    assert await tab.run("document.querySelectorAll('b').length") == 0
+    assert await tab.run("document.getElementById('open').hidden") is False
     assert tab.said == []
