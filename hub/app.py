@@ -252,19 +252,6 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
 
         backtests = BacktestDesk(bounds_of(settings), clock)
         approvals = ApprovalDesk(store.approvals, store.log, clock)
-        collector = HubCollector(
-            (
-                lambda: metrics.embedded_log(store),
-                lambda: metrics.decisions(engine.counters, inbox.backlog(), clock.now_us()),
-                lambda: metrics.deliveries(dispatcher.counters()),
-                lambda: metrics.skipped(dispatcher.subscriptions.skipped),
-                lambda: metrics.standing(dispatcher.standing(), clock.now_us()),
-                lambda: metrics.action_moves(actions.counts),
-                approvals.metrics,
-                rounds.metrics,
-                replaying.metrics,
-            )
-        )
         names = PooledResolver()
         stack.push_async_callback(names.close)
         directory = Directory(store.clients, clock)
@@ -290,6 +277,20 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         )
         store.log.listen(feeds.tail.offer)
         store.log.listen(lambda rows: tell_of_clients(feeds, rows))
+        collector = HubCollector(
+            (
+                lambda: metrics.embedded_log(store),
+                lambda: metrics.decisions(engine.counters, inbox.backlog(), clock.now_us()),
+                lambda: metrics.deliveries(dispatcher.counters()),
+                lambda: metrics.skipped(dispatcher.subscriptions.skipped),
+                lambda: metrics.standing(dispatcher.standing(), clock.now_us()),
+                lambda: metrics.action_moves(actions.counts),
+                approvals.metrics,
+                rounds.metrics,
+                replaying.metrics,
+                feeds.metrics,
+            )
+        )
         deps = ApiDeps(
             clock=clock,
             log=store.log,

@@ -13,6 +13,7 @@ from hub.api.problems import Problem
 from hub.api.queries import Query
 from hub.api.routing import DEPS, Route
 from hub.api.seen import asked_accounts
+from hub.api.stream_counts import StreamKind
 from hub.api.streaming import keep_going
 from hub.api.viewer import VIEWER
 from hub.api.visitors import TICKET
@@ -30,6 +31,7 @@ class _Accounts:
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
+        self.kind = StreamKind.ACCOUNTS if watch.view is None else StreamKind.POSITIONS
         self._is_new = True
         self.wake = watch.wake
 
@@ -41,19 +43,22 @@ class _Accounts:
     def is_waiting(self) -> bool:
         return not self._is_new and not self._watch.waiting
 
-    async def send(self, source: EventSource) -> None:
+    async def send(self, source: EventSource) -> int:
+        told = 0
         if self._is_new:
             self._is_new = False
             parts = 0
             for part in self._watch.snapshot():
                 for some in _parts(part):
                     parts += 1
+                    told += len(some)
                     await source.send(_told("snapshot", some))
             if not parts:
                 await source.send(_told("snapshot", []))
         changed = self._watch.take()
         for some in _parts(changed) if changed else ():
             await source.send(_told("changes", some))
+        return told + len(changed)
 
     def place(self) -> str:
         return ""
@@ -65,7 +70,8 @@ async def stream_accounts(request: web.Request) -> web.StreamResponse:
     pace = _pace(query.text("interval"))
     symbols = _symbols(query)
     accounts = await asked_accounts(feeds, viewer, query)
-    with feeds.seat(viewer), ExitStack() as held:
+    kind = StreamKind.ACCOUNTS if symbols is None else StreamKind.POSITIONS
+    with feeds.seat(viewer, kind), ExitStack() as held:
         view = None
         if symbols is not None:
             if accounts is None:

@@ -86,7 +86,7 @@ def make_api(deps: ApiDeps, routes: tuple[Route, ...] = ROUTES) -> web.Applicati
     visitors = Visitors(deps.keys, feeds.tokens, feeds.tickets)
     asked_first = allow_pages(routes, feeds.origins)
     app = web.Application(
-        middlewares=[make_guard((*routes, *asked_first.routes), gate, ids, visitors)],
+        middlewares=[make_guard((*routes, *asked_first.routes), gate, ids, visitors, feeds.counts.refused)],
         client_max_size=MAX_BYTES + 1,  # aiohttp refuses a body as large as its limit
     )
     app[DEPS] = deps

@@ -10,6 +10,7 @@ from hub.api.problems import Problem
 from hub.api.queries import Query
 from hub.api.routing import DEPS, Route
 from hub.api.seen import asked_accounts
+from hub.api.stream_counts import StreamKind
 from hub.api.streaming import keep_going
 from hub.api.viewer import VIEWER, Viewer
 from hub.api.visitors import TICKET
@@ -31,6 +32,7 @@ class _Events:
         self._first = first
         self._is_tokens = is_tokens
         self.wake = follow.wake
+        self.kind = StreamKind.EVENTS
 
     @property
     def cut(self) -> str:
@@ -40,12 +42,13 @@ class _Events:
     def is_waiting(self) -> bool:
         return self._follow.is_waiting
 
-    async def send(self, source: EventSource) -> None:
+    async def send(self, source: EventSource) -> int:
         told, self._first = self._first, []
         if not told:
             told = await self._follow.take()
         if told:
             await source.send(joined(frame(each.place, self._body(each)) for each in told))
+        return len(told)
 
     def place(self) -> str:
         return self._follow.place()
@@ -59,7 +62,7 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
     query = Query(request, "type", "account", "client", "where", "since", "after", TICKET)
     wanted = _filter(query, viewer)
     accounts = await asked_accounts(feeds, viewer, query)
-    with feeds.seat(viewer):
+    with feeds.seat(viewer, StreamKind.EVENTS):
         place = await _place(request, feeds.tail, query, accounts)
         follow = await feeds.tail.follow(place, accounts, wanted)
         try:

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, final
 
+from prometheus_client.core import Metric
+
 from hub.api.position_feed import PositionFeed
 from hub.api.problems import Problem
+from hub.api.stream_counts import StreamCounts, StreamKind
 from hub.api.viewer import Viewer
 from hub.bus.tail import Tail
 from hub.clock import Clock
@@ -39,19 +42,19 @@ class Feeds:
     most_of_a_key: int = MOST_OF_A_KEY
     origins: frozenset[str] = frozenset()
     _open: Counter[str] = field(default_factory=Counter)
-    refused: int = 0
+    counts: StreamCounts = field(default_factory=StreamCounts)
 
     def __len__(self) -> int:
         return self._open.total()
 
     @contextmanager
-    def seat(self, viewer: Viewer) -> Iterator[None]:
+    def seat(self, viewer: Viewer, kind: StreamKind) -> Iterator[None]:
         """Count a stream while it is open. Raises Problem where there are enough."""
         most = MOST_OF_A_TOKEN if viewer.token is not None else self.most_of_a_key
         if self.tail.stopping or self.board.stopping:
             raise Problem(503, "stopping", "the hub stops: try again", headers={"Retry-After": "2"})
         if len(self) >= self.most or self._open[viewer.id] >= most:
-            self.refused += 1
+            self.counts.full += 1
             whose = "the hub has" if len(self) >= self.most else "you have"
             raise Problem(
                 429,
@@ -60,9 +63,12 @@ class Feeds:
                 headers={"Retry-After": "10"},
             )
         self._open[viewer.id] += 1
+        self.counts.open[kind] += 1
+        self.counts.opened[kind] += 1
         try:
             yield
         finally:
+            self.counts.open[kind] -= 1
             self._open[viewer.id] -= 1
             if not self._open[viewer.id]:
                 del self._open[viewer.id]
@@ -81,6 +87,9 @@ class Feeds:
         if not (accounts or frozenset()) <= await self.tokens.accounts(token):
             return "an account belongs to somebody else now: begin anew"
         return ""
+
+    def metrics(self) -> Iterator[Metric]:
+        return self.counts.metrics(superseded=self.board.superseded, followed=len(self.board.positions))
 
     async def stopped(self, _app: object) -> None:
         """End all streams: the hub stops."""

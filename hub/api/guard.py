@@ -1,6 +1,6 @@
 """What every request passes: is it meant for this hub, may this key do that, and what an error looks like."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 from aiohttp import hdrs, web
@@ -19,8 +19,14 @@ from hub.errors import StoreUnavailable
 _log = structlog.get_logger(__name__)
 
 
-def make_guard(routes: Iterable[Route], gate: Gate, ids: RequestIds, visitors: Visitors) -> Middleware:
-    """Return the one middleware. A handler that is not in the table is refused: a new route is closed until it says."""
+def make_guard(
+    routes: Iterable[Route],
+    gate: Gate,
+    ids: RequestIds,
+    visitors: Visitors,
+    refused: Callable[[str], None] = lambda _: None,
+) -> Middleware:
+    """Return the one middleware; `refused` hears of every problem's kind. A handler that is not in the table is refused: a new route is closed until it says."""
     scopes: Mapping[object, Route] = {route.handler: route for route in routes}
 
     @web.middleware
@@ -50,6 +56,7 @@ def make_guard(routes: Iterable[Route], gate: Gate, ids: RequestIds, visitors: V
                 Query(request)  # there is none to read: what was meant by it would be ignored
             response = await handler(request)
         except Problem as problem:
+            refused(problem.kind)
             response = problem.response()
         except web.HTTPException as error:
             response = _translated(error)

@@ -24,6 +24,7 @@ ROWS_KEPT: Final = 16_384
 BYTES_KEPT: Final = 16 << 20
 ROWS_WAITING: Final = 500  # for one stream
 BYTES_WAITING: Final = 256 << 10
+TOO_SLOW: Final = "too slow"  # how the reason begins for which a reader that falls behind is cut off
 _PAGE: Final = 500
 _READ_AT_ONCE: Final = 4  # streams that catch up
 _POLL: Final = timedelta(milliseconds=150)
@@ -211,7 +212,7 @@ class Tail:
         if self._covers(follow):
             return self._out_of_kept(follow)
         if follow.was_live:
-            follow.end("too slow: more was told since than is kept at hand")
+            follow.end(f"{TOO_SLOW}: more was told since than is kept at hand")
             return _Read((), follow.reached)
         async with self._reading:
             stretch = await self.log.after(follow.reached, follow.axes, follow.accounts, _PAGE)

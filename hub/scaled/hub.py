@@ -198,6 +198,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         )
         if Role.API in roles:
             process.working += [Watching(kafka, board, clock), *services(feeds)]
+            process.metrics.append(feeds.metrics)
         collector = HubCollector(process.metrics)
         names = PooledResolver()
         stack.push_async_callback(names.close)
