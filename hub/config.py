@@ -27,6 +27,8 @@ from typing_extensions import override
 
 from hub.bus.kafka.settings import KafkaSettings, read_password
 from hub.dispatch.addresses import in_house
+from hub.dispatch.channels.crm.object_settings import ProfileName
+from hub.dispatch.channels.crm.settings import CrmSettings
 from hub.dispatch.channels.email_settings import EmailSettings
 from hub.dispatch.channels.kafka_endpoint_settings import KafkaEndpointSettings
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
@@ -281,6 +283,7 @@ class Settings(BaseSettings):
     mail: EmailSettings | None = None
     sms: SmsSettings | None = None
     push: PushSettings | None = None
+    crm: Annotated[dict[ProfileName, CrmSettings], Field(max_length=16)] = {}
     public: PublicSettings | None = None
     delivering: Delivering = Delivering()
     keep: Keep = Keep()
@@ -386,7 +389,11 @@ def _merge(tree: dict[str, Any], over: dict[str, Any]) -> None:
 
 
 def _problem(document: Document | None, problem: Any) -> str:
-    location = [part for part in problem["loc"] if part not in {"mt_remote", "mt5rest"}]
+    location = [*problem["loc"]]
+    if location[0] in {"sources", "crm"}:
+        del location[
+            2:3
+        ]  # which of several models was tried: the file does not say that in a place of its own
     where = f"{document.place(location)}: " if document else ""
     return (
         f"{where}{'.'.join(str(part) for part in location)}: {problem['msg'].removeprefix('Value error, ')}"

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from hub.bus.log import Teller
 from hub.clock import Clock, from_us
 from hub.config import Settings
+from hub.dispatch.channels.crm.build import crm_channels
 from hub.dispatch.channels.email import EmailChannel
 from hub.dispatch.channels.sms_twilio import SmsChannel
 from hub.dispatch.contacts import Contacts, Suppressions
@@ -56,6 +57,9 @@ def notifiers(settings: Settings, recipients: Recipients, clock: Clock) -> list[
             raise ConfigError(f"sms.url: {error}") from error
     if settings.push is not None:
         found.append(_push(settings, recipients.devices, clock))
+    found += crm_channels(
+        settings.crm, clock, allow_loopback=loopback, networks=settings.delivering.allow_networks
+    )
     return found
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from hub.engine.blueprints import Blueprint
+from hub.engine.check_crms import Crms, unknown_crms
 from hub.engine.load import LoadedSet, load_folder
 from hub.engine.load_text import LoadReport
 from hub.engine.problems import Problem, Severity
@@ -91,10 +92,12 @@ def check(
     backends_verbs: frozenset[str] | None = None,
     secrets: frozenset[str] | None = None,
     templates: Path | None = None,
+    crms: Crms | None = None,
 ) -> CheckReport:
     """Check files and folders; `backends_verbs` are the verbs the configured backends offer, None if not known.
 
-    `secrets` are those that are configured, by name; `templates` the folder of messages that is configured.
+    `secrets` are those that are configured, by name; `templates` the folder of messages that is configured; `crms`
+    the CRMs, with the kinds of records each keeps.
     """
     paths = list(paths)
     absent = [path for path in paths if not path.exists()]
@@ -107,6 +110,8 @@ def check(
             problems += _not_offered(report.workflow, backends_verbs)
         if secrets is not None and report.workflow is not None:
             problems += missing_secrets(report.workflow, secrets)
+        if crms is not None and report.workflow is not None:
+            problems += unknown_crms(steps_of((*report.workflow.steps, *report.workflow.on_error)), crms)
     return CheckReport(
         files=len(loaded.reports),
         workflows=loaded.workflows,

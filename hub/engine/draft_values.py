@@ -146,10 +146,20 @@ def _known_part(value: Value) -> object:
         case Rendered(template=template) if not template.paths():
             return template.render({})
         case Nested(parts=parts) if isinstance(parts, Mapping):
-            # The names can be checked already; where any JSON is allowed, nothing is too.
-            return dict.fromkeys(parts)
+            # The names can be checked already, and what stands there; where any JSON is allowed, nothing is too.
+            return {name: _known_or_none(part) for name, part in parts.items()}
         case _:
             raise _NotYet
+
+
+def _known_or_none(part: Value) -> object:
+    match part:
+        case Literally(value=literal):
+            return literal
+        case Nested(parts=Mapping()):
+            return {}
+        case _:
+            return None
 
 
 class _Values:

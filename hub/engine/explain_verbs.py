@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from hub.durations import duration
+from hub.engine import explain_crm
 from hub.engine.explain_names import span
 from hub.intents.contact import NEEDS_CONSENT
 from hub.intents.verbs import Risk, Verb
@@ -55,13 +56,12 @@ SENTENCES: Final[Mapping[str, str]] = {
     "notify.page": "Calls somebody on duty",
     "message.mail": "Sends a mail to the trading terminal with the subject {subject}",
     "http.request": "Calls {url} with {method}",
-    "crm.upsert": "Writes a record into the CRM",
-    "crm.note": "Writes a note into the CRM",
-    "task.open": "Opens a task in the CRM",
+    **explain_crm.SENTENCES,
 }
 _GAP: Final = re.compile(r"\{([a-z_]+)\}")
 
 _TO: Final = frozenset({"notify.sms", "notify.push", "notify.chat", "notify.page"})
+_SAYS_TEXT: Final = frozenset({Risk.NOTIFY, Risk.INTEGRATION})
 _STOPS: Final = {"sl": "stop loss", "tp": "take profit"}
 # Parameters that name something, and what it is called where it is the one the run is about.
 _NAMED: Final = frozenset({"name", "position", "to"})
@@ -85,6 +85,8 @@ def sentence(verb: Verb, said: Mapping[str, str]) -> str:
     if verb.name in _TO or verb.risk in {Risk.TRADING, Risk.CONFIGURATION}:
         said = {name: _SHORT.get(value, value) if name in _NAMED else value for name, value in said.items()}
     form = _form(verb, said)
+    if verb.name in explain_crm.SENTENCES:
+        said = explain_crm.spoken(said)
     placed = {*_GAP.findall(form), *(("position",) if verb.name == "position.modify" else ())}
     whole = _GAP.sub(lambda gap: said.get(gap[1], f"its {gap[1]}"), form)
     rest = {name: value for name, value in said.items() if name not in placed}
@@ -96,9 +98,12 @@ def sentence(verb: Verb, said: Mapping[str, str]) -> str:
         kind = category.strip('"')
         whole += f", as {kind}" + (": only to clients who agreed to that" if kind in NEEDS_CONSENT else "")
     text, expires = (
-        rest.pop(name, None) if verb.risk is Risk.NOTIFY else None for name in ("text", "expires")
+        rest.pop(name, None) if verb.risk in _SAYS_TEXT else None for name in ("text", "expires")
     )
-    told = ", ".join(f"{name.replace('_', ' ')} = {value}" for name, value in rest.items())
+    told = ", ".join(
+        value[1:-1] if name == "record" and value.startswith("{") else f"{name.replace('_', ' ')} = {value}"
+        for name, value in sorted(rest.items(), key=lambda each: each[0] == "record")
+    )
     whole += f", with {told}" if told else ""
     whole += f", unless it is {_span(expires)} late by then" if expires is not None else ""
     return f"{whole}: {text}" if text is not None else whole
@@ -136,6 +141,8 @@ def _form(verb: Verb, said: Mapping[str, str]) -> str:
         case name if name in _TO:
             whom = " to {to}" if "to" in said else ""
             return f"{SENTENCES[name]}{whom}{' in the team {team}' if 'team' in said else ''}"
+        case name if name in explain_crm.SENTENCES:
+            return explain_crm.form(name, said)
         case name:
             return SENTENCES.get(name, f"Does {name}")
 

@@ -1,7 +1,8 @@
 """The one list of verbs: their parameters, their risk, what reverses them, and how they are carried out.
 
 `money`, `account`, `trading` and `configuration` verbs are manager actions: written down before sending and applied
-once. `notify` and `integration` verbs are at-least-once with a stable id, but for mails and text messages, which go once.
+once. `notify` and `integration` verbs are at-least-once with a stable id, but for what goes once: mails, text
+messages, and notes, activities and tasks in a CRM.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, mod
 
 from hub.events.base import Lots, Money, Name, Number, Price, Text
 from hub.intents.contact import Category
+from hub.intents.crm import Record, RecordId
 from hub.intents.expiry import Expiry
 
 Positive = Annotated[Money, Field(gt=0)]
@@ -223,9 +225,46 @@ class HttpRequest(Params):
     idempotent: bool = False
 
 
-class CrmRecord(Params):
+class ToCrm(Params):
+    """`profile` names the CRM in hub.yaml, and may be left out where there is one; `object` is what it calls a kind of record.
+
+    `id` is the hub's own for the record, such as the client's: the CRM finds or makes the record by it.
+    """
+
     profile: Name | None = None
-    record: dict[Name, Any] = {}
+    object: Name | None = None
+    id: RecordId
+
+
+class WriteRecord(ToCrm):
+    record: Record
+
+
+class WriteNote(ToCrm):
+    text: Words
+
+
+class LogActivity(ToCrm):
+    """What took place already; `minutes` is how long it took. `record` is what else the CRM is to know of it."""
+
+    kind: Literal["call", "email", "meeting"]
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    text: Words | None = None
+    minutes: Annotated[int, Field(ge=1, le=1_440)] | None = None
+    record: Record = {}
+
+
+class OpenTask(ToCrm):
+    """What somebody is to do. `due` is a time, or how long after the step asked for it.
+
+    `record` is what else the CRM is to know of it, such as whose it is.
+    """
+
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    text: Words | None = None
+    due: Expiry | None = None
+    priority: Literal["low", "normal", "high"] | None = None
+    record: Record = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,9 +348,10 @@ _VERBS = (
     Verb("notify.page", SendMessage, Risk.NOTIFY),
     Verb("message.mail", PlatformMail, Risk.NOTIFY),
     Verb("http.request", HttpRequest, Risk.INTEGRATION),
-    Verb("crm.upsert", CrmRecord, Risk.INTEGRATION),
-    Verb("crm.note", CrmRecord, Risk.INTEGRATION),
-    Verb("task.open", CrmRecord, Risk.INTEGRATION),
+    Verb("crm.upsert", WriteRecord, Risk.INTEGRATION),
+    Verb("crm.note", WriteNote, Risk.INTEGRATION),
+    Verb("crm.activity", LogActivity, Risk.INTEGRATION),
+    Verb("task.open", OpenTask, Risk.INTEGRATION),
 )
 
 PUBLISH = "event.publish"

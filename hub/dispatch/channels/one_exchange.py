@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ class Reply:
     status: int
     retry_after: str | None
     content: bytes | None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
         """Return the object the answer is; an empty one where it is none."""
@@ -64,7 +65,10 @@ async def exchange(
             way_out.open(method, url, heads, body) as response,
         ):
             return Reply(
-                response.status, response.headers.get("Retry-After"), await _content(response.content)
+                response.status,
+                response.headers.get("Retry-After"),
+                await _content(response.content),
+                response.headers,
             )
     except aiohttp.ClientConnectorError as problem:
         if isinstance(problem.os_error, AddressDenied):

@@ -27,11 +27,12 @@ def recover(intent: Intent) -> Step:
 def after_attempt(intent: Intent, told: Told, now_us: int, random: Random) -> Step:
     attempts = intent.attempts + 1
     match told:
-        case Sent(reason):
+        case Sent(reason, made=made):
             return _final(
                 intent._replace(
                     state=State.DELIVERED, attempts=attempts, sends=intent.sends + 1, reason=reason
-                )
+                ),
+                made,
             )
         case Declined(reason):
             return _final(intent._replace(state=State.EXHAUSTED, attempts=attempts, reason=reason))
@@ -60,6 +61,10 @@ def _parked(intent: Intent, reason: str) -> Step:
     )
 
 
-def _final(intent: Intent) -> Step:
-    outcome = Outcome(intent.key, intent.verb, intent.state.value, reason=intent.reason, sends=intent.sends)
+def _final(intent: Intent, made: str = "") -> Step:
+    """Return the end of a message; `made` tells later steps what there is now in another system."""
+    after = {"id": made} if made else None
+    outcome = Outcome(
+        intent.key, intent.verb, intent.state.value, reason=intent.reason, after=after, sends=intent.sends
+    )
     return Step(intent, outcome)

@@ -39,11 +39,12 @@ News = Bounced | OptedOut | TokenDead
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """`ref` is the channel's own number for the message."""
+    """`ref` is the channel's own number for the message; `made` that of what there is now in another system."""
 
     reason: str = ""
     ref: str = ""
     news: tuple[News, ...] = ()
+    made: str = ""
 
 
 @dataclass(frozen=True, slots=True)

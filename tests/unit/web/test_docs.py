@@ -38,6 +38,8 @@ from hub.cli import app
 from hub.clock import ManualClock, to_us
 from hub.config import DEFAULT_SYMBOLS, Settings, load
 from hub.control.keys import Scope
+from hub.dispatch.channels.crm.generic_settings import CallSettings, GenericCrmSettings
+from hub.dispatch.channels.crm.settings import HubSpotSettings, SalesforceSettings
 from hub.dispatch.channels.email_settings import EmailSettings
 from hub.dispatch.channels.mt_remote_client import MtRemoteSettings as ManagerSettings
 from hub.dispatch.channels.push_settings import PushSettings
@@ -237,7 +239,7 @@ def test_events_and_verbs_named_in_the_text_exist(path):
         *(f"position.{name}" for name in OWN[KeyKind.POSITION].fields),
         *(f"client.{name}" for name in ClientRow.__struct_fields__),
         *(f"event.{name}" for kind in BY_NAME.values() for name in kind.model.model_fields),
-        "action.incident",  # a line of the log
+        *("action.incident", "crm.not_set_up"),  # lines of the log
     }
     for name in re.findall(r"`([a-z_]+\.(?:[a-z_]+|\*))`", path.read_text(encoding="utf-8")):
         family, _, rest = name.partition(".")
@@ -306,6 +308,33 @@ SIGNED_IN: Mapping[str, Any] = {"server": "live-1", "login": 900, "password": "x
         ("channels", SmsSettings, {"account_sid": "AC1", "auth_token": "x", "sender": "+1"}),
         ("channels", PushSettings, {"service_account_file": "key.json"}),
         ("channels", PublicSettings, {"url": "https://hub.example.com"}),
+        (
+            "crm",
+            HubSpotSettings,
+            {"kind": "hubspot", "token": "x", "objects": {"client": {"type": "contacts", "id": "a"}}},
+        ),
+        (
+            "crm",
+            SalesforceSettings,
+            {
+                "kind": "salesforce",
+                "login_url": "https://a",
+                "client_id": "x",
+                "client_secret": "x",
+                "objects": {"client": {"type": "Contact", "id": "A__c"}},
+            },
+        ),
+        (
+            "crm",
+            GenericCrmSettings,
+            {
+                "kind": "generic",
+                "url": "https://a",
+                "objects": {"client": {"type": "a"}},
+                "upsert": {"method": "PUT", "path": "/a"},
+            },
+        ),
+        ("crm", CallSettings, {"method": "PUT", "path": "/a"}),
     ],
 )
 def test_every_setting_of_a_connection_is_explained_with_its_default(name, model, needed):

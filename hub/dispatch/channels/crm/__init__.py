@@ -1,0 +1,1 @@
+"""Records, notes, activities and tasks in a CRM: HubSpot, Salesforce, or another that a profile describes."""
