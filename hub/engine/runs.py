@@ -24,7 +24,7 @@ from hub.events.operations import ActionMoved
 from hub.events.records import decode_data, decode_envelope
 from hub.intents.intent import State
 from hub.intents.outcome import Outcome, decode_outcome
-from hub.intents.verbs import VERBS, Risk
+from hub.intents.verbs import VERBS, Risk, ToCrm
 
 SEMANTICS = 1  # raised by a fix that would decide differently; a run keeps the one it began with
 LONGEST_NAME = 128
@@ -170,7 +170,7 @@ def _tell(
     scene: Scene, outcome: Outcome, state: State, run: OpenRun | Late | None, booking: dict[str, Any]
 ) -> None:
     verb = VERBS.get(outcome.verb)
-    tells = verb is not None and verb.risk is Risk.NOTIFY
+    tells = verb is not None and (verb.risk is Risk.NOTIFY or issubclass(verb.params, ToCrm))
     data = ActionMoved(
         action=outcome.intent[:LONGEST_NAME],
         verb=outcome.verb,

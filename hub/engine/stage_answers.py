@@ -12,7 +12,7 @@ from hub.intents.intent import Intent
 from hub.intents.kept import recall_all
 from hub.intents.outcome import Outcome
 from hub.intents.shape import Misfit, conform, tellable
-from hub.intents.verbs import VERBS
+from hub.intents.verbs import VERBS, ToCrm
 
 
 def outcome_of(intent: Intent, given: Given, fresh: Mapping[str, Any], *, ticket: int) -> Outcome:
@@ -21,7 +21,7 @@ def outcome_of(intent: Intent, given: Given, fresh: Mapping[str, Any], *, ticket
     if verb.answers and answer == "applied":
         return _answered(intent, given)
     if not verb.is_manager:
-        return _message(intent, answer)
+        return _message(intent, answer, ticket)
     checks = checks_of(intent)
     if checks is not None and (why := _no(checks.guard, fresh)) is not None:
         return Outcome(intent.key, intent.verb, "rejected", reason=f"guard: {why}")
@@ -51,9 +51,11 @@ def _answered(intent: Intent, given: Given) -> Outcome:
     return Outcome(intent.key, intent.verb, "delivered", after=after)
 
 
-def _message(intent: Intent, answer: str) -> Outcome:
+def _message(intent: Intent, answer: str, ticket: int) -> Outcome:
     if answer == "applied":
-        return Outcome(intent.key, intent.verb, "delivered")
+        in_a_crm = issubclass(VERBS[intent.verb].params, ToCrm)
+        after = {"id": str(ticket)} if in_a_crm else None
+        return Outcome(intent.key, intent.verb, "delivered", after=after)
     return Outcome(intent.key, intent.verb, "exhausted", reason="as the story says")
 
 

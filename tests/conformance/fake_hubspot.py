@@ -103,7 +103,7 @@ ERRORS: dict[str, tuple[int, dict[str, Any] | str]] = {
 class FakeHubSpot:
     """`records` by kind and id, `added` what was added to them. `fails` are answers to the next requests that write.
 
-    `breaks_off` drops those; with `takes_first` one that is dropped was taken all the same. With a `clock` it bears no
+    `breaks_off` drops those, `loses` those of a kind; with `takes_first` one that is dropped was taken all the same. With a `clock` it bears no
     more than 100 requests in ten seconds.
     """
 
@@ -116,6 +116,7 @@ class FakeHubSpot:
         self.asked: list[str] = []
         self.fails: deque[tuple[int, dict[str, Any] | str, dict[str, str]]] = deque()
         self.breaks_off = False
+        self.loses = ""
         self.takes_first = False
         self.bare = False  # answers a yes that says nothing
         self.clock: Clock | None = None
@@ -203,10 +204,11 @@ class FakeHubSpot:
         ((to, (tie,)),) = ((each["to"]["id"], each["types"]) for each in body["associations"])
         (of,) = (place[0] for place, number in self.numbers.items() if number == to)
         assert tie == {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": TIES[kind][of]}
-        if self.breaks_off and not self.takes_first:
+        lost = self.breaks_off or self.loses == kind
+        if lost and not self.takes_first:
             return broken_off(request)
         self.added.append((kind, properties))
-        if self.breaks_off:
+        if lost:
             return broken_off(request)
         return _answer(201, {} if self.bare else {"id": str(next(self._next)), "properties": properties})
 

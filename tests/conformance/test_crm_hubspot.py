@@ -203,7 +203,7 @@ async def test_what_nothing_ties_to_a_record_is_declined_before_anything_is_aske
     [
         ("ten seconds", {}, 10),
         ("ten seconds", {"Retry-After": "4"}, 4),
-        ("day", {}, 3 * 3_600),
+        ("day", {}, 4 * 3_600),
         ("locked", {}, 2),
         ("moving", {"Retry-After": "7200"}, 7_200),
         ("bad token", {}, 60),

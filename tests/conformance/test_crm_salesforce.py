@@ -259,7 +259,7 @@ async def test_the_wrong_secret_is_not_repeated_in_the_reason(shop: Shop) -> Non
 @pytest.mark.parametrize(
     ("message", "headers", "seconds"),
     [
-        ("TotalRequests Limit exceeded.", {}, 3 * 3_600),
+        ("TotalRequests Limit exceeded.", {}, 4 * 3_600),
         ("TotalRequests Limit exceeded.", {"Retry-After": "900"}, 900),
         ("ConcurrentPerOrgLongTxn Limit exceeded.", {}, 30),
     ],

@@ -36,16 +36,16 @@ class Batch(Generic[Of]):
             return await mine
         queue = self._waiting[of] = [(own, values, mine)]
         try:
-            await self._line.turn()
-        finally:
-            if self._waiting.get(of) is queue:
-                del self._waiting[of]
-        try:
+            try:
+                await self._line.turn()
+            finally:
+                if self._waiting.get(of) is queue:
+                    del self._waiting[of]
             await self._go(of, queue)
         finally:
-            for _, _, theirs in queue:
+            for _, _, theirs in queue:  # whatever became of this one, nobody waits for it for ever
                 if not theirs.done():
-                    theirs.cancel()
+                    theirs.set_result(Maybe("the request it was to go with came to nothing"))
         return mine.result()
 
     async def _go(self, of: Of, queue: list[tuple[str, Values, asyncio.Future[Result]]]) -> None:

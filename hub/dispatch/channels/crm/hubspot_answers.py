@@ -12,8 +12,8 @@ from hub.dispatch.schedule import parse_retry_after
 LOCKED_US: Final = 2 * SECOND_US
 SHORT_US: Final = 10 * SECOND_US
 OURS_US: Final = 60 * SECOND_US
-# It begins anew at midnight where the account is, and no answer says when that is.
-DAY_US: Final = 3 * 3_600 * SECOND_US
+# It begins anew at midnight where the account is, and no answer says when that is. What waits is tried for longer than a day so.
+DAY_US: Final = 4 * 3_600 * SECOND_US
 MIGRATION_US: Final = 3_600 * SECOND_US
 _MOST_NAMES: Final = 5
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,60}")

@@ -17,6 +17,7 @@ from hub.dispatch.channels.one_exchange import Lost, NotSent, Reply, exchange
 from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
 from hub.errors import ConfigError
 
+_MOST_WAITING: Final = 1_000
 _SAID_AGAIN_US: Final = 300 * SECOND_US
 
 log = structlog.get_logger(__name__)
@@ -39,15 +40,17 @@ class Line:
 
     async def ask(
         self, method: str, url: yarl.URL, headers: Mapping[str, str], body: object = None
-    ) -> Reply | NotSent | Lost:
+    ) -> Reply | NotSent | Lost | NotNow:
         """Make one request when it is its turn."""
         await self.turn()
         return await self.ask_now(method, url, headers, body)
 
     async def ask_now(
         self, method: str, url: yarl.URL, headers: Mapping[str, str], body: object = None
-    ) -> Reply | NotSent | Lost:
-        """Make one request whose turn it is."""
+    ) -> Reply | NotSent | Lost | NotNow:
+        """Make one request whose turn it is, unless the CRM asked for rest while it waited."""
+        if (rest := self.resting()) is not None:
+            return rest
         content = None if body is None else encoded(body)
         heads = headers if content is None else {"Content-Type": "application/json", **headers}
         return await exchange(self._way_out, method, url, heads, content, self._within)
@@ -76,6 +79,8 @@ class Line:
     async def turn(self) -> None:
         """Wait until the next request may go."""
         now_us = self.clock.now_us()
+        if self._next_us - now_us > _MOST_WAITING * self._every_us:
+            self._next_us = now_us  # the clock was set back
         turn = max(self._next_us, now_us)
         self._next_us = turn + self._every_us
         if turn > now_us:

@@ -10,7 +10,7 @@ from hub.dispatch.channels.crm.answers import BadAccess, Made, Maybe, No, NotNow
 from hub.dispatch.channels.one_exchange import Reply
 from hub.dispatch.schedule import parse_retry_after
 
-DAY_US: Final = 3 * 3_600 * SECOND_US  # the requests of a day come back hour by hour
+DAY_US: Final = 4 * 3_600 * SECOND_US  # the requests of a day come back hour by hour
 BUSY_US: Final = 30 * SECOND_US
 OURS_US: Final = 60 * SECOND_US
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}")
