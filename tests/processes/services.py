@@ -235,13 +235,14 @@ def in_a_thread(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 def postgres_for_session(shared: Path | None = None) -> Iterator[Postgres]:
     """`shared`: the folder of servers that all processes of a run use, and that whoever began the run ends."""
     address = os.environ.get("HUB_TESTS_POSTGRES")
-    if shared is not None and not address:
-        address = _started(Postgres(shared), shared).dsn("postgres")
     if address:
         server = Postgres(address=address)
         in_a_thread(server.answers)
         yield server
         in_a_thread(server.tidy)
+    elif shared is not None:
+        # What was made there goes with the folder: to drop it takes a minute.
+        yield Postgres(address=_started(Postgres(shared), shared).dsn("postgres"))
     else:
         with folder_for_services() as folder:
             yield from _for_session(Postgres(folder))
@@ -251,12 +252,12 @@ def postgres_for_session(shared: Path | None = None) -> Iterator[Postgres]:
 def kafka_for_session(shared: Path | None = None) -> Iterator[Kafka]:
     """`shared`: as for PostgreSQL."""
     address = os.environ.get("HUB_TESTS_KAFKA")
-    if shared is not None and not address:
-        address = _started(Kafka(shared), shared).bootstrap
     if address:
         server = Kafka(address=address)
         in_a_thread(server.answers)
         yield server
+    elif shared is not None:
+        yield Kafka(address=_started(Kafka(shared), shared).bootstrap)
     else:
         with folder_for_services() as folder:
             yield from _for_session(Kafka(folder))
