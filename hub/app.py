@@ -322,6 +322,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 history,
             ),
             accounts=pages,
+            accounts_at_hand=pages.at_hand,
             deals=Deals(history, store.log, clock),
             approvals=approvals,
             starts=StartDesk(engine.programs, store.engine, store.log),

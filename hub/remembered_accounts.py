@@ -41,6 +41,13 @@ class RememberedAccounts(AccountReader):
             if self._reading.get(key) is mine:
                 del self._reading[key]
 
+    def at_hand(self, key: str) -> AccountRecord | None:
+        """Return an account that was read before; None also for one that has to be read."""
+        record = self._known.get(key)
+        if record is not None:
+            self._known.move_to_end(key)
+        return record
+
     def hear(self, rows: Sequence[Input]) -> None:
         """Hear what was committed to the log."""
         for row in rows:

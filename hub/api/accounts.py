@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 from pydantic import ValidationError
 
+from hub.api.account_page import account_page
 from hub.api.bodies import answer, read_model
 from hub.api.problems import Problem, not_found
 from hub.api.queries import Query
@@ -17,10 +18,7 @@ from hub.control.keys import Scope
 from hub.ids import account_key
 from hub.ingest.clients import LinkedAccount
 from hub.ingest.profiles import AccountProfile
-from hub.ingest.reading import FIELDS
 
-# What the broker notes about an account is not its owner's to read.
-_NOT_FOR_CLIENTS = frozenset({"v", "tags", "attributes"})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -39,32 +37,7 @@ async def get_account(request: web.Request) -> web.Response:
     seen = app.watcher.last_seen(key)
     if view is None and seen is None:
         raise not_found("account of that server and login")
-    sampled = (
-        {
-            **{
-                name: str(value) for name, value in zip(FIELDS, seen.values, strict=True) if value is not None
-            },
-            "at": iso(seen.at),
-        }
-        if seen is not None
-        else None
-    )
-    page: dict[str, Any] = {
-        "key": key,
-        "sequence": view.sequence if view is not None else 0,
-        "account": _account_json(view.account, is_clients=is_clients) if view is not None else None,
-        "sampled": sampled,
-    }
-    if not is_clients:
-        page["client"] = msgspec.Raw(view.client) if view is not None and view.client is not None else None
-    return answer(page)
-
-
-def _account_json(stored: bytes, *, is_clients: bool) -> Any:
-    if not is_clients:
-        return msgspec.Raw(stored)
-    fields = msgspec.json.decode(stored, type=dict[str, msgspec.Raw])
-    return {name: value for name, value in fields.items() if name not in _NOT_FOR_CLIENTS}
+    return answer(msgspec.Raw(account_page(key, view, seen, is_clients=is_clients)))
 
 
 async def put_account(request: web.Request) -> web.Response:

@@ -39,6 +39,7 @@ from hub.api.guard import make_guard
 from hub.api.ports import ApiDeps
 from hub.api.routing import DEPS, Route
 from hub.api.server import SHORT_WAY
+from hub.api.short_pages import ShortPages
 from hub.api.short_way import ShortWay
 from hub.api.visitors import Visitors
 from hub.ingest.strict import MAX_BYTES
@@ -91,7 +92,8 @@ def make_api(deps: ApiDeps, routes: tuple[Route, ...] = ROUTES) -> web.Applicati
     )
     app[DEPS] = deps
     app[endpoint_keys.PUBLIC_KEYS] = endpoint_keys.PublicKeys(deps.endpoints, deps.clock)
-    app[SHORT_WAY] = ShortWay(deps, gate, ids, is_open=all(route in routes for route in events.ROUTES))
+    pages = ShortPages(deps, gate, is_open=all(route in routes for route in accounts.ROUTES))
+    app[SHORT_WAY] = ShortWay(deps, gate, ids, pages, is_open=all(route in routes for route in events.ROUTES))
     docs.prepare(app, routes)
     if feeds.origins:
         app.on_response_prepare.append(asked_first.sign)

@@ -270,6 +270,7 @@ class ApiDeps:
     `pressure` says for how many seconds posting should pause, 0 for not at all. `endpoints_changed` is awaited after
     every change of endpoints; `topics` are those of Kafka that endpoints may name. `names` says where an endpoint's
     host leads; None does not ask. `metrics` returns Prometheus text.
+    `accounts_at_hand` returns what is known of an account where that takes no reading.
     """
 
     clock: Clock
@@ -290,6 +291,7 @@ class ApiDeps:
     actions: ActionReader
     workflows: WorkflowReader
     accounts: AccountReader
+    accounts_at_hand: Callable[[str], AccountView | None] | None = None
     deals: DealReader
     approvals: Approvals
     starts: Starts

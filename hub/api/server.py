@@ -73,9 +73,11 @@ class _Connection(RequestHandler):
         waiter, self._waiter = self._waiter, None
         super().data_received(data)
         self._waiter = waiter
+        before = self.server.short_way.pages.answered
         self._go_on()
         if (
-            self._messages
+            self.server.short_way.pages.answered != before
+            or self._messages
             or self._current_request is not None
             or self.appending is not None
             or self._upgraded
@@ -94,6 +96,8 @@ class _Connection(RequestHandler):
             return
         self.looking = True
         taken = self._take_short_way()
+        while taken and self._messages and self.appending is None:
+            taken = self._take_short_way()
         self.looking = False
         if not taken and not waiter.done():
             waiter.set_result(None)
@@ -109,6 +113,12 @@ class _Connection(RequestHandler):
         ):
             return False
         short_way = self.server.short_way
+        page = short_way.page(message)
+        if page is not None:
+            self._messages.popleft()
+            self._parser.message_consumed()
+            self._answered(page)
+            return True
         who = short_way.admits(message)
         if who is None:
             return False
@@ -129,7 +139,11 @@ class _Connection(RequestHandler):
     def _answer(self, appending: Appending) -> None:
         self.appending = None
         self._request_in_progress = False
-        answer = self.server.short_way.answer(appending)
+        self._answered(self.server.short_way.answer(appending))
+        self._go_on()
+
+    def _answered(self, answer: bytes) -> None:
+        """Send an answer, and wait for the next request as the framework would."""
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(answer)
         self._keepalive = True
@@ -142,7 +156,6 @@ class _Connection(RequestHandler):
             self._handler_waiter.set_result(None)
         if self._buffer_paused:
             self._resume_reading_if_drained()
-        self._go_on()
 
     @override
     def handle_error(
@@ -282,6 +295,7 @@ class Serving:
             "overdue": self._server.overdue,
             "turned_away": self._server.turned_away,
             "answered_the_short_way": self._server.short_way.answered,
+            "pages_the_short_way": self._server.short_way.pages.answered,
         }
 
 

@@ -20,6 +20,7 @@ from hub.api.bodies import encoded
 from hub.api.gate import Gate, RequestIds
 from hub.api.ports import ApiDeps
 from hub.api.problems import Problem, internal, unavailable
+from hub.api.short_pages import ShortPages
 from hub.bus.log import Appended
 from hub.control.keys import Principal, Scope
 from hub.errors import StoreUnavailable
@@ -38,8 +39,17 @@ _log = structlog.get_logger(__name__)
 class ShortWay:
     """`is_open` where the application takes events at all."""
 
-    def __init__(self, deps: ApiDeps, gate: Gate, ids: RequestIds, *, is_open: bool = True) -> None:
+    def __init__(
+        self,
+        deps: ApiDeps,
+        gate: Gate,
+        ids: RequestIds,
+        pages: ShortPages,
+        *,
+        is_open: bool = True,
+    ) -> None:
         self._is_open = is_open
+        self.pages = pages
         self._receiver = deps.receiver
         self._pressure = deps.pressure
         self._gate = gate
@@ -68,6 +78,18 @@ class ShortWay:
             return self._gate.principal(headers, Scope.EVENTS_WRITE)
         except Problem:
             return None
+
+    def page(self, message: RawRequestMessage) -> bytes | None:
+        """Return the whole answer to who asks for a page that is at hand."""
+        try:
+            body = self.pages.body(message)
+        except Exception:
+            # The long way says what there is to say.
+            _log.exception("request.not_read_the_quick_way", path=message.path)
+            return None
+        if body is None:
+            return None
+        return _head("200 OK", {"Content-Type": "application/json"}, len(body), self._ids.next()) + body
 
     def start(self, who: Principal, body: bytes) -> Appending | None:
         """Have the event written, if the body is one that can be read the quick way."""

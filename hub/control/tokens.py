@@ -146,6 +146,21 @@ class Tokens:
                 self._remember(digest, known)
         return known.token if known.token is not None and known.token.expires_at > now else None
 
+    def at_hand(self, secret: str) -> Token | None:
+        """Return the token a secret stands for, where it was looked up a moment ago."""
+        if len(secret) != _LENGTH or not secret.isascii():
+            return None
+        now = self._clock.now_us()
+        known = self._known.get(sha256(secret.encode()).digest())
+        if known is None or known.until <= now or known.token is None:
+            return None
+        return known.token if known.token.expires_at > now else None
+
+    def accounts_at_hand(self, token: Token) -> frozenset[str] | None:
+        """Return what a token may read now, where that was asked a moment ago."""
+        have = self._links.at_hand(token.client)
+        return have & frozenset(token.accounts) if have is not None and token.accounts else have
+
     async def current(self, token_id: str) -> Token | None:
         """Return a token that is valid now."""
         token = await self._store.get(token_id)
@@ -231,6 +246,10 @@ class _Links:
         self._for_us = remembered_for // MICROSECOND
         self._changes = 0
         self._known: OrderedDict[str, tuple[int, frozenset[str]]] = OrderedDict()
+
+    def at_hand(self, client: str) -> frozenset[str] | None:
+        known = self._known.get(client)
+        return known[1] if known is not None and known[0] > self._clock.now_us() else None
 
     async def of(self, client: str, *, fresh: bool = False) -> frozenset[str]:
         now = self._clock.now_us()

@@ -1,10 +1,12 @@
 """Two thousand clients beside ingest: half follow their accounts' events, half read their accounts' pages, all by tokens."""
 
 import asyncio
-import re
+import json
+import sys
 import time
+from asyncio.subprocess import PIPE
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -12,41 +14,40 @@ import orjson
 from bench import events, hubs
 from bench.figures import Figure, Skipped
 from bench.measure import cpu_seconds, load_apart, measured_here, memory, percentile
-from bench.poster import Connection, Poster
-from processes.client import HubClient
+from bench.poster import Poster
 from processes.harness import HubProcess
 
 CLIENTS = 1_000  # of each kind
 PAGES = 2_000.0  # a second, asked on time whatever the answers do
 INGEST = 200.0  # events a second, one a request
-_DEAL = re.compile(rb'"deal":([0-9]+),')
-_HEAD = "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n"
+FLAT_OUT = 64  # connections that ask again at once
+_FLAT_OUT_S = 4.0
+_READING = Path(__file__).parent / "reading.py"
+_LONGEST_LINE = 64 << 20
 
 
-class StreamReader(asyncio.Protocol):
-    """Notes when each deal arrived, in monotonic ns."""
+class Reading:
+    """The process that reads; `ask` returns what it found."""
 
-    def __init__(self, request: bytes, arrived: dict[int, int]) -> None:
-        self._request = request
-        self._arrived = arrived
-        self._rest = b""
-        self.begun = asyncio.get_running_loop().create_future()
-        self.transport: asyncio.WriteTransport | None = None
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, str(_READING), stdin=PIPE, stdout=PIPE, limit=_LONGEST_LINE
+        )
+        return self
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.WriteTransport", transport)
-        self.transport.write(self._request)
+    async def __aexit__(self, *error: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
 
-    def data_received(self, data: bytes) -> None:
-        if not self.begun.done():
-            assert data.startswith(b"HTTP/1.1 200"), data[:300]
-            self.begun.set_result(None)
-        *whole, self._rest = (self._rest + data).split(b"\n\n")
-        now = time.monotonic_ns()
-        for frame in whole:
-            for deal in _DEAL.findall(frame):
-                assert int(deal) not in self._arrived, "told twice"
-                self._arrived[int(deal)] = now
+    async def ask(self, **what: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(what).encode() + b"\n")
+        await self._process.stdin.drain()
+        line = await self._process.stdout.readline()
+        assert line, "the process that reads ended: see above"
+        return json.loads(line)  # type: ignore[no-any-return]
 
 
 async def measure(folder: Path, *, quick: bool) -> list[Figure | Skipped]:
@@ -65,42 +66,47 @@ async def _measure(hub: HubProcess, seconds: int) -> list[Figure | Skipped]:
     trades = events.Trades()
     logins = [event["account"]["login"] for event in trades.take(2 * CLIENTS)]
     tokens = await _tokens(hub, logins)
-    arrived: dict[int, int] = {}
-    streams = [await _stream(hub.url, tokens[login], arrived) for login in logins[:CLIENTS]]
     parts = urlsplit(hub.url)
-    pages = [
-        _request("GET", f"/v1/accounts/{events.SERVER}/{login}", parts.netloc, tokens[login])
-        for login in logins[CLIENTS:]
-    ]
     told = trades.take(int(INGEST * seconds))
     for number, event in enumerate(told):
         event["account"]["login"] = logins[number % CLIENTS]  # each has a stream
-    async with HubClient(hub), Poster(hub.url, 1_024) as poster, Poster(hub.url, CLIENTS) as readers:
-        warm = trades.take(2 * CLIENTS)
-        for event, login in zip(warm, logins, strict=True):
-            event["account"]["login"] = login
+    warm = trades.take(2 * CLIENTS)
+    for event, login in zip(warm, logins, strict=True):
+        event["account"]["login"] = login
+    async with Poster(hub.url, 8) as poster:
         await poster.post_all(events.requests(hub.url, warm, 100, hub.headers))
-        await asyncio.sleep(1)
-        arrived.clear()
-        cpu, began = cpu_seconds(hub.program.pid), time.perf_counter()
-        async with asyncio.TaskGroup() as group:
-            reading = group.create_task(_read_on_time(readers._connections, pages, seconds))
+    async with Reading() as reading:
+        await reading.ask(
+            host=parts.hostname,
+            port=parts.port,
+            streams=[
+                _request("/v1/events/stream", parts.netloc, tokens[login]) for login in logins[:CLIENTS]
+            ],
+            pages=[
+                _request(f"/v1/accounts/{events.SERVER}/{login}", parts.netloc, tokens[login])
+                for login in logins[CLIENTS:]
+            ],
+        )
+        await reading.ask(
+            seconds=0.1, connections=CLIENTS
+        )  # every page once, and what it is made of is at hand
+        async with Poster(hub.url, 1_024) as poster, asyncio.TaskGroup() as group:
+            cpu, began = cpu_seconds(hub.program.pid), time.perf_counter()
+            asking = group.create_task(reading.ask(rate=PAGES, seconds=seconds))
             due = await poster.post_on_time(events.requests(hub.url, told, 1, hub.headers), INGEST)
-        used, wall = cpu_seconds(hub.program.pid) - cpu, time.perf_counter() - began
-        took = reading.result()
-        await asyncio.sleep(0.5)
-        most = await _capacity(readers._connections[:64], pages, 4.0)
+            used, wall = cpu_seconds(hub.program.pid) - cpu, time.perf_counter() - began
+        read = asking.result()
+        cpu = cpu_seconds(hub.program.pid)
+        flat = await reading.ask(seconds=_FLAT_OUT_S, connections=FLAT_OUT)
+        a_page = (cpu_seconds(hub.program.pid) - cpu) / flat["count"] * 1e6
+    took, arrived = read["took"], {int(deal): at for deal, at in read["arrived"].items()}
     deals = [event["data"]["deal"] for event in told]
     assert arrived.keys() >= set(deals), f"{len(set(deals) - arrived.keys())} events did not arrive"
     delays = [(arrived[deal] - moment) / 1e6 for deal, moment in zip(deals, due, strict=True)]
-    for stream in streams:
-        assert stream.transport is not None
-        stream.transport.close()
-    rate = len(took) / wall
     return [
         Figure(
             f"{2 * CLIENTS:,} clients, pages of accounts beside {INGEST:g} events/s",
-            rate,
+            read["in_time"] / seconds,
             "requests/s",
             PAGES * 0.98,
             better="higher",
@@ -109,9 +115,17 @@ async def _measure(hub: HubProcess, seconds: int) -> list[Figure | Skipped]:
                 "p95 ms": percentile(took, 0.95),
                 "p99 ms": percentile(took, 0.99),
                 "CPU of the hub %": 100 * used / wall,
-                "most it can/s": most,
+                "CPU of the readers %": 100 * read["cpu"] / seconds,
+                "most it can/s": flat["count"] / flat["seconds"],
                 "MiB": memory(hub.program.pid).peak,
             },
+        ),
+        Figure(
+            "a page of an account, CPU of the hub",
+            a_page,
+            "µs",
+            45.0,
+            beside={"CPU of the readers µs": flat["cpu"] / flat["count"] * 1e6},
         ),
         Figure(
             f"event due to {CLIENTS:,} streams, p95",
@@ -151,53 +165,5 @@ async def _tokens(hub: HubProcess, logins: list[int]) -> dict[int, str]:
     return found
 
 
-async def _stream(url: str, token: str, arrived: dict[int, int]) -> StreamReader:
-    parts = urlsplit(url)
-    request = _request("GET", "/v1/events/stream", parts.netloc, token)
-    loop = asyncio.get_running_loop()
-    _, reader = await loop.create_connection(
-        lambda: StreamReader(request, arrived), parts.hostname, parts.port
-    )
-    await reader.begun
-    return reader
-
-
-def _request(method: str, path: str, host: str, token: str) -> bytes:
-    return _HEAD.format(method=method, path=path, host=host, token=token).encode()
-
-
-async def _read_on_time(connections: list[Connection], pages: list[bytes], seconds: int) -> list[float]:
-    """Have each client read his page every so often; return how long each took after it was due, in ms."""
-    pause = len(connections) / PAGES
-    start = time.monotonic() + 0.1
-    took: list[float] = []
-
-    async def read(number: int, connection: Connection, page: bytes) -> None:
-        due = start + pause * number / len(connections)
-        while due < start + seconds:
-            await asyncio.sleep(max(due - time.monotonic(), 0))
-            assert await connection.ask(page) == 200, connection.body[:300]
-            took.append((time.monotonic() - due) * 1e3)
-            due += pause
-
-    async with asyncio.TaskGroup() as group:
-        for number, (connection, page) in enumerate(zip(connections, pages, strict=True)):
-            group.create_task(read(number, connection, page))
-    return took
-
-
-async def _capacity(connections: list[Connection], pages: list[bytes], seconds: float) -> float:
-    """Return how many pages a second it serves to clients who ask again at once."""
-    until = time.monotonic() + seconds
-    count = 0
-
-    async def read(connection: Connection, page: bytes) -> None:
-        nonlocal count
-        while time.monotonic() < until:
-            assert await connection.ask(page) == 200
-            count += 1
-
-    async with asyncio.TaskGroup() as group:
-        for connection, page in zip(connections, pages, strict=False):
-            group.create_task(read(connection, page))
-    return count / seconds
+def _request(path: str, host: str, token: str) -> str:
+    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n"

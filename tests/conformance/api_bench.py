@@ -475,6 +475,7 @@ async def an_api(
             actions=shelves,
             workflows=shelves,
             accounts=shelves,
+            accounts_at_hand=shelves.views.get,
             deals=Deals(history, real, clock),
             approvals=shelves,
             starts=StartDesk(programs, rows, real),
