@@ -34,6 +34,12 @@ def closed(deal: int, login: int = 7001) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def opened(deal: int) -> dict[str, Any]:
+    event = closed(deal)
+    del event["data"]["profit"]
+    return {**event, "type": "trade.opened", "data": {**event["data"], "price": "1.1"}}
+
+
 def sample(login: int, equity: str, second: int) -> dict[str, Any]:
     account = {"server": "live-1", "login": login}
     return {"account": account, "equity": equity, "balance": "900", "at": f"2026-06-23T09:00:{second:02}Z"}
@@ -185,6 +191,21 @@ async def test_several_processes_feed_streams_of_any_of_them(
                     except TimeoutError:
                         continue
             assert "7002" not in accounts.raw.decode()
+
+            # A position is told wherever somebody looks, whoever stored it.
+            async with listening(
+                session, url, mine, interval="100ms", account="live-1:7001", positions="true"
+            ) as held:
+                await client.post_until_acknowledged([opened(901)])
+                async with asyncio.timeout(30):
+                    while not any('"ticket":901,' in event.data for event in held.events):
+                        await held.more()
+            async with session.get(f"{second.url}/v1/accounts/live-1/7001/positions", headers=mine) as answer:
+                assert [each["ticket"] for each in (await answer.json())["items"]] == [901]
+            async with session.get(
+                f"{second.url}/v1/accounts/live-1/7001/deals", params={"limit": "1"}, headers=mine
+            ) as answer:
+                assert [each["data"]["position"] for each in (await answer.json())["items"]] == [901]
 
             async with session.put(
                 f"{first.url}/v1/clients/c-1", json={"accounts": ["live-1:7001"]}, headers=mine
