@@ -7,7 +7,7 @@ from typing import Final, final
 
 from typing_extensions import override
 
-from hub.api.ports import DealPage, DealReader
+from hub.api.ports import DealPage, DealReader, TooManyLooks
 from hub.bus.log import Input, InputKind, Teller
 from hub.bus.pages import BadCursor
 from hub.clock import MICROSECOND, Clock
@@ -20,6 +20,7 @@ from hub.ids import from_id
 _AHEAD_US: Final = timedelta(days=1) // MICROSECOND  # another process's clock may run ahead of this one's
 _ROWS: Final = 500  # of an account, looked at in one go
 _LOOKS: Final = 4
+_MOST_ASKING: Final = 32
 _AT_ONCE: Final = 1  # of two connections that read: a look may take a quarter of a second
 
 
@@ -30,9 +31,19 @@ class Deals(DealReader):
         self._log = log
         self._clock = clock
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._asking = 0
 
     @override
     async def deals(self, account: str, patterns: Sequence[str], *, after: str, limit: int) -> DealPage:
+        if self._asking >= _MOST_ASKING:
+            raise TooManyLooks
+        self._asking += 1
+        try:
+            return await self._look(account, patterns, after, limit)
+        finally:
+            self._asking -= 1
+
+    async def _look(self, account: str, patterns: Sequence[str], after: str, limit: int) -> DealPage:
         last = await self._behind(account, after) if after else None
         found: list[Input] = []
         reached = last  # the oldest event that was looked at

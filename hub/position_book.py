@@ -150,13 +150,14 @@ class PositionBook(PositionFeed):
                 await self._follow(follow)
             except (StoreUnavailable, TooOld) as problem:
                 log.warning("positions.lost", reason=str(problem))
-                await self._clock.sleep(_TRY_AGAIN)
             finally:
                 self._tail.leave(follow)
                 # What was missed is in what is read again.
                 self._following.clear()
                 for account in self._accounts:
                     self._read_again(account)
+            if self._accounts:  # whatever ended it may go on for a while
+                await self._clock.sleep(_TRY_AGAIN)
 
     async def _keep_tidy(self) -> None:
         while True:
@@ -194,6 +195,9 @@ class PositionBook(PositionFeed):
                 stand = await self._past.of(account)
             except HubError as problem:
                 log.warning("positions.not_read", account=account, reason=str(problem))
+                stand = None
+            except Exception:  # what cannot be shown must not end the hub
+                log.exception("positions.not_read", account=account)
                 stand = None
             known.is_read = False
             if self._accounts.get(account) is not known or account in self._unread:
@@ -233,8 +237,9 @@ class PositionBook(PositionFeed):
     def _take_in(self, known: _Account, stand: Stand, looked: Looked, row: Input) -> None:
         try:
             changed = fold(stand.state, looked.envelope)
-        except (ArithmeticError, ValueError):  # the engine sets it aside
-            changed = []
+        except Exception:  # what cannot be shown must not end the hub; the engine sets such an event aside
+            log.exception("positions.not_folded", account=row.key, ref=row.ref)
+            changed, stand = [], stand._replace(complete=False)
         known.stand = stand = stand._replace(n=row.n)
         if changed:
             state = stand.state

@@ -101,7 +101,7 @@ class PositionPast:
             if row.kind == InputKind.EVENT:
                 try:
                     fold(state, decode_envelope(row.body))
-                except (ArithmeticError, ValueError):  # as the engine would have set it aside
+                except (ArithmeticError, ValueError):  # the engine set it aside
                     complete = False
             if not number % TURN:
                 await _Turn()

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from hub.api.bodies import answer
 from hub.api.events import event_json
+from hub.api.ports import TooManyLooks
 from hub.api.position_feed import TooManyAccounts, too_many
 from hub.api.problems import Problem, not_found, unavailable
 from hub.api.queries import Query
@@ -64,7 +65,12 @@ async def list_deals(request: web.Request) -> web.Response:
     patterns: Sequence[str] = (f"{kind}.*",) if kind else DEALS
     key = await _known(request)
     token = request[VIEWER].token
-    page = await request.app[DEPS].deals.deals(key, patterns, after=query.text("after"), limit=query.limit())
+    try:
+        page = await request.app[DEPS].deals.deals(
+            key, patterns, after=query.text("after"), limit=query.limit()
+        )
+    except TooManyLooks as error:
+        raise unavailable(str(error), 2) from None
     items: list[Any] = []
     for row in page.rows:
         looked = Looked(row)
@@ -121,6 +127,7 @@ ROUTES = (
         answers={
             200: "A page of events, and the cursor behind it.",
             404: "Nobody has told of that account.",
+            503: "Many look for deals just now: ask again after Retry-After.",
         },
         tokens=True,
     ),

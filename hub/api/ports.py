@@ -30,6 +30,7 @@ from hub.dispatch.sms_reports import SmsReports
 from hub.engine.ballots import Ballot
 from hub.engine.problems import Problem
 from hub.engine.rows import ANY_APPROVAL, ApprovalFilter, ApprovalRow, RunRow
+from hub.errors import HubError
 from hub.ingest.directory import Directory
 from hub.ingest.profiles import Profiles
 from hub.ingest.reading import Reading
@@ -84,9 +85,14 @@ class DealPage(NamedTuple):
     complete: bool
 
 
+class TooManyLooks(HubError):
+    def __init__(self) -> None:
+        super().__init__("many look for deals just now: ask again")
+
+
 class DealReader(Protocol):
     async def deals(self, account: str, patterns: Sequence[str], *, after: str, limit: int) -> DealPage:
-        """Return an account's events of these types behind a cursor. Raises BadCursor."""
+        """Return an account's events of these types behind a cursor. Raises BadCursor, TooManyLooks."""
 
 
 class Watching(SampleSink, Protocol):

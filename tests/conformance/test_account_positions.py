@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 from conformance.api_bench import ApiBench, an_api
 from conformance.backends import StoreBackend
-from conformance.feeds_bench import Heard, listening
+from conformance.feeds_bench import Heard, MemoryHistory, listening
 from conformance.test_history import history_of
 
+from hub import position_book
 from hub.api.ports import AccountView
 from hub.bus.pages import BadCursor
 from hub.clock import to_us
 from hub.control.keys import Scope
 from hub.deals import Deals
 from hub.engine.held import PositionRow
+from hub.engine.past import Told
 from hub.engine.programs import Programs
 from hub.engine.rows import Batch, StateRow
 from hub.engine.values import Kind, encode_value
@@ -290,9 +292,10 @@ async def test_after_the_tail_was_lost_positions_are_read_again(api: ApiBench) -
         await api.log.append([closed(11), opened(12)])  # which nobody hears
         api.log.listeners = listeners
         follow.end("a test")
-        await until(
-            lambda: [each.position.ticket for each in api.feeds.board.positions.positions(KEY)] == [12]
-        )
+        async with asyncio.timeout(30):
+            while [each.position.ticket for each in api.feeds.board.positions.positions(KEY)] != [12]:
+                await api.clock.advance(TICK)
+                await asyncio.sleep(0.005)
         account = await told(api, heard)
 
     assert [each["ticket"] for each in account["positions"]] == [12]
@@ -372,6 +375,47 @@ async def test_where_the_engine_keeps_positions_its_rows_are_read_once_it_has_co
     assert stand is not None
     assert [each.id for each in stand.state.values.values() if isinstance(each, PositionRow)] == [12]
     assert (stand.n, stand.doubtful) == (2, 2)
+
+
+async def test_more_looks_for_deals_than_can_wait_are_told_to_come_again(
+    api: ApiBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = asyncio.Event()
+    plain = MemoryHistory.told
+
+    async def slow(self: MemoryHistory, key: str, **more: Any) -> Told:
+        await go_on.wait()
+        return await plain(self, key, **more)
+
+    monkeypatch.setattr(MemoryHistory, "told", slow)
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(api.ask("GET", PAGES + "/deals")) for _ in range(33)]
+        await until(lambda: any(each.done() for each in asking))
+        (refused,) = [each.result() for each in asking if each.done()]
+        go_on.set()
+    answered = [each.result()[0] for each in asking]
+
+    assert (refused[0], refused[2]["Retry-After"]) == (503, "2")
+    assert sorted(answered) == [200] * 32 + [503]
+
+
+async def test_an_event_that_cannot_be_folded_ends_nothing(
+    api: ApiBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> list[str]:
+        raise RuntimeError("a bug")
+
+    await api.log.append([opened(11)])
+    async with watching(api) as heard:
+        await told(api, heard)
+        with monkeypatch.context() as broken:
+            broken.setattr(position_book, "fold", fails)
+            await heard_of(api, opened(12))
+        await heard_of(api, opened(13))
+        account = await told(api, heard)
+
+    assert [each["ticket"] for each in account["positions"]] == [11, 13]
+    assert account["positions_complete"] is False
 
 
 async def test_deals_come_the_newest_first_from_any_store_page_by_page(store: StoreBackend) -> None:
