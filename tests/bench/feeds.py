@@ -124,7 +124,7 @@ async def _measure(hub: HubProcess, seconds: int) -> list[Figure | Skipped]:
             "a page of an account, CPU of the hub",
             a_page,
             "µs",
-            45.0,
+            60.0,
             beside={"CPU of the readers µs": flat["cpu"] / flat["count"] * 1e6},
         ),
         Figure(
