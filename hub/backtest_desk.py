@@ -128,6 +128,9 @@ class BacktestDesk(Backtests):
             env=_environment(),
         )
         self._process, self._in_hand = process, job.id
+        still = self._jobs.get(job.id)
+        if still is None or still.state in _OVER:
+            self._kill()  # taken back while the process was being made: whoever did that saw none to end
         try:
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
                 complaint = group.create_task(_last_of(process.stderr))

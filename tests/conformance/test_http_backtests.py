@@ -16,6 +16,7 @@ from conformance.api_bench import ApiBench, an_api
 from conformance.backends import PostgresBackend, SqliteBackend, StoreBackend
 from conformance.test_history import a_log
 
+from hub.api.backtest_ports import BacktestAsked, JobState
 from hub.backtest_desk import MOST_WAITING, BacktestDesk, Bounds
 from hub.backtest_job import Order, encode_order
 from hub.clock import SystemClock
@@ -31,6 +32,7 @@ when: [{id: closed, event: trade.closed}]
 limit: {max: 99, every: 1d}
 steps: [{id: pay, do: credit.grant, with: {amount: 5}}]
 """
+ASKED = BacktestAsked("draft", "tests", DRAFT)
 WHERE = "/v1/workflows/draft/backtest"
 ROOM = {"most_events": 9, "most_memory": 2**32, "most_seconds": 60, "most_told": 9}
 
@@ -295,6 +297,25 @@ async def test_its_process_is_told_no_secret_of_the_hub_and_ends_with_it(
     assert not [name for name in names if name.startswith("HUB_")]
     with pytest.raises(ProcessLookupError):
         os.kill(number, 0)
+
+
+async def test_one_that_is_taken_back_while_its_process_begins_holds_up_nobody() -> None:
+    waits_for_ever = (sys.executable, "-c", "import sys; sys.stdin.read()")
+    desk = BacktestDesk(bounds(None, longest=timedelta(hours=1)), SystemClock(), waits_for_ever)
+    stopping = asyncio.Event()
+
+    async def running(job_id: str) -> None:
+        async with asyncio.timeout(60):
+            while (job := desk.job(job_id)) is None or job.state is not JobState.RUNNING:
+                await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(desk.run(stopping))
+        first, second = desk.ask(ASKED), desk.ask(ASKED)
+        await running(first.id)
+        desk.cancel(first.id)
+        await running(second.id)
+        stopping.set()
 
 
 async def test_a_process_whose_hub_was_killed_ends_by_itself(tmp_path: Path) -> None:
