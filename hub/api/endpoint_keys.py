@@ -1,5 +1,6 @@
 """An endpoint's signing keys: a new one in the place of the old, and the public halves for whoever verifies."""
 
+import asyncio
 import base64
 from datetime import timedelta
 from typing import Annotated, final
@@ -85,22 +86,20 @@ class PublicKeys:
         self._clock = clock
         self._looked_us: int | None = None
         self._body = b""
+        self._turn = asyncio.Lock()
 
     async def body(self) -> bytes:
-        now_us = self._clock.now_us()
-        if self._looked_us is None or not 0 <= now_us - self._looked_us < _FRESH_US:
-            # Set before the store answers: however many ask meanwhile, it is asked once.
-            self._looked_us, before = now_us, self._looked_us
-            try:
+        # However many ask at once, the store is asked by one of them, and nobody is shown a set that is not there yet.
+        async with self._turn:
+            now_us = self._clock.now_us()
+            if self._looked_us is None or not 0 <= now_us - self._looked_us < _FRESH_US:
                 known = await self._endpoints.all()
-            except BaseException:
-                self._looked_us = before
-                raise
-            pairs = {
-                key.id: key for endpoint in known for key in _live(endpoint, now_us) if key.kind == "v1a"
-            }
-            self._body = encoded({"keys": [_jwk(pairs[name]) for name in sorted(pairs)]})
-        return self._body
+                pairs = {
+                    key.id: key for endpoint in known for key in _live(endpoint, now_us) if key.kind == "v1a"
+                }
+                self._body = encoded({"keys": [_jwk(pairs[name]) for name in sorted(pairs)]})
+                self._looked_us = now_us
+            return self._body
 
 
 def _live(endpoint: Endpoint, now_us: int) -> tuple[SigningKey, ...]:

@@ -1,5 +1,6 @@
 """Rotation over the interface, and the public keys anybody may read."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -140,6 +141,30 @@ async def test_the_public_half_of_a_pair_is_found_by_its_id_and_the_private_one_
         "alg": "EdDSA",
     }
     assert "whsk_" not in json.dumps([pair, told])
+
+
+async def test_who_asks_for_public_keys_while_they_are_read_gets_them_too(
+    api: ApiBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = await made(api, signing="v1a")
+    real, asked = api.endpoints.all, asyncio.Event()
+    answered = asyncio.Event()
+
+    async def slow() -> Any:
+        asked.set()
+        await answered.wait()
+        return await real()
+
+    monkeypatch.setattr(api.endpoints, "all", slow)
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(api.ask("GET", "/.well-known/jwks.json", scope=None)) for _ in range(3)]
+        await asked.wait()
+        # The others are there as well: over HTTP, so that each has its turn before this one's answer.
+        assert (await api.ask("GET", "/healthz", scope=None))[0] == 200
+        answered.set()
+
+    for status, told, _ in (each.result() for each in asking):
+        assert (status, [key["kid"] for key in told["keys"]]) == (200, [pair["keys"][0]["id"]])
 
 
 async def test_asking_for_public_keys_in_a_loop_does_not_read_the_store_in_a_loop(
