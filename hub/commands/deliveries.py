@@ -10,9 +10,8 @@ from rich.console import Console
 
 from hub.clock import SystemClock, iso
 from hub.commands.client import show, wait
-from hub.commands.moments import moment
+from hub.commands.moments import moment_or_age
 from hub.commands.remote import RemoteHub
-from hub.durations import duration
 
 _PAGE: Final = 500
 _COLUMNS: Final = ("id", "event", "state", "attempts", "created_at", "next_attempt_at")
@@ -119,13 +118,7 @@ def _attempts(url: str, api_key: str, name: str) -> dict[str, Any]:
 
 def _since(text: str) -> str:
     """Return a moment as the API reads it: an age such as 2h is taken from now. Raises ConfigError."""
-    try:
-        age = duration(text)
-    except ValueError:
-        age = None
-    if age is not None:
-        return (SystemClock().now() - age).isoformat()
-    at = moment(text, "--since")
+    at = moment_or_age(text, "--since", SystemClock())
     assert at is not None
     return iso(at)
 

@@ -2,8 +2,25 @@
 
 from datetime import UTC, datetime
 
-from hub.clock import to_us
+from hub.clock import MICROSECOND, Clock, to_us
+from hub.durations import duration
 from hub.errors import ConfigError
+
+
+def moment_or_age(text: str, option: str, clock: Clock) -> int | None:
+    """As `moment`, or so long ago as a duration says."""
+    if not text:
+        return None
+    try:
+        age = duration(text)
+    except ValueError:
+        age = None
+    if age is not None:
+        return clock.now_us() - age // MICROSECOND
+    try:
+        return moment(text, option)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; or how long ago, such as 2h") from error
 
 
 def moment(text: str, option: str) -> int | None:

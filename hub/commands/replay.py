@@ -10,11 +10,10 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 
-from hub.clock import MICROSECOND, Clock, SystemClock, iso
+from hub.clock import Clock, SystemClock, iso
 from hub.commands.client import show, wait
-from hub.commands.moments import moment
+from hub.commands.moments import moment_or_age
 from hub.commands.remote import RemoteHub
-from hub.durations import duration
 from hub.errors import ConfigError
 
 _EVERY: Final = timedelta(milliseconds=400)
@@ -45,7 +44,7 @@ def start_replay(
     body: dict[str, Any] = {"missing": missing, "rate": rate} | ({"event": event} if event else {})
     for name, text in (("since", since), ("until", until)):
         if text:
-            body[name] = iso(_moment(text, f"--{name}", clock))
+            body[name] = _time(text, f"--{name}", clock)
     body |= ({"types": types} if types else {}) | ({"account": account} if account else {})
     hub, path = RemoteHub(url, api_key), f"/v1/endpoints/{quote(endpoint, safe='')}/replay"
     counted = wait(hub.ask("POST", path, query={"preview": "true"}, body=body))
@@ -92,16 +91,10 @@ def _path(replay: str) -> str:
     return f"/v1/replays/{quote(replay, safe='')}"
 
 
-def _moment(text: str, option: str, clock: Clock) -> int:
-    """Return a time, or so long ago as a duration says, in µs."""
-    if text[0].isdigit() and text[-1].isalpha() and "-" not in text:
-        try:
-            return clock.now_us() - duration(text) // MICROSECOND
-        except ValueError as error:
-            raise ConfigError(f"{option} {text!r}: {error}; or a time such as 2026-03-01T12:00Z") from None
-    found = moment(text, option)
-    assert found is not None
-    return found
+def _time(text: str, option: str, clock: Clock) -> str:
+    at = moment_or_age(text, option, clock)
+    assert at is not None
+    return iso(at)
 
 
 def _agreed(counted: dict[str, Any], *, as_json: bool) -> bool:

@@ -16,10 +16,9 @@ from rich.console import Console
 from rich.text import Text
 
 from hub.clock import Clock, SystemClock, iso
-from hub.commands.moments import moment
+from hub.commands.moments import moment_or_age
 from hub.commands.remote import refusal
 from hub.commands.sse import Reader
-from hub.durations import duration
 from hub.errors import ConfigError, RecordMalformed, SourceRefused, SourceUnavailable
 
 _SILENT: Final = 45.0  # seconds: the hub beats every 15
@@ -144,9 +143,7 @@ class Following:
 
 def _since(text: str, clock: Clock) -> str:
     """Return a time as the hub reads it, from a time or from how long ago."""
-    with contextlib.suppress(ValueError):
-        return iso(clock.now_us() - duration(text) // timedelta(microseconds=1))
-    at = moment(text, "--since")
+    at = moment_or_age(text, "--since", clock)
     return iso(at) if at is not None else ""
 
 
