@@ -12,6 +12,7 @@ MAX_URL = 2048
 _HOST = re.compile(
     r"(?=.{1,253}\.?$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.?"
 )
+_HERE = "; `hub run --allow-loopback-endpoints` delivers to this machine, for trying things out"
 _LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 _INSIDE = (
     ".local",
@@ -69,14 +70,16 @@ def _check_host(host: str, allow_loopback: bool, networks: Networks) -> None:
         return
     why = denied(address, allow_loopback=allow_loopback, networks=networks)
     if why:
-        raise EndpointUrlInvalid(f"{host} is no address the hub delivers to: {why}")
+        raise EndpointUrlInvalid(
+            f"{host} is no address the hub delivers to: {why}{_HERE if address.is_loopback else ''}"
+        )
 
 
 def _check_name(name: str, allow_loopback: bool, *, inside: bool) -> None:
     if name in _LOCAL_NAMES or name.endswith(".localhost"):
         if allow_loopback:
             return
-        raise EndpointUrlInvalid(f"{name} is this machine: the hub delivers to public addresses only")
+        raise EndpointUrlInvalid(f"{name} is this machine{_HERE}")
     if not _HOST.fullmatch(name):
         raise EndpointUrlInvalid(f"{name[:80]!r} is not a host name")
     # 2130706433, 0x7f.1 and 017700000001 are addresses to some resolvers: a name's last label is never a number.

@@ -4,7 +4,7 @@ import pytest
 from aiohttp.abc import AbstractResolver
 
 from hub.dispatch.addresses import IN_HOUSE
-from hub.dispatch.endpoint_url import EndpointUrlInvalid
+from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
 from hub.dispatch.registration import check_endpoint_url
 
 URL = "https://hooks.example.com/x"
@@ -64,3 +64,11 @@ async def test_the_form_is_checked_before_any_name_is_asked():
         await check_endpoint_url("https://10.0.0.1/", names)
 
     assert names.asked == []
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9000/", "http://[::1]/", "http://localhost/"])
+def test_who_tries_things_out_on_his_machine_is_told_how(url: str) -> None:
+    with pytest.raises(EndpointUrlInvalid, match="--allow-loopback-endpoints"):
+        parse_endpoint_url(url)
+
+    assert parse_endpoint_url(url, allow_loopback=True).scheme == "http"
