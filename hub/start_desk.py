@@ -1,6 +1,7 @@
 """Where the API takes what people start: checked, then into the log, for the owner of the key's partition."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import final
 
 from typing_extensions import override
@@ -15,6 +16,7 @@ from hub.engine.rows import EngineStore
 from hub.engine.starting import AskedFor, StartRefused, asked_for, manual_of
 from hub.engine.starts import decode_start
 from hub.engine.values import Kind
+from hub.errors import StoreUnavailable
 
 
 @final
@@ -48,6 +50,11 @@ class StartDesk(Starts):
             return known
         await self._see_that_it_is_known(key, asked.input.partition)
         await self._inputs.append((), inputs=(asked.input,))
+        # Two at once found nothing before them, and one of them stands: who gave other inputs hears that it is not his.
+        with suppress(
+            StoreUnavailable
+        ):  # what is in the log counts, and nobody may think that nothing was done
+            await self._told_before(asked)
         return StartAsked(asked.run, duplicate=False)
 
     async def _told_before(self, asked: AskedFor) -> StartAsked | None:

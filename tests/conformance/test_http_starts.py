@@ -1,5 +1,6 @@
 """Starting runs, halting actions and resetting breakers over HTTP: what is accepted, and what is wrong with the rest."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from hub.engine.rows import Batch, StateRow
 from hub.engine.starts import START
 from hub.engine.values import Kind, encode_value
 from hub.ids import partition_of
+from hub.start_desk import StartDesk
 
 REFUND = """
 when:
@@ -23,6 +25,18 @@ when:
   - {id: sensitive, manual: {permission: money.approve}}
 steps: [{stop: x}]
 """
+
+
+@pytest.fixture
+async def together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two starts go the same way side by side: neither is in the log when the other looks."""
+    real, both = StartDesk._see_that_it_is_known, asyncio.Barrier(2)
+
+    async def side_by_side(desk: StartDesk, key: str, partition: int) -> None:
+        await both.wait()
+        await real(desk, key, partition)
+
+    monkeypatch.setattr(StartDesk, "_see_that_it_is_known", side_by_side)
 
 
 @pytest.fixture
@@ -58,6 +72,20 @@ async def test_a_start_is_in_the_log_under_the_run_that_was_answered_with_who_as
     assert said == {"run": f"refund/live-1:7001/refund/{told['name']}", "duplicate": False}
     assert told["inputs"] == {"amount": "12.5"}
     assert told["by"].endswith("(workflows-start)")
+
+
+@pytest.mark.usefixtures("together")
+async def test_of_two_starts_at_once_under_one_key_the_other_inputs_are_refused(api: ApiBench) -> None:
+    async with asyncio.TaskGroup() as group:
+        starts = [
+            group.create_task(
+                start(api, SOUND | {"inputs": {"amount": amount}}, **{"Idempotency-Key": "once"})
+            )
+            for amount in (5, 6)
+        ]
+
+    assert sorted(each.result()[0] for each in starts) == [202, 409]
+    assert len(commands(api)) == 1
 
 
 async def test_the_same_idempotency_key_is_one_run_wherever_it_stands(api: ApiBench) -> None:
