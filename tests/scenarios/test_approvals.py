@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -14,9 +12,10 @@ from typing import Any
 import aiohttp
 import pytest
 from processes.client import HubClient
-from processes.harness import HUB, HubProcess
+from processes.harness import HubProcess
 from processes.scaled import Fleet
 from processes.services import Kafka, Postgres
+from processes.terminal import typed
 
 PAYOUT = """\
 schema: 1
@@ -34,16 +33,7 @@ steps:
 
 
 def terminal(hub: HubProcess, key: str, *arguments: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [HUB, "approvals", *arguments, "--url", hub.url],
-        env={**os.environ, "HUB_KEY": key},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    return done.returncode, done.stdout, done.stderr
+    return typed(hub, "approvals", *arguments, key=key)
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -13,7 +11,8 @@ from typing import Any
 
 import pytest
 from processes.client import HubClient
-from processes.harness import HUB, HubProcess
+from processes.harness import HubProcess
+from processes.terminal import typed
 
 RULE = """\
 schema: 1
@@ -41,21 +40,7 @@ async def hub(tmp_path: Path) -> AsyncIterator[HubProcess]:
 
 
 def terminal(hub: HubProcess, *arguments: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [HUB, *arguments],
-        env={
-            **os.environ,
-            "HUB_KEY": hub.key,
-            "HUB_URL": hub.url,
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout
+    return typed(hub, *arguments)[:2]
 
 
 def a_trade(deal: int, login: int, lots: str) -> dict[str, Any]:

@@ -2,15 +2,14 @@
 
 import asyncio
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from processes.client import HubClient
-from processes.harness import HUB, HubProcess
+from processes.harness import HubProcess
 from processes.program import eventually
+from processes.terminal import typed
 
 _ANSWERS = [
     b"HTTP/1.1 503 Busy\r\nServer: nginx\r\nSet-Cookie: sid=s3cret\r\nContent-Length: 9\r\n\r\ntry later",
@@ -19,16 +18,7 @@ _ANSWERS = [
 
 
 def terminal(hub: HubProcess, *arguments: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [HUB, "deliveries", *arguments, "--url", hub.url],
-        env={**os.environ, "HUB_KEY": hub.headers["X-API-Key"]},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    return done.returncode, done.stdout, done.stderr
+    return typed(hub, "deliveries", *arguments)
 
 
 def listed(hub: HubProcess, *arguments: str) -> list[dict[str, Any]]:

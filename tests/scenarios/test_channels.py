@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -19,8 +17,9 @@ from aiosmtpd.smtp import SMTP
 from conformance.fake_fcm import FakeFcm, an_fcm
 from conformance.fake_twilio import SID, TOKEN, FakeTwilio, a_twilio
 from processes.client import HubClient
-from processes.harness import HUB, HubProcess
+from processes.harness import HubProcess
 from processes.scaled import Fleet
+from processes.terminal import typed
 
 from hub.engine.message_files import read_messages
 
@@ -147,16 +146,8 @@ def a_deposit(ticket: int) -> dict[str, Any]:
 
 
 def terminal(hub: HubProcess, *arguments: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [HUB, *arguments, "--url", hub.url],
-        env={**os.environ, "HUB_KEY": hub.key},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    return done.returncode, done.stdout + done.stderr
+    code, printed, complained = typed(hub, *arguments)
+    return code, printed + complained
 
 
 @pytest.mark.scenario

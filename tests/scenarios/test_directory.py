@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -17,7 +15,8 @@ import aiohttp
 import pytest
 from aiosmtpd.smtp import SMTP
 from processes.client import HubClient
-from processes.harness import HUB, HubProcess
+from processes.harness import HubProcess
+from processes.terminal import typed
 
 OFFER = """\
 schema: 1
@@ -83,16 +82,7 @@ async def hub(tmp_path: Path, mailbox: tuple[Mailbox, int]) -> AsyncIterator[Hub
 
 
 def terminal(hub: HubProcess, *arguments: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [HUB, *arguments, "--url", hub.url],
-        env={**os.environ, "HUB_KEY": hub.key},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    return done.returncode, done.stdout
+    return typed(hub, *arguments)[:2]
 
 
 def a_deposit(login: int, ticket: int, amount: str = "100", currency: str = "EUR") -> dict[str, Any]:

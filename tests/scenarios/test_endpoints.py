@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import time
 from collections.abc import AsyncIterator
@@ -14,21 +13,13 @@ import pytest
 from processes.client import HubClient
 from processes.harness import HUB, HubProcess
 from processes.receiver import VerifyingReceiver
+from processes.terminal import typed
 
 WITHIN = 30.0
 
 
 def terminal(hub: HubProcess, *arguments: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [HUB, "endpoints", *arguments, "--url", hub.url],
-        env={**os.environ, "HUB_KEY": hub.headers["X-API-Key"]},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    return done.returncode, done.stdout, done.stderr
+    return typed(hub, "endpoints", *arguments)
 
 
 def sealing(*arguments: str) -> None:

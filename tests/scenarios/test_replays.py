@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +10,11 @@ from typing import Any
 import aiohttp
 import pytest
 from processes.client import HubClient
-from processes.harness import HUB, HubProcess
+from processes.harness import HubProcess
 from processes.receiver import VerifyingReceiver
 from processes.scaled import Fleet
 from processes.services import Kafka, Postgres
+from processes.terminal import typed
 
 WITHIN = 60.0
 EVENTS = 150
@@ -24,17 +23,7 @@ IN_FLIGHT = 16  # attempts of one endpoint at once
 
 async def terminal(hub: HubProcess, *arguments: str) -> tuple[int, str, str]:
     """Run the command beside the receiver, which answers meanwhile."""
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [HUB, "replay", *arguments, "--url", hub.url],
-        env={**os.environ, "HUB_KEY": hub.headers["X-API-Key"]},
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    return done.returncode, done.stdout, done.stderr
+    return await asyncio.to_thread(typed, hub, "replay", *arguments)
 
 
 def an_event(number: int, kind: str = "trade.opened") -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,9 +9,10 @@ from typing import Any
 
 import pytest
 from processes.client import HubClient
-from processes.harness import HUB, HubProcess
+from processes.harness import HubProcess
 from processes.scaled import Fleet
 from processes.services import Kafka, Postgres
+from processes.terminal import typed
 
 WITHIN = 30.0
 RULE = """\
@@ -31,16 +30,7 @@ ASKS = "  - {id: sign_off, approve: {permission: money.approve, within: 24h}}\n"
 
 
 def terminal(hub: HubProcess, *arguments: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [HUB, "runs", *arguments, "--url", hub.url],
-        env={**os.environ, "HUB_KEY": hub.headers["X-API-Key"]},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    return done.returncode, done.stdout, done.stderr
+    return typed(hub, "runs", *arguments)
 
 
 def an_event(name: str, number: int, **data: Any) -> dict[str, Any]:
