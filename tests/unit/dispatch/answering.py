@@ -3,12 +3,9 @@
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
-from random import Random
 
-from unit.dispatch.test_dispatcher import NONE, House
+from unit.dispatch.test_dispatcher import House
 
-from hub.dispatch.dispatcher import Dispatcher
-from hub.dispatch.fanout import FanOut
 from hub.dispatch.memory_health import MemoryHealths
 
 
@@ -26,24 +23,11 @@ class Answering(House):
     def restart(self):
         if self.healths is None:
             self.healths = MemoryHealths(self.endpoints)
-        self.dispatcher = Dispatcher(
-            self.endpoints,
-            self.deliveries,
-            self.receivers,
-            self.clock,
-            self.announce,
-            random=Random(1),
-            capacity=self.capacity,
-            room_bytes=0,
-            concurrency=self.concurrency,
-            linger=NONE,
-            patience=self.patience,
-            owns=lambda endpoint: endpoint not in self.elsewhere,
+        super().restart(
             healths=self.healths,
             disable_after=self.disable_after,
             longest_pause=self.longest_pause,
         )
-        self.fanout = FanOut(None, self.dispatcher.subscriptions, self.dispatcher, self.clock)
 
     def told(self):
         """Return what was told, each once, as the log keeps it."""

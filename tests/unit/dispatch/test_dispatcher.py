@@ -121,7 +121,7 @@ class House:
         self.capacity, self.concurrency, self.patience = capacity, concurrency, patience
         self.restart()
 
-    def restart(self):
+    def restart(self, **more):
         self.dispatcher = Dispatcher(
             self.endpoints,
             self.deliveries,
@@ -135,6 +135,7 @@ class House:
             linger=NONE,
             patience=self.patience,
             owns=lambda endpoint: endpoint not in self.elsewhere,
+            **more,
         )
         self.fanout = FanOut(None, self.dispatcher.subscriptions, self.dispatcher, self.clock)
 
