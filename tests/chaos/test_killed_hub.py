@@ -23,7 +23,8 @@ POSTERS = 4
 # A hub sends hundreds a second to catch up, and writes what came of them every few hundredths of a second.
 MOST_A_KILL = 100
 TRAFFIC_SECONDS = max(14.0, KILLS * 2.8)
-DRAIN_SECONDS = 25.0
+# While it is killed every second or two a connector never reads its history to the end: all that waits comes at once.
+DRAIN_SECONDS = max(25.0, KILLS * 2.0)
 
 
 async def kill_now_and_then(hub: HubProcess, dice: random.Random, kills: list[Kill]) -> None:
