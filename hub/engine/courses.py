@@ -1,6 +1,7 @@
 """What an event of one type does in a program, made once: what is decoded of it, what counts it, who is asked."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hub.engine.account_rows import AccountRow
@@ -26,7 +27,8 @@ ACCOUNT_FIELDS = {name: f"account.{name}" for name in AccountRow.__struct_fields
 class Fed(NamedTuple):
     """An aggregate with everything at hand that counting into it needs.
 
-    `running` where its present period is one value that only grows; `alarm` where a condition reads it.
+    `running` where its present period is one value that only grows, `sliding` where a window is that lets go by itself;
+    `alarm` where a condition reads it.
     """
 
     bit: int
@@ -39,6 +41,7 @@ class Fed(NamedTuple):
     ref: str | None
     params: Mapping[str, object]
     running: Accumulator | None
+    sliding: Accumulator | None
     counting: Counting
 
 
@@ -61,7 +64,8 @@ class Place(NamedTuple):
 Places = dict[tuple[str, ...], Place | None]
 
 
-class Course(NamedTuple):
+@dataclass(slots=True)
+class Course:
     """`places` by which aggregates counted, then by what changed of the account; None where it takes care.
 
     `split` finds the aggregates among `feeds` where that takes a look at the event; else all of them are asked.
@@ -113,7 +117,7 @@ def _read(program: Program) -> frozenset[str] | None:
 
 def _fed(bit: int, feed: Feed) -> Fed:
     counting = feed.accumulator
-    running = counting if isinstance(counting, Accumulator) and counting.runs and not feed.granted else None
+    plain = counting if isinstance(counting, Accumulator) and not feed.granted else None
     return Fed(
         bit,
         feed,
@@ -124,7 +128,8 @@ def _fed(bit: int, feed: Feed) -> Fed:
         feed.value_fast,
         feed.ref,
         feed.params,
-        running,
+        plain if plain is not None and plain.runs else None,
+        plain if plain is not None and plain.slides else None,
         counting,
     )
 

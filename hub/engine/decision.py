@@ -167,6 +167,7 @@ class Decision(msgspec.Struct, gc=False):
         )
 
 
+_EDGE = Kind.EDGE.value
 _row = tuple.__new__  # a named tuple without its own constructor, which takes three times as long
 encode_trace = msgspec.json.Encoder().encode
 decode_trace = msgspec.json.Decoder(Trace).decode
@@ -180,6 +181,7 @@ def apply(state: KeyState, decision: Decision) -> None:
             values.pop(slot, None)
         else:
             values[slot] = value
+            state.has_edges |= slot[0] == _EDGE
     apply_contributions(state, decision)
     account = puts.get(ACCOUNT)
     if type(account) is AccountRow:
@@ -206,7 +208,7 @@ def apply_contributions(state: KeyState, decision: Decision) -> None:
                 series = state.series[name] = Series()
             for op in change.ops:
                 series.apply(op)
-            if not len(series) and not series.withdrawn:
+            if not series.count and not series.withdrawn:
                 del state.series[name]
 
 
@@ -237,8 +239,9 @@ class BatchBuilder:
                 self._states[where] = decision.puts.copy()
             else:
                 known.update(decision.puts)
-        for name, change in decision.changes.items():
-            for op in change.ops:
+        changes = decision.changes
+        for name in changes:  # nearly always there are none
+            for op in changes[name].ops:
                 self._series[(partition, key, name, op.at, op.ref)] = op.text
         writes = decision.writes
         if writes is not NOTHING:

@@ -9,20 +9,14 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Final
 
+from hub.engine.buckets import find, with_bucket
 from hub.engine.frames import Frame, contributions, remember_withdrawn, removed, stale, stands_in
+from hub.engine.merging import MERGED_AT_ONCE
 from hub.engine.periods import periods
 from hub.engine.program import Aggregate
 from hub.engine.series import ZERO, Moment, Op, Part, Series, worded
 from hub.engine.totals import Bucket, Total
-from hub.engine.windows import (
-    MAX_CONTRIBUTIONS,
-    MERGED_AT_ONCE,
-    Change,
-    Holding,
-    find,
-    shortest,
-    with_bucket,
-)
+from hub.engine.windows import MAX_CONTRIBUTIONS, Change, Holding, shortest
 
 MAX_TEXT: Final = 64  # a longer text is told apart by its hash
 

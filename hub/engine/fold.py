@@ -80,11 +80,11 @@ def _closed(row: AccountRow, data: Any, changes: Changes) -> None:
         changes["open_positions"] = positions - 1 if positions and positions > 0 else 0
     lots = (row.open_lots or ZERO) - data.lots
     changes["open_lots"] = lots if lots > ZERO else ZERO  # noqa: FURB136 - the call costs more than the answer
-    net = data.net_profit
-    if net is None and data.profit is not None:
-        parts = (data.profit, data.swap, data.commission, data.fee, data.taxes)
-        net = sum((part for part in parts if part is not None), ZERO)
     if row.balance is not None:
+        net = data.net_profit
+        if net is None and data.profit is not None:
+            parts = (data.profit, data.swap, data.commission, data.fee, data.taxes)
+            net = sum((part for part in parts if part is not None), ZERO)
         changes["balance"] = row.balance + net if net is not None else None
     _traded(row, data, changes)
 

@@ -10,7 +10,7 @@ import msgspec
 # Sums must not depend on the order they were added in, so they are never rounded: 26 digits a value, any number of them.
 EXACT = Context(prec=80)
 ZERO = Decimal(0)
-_plus = EXACT.add  # each look-up of a method makes another object
+_plus, _minus = EXACT.add, EXACT.subtract  # each look-up of a method makes another object
 WITHDRAWN = "-"  # the text of a contribution that was taken back before it arrived
 WORD = "="  # begins the text of a contribution that is a word; a number never does
 SEPARATOR = "\x1f"  # no text from outside contains a control character
@@ -78,7 +78,7 @@ class Op(msgspec.Struct, frozen=True, gc=False):
 class Series:
     """Kept sorted; the oldest leave from the front without moving the rest."""
 
-    __slots__ = ("_gone", "_parts", "_refs", "_words", "count", "oldest", "sum", "withdrawn")
+    __slots__ = ("_gone", "_parts", "_refs", "_words", "count", "newest", "oldest", "sum", "withdrawn")
 
     def __init__(self) -> None:
         self._parts: list[Part] = []
@@ -89,6 +89,7 @@ class Series:
         self.sum = ZERO
         self.count = 0
         self.oldest: int | None = None  # when the first of them happened
+        self.newest: int | None = None  # and the last
 
     def __len__(self) -> int:
         return len(self._parts) - self._gone
@@ -97,11 +98,6 @@ class Series:
         parts = self._parts
         for index in range(self._gone, len(parts)):
             yield parts[index]
-
-    @property
-    def newest(self) -> int | None:
-        """Return when the last of them happened."""
-        return self._parts[-1].at if len(self._parts) > self._gone else None
 
     def backwards(self, end: int) -> Iterator[Part]:
         """Return the parts before a moment, the latest first."""
@@ -192,22 +188,24 @@ class Series:
             self._remove(op.at, op.ref)
 
     def _insert(self, part: Part) -> None:
-        parts = self._parts
-        if parts and part.at <= parts[-1].at and part < parts[-1]:
+        at, ref, total, counted, _, _, word = part
+        parts, newest = self._parts, self.newest
+        if newest is None or at > newest:
+            parts.append(part)
+            self.newest = at
+        elif part < parts[-1]:
             insort(parts, part, lo=self._gone)
         else:
             parts.append(part)
-        if self.oldest is None or part.at < self.oldest:
-            self.oldest = part.at
+        if self.oldest is None or at < self.oldest:
+            self.oldest = at
         if self._refs is not None:
-            self._refs.setdefault(_base(part.ref), []).append((part.at, part.ref))
-        if part.word is not None:
-            if self._words is not None:
-                insort(self._words.setdefault(part.word, []), (part.at, part.ref))
-            self.count += 1
-            return
-        self.sum = _plus(self.sum, part.sum)
-        self.count += part.counted
+            self._refs.setdefault(_base(ref), []).append((at, ref))
+        if word is not None and self._words is not None:
+            insort(self._words.setdefault(word, []), (at, ref))
+        if total is not ZERO:  # what counts, or is a word, adds nothing
+            self.sum = _plus(self.sum, total)
+        self.count += counted
 
     def _remove(self, at: int, ref: str) -> None:
         index = self._find(at, ref)
@@ -223,7 +221,9 @@ class Series:
                 self._gone = 0
         else:
             del self._parts[index]
-        self.oldest = self._parts[self._gone].at if self._gone < len(self._parts) else None
+        is_left = len(self._parts) > self._gone
+        self.oldest = self._parts[self._gone].at if is_left else None
+        self.newest = self._parts[-1].at if is_left else None
         if self._refs is not None:
             base = _base(ref)
             left = self._refs[base]
@@ -235,7 +235,8 @@ class Series:
             del places[bisect_left(places, (at, ref))]
             if not places:
                 del self._words[part.word]
-        self.sum = EXACT.subtract(self.sum, part.sum)
+        if part.sum is not ZERO:
+            self.sum = _minus(self.sum, part.sum)
         self.count -= part.counted
 
     def _find(self, at: int, ref: str) -> int | None:

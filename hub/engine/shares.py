@@ -9,11 +9,12 @@ from decimal import Decimal, localcontext
 from typing import Final
 
 from hub.engine.frames import Frame, contributions, remember_withdrawn, removed, stale
+from hub.engine.merging import MERGED_AT_ONCE
 from hub.engine.periods import periods
 from hub.engine.program import Aggregate, Sliding
 from hub.engine.series import EXACT, ZERO, Op, Part, Series, merged, single
 from hub.engine.totals import Bucket, Total
-from hub.engine.windows import MAX_CONTRIBUTIONS, MERGED_AT_ONCE, Change, Holding, shortest
+from hub.engine.windows import MAX_CONTRIBUTIONS, Change, Holding, shortest
 
 MAX_DAYS: Final = 1_000
 HUNDRED: Final = Decimal(100)

@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from hub.engine.joined import Joined
 from hub.expr import Expression
+from hub.expr.generate import Doubt
 
 Equalities = Sequence[tuple[str, frozenset[object]]]
 Get = Callable[[Any], object]
@@ -35,13 +36,15 @@ class Hits(Generic[T]):
     """What stands under one literal. `sure`: the gate is known to hold, because the lookup proves it.
 
     `joined` is the one question for all that is sure, from whoever has made it; `unproved` that for the others.
+    `doubts` are those two as functions, where they answer for everybody whose condition did not hold.
     """
 
-    __slots__ = ("joined", "sure", "unproved", "unsure")
+    __slots__ = ("doubts", "joined", "sure", "unproved", "unsure")
 
     def __init__(self) -> None:
         self.sure: list[T] = []
         self.unsure: list[T] = []
+        self.doubts: Sequence[Doubt] | None = None
         self.joined: Joined[T] | None = None
         self.unproved: Joined[T] | None = None
 

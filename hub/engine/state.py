@@ -27,6 +27,7 @@ class KeyState:
         "alarm_due",
         "by_mail",
         "client",
+        "has_edges",
         "key",
         "kind",
         "ledgers",
@@ -51,6 +52,7 @@ class KeyState:
         self.account: AccountRow | None = None  # these two stand among the values as well
         self.client: ClientRow | None = None
         self.series: dict[str, Series] = {}
+        self.has_edges = False  # how a condition stood may be among the values
         self.open_runs: tuple[OpenRun, ...] = ()  # stand among the values too
         self.ledgers: tuple[tuple[str, Ledger], ...] = ()  # those not closed, by name; among the values too
         self.since = NEVER  # when the first of their periods began: aggregates keep what happened since
@@ -62,6 +64,7 @@ class KeyState:
         for kind, name, value in rows.states:
             if is_known(kind):  # a kind a newer hub wrote is none of our business
                 state.values[(kind, name)] = decode_value(kind, value)
+                state.has_edges |= kind == Kind.EDGE
         for name, at, ref, text in rows.series:
             series = state.series.get(name)
             if series is None:

@@ -4,13 +4,13 @@ Nearly every event is one of these. What cannot be answered here with certainty 
 afresh, because trying changes nothing. Where both answer they answer the same; a property says so.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from hub.bus.log import Input
 from hub.clock import from_us
-from hub.engine.account_rows import NOBODY, AccountRow
+from hub.engine.account_rows import NOBODY
 from hub.engine.courses import Course, course_of, found, place_of
 from hub.engine.decision import Decision, apply_contributions
 from hub.engine.fold import fold_by
@@ -25,6 +25,7 @@ from hub.engine.totals import Alarm, Total
 from hub.engine.trigger_rows import Edge
 from hub.engine.values import ACCOUNT, Slot, Value
 from hub.engine.windows import Worth
+from hub.engine.worths import Worths
 from hub.events.brief import TYPE_FROM, TYPE_NAME, head_of
 from hub.events.facts import us_of
 
@@ -59,14 +60,15 @@ def straight(program: Program, state: KeyState, item: Input) -> Decision | None:
     decision = Decision(partition, key, n, now)
     if changed:
         decision.puts[ACCOUNT] = account
-    worths: dict[str, Worth] = {}
+    worths = Worths()
+    worths.state, worths.now = state, now
     try:
         counted = (
             _count(course, state, env, us_of(told.timestamp), decision, worths)
             if course.feeds
             else NOBODY_COUNTED
         )
-        if counted is None or _may_turn(program, course, state, env, counted, changed, worths, now):
+        if counted is None or _may_turn(program, course, state, env, counted, changed, worths):
             return None
     except Exception:  # whatever it was, the careful way meets it where only the one it belongs to suffers
         return None
@@ -79,13 +81,13 @@ def _count(
     env: dict[str, Any],
     at: int,
     decision: Decision,
-    worths: dict[str, Worth],
+    worths: Worths,
 ) -> int | None:
     """Feed the aggregates; return which of them counted, as bits; None where one has to be watched from now on."""
     stored, puts, now, record = state.values, decision.puts, decision.at, env["event"]
     feeds = course.feeds if course.split is None else found(course, (record, env["account"], env["client"]))
     counted = NOBODY_COUNTED
-    for bit, feed, name, slot, alarm, gate, value, ref, params, running, counting in feeds:
+    for bit, feed, name, slot, alarm, gate, value, ref, params, running, sliding, counting in feeds:
         env["params"] = params
         if gate is not None and gate(env) is not True:
             continue
@@ -94,18 +96,23 @@ def _count(
             amount = counting.taken(amount)
             if amount is None:
                 continue
-        total = stored.get(slot)
-        ran = running.run_on(total, at, amount, now) if running is not None and type(total) is Total else None
+        ran = change = None
+        if running is not None:
+            total = stored.get(slot)
+            if type(total) is Total:
+                ran = running.run_on(total, at, amount, now)
+        elif sliding is not None:
+            change = sliding.slide_on(state.series.get(name), at, f"n{decision.n}", amount, now)
         if ran is not None:
-            puts[slot], worths[name], expiry = ran
+            puts[slot], worths[feed], expiry = ran
         else:
-            told = getattr(record, ref) if ref is not None else None
-            change = counting.add(
-                holding_of(state, feed), at, f"n{decision.n}" if told is None else str(told), amount, now
-            )
+            if change is None:
+                told = getattr(record, ref) if ref is not None else None
+                name_of_it = f"n{decision.n}" if told is None else str(told)
+                change = counting.add(holding_of(state, feed), at, name_of_it, amount, now)
             if change is None:
                 continue
-            worths[name], expiry = change.value, change.expiry
+            worths[feed], expiry = change.value, change.expiry
             if change.total is not None:
                 puts[slot] = change.total
             if change.ops:
@@ -122,9 +129,7 @@ def _count(
                 or due.due <= now
                 or (
                     due.due > expiry
-                    and (
-                        not feed.lets_go or any(edge in stored and is_up(stored[edge]) for edge in feed.edges)
-                    )
+                    and (not feed.lets_go or (state.has_edges and _any_is_up(stored, feed.edges)))
                 )
             ):
                 return None
@@ -138,8 +143,7 @@ def _may_turn(
     env: dict[str, Any],
     counted: int,
     changed: tuple[str, ...],
-    worths: dict[str, Worth],
-    now: int,
+    worths: Worths,
 ) -> bool:
     """Return whether any trigger may fire or let go, or anybody else has to hear of the event."""
     try:
@@ -148,14 +152,8 @@ def _may_turn(
         place = place_of(program, course, counted, changed)
     if place is None:
         return True
-
-    def seek(feed: Feed) -> Worth:
-        name = feed.name
-        if name not in worths:
-            worths[name] = feed.accumulator.value(holding_of(state, feed), now)
-        return worths[name]
-
     always, looks = place
+    seek = worths.__getitem__
     if always is not None and _any_may(program, state, always, env, seek):
         return True
     for root, get, moves, table in looks:
@@ -163,8 +161,15 @@ def _may_turn(
         if moves and get(state.account) != value:
             return True
         hits = table.get(value)
-        if hits is not None and _any_may(program, state, hits, env, seek):
-            return True
+        if hits is None:
+            continue
+        if state.has_edges or hits.doubts is None:
+            if _any_may(program, state, hits, env, seek):
+                return True
+        else:  # nearly always
+            for doubt in hits.doubts:
+                if doubt(env, seek):
+                    return True
     return False
 
 
@@ -173,20 +178,21 @@ def _any_may(
 ) -> bool:
     """Return whether any trigger of one place may fire or let go."""
     stored = state.values
-    if hits.sure:
-        joined = hits.joined or program.joined(hits)
-        for edge in joined.edges:
-            if edge in stored and is_up(stored[edge]):
-                return any(_may_turn_alone(each, stored, env, seek) for each in hits.sure)
-        if joined.rest or joined.doubt(env, seek):
-            return True
-    if hits.unsure:
-        joined = hits.unproved or program.unproved(hits)
-        # One that is out of scope forgets how it stood.
-        if joined.rest or any(edge in stored for edge in joined.edges):
-            return True
-        return joined.doubt(env, seek)
-    return False
+    sure, unsure = program.joined(hits), program.unproved(hits)
+    # One that is out of scope forgets how it stood.
+    if unsure.rest or any(edge in stored for edge in unsure.edges):
+        return True
+    if _any_is_up(stored, sure.edges):
+        return any(_may_turn_alone(each, stored, env, seek) for each in hits.sure) or unsure.doubt(env, seek)
+    if sure.rest:
+        return True
+    hits.doubts = tuple(each.doubt for each, asked in ((sure, hits.sure), (unsure, hits.unsure)) if asked)
+    return any(doubt(env, seek) for doubt in hits.doubts)
+
+
+def _any_is_up(stored: Mapping[Slot, Value], edges: Iterable[Slot]) -> bool:
+    """Return whether any of these conditions held when it was last asked."""
+    return any(edge in stored and is_up(stored[edge]) for edge in edges)
 
 
 def _may_turn_alone(
@@ -202,12 +208,13 @@ def _may_turn_alone(
 
 def absorb(state: KeyState, decision: Decision) -> None:
     """Make what was decided here visible to the next input of the same key: `apply`, where nothing is taken away."""
-    puts = cast(dict[Slot, Value], decision.puts)
+    puts: Any = decision.puts
     state.values.update(puts)
-    apply_contributions(state, decision)
+    if decision.changes:
+        apply_contributions(state, decision)
     account = puts.get(ACCOUNT)
     if account is not None:
-        state.account = cast(AccountRow, account)
+        state.account = account
 
 
 def _learn(program: Program, body: bytes) -> Course | None:

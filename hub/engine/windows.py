@@ -4,24 +4,25 @@ Contributions count by event time. A calendar, tumbling or lifetime aggregate is
 is its contributions in (now - d, now]. Sums are exact, so the order of arrival never shows.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 
 import msgspec
 
+from hub.engine.buckets import find, replaced, with_bucket
+from hub.engine.merging import merge
 from hub.engine.periods import Periods, Span, periods
 from hub.engine.program import Aggregate, Calendar, SinceEnd, Sliding, Tumbling
-from hub.engine.series import EXACT, WITHDRAWN, ZERO, Op, Part, Series, merged, single
+from hub.engine.series import EXACT, WITHDRAWN, ZERO, Op, Part, Series, single
 from hub.engine.totals import Bucket, Total
 
 MAX_CONTRIBUTIONS = 20_000
-MERGED_AT_ONCE = 2_000
 PRUNED_AT_ONCE = 1_000
-GRAINS = (60_000_000, 3_600_000_000, 86_400_000_000)
 EMPTY: Sequence[Part] = ()
 NO_OPS: Sequence[Op] = ()
-_plus = EXACT.add  # each look-up of a method makes another object
+NO_SERIES = Series()  # stays empty
+_plus, _minus = EXACT.add, EXACT.subtract  # each look-up of a method makes another object
 LIFETIME: Span = (-(2**62), 2**62)
 # What an aggregate can be worth: nearly always a number, but the latest value is whatever the events tell.
 Worth = Decimal | int | str | datetime | timedelta | None
@@ -51,11 +52,21 @@ class Change(msgspec.Struct, gc=False):
 class Accumulator:
     """The arithmetic of one aggregate, made once and shared by all keys."""
 
-    __slots__ = ("_duration", "_extremes", "_function", "_keeps_refs", "_periods", "runs")
+    __slots__ = (
+        "_duration",
+        "_extremes",
+        "_function",
+        "_is_sum",
+        "_keeps_refs",
+        "_periods",
+        "runs",
+        "slides",
+    )
 
     def __init__(self, aggregate: Aggregate) -> None:
         window = aggregate.window
         self._function = aggregate.function
+        self._is_sum = aggregate.function == "sum"
         self._extremes = aggregate.function in {"min", "max"}
         self._keeps_refs = aggregate.retract is not None
         self._duration = window.duration // timedelta(microseconds=1) if isinstance(window, Sliding) else None
@@ -66,6 +77,7 @@ class Accumulator:
 
         # The present period is one value that every contribution makes larger, and nothing else is kept.
         self.runs = self._duration is None and not self._keeps_refs and self._function in {"sum", "count"}
+        self.slides = self._duration is not None and not self._keeps_refs and not self._extremes
 
     def taken(self, value: object) -> Decimal | None:
         """Return what an event contributes that is no decimal already."""
@@ -77,7 +89,8 @@ class Accumulator:
             series = holding.series
             if series is None:
                 return self._finish_empty()
-            if self._settled(series, now):
+            oldest = series.oldest
+            if (oldest is None or oldest > now - self._duration) and not self._extremes:  # nothing runs out
                 return self._finish(series.sum, series.count, None, None)
             return self._sliding(series, now, EMPTY).value
         bucket = find(holding.total, self._span(now)[0])
@@ -110,22 +123,43 @@ class Accumulator:
             return None
         if series is not None and self._keeps_refs:
             ref = series.free_ref(at, ref)
-        part = single(at, ref, value)
-        if series is not None and not self._settled(series, now):
-            return self._sliding(series, now, (part,))
-        first, total, count = at, value, 1
-        if series is not None:
-            oldest = series.oldest
-            if oldest is not None and oldest < at:
-                first = oldest
-            total, count = _plus(series.sum, value), series.count + 1
-        low = high = value if self._extremes else None
-        present = self._finish(total, count, low, high)
-        text = "0" if value is ZERO else format(value, "f")  # what counts adds nothing, over and over
-        newest = series.newest if series is not None else None
-        last = at if newest is None or at > newest else newest
+        return self.slide_on(series, at, ref, value, now) or self._sliding(
+            series, now, (single(at, ref, value),)
+        )
+
+    def slide_on(self, series: Series | None, at: int, ref: str, value: Decimal, now: int) -> Change | None:
+        """Return the change of one contribution more to a sliding window; None where `add` has to look.
+
+        That is where something was taken back, or is merged, or lies outside of the window.
+        """
+        duration = self._duration
+        assert duration is not None
+        if series is None:
+            series = NO_SERIES
+        start, total, count, oldest = now - duration, series.sum, series.count, series.oldest
+        if not start < at <= now or self._extremes or series.withdrawn:
+            return None
+        if count >= MAX_CONTRIBUTIONS and len(series) >= MAX_CONTRIBUTIONS:
+            return None
+        # What counts adds nothing, over and over.
+        text, total = ("0", total) if value is ZERO else (format(value, "f"), _plus(total, value))
+        added = Op(at, ref, text, single(at, ref, value))
+        ops: Sequence[Op] = (added,)
+        if oldest is not None and oldest <= start:
+            expired = series.until(start)
+            ops = [Op(part.at, part.ref, None, None) for part in expired]
+            for part in expired:
+                total, count = _minus(total, part.sum), count - part.counted
+            ops.append(added)
+            left = series.head(len(expired) + 1)[len(expired) :]
+            oldest = left[0].at if left else None
+        newest = series.newest
         return Change(
-            present, first + self._duration, None, (Op(at, ref, text, part),), last + self._duration
+            self._finish(total, count + 1, None, None),
+            (at if oldest is None or oldest > at else oldest) + duration,
+            None,
+            ops,
+            (at if newest is None or newest < at else newest) + duration,
         )
 
     def run_on(
@@ -136,17 +170,17 @@ class Accumulator:
         None where `add` has to look: in another period, or in one that nothing was counted in before.
         """
         periods = self._periods
-        start, end = span = LIFETIME if periods is None else periods.current
+        start, end = LIFETIME if periods is None else periods.current
         buckets = total.buckets
         if not buckets:
             return None
         last = buckets[-1]
         if last.start != start or not start <= at < end or not start <= now < end:
             return None
-        new = Bucket(start, _plus(last.sum, value), last.count + 1, None, None)
-        worth = new.sum if self._function == "sum" else Decimal(new.count)
+        new = Bucket(start, _plus(last.sum, value), last.count + 1)
         changed = Total((new,)) if len(buckets) == 1 else Total((*buckets[:-1], new))
-        return changed, worth, end if span is not LIFETIME else None
+        worth = new.sum if self._is_sum else Decimal(new.count)
+        return changed, worth, None if periods is None else end
 
     def withdraw(self, holding: Holding, at: int, ref: str, now: int) -> Change:
         """Return the change of taking a contribution back. One not known yet is remembered, and ignored when it comes."""
@@ -191,17 +225,6 @@ class Accumulator:
 
     # Sliding windows
 
-    def _settled(self, series: Series, now: int) -> bool:
-        """Return whether nothing but the contribution itself changes: nothing runs out, nothing is merged."""
-        assert self._duration is not None
-        oldest = series.oldest
-        return (
-            (oldest is None or oldest > now - self._duration)
-            and not self._extremes
-            and not series.withdrawn
-            and len(series) < MAX_CONTRIBUTIONS
-        )
-
     def _sliding(
         self, series: Series | None, now: int, added: Sequence[Part], gone: Sequence[Part] = EMPTY
     ) -> Change:
@@ -223,7 +246,7 @@ class Accumulator:
             stale = now - self._duration
             ops += [Op(at, ref, None, None) for at, ref in taken_back(series) if at <= stale]
         if len(series) + len(added) > MAX_CONTRIBUTIONS:
-            ops += self._merge(series, skip=len(expired))
+            ops += merge(series, len(expired), self._period_of)
         low = high = None
         if self._extremes:
             leaving = {(part.at, part.ref) for part in (*expired, *gone)}
@@ -287,7 +310,7 @@ class Accumulator:
             if low is not None and bucket.low is not None and bucket.high is not None:
                 low, high = min(bucket.low, value), max(bucket.high, value)
             new = Bucket(span[0], _plus(bucket.sum, value), bucket.count + 1, low, high)
-            changed = _replaced(total, bucket, new)
+            changed = replaced(total, bucket, new)
         ops: Sequence[Op] = NO_OPS
         if self._keeps_refs:
             part = single(at, series.free_ref(at, ref) if series is not None else ref, value)
@@ -324,26 +347,10 @@ class Accumulator:
         ops = [Op(part.at, part.ref, None, None) for part in series.head(PRUNED_AT_ONCE) if part.at < oldest]
         ops += [Op(at, ref, None, None) for at, ref in taken_back(series) if at < oldest]
         if len(series) > MAX_CONTRIBUTIONS and not ops:
-            ops += self._merge(series, skip=0)
+            ops += merge(series, 0, self._period_of)
         return ops
 
     # Shared
-
-    def _merge(self, series: Series, skip: int) -> list[Op]:
-        """Merge the oldest contributions minute by minute; by the hour or day where that gains too little."""
-        oldest = series.head(skip + MERGED_AT_ONCE)[skip:]
-        groups: list[list[Part]] = []
-        for grain in GRAINS:
-            groups = _grouped(oldest, [(part.at // grain, self._period_of(part.at)) for part in oldest])
-            if len(groups) <= len(oldest) * 3 // 4:
-                break
-        ops: list[Op] = []
-        for group in groups:
-            if len(group) > 1:
-                ops += [Op(part.at, part.ref, None, None) for part in group]
-                one = merged(group)
-                ops.append(Op(one.at, one.ref, one.text, one))
-        return ops
 
     def _period_of(self, at: int) -> int:
         return 0 if self._periods is None else self._periods.span(at)[0]
@@ -378,46 +385,6 @@ def _quotient(total: Decimal, count: int) -> Decimal:
         return total / count
 
 
-def find(total: Total | None, start: int) -> Bucket | None:
-    if total is None:
-        return None
-    buckets = total.buckets
-    if buckets and buckets[-1].start == start:  # the present period, nearly always
-        return buckets[-1]
-    return next((bucket for bucket in buckets if bucket.start == start), None)
-
-
-def _replaced(total: Total, old: Bucket, new: Bucket) -> Total:
-    buckets = total.buckets
-    if len(buckets) == 1:
-        return Total((new,))
-    if buckets[-1] is old:
-        return Total((*buckets[:-1], new))
-    return Total(tuple(new if bucket is old else bucket for bucket in buckets))
-
-
-def with_bucket(total: Total | None, new: Bucket, oldest: int) -> Total:
-    if total is None:
-        return Total((new,))
-    kept = [bucket for bucket in total.buckets if bucket.start >= oldest and bucket.start != new.start]
-    return Total(tuple(sorted([*kept, new], key=_start)))
-
-
 def taken_back(series: Series) -> Sequence[tuple[int, str]]:
     """Return what is remembered as withdrawn, in one order however it came into memory: its rows must be the same."""
     return sorted((at, ref) for ref, at in series.withdrawn.items()) if series.withdrawn else ()
-
-
-def _start(bucket: Bucket) -> int:
-    return bucket.start
-
-
-def _grouped(parts: Sequence[Part], keys: Iterable[object]) -> list[list[Part]]:
-    groups: list[list[Part]] = []
-    last: object = None
-    for part, key in zip(parts, keys, strict=True):
-        if not groups or key != last:
-            groups.append([])
-            last = key
-        groups[-1].append(part)
-    return groups

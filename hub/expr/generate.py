@@ -94,12 +94,11 @@ def generate_doubt(conditions: Sequence[tuple[Node, Roots]]) -> Doubt:
     nobody = ast.Constant(value=False)
     body = ast.BoolOp(op=ast.Or(), values=[*doubts, nobody]) if doubts else nobody
     asked: ast.expr = body
-    if (
-        read_often
-    ):  # a lambda has no lines to take something in hand first: one inside it gets it as arguments
+    if read_often:
+        # A lambda has no lines to take something in hand first: it does so in questions whose answer is always no.
         writer.read_from({})
-        inner = ast.Lambda(args=_arguments(*writer.in_hand.values()), body=body)
-        asked = ast.Call(func=inner, args=[writer.access(path) for path in read_often], keywords=[])
+        taken = [_is_never(writer.in_hand[path.names], writer.access(path)) for path in read_often]
+        asked = ast.BoolOp(op=ast.Or(), values=[*taken, body])
     made = ast.Expression(body=ast.Lambda(args=_arguments("env", "seek"), body=asked))
     code = compile(ast.fix_missing_locations(made), "<conditions>", "eval")
     return cast(Doubt, eval(code, {"__builtins__": {}, **writer.bound}))  # noqa: S307 - as above
@@ -151,6 +150,12 @@ def _name(name: str) -> ast.expr:
 
 def _is(left: ast.expr, right: bool | None) -> ast.expr:
     return ast.Compare(left=left, ops=[ast.Is()], comparators=[ast.Constant(value=right)])
+
+
+def _is_never(name: str, value: ast.expr) -> ast.expr:
+    """Return the code that gives a value a name, and asks whether it is what no value ever is."""
+    taken = ast.NamedExpr(target=ast.Name(id=name, ctx=ast.Store()), value=value)
+    return ast.Compare(left=taken, ops=[ast.Is()], comparators=[ast.Constant(value=...)])
 
 
 @final

@@ -191,7 +191,7 @@ def test_a_sum_of_thirds_of_a_cent_is_exact_in_any_order():
 @pytest.mark.parametrize("window", [Sliding(timedelta(days=30)), Calendar("month", "UTC")], ids=str)
 def test_beyond_its_cap_the_oldest_contributions_are_merged_and_the_sum_stays(window, monkeypatch):
     monkeypatch.setattr("hub.engine.windows.MAX_CONTRIBUTIONS", 100)
-    monkeypatch.setattr("hub.engine.windows.MERGED_AT_ONCE", 50)
+    monkeypatch.setattr("hub.engine.merging.MERGED_AT_ONCE", 50)
     kept = Kept(an_aggregate("sum", window))
 
     for number in range(500):
