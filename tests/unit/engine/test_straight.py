@@ -187,3 +187,30 @@ def test_trying_changes_nothing():
         dict(desk.state.values),
         {name: list(series) for name, series in desk.state.series.items()},
     )
+
+
+def test_beside_a_condition_that_holds_those_of_a_narrower_scope_are_asked_as_well():
+    holds = a_workflow(
+        f"""
+scope: account.group == "real/a"
+aggregates: {{lots: {{from: trade.closed, sum: event.lots, window: lifetime}}}}
+when: [{{becomes: lots > 4}}]
+{TOLD}""",
+        id="holds",
+    )
+    narrow = a_workflow(
+        f"""
+scope: account.group == "real/a" and account.leverage > 1
+when: [{{event: trade.closed, where: event.lots > 2}}]
+{TOLD}""",
+        id="narrow",
+    )
+    desk = Desk(holds, narrow)
+    desk.account(type="real", leverage=2, group="real/a")
+    desk.tell("trade.closed", lots="4.5", group="real/a")
+    before = len(desk.decisions)
+
+    desk.tell("trade.closed", lots="3", group="real/a")
+
+    asked = [intent.workflow for made in desk.decisions[before:] for intent in made.intents]
+    assert asked == ["narrow"]
