@@ -25,7 +25,7 @@ from hub.engine.crossing import at_position, crossed, meet_position, observed, r
 from hub.engine.decision import NOTHING, Decision, apply
 from hub.engine.fold import fold_account, fold_client
 from hub.engine.holds import BACK, LOST, begin_anew, doubt_held, held_long_enough
-from hub.engine.index import CREATED, Program
+from hub.engine.index import Program
 from hub.engine.keys import KeyKind
 from hub.engine.mail import Mail, decode_mail, send, tell_parts
 from hub.engine.own import SLOTS, changed, told_of
@@ -33,6 +33,7 @@ from hub.engine.plans import Candidate, TypePlan
 from hub.engine.position_levels import WATCH, belong, relay, watch, with_owner
 from hub.engine.positions import fold_positions
 from hub.engine.program import Absent, Becomes, PeriodEnd
+from hub.engine.readers import CREATED
 from hub.engine.rows import TimerKey
 from hub.engine.run_rows import NO_EVENT as NO_RAW
 from hub.engine.run_versions import MIGRATE, migrate

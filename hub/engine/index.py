@@ -1,6 +1,5 @@
 """A set of workflows made ready to run: the rule index, the shared aggregates, and every version still needed."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -35,6 +34,7 @@ from hub.engine.program import (
 )
 from hub.engine.program_steps import Wait
 from hub.engine.program_timed import Manual, Schedule
+from hub.engine.readers import anchor_readers_of, readers_of
 from hub.engine.reads import (
     anchor_reads,
     begins_with,
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 
 MAX_TYPES_REMEMBERED = 4096
 MAX_CHANGES_REMEMBERED = 128  # of one type
-CREATED = "account.login"  # changes once: when an account is first heard of
 ANYTHING = "now"  # a condition that reads the clock may turn with any input
 
 
@@ -112,9 +111,9 @@ class Program:
             for expression in conditions(workflow)
         )
         # The conditions that read a field (`account.balance`) or an aggregate: asked when it changed.
-        self._readers = self._index_readers()
+        self._readers = readers_of((*self.becomes, *self.crosses))
         self._dependants = {name: Split(readers) for name, readers in self._readers.items()}
-        self._anchor_readers = self._index_anchors()
+        self._anchor_readers = anchor_readers_of(self.anchored)
         self.no_event = TypePlan((), Split(()), Split(()), ())
         together = (self, *self.mailed) if kind is KeyKind.ACCOUNT else ()
         self.stock = stock_of((each.kind, feed) for each in together for feed in each.feeds.values())
@@ -317,47 +316,6 @@ class Program:
         pairs = [*plan.listed, *(pair for name in read for pair in self._readers[name])]
         found = {pair[0].order: pair for pair in pairs}
         return Split([found[order] for order in sorted(found)])
-
-    def _index_readers(self) -> dict[str, list[tuple[Candidate, Equalities]]]:
-        by_name: defaultdict[str, list[tuple[Candidate, Equalities]]] = defaultdict(list)
-        for candidate in (*self.becomes, *self.crosses):
-            scope = candidate.plan.workflow.scope
-            # Only the scope's equalities: a condition that no longer holds has to be seen as well.
-            steady = [
-                pair for pair in (scope.equalities if scope else ()) if not pair[0].startswith("event.")
-            ]
-            names = {CREATED, "position.id"} if isinstance(candidate.trigger, Crosses) else set()
-            aggregates = dict(candidate.plan.feeds)
-            paths = set(reads_of(candidate.trigger, scope))
-            for each in candidate.plan.anchors:
-                if each.name in paths:
-                    paths.remove(each.name)
-                    names.add(each.index)
-                    # What stands in for it, and what bounds it, counts at once.
-                    bounds = (each.anchor.first, each.anchor.lock)
-                    paths |= {path for bound in bounds if bound is not None for path in bound.reads}
-            for path in paths:
-                if path in aggregates:
-                    names.add(aggregates[path].name)
-                else:
-                    names.add(".".join(path.split(".")[:2]))
-            for name in names:
-                by_name[name].append((candidate, steady))
-        return dict(by_name)
-
-    def _index_anchors(self) -> dict[str, tuple[Plan, ...]]:
-        by_name: defaultdict[str, list[Plan]] = defaultdict(list)
-        for plan in self.anchored:
-            aggregates, scope = dict(plan.feeds), plan.workflow.scope
-            reads = set(scope.reads) if scope is not None else set[str]()
-            reads |= {path for each in plan.anchors for path in anchor_reads(each.anchor)}
-            names = {
-                aggregates[path].name if path in aggregates else ".".join(path.split(".")[:2])
-                for path in reads
-            }
-            for name in (CREATED, *sorted(names)):
-                by_name[name].append(plan)
-        return {name: tuple(plans) for name, plans in by_name.items()}
 
     def _plan_type(self, name: str) -> TypePlan:
         triggers: list[tuple[Candidate, Equalities]] = []

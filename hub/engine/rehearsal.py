@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from heapq import heappop, heappush
 from itertools import islice
 from typing import Any, Protocol
 
@@ -23,12 +22,14 @@ from hub.engine.decision import NOTHING, Decision, Writes, apply
 from hub.engine.index import Program
 from hub.engine.keys import KeyedBy
 from hub.engine.levels import GONE, Sample, Seen, crossings, new_peaks, observations, peaks_of
+from hub.engine.moved_on import moved_on
 from hub.engine.program import Mode, Workflow
 from hub.engine.quotes import TOLD
 from hub.engine.rehearsed import People
 from hub.engine.rehearsed_samples import crossing_input, first_sight, told_by
+from hub.engine.rehearsed_timers import Timers
 from hub.engine.relevant import Needed
-from hub.engine.rows import ApprovalMove, ApprovalRow, LevelRow, TimerRow, TraceRow
+from hub.engine.rows import ApprovalMove, ApprovalRow, LevelRow, TraceRow
 from hub.engine.stage_positions import position_key
 from hub.engine.state import KeyState
 from hub.engine.values import ACCOUNT, CLIENT
@@ -43,7 +44,8 @@ MOST_BROKEN = 20
 ABOVE_ALL = 2**48  # rows of a partition
 _WATCHED = CROSSINGS | {POSITION_CROSSED}
 EVENT, TIMER = int(InputKind.EVENT), int(InputKind.TIMER)
-WINDOW = "window:"  # how the ref of such a timer begins
+WINDOW_TIMER = "window"
+WINDOW = f"{WINDOW_TIMER}:"  # how the ref of such a timer begins
 _TYPE = b'"type":"'
 _NEAR_THE_FRONT = 200
 
@@ -100,8 +102,7 @@ class Rehearsal:
         self._crosses = any(part.crosses for part in (self.program, *self.program.mailed))
         self._states: dict[str, KeyState] = {}
         self._skips: dict[bytes, bool] = {}
-        self._timers: dict[tuple[int, str], TimerRow] = {}
-        self._due: list[tuple[int, str]] = []
+        self._timers = Timers()
         self._following: deque[Input] = deque()
         self._levels: dict[str, dict[str, LevelRow]] = {}
         self._last: dict[str, Sample] = {}  # as each account was last seen
@@ -112,7 +113,7 @@ class Rehearsal:
 
     def tell(self, rows: Iterable[Input]) -> None:
         """Tell events in the order they were recorded in."""
-        skips, due, following = self._skips, self._due, self._following
+        skips, due, following = self._skips, self._timers.due, self._following
         plain = not self._crosses
         for row in rows:
             if row.kind != EVENT:
@@ -246,12 +247,9 @@ class Rehearsal:
 
     def _follow(self, writes: Writes) -> None:
         for gone in writes.cancelled:
-            self._timers.pop((gone.due, gone.id), None)
+            self._timers.cancel(gone.due, gone.id)
         for timer in writes.timers:
-            where = (timer.due, timer.id)
-            if where not in self._timers:
-                self._timers[where] = timer
-                heappush(self._due, where)
+            self._timers.wait(timer)
         for level in writes.levels:
             self._level(level)
         for told in writes.mail:
@@ -340,13 +338,15 @@ class Rehearsal:
 
     def _elapse(self, until: int) -> None:
         """Fire what is due, in order, each at its own moment."""
-        while self._due and self._due[0][0] <= until:
-            where = heappop(self._due)
-            timer = self._timers.pop(where, None)
-            if timer is not None:
-                self._at = max(self._at, timer.due)
-                ref = f"{timer.kind}:{timer.due}:{timer.id}"
-                self._take(Input(timer.partition, 0, self._at, TIMER, timer.key, ref, None, timer.body))
+        while (timer := self._timers.take(until)) is not None:
+            self._at = max(self._at, timer.due)
+            if timer.kind == WINDOW_TIMER:
+                moved = moved_on(self.program, self._states[timer.key], timer, self._at)
+                if moved is not None:
+                    self._timers.wait(moved)
+                    continue
+            ref = f"{timer.kind}:{timer.due}:{timer.id}"
+            self._take(Input(timer.partition, 0, self._at, TIMER, timer.key, ref, None, timer.body))
 
     # Sampled values
 

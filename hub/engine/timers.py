@@ -18,6 +18,9 @@ class WindowTimer(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self)
 
 
+decode_window = msgspec.json.Decoder(WindowTimer).decode
+
+
 class WaitTimer(msgspec.Struct, frozen=True):
     """Wakes a key when a run has waited long enough."""
 

@@ -225,6 +225,11 @@ class Accumulator:
 
     # Sliding windows
 
+    def gone(self, series: Series) -> int | None:
+        """Return when the last of what a sliding window holds will have left it."""
+        assert self._duration is not None
+        return None if series.newest is None else series.newest + self._duration
+
     def _sliding(
         self, series: Series | None, now: int, added: Sequence[Part], gone: Sequence[Part] = EMPTY
     ) -> Change:

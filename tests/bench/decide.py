@@ -14,7 +14,7 @@ from hub import garbage
 from hub.bus.log import Input, InputKind
 from hub.clock import to_us
 from hub.engine.decide import advance
-from hub.engine.decision import BatchBuilder
+from hub.engine.decision import NOTHING, BatchBuilder
 from hub.engine.index import Program
 from hub.engine.state import KeyState
 from hub.events.base import AccountRef
@@ -120,7 +120,8 @@ class Deciding:
             for row in rows[first : first + _BATCH]:
                 for decision in advance(self._program, self._states[row.key], row):
                     batch.add(decision)
-                    self.fired += len(decision.intents)
+                    if decision.writes is not NOTHING:
+                        self.fired += len(decision.intents)
 
 
 def _decode(rows: Sequence[Input]) -> None:
