@@ -86,13 +86,7 @@ class Accumulator:
     def value(self, holding: Holding, now: int) -> Worth:
         """Return what the aggregate is worth at a moment; of nothing, a sum is 0 and an average is missing."""
         if self._duration is not None:
-            series = holding.series
-            if series is None:
-                return self._finish_empty()
-            oldest = series.oldest
-            if (oldest is None or oldest > now - self._duration) and not self._extremes:  # nothing runs out
-                return self._finish(series.sum, series.count, None, None)
-            return self._sliding(series, now, EMPTY).value
+            return self.slid(holding.series, now)
         bucket = find(holding.total, self._span(now)[0])
         return (
             self._finish(bucket.sum, bucket.count, bucket.low, bucket.high)
@@ -224,6 +218,16 @@ class Accumulator:
         return self._period_change(holding.total, now, ())
 
     # Sliding windows
+
+    def slid(self, series: Series | None, now: int) -> Worth:
+        """Return what a sliding window is worth at a moment."""
+        assert self._duration is not None
+        if series is None:
+            return self._finish_empty()
+        oldest = series.oldest
+        if (oldest is None or oldest > now - self._duration) and not self._extremes:  # nothing runs out
+            return self._finish(series.sum, series.count, None, None)
+        return self._sliding(series, now, EMPTY).value
 
     def gone(self, series: Series) -> int | None:
         """Return when the last of what a sliding window holds will have left it."""

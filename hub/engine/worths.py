@@ -5,7 +5,7 @@ from typing import final
 from hub.engine.plans import Feed
 from hub.engine.scene import holding_of
 from hub.engine.state import KeyState
-from hub.engine.windows import Worth
+from hub.engine.windows import Accumulator, Worth
 
 
 @final
@@ -18,5 +18,10 @@ class Worths(dict[Feed, Worth]):
     now: int
 
     def __missing__(self, feed: Feed) -> Worth:
-        worth = self[feed] = feed.accumulator.value(holding_of(self.state, feed), self.now)
+        accumulator = feed.accumulator
+        if type(accumulator) is Accumulator and accumulator.slides:  # it is in its series alone
+            worth = accumulator.slid(self.state.series.get(feed.name), self.now)
+        else:
+            worth = accumulator.value(holding_of(self.state, feed), self.now)
+        self[feed] = worth
         return worth
