@@ -37,6 +37,17 @@ async def _chosen(request: pytest.FixtureRequest, folder: Path, memory: Callable
             return memory()
 
 
+@pytest.fixture(params=["sqlite", "memory", "postgres"])
+async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StoreBackend | None]:
+    """Yield a store, or None for a test's own twin of it in memory."""
+    chosen = await _chosen(request, tmp_path, lambda: None)
+    if chosen is None:
+        yield None
+        return
+    async for backend in _opened(chosen):
+        yield backend
+
+
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteBackend]:
     async for backend in _opened(SqliteBackend(tmp_path / "data")):

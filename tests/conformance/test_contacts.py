@@ -1,13 +1,11 @@
 """Who may be written to: one client is counted once for everybody, by whichever store."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance.backends import PostgresBackend, SqliteBackend, StoreBackend, clear
+from conformance.backends import StoreBackend
 
 from hub.clock import to_us
 from hub.dispatch.contacts import KEPT, Asked, Contacts, Suppression, Suppressions
@@ -56,20 +54,9 @@ class Face:
             await self.backend.reopen()
 
 
-@pytest.fixture(params=["sqlite", "memory", "postgres"])
-async def face(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Face]:
-    backend: StoreBackend | None = None
-    if request.param == "sqlite":
-        backend = SqliteBackend(tmp_path / "data")
-    elif request.param == "postgres":
-        dsn = request.getfixturevalue("migrated")
-        await clear(dsn)
-        backend = PostgresBackend(dsn)
-    if backend is not None:
-        await backend.open()
-    yield Face(backend)
-    if backend is not None:
-        await backend.close()
+@pytest.fixture
+def face(kept: StoreBackend | None) -> Face:
+    return Face(kept)
 
 
 def asked(intent: str = "i1", **more: Any) -> Asked:

@@ -1,13 +1,11 @@
 """What was written to clients, and their devices, by whichever store."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance.backends import PostgresBackend, SqliteBackend, StoreBackend, clear
+from conformance.backends import StoreBackend
 
 from hub.bus.pages import BadCursor
 from hub.clock import to_us
@@ -65,20 +63,9 @@ class Face:
             await self.backend.reopen()
 
 
-@pytest.fixture(params=["sqlite", "memory", "postgres"])
-async def face(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Face]:
-    backend: StoreBackend | None = None
-    if request.param == "sqlite":
-        backend = SqliteBackend(tmp_path / "data")
-    elif request.param == "postgres":
-        dsn = request.getfixturevalue("migrated")
-        await clear(dsn)
-        backend = PostgresBackend(dsn)
-    if backend is not None:
-        await backend.open()
-    yield Face(backend)
-    if backend is not None:
-        await backend.close()
+@pytest.fixture
+def face(kept: StoreBackend | None) -> Face:
+    return Face(kept)
 
 
 def asked(intent: str = "i1", **more: Any) -> Asked:
@@ -154,7 +141,7 @@ async def test_whose_the_account_is_is_whose_message_it_is(face: Face) -> None:
 
 @pytest.mark.parametrize("cursor", ["x", "1", "1,", ",a", "-1,a", "9" * 40 + ",a", "1," + "a" * 200])
 @pytest.mark.parametrize(
-    "face", ["sqlite", "postgres"], indirect=True
+    "kept", ["sqlite", "postgres"], indirect=True
 )  # what is in memory has cursors of its own
 async def test_a_cursor_nobody_gave_is_refused(face: Face, cursor: str) -> None:
     with pytest.raises(BadCursor):
