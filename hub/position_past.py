@@ -6,8 +6,8 @@ from typing import Final, NamedTuple, final
 
 from hub.bus.log import InputKind
 from hub.clock import MICROSECOND, Clock
+from hub.engine.changeover import CONSUMER
 from hub.engine.keys import partition_of
-from hub.engine.loop import CONSUMER
 from hub.engine.past import MOST_INPUTS, TURN, History
 from hub.engine.positions import fold_positions
 from hub.engine.programs import Programs

@@ -22,7 +22,7 @@ from hub.engine.program_timed import Manual, Schedule
 from hub.engine.programs import Programs
 from hub.engine.record import steady
 from hub.engine.rows import EngineStore, RunRow
-from hub.engine.short_past import note
+from hub.engine.short_past import note, note_of_the_past
 from hub.engine.then import Then, stood
 from hub.engine.triggers import spoken
 from hub.engine.values import Kind
@@ -146,7 +146,8 @@ class WorkflowView:
         if at is None and (row is None or decided):
             return Why(workflow, key, decided, tuple(map(_told, answer.standing)), note=short)
         then = await self._then(program, loaded, key, row, at)
-        notes = "; ".join(each for each in (then.note, short) if each)
+        untold = note_of_the_past(program, workflow, stands.told_from, at or self._clock.now_us())
+        notes = "; ".join(each for each in (then.note, untold, short) if each)
         return Why(workflow, key, decided, (), tuple(map(_told, then.standing)), notes)
 
     async def _then(

@@ -3,7 +3,8 @@
 The set is live from its ACTIVATED input on. A key is brought in line with it (its levels, edges and timers) before its
 next input, and the others on the way, a few at a time: the outcome is the same, because nothing has happened to them
 since. Aggregates the set brings along are counted over the log first, beside the live ones (`recount`), and the set
-is live from a second ACTIVATED input on, which says so.
+is live from a second ACTIVATED input on, which says so. For aggregates by other keys than the account the logs of all
+partitions are counted (`retelling`), and what happens meanwhile is mailed to their keys already.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -14,7 +15,6 @@ import structlog
 from msgspec.structs import replace
 
 from hub.bus.log import Input, InputKind, Log, NewInput
-from hub.clock import iso
 from hub.engine.cache import KeyCache
 from hub.engine.decide import realign
 from hub.engine.decision import BatchBuilder, Decision, apply
@@ -25,8 +25,9 @@ from hub.engine.program import OnEvent
 from hub.engine.program_steps import Wait
 from hub.engine.programs import Programs
 from hub.engine.recount import Recount
+from hub.engine.retelling import Retelling, counted_by_mail, is_mailed, telling
 from hub.engine.rows import EngineStore
-from hub.engine.short_past import counts_from, lacking
+from hub.engine.short_past import still_lacking, told_from
 from hub.engine.state import KeyState
 from hub.engine.values import Kind
 
@@ -37,6 +38,7 @@ MOST_REMEMBERED = 100_000
 MOST_WALKS = 8  # of a partition; so many changes in a row are waited for
 PROGRAM = (Kind.PROGRAM.value, "")
 COUNTED = b"counted"
+CONSUMER = "engine"
 
 Commit = Callable[[BatchBuilder, Collection[int]], Awaitable[None]]
 log = structlog.get_logger(__name__)
@@ -85,7 +87,10 @@ class Changeovers:
         self._decided = decided  # the last n of a partition
         self._walks: dict[int, list[_Walk]] = {}  # of the sets a partition went over to, oldest first
         self._counts: dict[int, Recount] = {}
-        self._said = ""  # the set whose aggregates were spoken of last
+        self._partitions: Collection[int] = ()
+        self._retelling: Retelling | None = None
+        self._telling: dict[tuple[str, str], Program] = {}  # by the names of what is live and what is to come
+        self.waits = False  # for another process, or for what the log is about to say
         self.failed = 0
 
     def __bool__(self) -> bool:
@@ -95,14 +100,19 @@ class Changeovers:
     def counting(self) -> int:
         """Return how many rows of the log are still to be counted before new aggregates are complete."""
         heads = self._log.heads()
-        return sum(max(heads[count.partition] - count.reached, 0) for count in self._counts.values())
+        left = self._retelling.left(heads) if self._retelling is not None else 0
+        return left + sum(max(heads[count.partition] - count.reached, 0) for count in self._counts.values())
 
     def forget(self) -> None:
         self._walks.clear()
         self._counts.clear()
+        self._telling.clear()
+        self._retelling = None
+        self.waits = False
 
     async def resume(self, partitions: Collection[int]) -> None:
         """Take up what was under way when the engine last stopped."""
+        self._partitions = partitions
         await self._programs.ready(partitions)
         for partition in partitions:
             stands = self._programs.stands[partition]
@@ -112,8 +122,9 @@ class Changeovers:
             if unfinished:
                 self._walks[partition] = [await self._taken_up(partition, each) for each in unfinished]
             if stands.to_come:
-                program = await self._programs.load(stands.to_come)
-                self._begin_count(partition, stands.to_come, program, self._programs.of(partition))
+                before = await self._programs.load(stands.hash)
+                self._begin_count(partition, stands, await self._programs.load(stands.to_come), before)
+                self._programs.switch(partition, self._told_for(stands, partition, before), stands)
 
     async def switch(self, items: Sequence[Input]) -> None:
         """Decide ACTIVATED inputs, one of a partition each: make a set live, or have its new aggregates counted first."""
@@ -149,45 +160,51 @@ class Changeovers:
     async def _turned(self, item: Input) -> tuple[Program, Manifest]:
         """Return what decides the partition after an input, and how it stands then."""
         partition = item.partition
-        before, stands = self._programs.of(partition), self._programs.stands[partition]
+        stands = self._programs.stands[partition]
+        before = await self._programs.load(stands.hash)
         if item.body == COUNTED:
-            if stands.to_come != item.ref:
-                return before, stands  # another set was activated meanwhile
+            if stands.to_come != item.ref:  # another set was activated meanwhile
+                return self._programs.of(partition), stands
             await self._finish_count(partition, item)
         else:
-            self._counts.pop(partition, None)
+            self._drop_count(partition)
         program = await self._programs.load(item.ref)
+        if item.body != COUNTED and stands.to_come:
+            # Of what is live and was to go, and now is to stay, not everything was told.
+            pending = await self._programs.load(stands.to_come)
+            stands = replace(stands, counts_from=still_lacking(program, before, pending, stands, item.at))
         if (
             item.body != COUNTED
             and item.n > 1
             and (fresh(program, before) or _begins_to_follow(program, before))
         ):
-            self._begin_count(partition, item.ref, program, before)
-            return before, replace(stands, to_come=item.ref)
+            stands = replace(stands, to_come=item.ref, since=item.n)
+            self._begin_count(partition, stands, program, before)
+            return self._told_for(stands, partition, before), stands
         # Nothing came before the first input, so there is no key to bring in line.
         walks = item.n > 1 and standing(program) != standing(before)
         behind = tuple(walk.behind for walk in self._walks.get(partition, ()))
         after = "" if walks else None
-        partial = counts_from(program, before, stands.counts_from, item.at) if item.n > 1 else {}
-        self._say_what_counts_from_now(program, partial, item)
+        counts_from = still_lacking(program, before, program, stands, item.at)
+        own = told_from(program, before, stands.told_from, item.at) if item.n > 1 else {}
         return program, Manifest(
-            item.ref, n=item.n, at=item.at, after=after, behind=behind, counts_from=partial
+            item.ref, n=item.n, at=item.at, after=after, behind=behind, counts_from=counts_from, told_from=own
         )
 
-    def _say_what_counts_from_now(self, program: Program, partial: Mapping[str, int], item: Input) -> None:
-        """Say once of a set what its new aggregates by other keys do not know."""
-        if self._said == item.ref or not any(since == item.at for since in partial.values()):
-            return
-        self._said = item.ref
-        for each in program.mailed:
-            for short in lacking(each, {name: at for name, at in partial.items() if at == item.at}, item.at):
-                log.warning(
-                    "workflow.counts_from_now",
-                    workflow=short.workflow,
-                    aggregate=short.name,
-                    by=str(each.kind),
-                    since=iso(short.since),
-                )
+    def _told_for(self, stands: Manifest, partition: int, before: Program) -> Program:
+        """Return what is live, with the mail its partition sends for what is to come."""
+        count = self._counts[partition]
+        if not count.mailed:
+            return before
+        which = (stands.hash, stands.to_come)
+        if which not in self._telling:
+            self._telling[which] = telling(before, counted_by_mail(count.program, count.fresh))
+        return self._telling[which]
+
+    def _drop_count(self, partition: int) -> None:
+        self._counts.pop(partition, None)
+        if self._retelling is not None:
+            self._retelling.leave_out(partition)
 
     def under_way(self, partition: int) -> list[Program]:
         """Return the sets keys of a partition may still have to be brought in line with."""
@@ -204,8 +221,11 @@ class Changeovers:
         """Do a little of what is under way."""
         for partition in list(self._walks)[:1]:
             await self._walk_on(partition)
+        self.waits = False
         for count in list(self._counts.values())[:1]:
-            await self._count_on(count)
+            self.waits = not await self._count_on(count)
+            if self.waits and self._counts.get(count.partition) is count:  # let the others go on meanwhile
+                self._counts[count.partition] = self._counts.pop(count.partition)
 
     async def _walk_on(self, partition: int) -> None:
         walks = self._walks[partition]
@@ -253,26 +273,71 @@ class Changeovers:
         apply(state, decision)
         builder.add(decision)
 
-    def _begin_count(self, partition: int, name: str, program: Program, before: Program) -> None:
+    def _begin_count(self, partition: int, stands: Manifest, program: Program, before: Program) -> None:
         names = fresh(program, before)
         positions = _begins_to_follow(program, before)
-        self._counts[partition] = Recount(partition, name, program, names, positions=positions)
+        mailed = stands.since > 0 and is_mailed(program, names)
+        count = Recount(
+            partition, stands.to_come, program, names, positions=positions, since=stands.since, mailed=mailed
+        )
+        self._counts[partition] = count
         log.debug("workflows.counting", partition=partition, aggregates=len(names))
 
-    async def _count_on(self, count: Recount) -> None:
+    async def _count_on(self, count: Recount) -> bool:
+        """Count a little; return False where nothing can be done at present."""
+        if count.waits_for_others:
+            return await self._retell(count)
         partition = count.partition
         decided = self._decided(partition)
         rows = await self._log.read(partition, count.reached, ROWS_AT_ONCE)
         await self._write(count, [row for row in rows if row.n <= decided])
-        if not count.asked and count.reached >= decided - NEAR:
-            # Told once: the set becomes live where the log says so, and nowhere else.
-            unique = f"counted:{partition}:{count.name}:{decided}"
-            told = NewInput(partition, InputKind.ACTIVATED, "", count.name, COUNTED, unique)
-            await self._log.append([], inputs=[told])
-            count.asked = True
+        if count.asked or count.reached < decided - NEAR:
+            return not count.asked
+        if count.cuts is not None and not await self._are_decided(count.cuts):
+            return False
+        # Told once: the set becomes live where the log says so, and nowhere else.
+        unique = f"counted:{partition}:{count.name}:{decided}"
+        await self._store.leave(NewInput(partition, InputKind.ACTIVATED, "", count.name, COUNTED, unique))
+        count.asked = True
+        return True
+
+    async def _retell(self, count: Recount, *, at_once: bool = False) -> bool:
+        """Have other partitions' logs told, to all partitions that wait for it together."""
+        if self._retelling is None:
+            stands = [self._programs.stands[each] for each in self._partitions]
+            if not at_once and any(count.name not in {each.hash, each.to_come} for each in stands):
+                return False  # they are about to go over to the same set: one time around is enough
+            rows = await self._log.read(count.partition, count.since - 1, 1)
+            waiting = [
+                each for each in self._counts.values() if each.waits_for_others and each.name == count.name
+            ]
+            self._retelling = Retelling(self._log, count.name, rows[0].body, waiting)
+        retelling = self._retelling
+        found = await retelling.go_on()
+        if found:
+            builder = BatchBuilder()
+            for decision in found:
+                builder.add(decision)
+            await self._commit(builder, {decision.partition for decision in found})
+        if retelling.over or not retelling.counts:
+            self._retelling = None
+            for each in retelling.counts.values():
+                each.cuts = retelling.cuts
+        return found is not None
+
+    async def _are_decided(self, cuts: Mapping[int, int]) -> bool:
+        """Return whether every mail about what others' logs have told is in the log by now."""
+        late = [partition for partition, n in cuts.items() if self._decided(partition) < n]
+        if not late:
+            return True
+        reached = await self._store.positions(CONSUMER)
+        return all(reached[partition] >= cuts[partition] for partition in late)
 
     async def _finish_count(self, partition: int, item: Input) -> None:
-        count = self._counts.pop(partition)
+        count = self._counts[partition]
+        while count.waits_for_others:  # we were stopped between the asking and here, and begin again
+            await self._retell(count, at_once=True)
+        del self._counts[partition]
         last = 0
         while last < item.n - 1:
             rows = await self._log.read(partition, count.reached, ROWS_AT_ONCE)

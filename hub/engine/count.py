@@ -33,7 +33,8 @@ def count(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any) -> list
             counted.append(feed)
     if not counted and not plan.retracted and not plan.begins:
         return names
-    at, now, unnamed = us_of(envelope.timestamp), scene.item.at, f"n{scene.item.n}"
+    at, now = us_of(envelope.timestamp), scene.item.at
+    unnamed = envelope.id if scene.state.by_mail else f"n{scene.item.n}"  # the same, whichever way it comes
     for feed in counted:
         value = ZERO if feed.value is None else _contribution(feed, feed.value, env)
         if value is not None:

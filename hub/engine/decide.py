@@ -31,7 +31,6 @@ from hub.engine.mail import Mail, decode_mail, send, tell_parts
 from hub.engine.own import SLOTS, changed, told_of
 from hub.engine.plans import Candidate, TypePlan
 from hub.engine.position_levels import WATCH, belong, relay, watch, with_owner
-from hub.engine.positions import fold_positions
 from hub.engine.program import Absent, Becomes, PeriodEnd
 from hub.engine.readers import CREATED
 from hub.engine.rows import TimerKey
@@ -121,33 +120,6 @@ def realign(program: Program, state: KeyState, item: Input) -> Decision:
     return decision
 
 
-def recount(program: Program, state: KeyState, item: Input) -> Decision:
-    """Return what an input adds to aggregates, asking no trigger: for those that are new and count what was."""
-    decision = Decision(item.partition, item.key, item.n, item.at)
-    scene = Scene(program.of(state.kind), state, item, decision)
-    if item.kind == MAIL:
-        mail = decode_mail(item.body)
-        body = bytes(mail.event)
-        if body == NO_BODY:
-            return decision
-        scene.account = scene.account_before = mail.account
-        scene.client = scene.client_before = mail.client or NOBODY
-    else:
-        body = item.body
-    envelope = decode_envelope(body)
-    if envelope.account is None and item.kind == EVENT:
-        return decision
-    record = decode_data(envelope)
-    scene.look_at(envelope, record, body)
-    plan = scene.program.for_type(envelope.type)
-    if item.kind == EVENT:
-        _fold(scene, plan, envelope, record)
-        if scene.program.folds_positions:
-            decision.puts.update(fold_positions(state, envelope, record).puts)
-    count(scene, plan, envelope, record)
-    return decision
-
-
 def advance(program: Program, state: KeyState, item: Input) -> list[Decision]:
     """Decide an input and apply what was decided; return the decisions, one unless time had passed."""
     if item.kind == EVENT and not state.by_mail:
@@ -181,7 +153,7 @@ def _event(scene: Scene) -> None:
     record = decode_data(envelope)
     scene.look_at(envelope, record, scene.item.body)
     plan = scene.program.for_type(envelope.type)
-    dirty = _fold(scene, plan, envelope, record)
+    dirty = fold_event(scene, plan, envelope, record)
     counted = count(scene, plan, envelope, record)
     if scene.program.looks_at_rows:
         counted += take_stock(scene, envelope, record, dirty)
@@ -219,13 +191,7 @@ def _mail(scene: Scene) -> None:
     scene.look_at(envelope, record, body)
     scene.account = scene.account_before = mail.account
     plan = scene.program.for_type(envelope.type)
-    dirty: tuple[str, ...] = ()
-    if scene.state.kind is KeyKind.CLIENT:
-        dirty = _fold_client(scene, plan, envelope, record, mail.client)
-    else:
-        scene.client = scene.client_before = mail.client or NOBODY
-    if scene.state.kind in SLOTS:
-        dirty = _fold_own(scene, envelope, record, mail)
+    dirty = fold_mail(scene, plan, envelope, record, mail)
     counted = count(scene, plan, envelope, record)
     if scene.program.crosses:
         at_position(scene, envelope.type, record)
@@ -246,6 +212,16 @@ def _mail(scene: Scene) -> None:
         look(scene)
     if scene.program.remembered:
         remembering.remember(scene)
+
+
+def fold_mail(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any, mail: Mail) -> tuple[str, ...]:
+    """Fold an event into what a key that is no account knows; return what changed, as conditions name it."""
+    dirty: tuple[str, ...] = ()
+    if scene.state.kind is KeyKind.CLIENT:
+        dirty = _fold_client(scene, plan, envelope, record, mail.client)
+    else:
+        scene.client = scene.client_before = mail.client or NOBODY
+    return _fold_own(scene, envelope, record, mail) if scene.state.kind in SLOTS else dirty
 
 
 def _fold_own(scene: Scene, envelope: Envelope, record: Any, mail: Mail) -> tuple[str, ...]:
@@ -304,7 +280,7 @@ def _paths(changed: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(ACCOUNT_FIELDS[name] for name in changed)
 
 
-def _fold(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any) -> tuple[str, ...]:
+def fold_event(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any) -> tuple[str, ...]:
     """Fold the event into its account and client; return what changed, as conditions name it."""
     puts, state = scene.decision.puts, scene.state
     account, changed = fold_account(scene.account_before, envelope, record)

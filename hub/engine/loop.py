@@ -12,7 +12,7 @@ from hub.bus.lease import Lease
 from hub.bus.log import Input, InputKind, Log
 from hub.clock import Clock
 from hub.engine.cache import KeyCache
-from hub.engine.changeover import Changeovers
+from hub.engine.changeover import CONSUMER, Changeovers
 from hub.engine.decide import advance
 from hub.engine.decision import NOTHING, BatchBuilder, Decision, Trace, Verdict, encode_trace
 from hub.engine.mail import forward
@@ -25,7 +25,6 @@ from hub.errors import StoreRefused, StoreUnavailable
 from hub.ids import PARTITIONS
 from hub.sizes import Sizes
 
-CONSUMER = "engine"
 MAX_INPUTS = 256
 MAX_SECONDS = 0.005
 LOOK_AT_THE_CLOCK_EVERY = 16
@@ -34,6 +33,7 @@ CACHED_KEYS = 20_000
 TIMER_PAUSE = timedelta(milliseconds=250)
 STORE_PAUSE = timedelta(seconds=1)
 A_TURN = timedelta()
+A_MOMENT = timedelta(milliseconds=20)
 PROGRAM = (Kind.PROGRAM.value, "")
 NO_ROWS = KeyRows((), (), ())
 
@@ -133,6 +133,8 @@ class EngineLoop:
         if self._changeovers:
             await self._go_on()
             if not self._pending and not self._inbox.backlog():
+                if self._changeovers.waits:
+                    await self._clock.sleep(A_MOMENT)
                 return 0
         if not self._pending:
             self._pending = await self._inbox.take(MAX_INPUTS)

@@ -28,10 +28,15 @@ from hub.errors import RecordMalformed
 from hub.events.records import Envelope, decode_data, decode_envelope
 
 
+class _Whence(msgspec.Struct, frozen=True):
+    row: tuple[int, int] | None = None
+
+
 class Mail(msgspec.Struct, frozen=True, omit_defaults=True):
     """The body of an input of kind MAIL. `parts`: what the account contributes to aggregates over present rows.
 
-    Where those alone are told, there is no event: the account was known before, or has left.
+    Where those alone are told, there is no event: the account was known before, or has left. `row` is where the event
+    stands in the log, its partition and its number there: whoever has counted that log himself counts it no more.
     """
 
     event: msgspec.Raw
@@ -40,17 +45,27 @@ class Mail(msgspec.Struct, frozen=True, omit_defaults=True):
     parts: Mapping[str, str | None] = {}
     position: PositionRow | None = None
     is_over: bool = False  # the position is
+    row: tuple[int, int] | None = None
 
 
 LARGEST = 2**64  # any ticket is less
 NO_PARTS: Mapping[str, str | None] = {}
 encode_mail = msgspec.json.Encoder(decimal_format="string").encode
 _decode = msgspec.json.Decoder(Mail).decode
+_decode_whence = msgspec.json.Decoder(_Whence).decode
 
 
 def decode_mail(body: bytes) -> Mail:
     try:
         return _decode(body)
+    except msgspec.DecodeError as problem:
+        raise RecordMalformed(f"not mail: {problem}") from problem
+
+
+def whence(body: bytes) -> tuple[int, int] | None:
+    """Return where the event of a mail stands in the log; None where nobody said."""
+    try:
+        return _decode_whence(body).row
     except msgspec.DecodeError as problem:
         raise RecordMalformed(f"not mail: {problem}") from problem
 
@@ -76,7 +91,7 @@ def send(scene: Scene, envelope: Envelope, record: Any, dirty: tuple[str, ...]) 
         key = key_for(program.kind, whose)
         if scene.moved is not None and program.kind is KeyKind.POSITION and program.crosses:
             tell_ended(scene, scene.moved.puts, envelope.id, key)
-        if key is None:
+        if key is None or key in heard:  # of two sets of workflows, one is enough to have it told
             continue
         parts, moved = scene.told.get(key, NO_PARTS), None
         if program.kind is KeyKind.POSITION:
@@ -114,7 +129,8 @@ def _body(scene: Scene, parts: Mapping[str, str | None], moved: Moved | None) ->
     known = scene.client if scene.client is not NOBODY else None
     event = msgspec.Raw(scene.body or b"")
     row, is_over = (moved.row, moved.is_over) if moved is not None else (None, False)
-    return encode_mail(Mail(event, scene.account, known, parts, row, is_over))
+    at = (scene.item.partition, scene.item.n)
+    return encode_mail(Mail(event, scene.account, known, parts, row, is_over, at))
 
 
 def tell_parts(scene: Scene, ref: str, heard: Collection[str] = ()) -> None:

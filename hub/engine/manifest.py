@@ -16,8 +16,9 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which set of workflows decides a partition, by the hash its text is stored under, since its input `n` at `at`.
 
     `after`: its keys up to this one are in line with it, None: all are. `behind`: the sets before it of which that is
-    still to be done, oldest first. `to_come`: the set that is being prepared. `counts_from`: since when aggregates by
-    other keys than the account know all, where they came later.
+    still to be done, oldest first. `to_come`: the set that is being prepared, activated by its input
+    `since`. `counts_from`: since when aggregates by other keys than the account know all, where something before was
+    never counted. `told_from`: since when all they know was told to their own key, where they came later.
     """
 
     hash: str
@@ -28,3 +29,5 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     to_come: str = ""
     behind: tuple[Behind, ...] = ()
     counts_from: dict[str, int] = {}
+    since: int = 0
+    told_from: dict[str, int] = {}

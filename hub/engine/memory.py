@@ -331,6 +331,10 @@ class MemoryEngineStore(EngineStore):
         self._log.add((), inputs)
 
     @override
+    async def leave(self, item: NewInput) -> None:
+        self._log.add((), [item])
+
+    @override
     async def traces(
         self, *, workflow: str, key: str, limit: int, before: int | None = None
     ) -> list[TraceRow]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import PurePath
+from secrets import token_hex
 
 import msgspec
 import structlog
@@ -79,7 +80,9 @@ class Programs:
             return False
         name = sha256(manifest.encode()).hexdigest()
         await self._store.save_version(name, "", manifest)
-        inputs = [NewInput(partition, InputKind.ACTIVATED, "", name, b"") for partition in range(PARTITIONS)]
+        # One word for all partitions: the same set may be activated again, and each time is another.
+        word = token_hex(8).encode()
+        inputs = [NewInput(partition, InputKind.ACTIVATED, "", name, word) for partition in range(PARTITIONS)]
         await self._store.activate(manifest, inputs)
         return True
 

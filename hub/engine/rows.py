@@ -220,6 +220,9 @@ class EngineStore(Protocol):
     async def activate(self, manifest: str, inputs: Sequence[NewInput]) -> None:
         """Write the manifest and one ACTIVATED input per partition in one transaction."""
 
+    async def leave(self, item: NewInput) -> None:
+        """Append an input behind everything whose commit was told of by now, whoever told it."""
+
     async def traces(
         self, *, workflow: str, key: str, limit: int, before: int | None = None
     ) -> list[TraceRow]: ...

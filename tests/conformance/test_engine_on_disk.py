@@ -50,6 +50,7 @@ class Process:
         await self.store.engine.fire_timers(self.clock.now_us(), 1000)
         while self.inbox.backlog() or self.loop.waiting or self.loop.changing:
             await self.loop.step()
+            await self.backend.take_in()
 
     async def trade(self, lots, login=7001):
         await self.store.log.append([a_trade_closed(lots=lots, account=an_account(login=login))])
@@ -115,3 +116,39 @@ async def test_many_accounts_each_fire_once(process):
     await process.settle()
 
     assert len({intent.account for intent in await process.intents()}) == 39
+
+
+BY_GROUP = """
+aggregates:
+  lots: {from: trade.closed, sum: event.lots, window: lifetime}
+when: [{event: trade.closed, where: lots > 30}]
+steps: [{do: account.disable_trading}]
+"""
+
+
+async def test_accounts_of_all_partitions_are_counted_for_a_group_whenever_the_process_is_stopped(process):
+    async def closes(login, lots):
+        account = an_account(login=login, group="real")
+        await process.store.log.append([a_trade_closed(lots=lots, account=account)])
+
+    for login in range(1, 11):
+        await closes(login, "2")
+    await process.settle()
+    await process.loop.activate([a_workflow(BY_GROUP, id="group", key="group")])
+    await closes(11, "10")
+    await process.backend.take_in()
+    for steps in (3, 40, 90):
+        for _ in range(steps):
+            if process.inbox.backlog() or process.loop.waiting or process.loop.changing:
+                await process.loop.step()
+                await process.backend.take_in()
+        await process.restart()
+        await process.loop.begin()
+    await process.settle()
+    assert await process.intents() == []
+
+    await closes(12, "1")
+    await process.settle()
+
+    (intent,) = await process.intents()
+    assert intent.account == "live-1:12"

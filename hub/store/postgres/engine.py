@@ -211,6 +211,16 @@ class PostgresEngineStore(EngineStore):
         await self._database.transact(work)
 
     @override
+    async def leave(self, item: NewInput) -> None:
+        """Leave it for the partition's owner, though that is us: mail of others may still wait to be taken."""
+
+        async def work(connection: Connection) -> None:
+            await send(connection, inputs=[item])
+            await notify_inside(connection, ARRIVALS, [str(item.partition)])
+
+        await self._database.transact(work)
+
+    @override
     async def traces(
         self, *, workflow: str, key: str, limit: int, before: int | None = None
     ) -> list[TraceRow]:

@@ -201,6 +201,10 @@ class SqliteEngineStore(EngineStore):
         await self._writer.submit(work, self._log.published)
 
     @override
+    async def leave(self, item: NewInput) -> None:
+        await self._log.append([], inputs=[item])
+
+    @override
     async def traces(
         self, *, workflow: str, key: str, limit: int, before: int | None = None
     ) -> list[TraceRow]:

@@ -7,23 +7,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.engine.desk import Desk, a_workflow
 from unit.engine.test_loop import BONUS, Engine
 
 from hub.bus.log import InputKind
-from hub.clock import to_us
 from hub.engine.changeover import KEYS_AT_ONCE
 from hub.engine.decide import realign
 from hub.engine.decision import apply
 from hub.engine.index import Program
-from hub.engine.keys import KeyKind
-from hub.engine.keys import partition_of as partition_of_key
 from hub.engine.load import load_folder
 from hub.engine.program import Mode, Unread
-from hub.engine.short_past import note
 from hub.engine.values import Kind, decode_value, encode_value
 from hub.ids import partition_of
 from hub.testing import a_deposit, a_trade_closed, an_account, an_event
@@ -304,90 +299,3 @@ def test_a_key_that_is_in_line_stays_as_it_is_when_it_is_met_again():
     assert still == stands
     assert [*again.levels, *again.traces, *again.intents] == []
     assert {timer.id for timer in again.cancelled} <= {timer.id for timer in again.timers}
-
-
-BY_CLIENT = """
-aggregates:
-  month: {from: trade.closed, sum: event.lots, window: {calendar: month, tz: UTC}}
-  ever: {from: trade.closed, sum: event.lots, window: lifetime}
-  week: {from: trade.closed, sum: event.lots, window: {sliding: 7d}}
-  open: {from: positions, sum: position.lots}
-when: [{becomes: month + ever + week + open > 100}]
-steps: [{do: event.publish, with: {type: custom.x}}]
-"""
-CLIENT = "client=c-1"
-AT_CLIENT = partition_of_key(CLIENT)
-
-
-@pytest.fixture
-async def older():
-    """Return an engine that has decided for a while before there is a workflow by client."""
-    first = Engine()
-    await first.loop.activate([])
-    await first.settle()
-    for login in LOGINS[:3]:
-        await first.log.append([a_trade_closed(an_account(login=login), lots="2")])
-    await first.settle()
-    return first
-
-
-def what_lacks(engine, workflow="w"):
-    programs = engine.loop.programs
-    program = programs.of(AT_CLIENT).of(KeyKind.CLIENT)
-    return note(program, workflow, programs.stands[AT_CLIENT].counts_from, to_us(engine.clock.now()))
-
-
-async def test_an_aggregate_by_client_that_comes_later_says_from_when_it_counts(older):
-    with structlog.testing.capture_logs() as said:
-        await older.loop.activate([a_workflow(BY_CLIENT, id="w", key="client")])
-        await older.settle()
-
-    spoken = [line for line in said if line["event"] == "workflow.counts_from_now"]
-    assert [(line["workflow"], line["aggregate"], line["by"]) for line in spoken] == [
-        ("w", "month", "client"), ("w", "ever", "client"), ("w", "week", "client"),
-    ]  # fmt: skip
-    since = f"{older.clock.now():%Y-%m-%dT%H:%M:%S}"
-    assert [part.partition(":")[0] for part in what_lacks(older).split("; ")] == [
-        f"{name} counts from {since[:13]}" for name in ("month", "ever", "week")
-    ]  # fmt: skip
-
-
-async def test_it_says_so_for_as_long_as_the_window_reaches_back_over_edits_and_restarts(older):
-    await older.loop.activate([a_workflow(BY_CLIENT, id="w", key="client")])
-    await older.settle()
-
-    await older.clock.advance(timedelta(days=8))
-    await older.loop.activate([a_workflow(BY_CLIENT, id="w", key="client"), a_workflow(ALERT, id="alert")])
-    await older.settle()
-    await older.restart()
-    await older.loop.programs.ready([AT_CLIENT])
-
-    assert [part.split()[0] for part in what_lacks(older).split("; ")] == ["month", "ever"]
-    await older.clock.advance(timedelta(days=31))
-    assert [part.split()[0] for part in what_lacks(older).split("; ")] == ["ever"]
-
-
-async def test_aggregates_that_were_there_from_the_start_or_are_by_account_know_all(older):
-    first = Engine()
-    await first.loop.activate([a_workflow(BY_CLIENT, id="w", key="client")])
-    await first.settle()
-    assert what_lacks(first) == ""
-
-    await older.loop.activate([a_workflow(VOLUME, id="volume")])
-    await older.settle()
-    assert older.loop.programs.stands[AT_CLIENT].counts_from == {}
-
-
-async def test_one_that_is_taken_away_and_comes_back_counts_from_when_it_came_back(older):
-    await older.loop.activate([a_workflow(BY_CLIENT, id="w", key="client")])
-    await older.settle()
-    first = dict(older.loop.programs.stands[AT_CLIENT].counts_from)
-    await older.loop.activate([])
-    await older.settle()
-    await older.clock.advance(timedelta(days=1))
-    await older.loop.activate([a_workflow(BY_CLIENT, id="w", key="client")])
-    await older.settle()
-
-    again = older.loop.programs.stands[AT_CLIENT].counts_from
-    assert again.keys() == first.keys()
-    assert all(again[name] > first[name] for name in first)
