@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from hub.engine.model import ParamFile
-from hub.engine.model_blueprint import UseFile
+from hub.engine.model_blueprint import ChangeFile, UseFile
 from hub.engine.program import Workflow
 from hub.errors import Place
 
@@ -34,6 +34,7 @@ class Blueprint:
     content: Mapping[str, Any]
     workflow: Workflow  # that it is with its own values: off
     place: Place
+    changes: tuple[ChangeFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,10 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One param of which a use and its blueprint differ. `fatal`: the use cannot be made a workflow with it."""
+    """One thing in which a use and its blueprint differ: a param, or "" for what the blueprint does.
+
+    `fatal`: the use cannot be made a workflow with it.
+    """
 
     param: str
     sentence: str
@@ -62,7 +66,7 @@ class Difference:
 
 def content_of(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return a blueprint's file as a workflow's: it can be checked, explained and tested like one."""
-    rest = {key: value for key, value in data.items() if key not in {"blueprint", "version"}}
+    rest = {key: value for key, value in data.items() if key not in {"blueprint", "version", "changes"}}
     params = rest.get("params")
     if isinstance(params, dict):
         rest["params"] = {name: _with_default(param) for name, param in params.items()}
@@ -110,6 +114,9 @@ def text_of(content: Mapping[str, Any]) -> str:
 def differences(blueprint: Blueprint, use: Use) -> Iterator[Difference]:
     """Yield where a use and the blueprint do not fit, or where somebody who raises the version should look."""
     given = use.file.params
+    for change in sorted(blueprint.changes, key=lambda each: each.version):
+        if use.version < change.version <= blueprint.version:
+            yield Difference("", f"version {change.version}: {change.what}", False)
     for name in sorted(given.keys() - blueprint.params.keys()):
         yield Difference(name, f"`{name}` is no param of {blueprint.name} version {blueprint.version}", True)
     for name, param in blueprint.params.items():

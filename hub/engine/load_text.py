@@ -96,6 +96,7 @@ def _blueprint(document: Document, problems: Problems, messages: Messages) -> Bl
         content=content,
         workflow=replace(workflow, text=text_of(content) + taken_apart(workflow.text)[1]),
         place=document.root.place,
+        changes=tuple(named.changes),
     )
 
 

@@ -9,12 +9,24 @@ from hub.engine.model import workflow_schema
 from hub.engine.model_part import Part
 
 
+class ChangeFile(Part):
+    """What a version of a blueprint does that the one before it did not."""
+
+    version: Annotated[int, Field(ge=2, le=1_000_000)] = Field(description="The version that does it.")
+    what: Line = Field(
+        description="What is different, in one sentence: whoever raises the version in a use reads it."
+    )
+
+
 class BlueprintHead(Part):
     """What a blueprint has in the place of a workflow's `id` and `mode`; its params may have an `example` for a `default`."""
 
     blueprint: Slug = Field(description="Its name, for those who use it.")
     version: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         description="Raised when its params or what it does change: whoever uses it looks at the difference first."
+    )
+    changes: Annotated[list[ChangeFile], Field(max_length=100)] = Field(
+        [], description="What its versions do differently, beside their params."
     )
 
 
@@ -39,7 +51,8 @@ def file_schema() -> dict[str, Any]:
     definitions = workflow.pop("$defs")
     used = UseFile.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
     definitions |= used.pop("$defs", {})
-    head = BlueprintHead.model_json_schema()
+    head = BlueprintHead.model_json_schema(ref_template="#/$defs/{model}")
+    definitions |= head.pop("$defs", {})
     example = {**definitions["ParamFile"], "required": ["type"]}
     example["properties"] = {
         **example["properties"],

@@ -229,3 +229,19 @@ def test_the_schema_has_the_keys_of_a_blueprint():
 
     keys = {field.alias or name for name, field in WorkflowFile.model_fields.items()} - {"id", "mode"}
     assert set(schema["properties"]) == {*BlueprintHead.model_fields, *keys}
+
+
+def test_what_the_versions_since_do_differently_is_shown_before_one_is_raised(folder, capsys):
+    changes = "changes: [{version: 2, what: it tells at once}, {version: 3, what: a note is told as well}]"
+    (folder / "floor.yaml").write_text(FLOOR.replace("version: 2", f"version: 3\n{changes}"))
+    Draft202012Validator(file_schema()).validate(
+        read((folder / "floor.yaml").read_text(), "floor.yaml", Problems()).data()
+    )
+
+    assert upgrade(folder / "ftmo.yaml", [folder], write=True, as_json=False) == 0
+
+    said = capsys.readouterr().out
+    assert "look version 3: a note is told as well" in said
+    assert "version 2:" not in said
+    (workflow,) = load_folder([folder]).workflows
+    assert "told as well" not in workflow.text

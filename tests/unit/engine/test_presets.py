@@ -2,15 +2,38 @@
 
 import json
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from unit.engine.prop_house import House
 
+from hub.engine.blueprints import text_of
 from hub.engine.load import load_folder
 
 PRESETS = Path(__file__).parents[3] / "workflows" / "blueprints"
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "trading.json").read_text())
+# Of each that is shipped its version and what it is. A comment changes nothing; whatever else does is another version,
+# with a word in `changes`: a house that uses it has to look before it decides otherwise than yesterday.
+VERSIONS = {
+    "daily-loss": (1, "6219c035135c15fe"),
+    "eod-trailing": (2, "40c756d8a5f97cde"),
+    "intraday-trailing": (2, "3e7a11b23cea5578"),
+    "static-loss": (2, "166241e6112358ae"),
+}
+
+
+def test_a_blueprint_that_is_shipped_does_not_change_without_its_version():
+    shipped = load_folder([PRESETS]).blueprints
+
+    found = {
+        each.name: (each.version, sha256(text_of(each.content).encode()).hexdigest()[:16]) for each in shipped
+    }
+
+    assert found == VERSIONS
+    assert all(
+        {change.version for change in each.changes} == set(range(2, each.version + 1)) for each in shipped
+    )
 
 
 @pytest.fixture
@@ -19,7 +42,8 @@ def preset(tmp_path):
 
     def made(blueprint, **params):
         values = json.dumps(params)
-        use = f"schema: 1\nid: house-rule\nuse: {blueprint}@1\nmode: live\nparams: {values}\n"
+        version = VERSIONS[blueprint][0]
+        use = f"schema: 1\nid: house-rule\nuse: {blueprint}@{version}\nmode: live\nparams: {values}\n"
         (tmp_path / "house-rule.yaml").write_text(use, encoding="utf-8")
         loaded = load_folder([PRESETS, tmp_path])
         assert [str(problem) for problem in loaded.problems] == []
