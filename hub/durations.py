@@ -8,6 +8,7 @@ LONGEST: Final = timedelta(days=3660)
 FORM: Final = r"^[1-9][0-9]{0,8}(ms|s|m|h|d|w)$"
 
 _FORM: Final = re.compile(FORM.strip("^$"))
+_TOO_SHORT_OR_LONG: Final = re.compile(r"[0-9]{1,4000}(ms|s|m|h|d|w)")
 _UNITS: Final = {
     "ms": timedelta(milliseconds=1),
     "s": timedelta(seconds=1),
@@ -21,6 +22,8 @@ _UNITS: Final = {
 def duration(text: str) -> timedelta:
     """Return the duration; a ``ValueError`` says how to write it."""
     found = _FORM.fullmatch(text)
+    if not found and _TOO_SHORT_OR_LONG.fullmatch(text):
+        raise ValueError(f"a duration is at least 1 of its unit and at most {LONGEST.days}d")
     if not found:
         raise ValueError("a duration is a whole number and a unit, such as 30s, 5m, 6h, 7d or 2w")
     unit = found.group(1)

@@ -106,7 +106,7 @@ def _no_discriminator(document: Document, location: tuple[str | int, ...], probl
     node = document.node(location)
     if not isinstance(node, Mapping):
         if list_key == "window":
-            message = "a window is `{calendar: month, tz: Europe/Nicosia}`, `{sliding: 7d}`, `{tumbling: 1h}`, `{since: period_end}`, `{since: {event: ...}}` or `lifetime`"
+            message = _WINDOWS
         else:
             message = f"{what} is a mapping with one of the keys {', '.join(keys)}"
         problems.error(document.place(location), message)
@@ -143,6 +143,8 @@ def sentence(detail: ErrorDetails, label: str) -> str:
             return detail["msg"]
         case "literal_error":
             expected = str(context.get("expected", ""))
+            if label == "`window`":
+                return _WINDOWS
             if str(detail["input"]) == expected:
                 return f"{label} is the number {expected}: write it without quotes"
             near = did_you_mean(str(detail["input"]), [word.strip(" '") for word in _words(expected)])
@@ -153,6 +155,8 @@ def sentence(detail: ErrorDetails, label: str) -> str:
             return f"{label} is true or false, not {given}"
         case "int_type" | "int_parsing" | "int_from_float" | "is_instance_of":
             return f"{label} is a whole number, not {given}"
+        case "int_parsing_size":
+            return f"{label} is a whole number, and not as large as {given}"
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"{label} is a mapping, `key: value`, not {given}"
         case "list_type":
@@ -171,6 +175,10 @@ def sentence(detail: ErrorDetails, label: str) -> str:
             return f"{label}, {given}, {message}" if message.startswith("should") else f"{label}: {message}"
 
 
+_WINDOWS: Final = (
+    "a window is `{calendar: month, tz: Europe/Nicosia}`, `{sliding: 7d}`, `{tumbling: 1h}`, `{since: period_end}`, "
+    "`{since: {event: ...}}` or `lifetime`"
+)
 _BOUNDS: Final = {
     "greater_than": ("more than", "gt"),
     "greater_than_equal": ("at least", "ge"),

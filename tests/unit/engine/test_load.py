@@ -475,7 +475,10 @@ REFUSALS = [
         ("sliding: 7d", "since: period_end"),
         "6:55: error: `since: period_end` cannot tell which period is meant: no other aggregate has a calendar window",
     ),
-    (("window: {sliding: 7d}", "window: week"), "6:55: error: `window` is lifetime, not `week`"),
+    (
+        ("window: {sliding: 7d}", "window: week"),
+        "6:55: error: a window is `{calendar: month, tz: Europe/Nicosia}`, `{sliding: 7d}`, `{tumbling: 1h}`, `{since: period_end}`, `{since: {event: ...}}` or `lifetime`",
+    ),
     (
         ("sum: event.lots", "sum: event.lots, count: true"),
         "6:9: error: an aggregate has exactly one of sum, count, min, max, avg, last, distinct, distinct_days and best_day_share, such as `sum: event.lots`",
