@@ -27,6 +27,7 @@ from typing_extensions import override
 
 from hub.bus.kafka.settings import KafkaSettings, read_password
 from hub.dispatch.addresses import in_house
+from hub.dispatch.channels.chat_settings import TeamSettings
 from hub.dispatch.channels.crm.object_settings import ProfileName
 from hub.dispatch.channels.crm.settings import CrmSettings
 from hub.dispatch.channels.email_settings import EmailSettings
@@ -283,6 +284,8 @@ class Settings(BaseSettings):
     mail: EmailSettings | None = None
     sms: SmsSettings | None = None
     push: PushSettings | None = None
+    chat: TeamSettings | None = None
+    page: TeamSettings | None = None
     crm: Annotated[dict[ProfileName, CrmSettings], Field(max_length=16)] = {}
     public: PublicSettings | None = None
     delivering: Delivering = Delivering()

@@ -24,6 +24,7 @@ from hub.dispatch.sms_reports import SmsReports
 from hub.errors import ConfigError
 from hub.events.catalogue import BY_NAME
 from hub.events.facts import make_fact
+from hub.team_channels import team_channels
 
 _LARGEST_KEY = 32 * 1024
 
@@ -60,7 +61,7 @@ def notifiers(settings: Settings, recipients: Recipients, clock: Clock) -> list[
     found += crm_channels(
         settings.crm, clock, allow_loopback=loopback, networks=settings.delivering.allow_networks
     )
-    return found
+    return found + team_channels(settings, clock)
 
 
 def public_links(settings: Settings) -> PublicLinks | None:

@@ -191,7 +191,10 @@ class SendMail(ToClient):
 
 
 class SendMessage(ToClient):
-    """`to` is a telephone number for text messages, and the client for push messages; `title` is for push messages."""
+    """`to` is a telephone number for text messages, and the client for push messages; `team` is whom chat and pages go to.
+
+    `title` is for push messages and teams.
+    """
 
     to: Text | None = None
     title: Annotated[str, Field(max_length=200)] | None = None

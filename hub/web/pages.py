@@ -15,15 +15,21 @@ from hub.intents.verbs import VERBS, WRITTEN_BY_HUB, Params, Risk, Verb
 
 DOCS: Final = Path(__file__).parent / "docs"
 
-_SECTIONS = {"notify.email": "mail", "notify.sms": "sms", "notify.push": "push"} | dict.fromkeys(CALLS, "crm")
+_SECTIONS = {
+    "notify.email": "mail",
+    "notify.sms": "sms",
+    "notify.push": "push",
+    "notify.chat": "chat",
+    "notify.page": "page",
+} | dict.fromkeys(CALLS, "crm")
 _PUBLISH = "event.publish"
 _RISKS: Final = {
     Risk.MONEY: "Moves money. Sent at most twice, the second time only after two complete looks did not find it.",
     Risk.ACCOUNT: "Changes an account.",
     Risk.TRADING: "Touches positions and orders.",
     Risk.CONFIGURATION: "Changes what many accounts share.",
-    Risk.NOTIFY: "Tells somebody. A mail and a text message go once, the others at least once under an id that stays the same: "
-    "[Messages to clients](/docs/channels).",
+    Risk.NOTIFY: "Tells somebody. A push message may go twice under an id that stays the same, the others go once: "
+    "[Messages to clients](/docs/channels), [Messages to teams](/docs/teams).",
     Risk.INTEGRATION: "Asks another system, under an id that stays the same: [More about steps](/docs/steps). What is written into a CRM "
     "has a page of its own: [CRMs](/docs/crm).",
 }
@@ -32,9 +38,9 @@ _HEAD: Final = """# Verbs
 A verb is what a step of a [workflow](/docs/workflows) asks for with `do`; its parameters stand under `with`. How manager actions are
 carried out: [Manager actions](/docs/actions). This page is generated from the list in the code.
 
-The column *offered* says what carries a verb out in this version: `managers`, `mail`, `sms`, `push` and `crm` are sections of `hub.yaml`. A verb
-that nothing offers can be written: `hub check --config hub.yaml` warns of it where it is a manager action or writes into a CRM, and when
-a step asks for it, it is refused. A verb that always needs a person's approval stands behind an [`approve`](/docs/approvals) step.
+The column *offered* says what carries a verb out in this version: `managers`, `mail`, `sms`, `push`, `chat`, `page` and `crm` are sections of
+`hub.yaml`. A verb that nothing offers can be written: `hub check --config hub.yaml` warns of it where it is a manager action or writes into a
+CRM, and when a step asks for it, it is refused. A verb that always needs a person's approval stands behind an [`approve`](/docs/approvals) step.
 """
 
 

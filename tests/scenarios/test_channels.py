@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiosmtpd.smtp import SMTP
+from conformance.fake_chat import FakeChat, a_chat
 from conformance.fake_fcm import FakeFcm, an_fcm
 from conformance.fake_twilio import SID, TOKEN, FakeTwilio, a_twilio
 from processes.client import HubClient
@@ -43,6 +44,9 @@ steps:
   - id: phone
     do: notify.push
     with: {to: = client.id, text: "Thank you", expires: 10m}
+  - id: team
+    do: notify.chat
+    with: {team: sales, title: Deposit, text: "{{ client.first_name }}: {{ event.amount }}"}
 """
 THANKS = """\
 schema: 1
@@ -55,6 +59,7 @@ schema: 1
 subject: "{{ client.first_name }}: danke"
 html: "<p>Dear <b>{{ client.first_name }}</b>, danke für {{ amount }}</p>"
 """
+CHAT_TOKEN = "T0kenOfTheTeam"
 PHONE, OLD_PHONE = "phone:" + "a" * 100, "old:" + "b" * 100
 
 
@@ -75,9 +80,9 @@ class Mailbox:
 
 class Town:
     def __init__(
-        self, hub: HubProcess, mailbox: Mailbox, twilio: FakeTwilio, fcm: FakeFcm, words: Path
+        self, hub: HubProcess, mailbox: Mailbox, twilio: FakeTwilio, fcm: FakeFcm, chat: FakeChat, words: Path
     ) -> None:
-        self.words = words
+        self.words, self.chat = words, chat
         self.hub, self.mailbox, self.twilio, self.fcm = hub, mailbox, twilio, fcm
 
     async def ask(self, method: str, path: str, **body: Any) -> Any:
@@ -112,6 +117,7 @@ async def town(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         twilio = await stack.enter_async_context(a_twilio())
         fcm = await stack.enter_async_context(an_fcm())
+        chat = await stack.enter_async_context(a_chat())
         server = await loop.create_server(lambda: SMTP(mailbox, hostname="m", loop=loop), "127.0.0.1", 0)
         await stack.enter_async_context(server)
         key = tmp_path / "firebase.json"
@@ -123,6 +129,8 @@ async def town(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             "mail": {"host": "127.0.0.1", "port": port, "sender": "hub@broker.example", "starttls": False},
             "sms": {"account_sid": SID, "auth_token": TOKEN, "sender": "+35722000000", "url": twilio.url},
             "push": {"service_account_file": str(key), "url": fcm.url},
+            "chat": {"teams": {"sales": "sales_chat"}},
+            "secrets": {"sales_chat": f"json://user:{CHAT_TOKEN}@{chat.host}/sales"},
         }
         if request.param == "one machine":
             hub = HubProcess(tmp_path / "hub", workflows=[workflow], config=config)
@@ -133,7 +141,7 @@ async def town(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             prefix = f"channels-{time.monotonic_ns()}"
             fleet = Fleet(tmp_path / "fleet", *servers, prefix, config=config, workflows=[workflow])
             hub = await (await stack.enter_async_context(fleet)).start("all")
-        yield Town(hub, mailbox, twilio, fcm, words)
+        yield Town(hub, mailbox, twilio, fcm, chat, words)
 
 
 def a_deposit(ticket: int) -> dict[str, Any]:
@@ -186,6 +194,12 @@ async def test_a_client_is_told_on_every_channel_and_what_comes_back_is_heard(to
         assert list(town.fcm.shown) == [PHONE]
         devices = (await town.ask("GET", "/v1/clients/c1/devices"))["items"]
         assert len(devices) == 1
+        # The team reads of it too, and that is no contact of the client's.
+        deadline = time.monotonic() + 30
+        while not town.chat.taken:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+        assert {"title": "Deposit", "message": "Ann: 100"}.items() <= town.chat.taken[0][1].items()
 
         # The provider tells what became of the text message; anybody else does not.
         async with aiohttp.ClientSession() as outside:
@@ -234,7 +248,9 @@ async def test_a_client_is_told_on_every_channel_and_what_comes_back_is_heard(to
     assert terminal(town.hub, "clients", "devices", "c1", "--remove", devices[0]["id"])[0] == 0
     assert terminal(town.hub, "clients", "devices", "c1")[1] == "c1 has no device that takes push messages\n"
     log = (town.hub.data.parent / "hub.log").read_text(encoding="utf-8")
-    assert not [word for word in (TOKEN + ":", SECRET, "PRIVATE KEY", "ya29.", PHONE) if word in log]
+    assert not [
+        word for word in (TOKEN + ":", SECRET, CHAT_TOKEN, "PRIVATE KEY", "ya29.", PHONE) if word in log
+    ]
 
 
 @pytest.mark.scenario

@@ -38,6 +38,7 @@ from hub.cli import app
 from hub.clock import ManualClock, to_us
 from hub.config import DEFAULT_SYMBOLS, Settings, load
 from hub.control.keys import Scope
+from hub.dispatch.channels.chat_settings import TeamSettings
 from hub.dispatch.channels.crm.generic_settings import CallSettings, GenericCrmSettings
 from hub.dispatch.channels.crm.settings import HubSpotSettings, SalesforceSettings
 from hub.dispatch.channels.email_settings import EmailSettings
@@ -307,6 +308,7 @@ SIGNED_IN: Mapping[str, Any] = {"server": "live-1", "login": 900, "password": "x
         ("channels", EmailSettings, {"host": "smtp.example.com", "sender": "hub@example.com"}),
         ("channels", SmsSettings, {"account_sid": "AC1", "auth_token": "x", "sender": "+1"}),
         ("channels", PushSettings, {"service_account_file": "key.json"}),
+        ("teams", TeamSettings, {"teams": {"risk": "risk_chat"}}),
         ("channels", PublicSettings, {"url": "https://hub.example.com"}),
         (
             "crm",
