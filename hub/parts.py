@@ -277,7 +277,8 @@ async def sealed_endpoints(stored: Endpoints, settings: Settings) -> SealedEndpo
 
 def challenger(settings: Settings) -> Challenger:
     """Return what asks receivers whether they want to be called."""
-    way_out = WayOut(allow_loopback=settings.delivering.allow_loopback_endpoints)
+    delivering = settings.delivering
+    way_out = WayOut(allow_loopback=delivering.allow_loopback_endpoints, networks=delivering.allow_networks)
     return OptionsChallenger(way_out, origin=settings.delivering.origin)
 
 

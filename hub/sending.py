@@ -41,7 +41,7 @@ class Recipients:
 
 def notifiers(settings: Settings, recipients: Recipients, clock: Clock) -> list[Notifier]:
     """Return the channels the settings name. Raises ConfigError for one that cannot work."""
-    loopback = settings.delivering.allow_loopback_endpoints
+    loopback, networks = settings.delivering.allow_loopback_endpoints, settings.delivering.allow_networks
     links = public_links(settings)
     found: list[Notifier] = []
     if settings.mail is not None:
@@ -53,7 +53,7 @@ def notifiers(settings: Settings, recipients: Recipients, clock: Clock) -> list[
             ) from error
     if settings.sms is not None:
         try:
-            found.append(SmsChannel(settings.sms, clock, links, allow_loopback=loopback))
+            found.append(SmsChannel(settings.sms, clock, links, allow_loopback=loopback, networks=networks))
         except EndpointUrlInvalid as error:
             raise ConfigError(f"sms.url: {error}") from error
     if settings.push is not None:
@@ -123,7 +123,12 @@ def _push(settings: Settings, devices: Devices, clock: Clock) -> Notifier:
         account = SecretStr(_service_account(push.service_account_file))
     assert account is not None
     return PushChannel(
-        push, account, devices, clock, allow_loopback=settings.delivering.allow_loopback_endpoints
+        push,
+        account,
+        devices,
+        clock,
+        allow_loopback=settings.delivering.allow_loopback_endpoints,
+        networks=settings.delivering.allow_networks,
     )
 
 

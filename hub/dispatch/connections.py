@@ -9,24 +9,18 @@ import ssl
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, final
+from typing import Any, final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from aiohttp.client_exceptions import ClientConnectorError
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http import HttpProcessingError
 from aiohttp.tracing import Trace
 from typing_extensions import override
 
 from hub.clock import Clock
 from hub.dispatch.addresses import Networks, denied_text
-
-MOST_RECEIVED: Final = (
-    96 * 1024
-)  # of an answer, with its head, its chunks' lengths and whatever it is announced by
-AT_A_TIME: Final = 4 * 1024
-MOST_INFORMATIONAL: Final = 16
+from hub.dispatch.bounded_protocol import Bounded
 
 _AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
 
@@ -79,17 +73,9 @@ class Making:
 making: ContextVar[Making] = ContextVar("making")
 
 
-class Chatter(HttpProcessingError):
-    """The receiver goes on announcing an answer that does not come."""
-
-
 @final
-class Known(ResponseHandler):
-    """A connection with its peer's address and TLS version, which notes when the first byte of an answer arrives.
-
-    What arrives is parsed a little at a time and only so far, because the parser makes an object of every announcement
-    and every chunk: a megabyte of those would hold up everybody else.
-    """
+class Known(Bounded):
+    """A connection with its peer's address and TLS version, which notes when the first byte of an answer arrives."""
 
     address: str = ""
     tls: str = ""
@@ -98,45 +84,18 @@ class Known(ResponseHandler):
         super().__init__(**options)
         self._monotonic = clock.monotonic
         self.first_byte = 0.0
-        self._left = 0
+        self._left = 0  # nothing is listened to before somebody asks
 
+    @override
     def expect(self) -> None:
-        """Begin to listen to an answer."""
         self.first_byte = 0.0
-        self._left = MOST_RECEIVED
+        super().expect()
 
     @override
     def data_received(self, data: bytes) -> None:
         if not self.first_byte:
             self.first_byte = self._monotonic()
-        left = self._left
-        self._left = left - len(data)
-        if len(data) <= AT_A_TIME and len(data) <= left:
-            super().data_received(data)
-        elif left > 0:
-            self._by_and_by(data[:left])
-            if len(data) > left:
-                self._cut()
-        elif left < 0 and data:
-            self._cut()
-
-    def _by_and_by(self, data: bytes) -> None:
-        for start in range(0, len(data), AT_A_TIME):
-            if self._exception is not None or self.transport is None:
-                return
-            super().data_received(data[start : start + AT_A_TIME])
-            if len(self._buffer) > MOST_INFORMATIONAL:
-                self.set_exception(Chatter(message="more announcements than answers need"))
-
-    def _cut(self) -> None:
-        """End the answer here: what there is of its body is all that is listened to."""
-        self.force_close()
-        if self._payload is not None:
-            self._payload.feed_eof()
-        elif self._exception is None:
-            self.set_exception(Chatter(message="no answer in all that was said"))
-        if self.transport is not None:
-            self.transport.close()
+        super().data_received(data)
 
 
 @final

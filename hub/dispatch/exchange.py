@@ -7,7 +7,7 @@ cookies, redirects, proxies, hooks and default headers, none of which a webhook 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, final
+from typing import final
 
 import aiohttp
 import yarl
@@ -17,12 +17,11 @@ from typing_extensions import override
 
 from hub.clock import Clock
 from hub.dispatch.attempt_record import RawHeaders, Seen, kept_headers
-from hub.dispatch.connections import MOST_INFORMATIONAL, Chatter, Known, Making, making
+from hub.dispatch.bounded_protocol import LONGEST_LINE, MOST_HEADERS, MOST_INFORMATIONAL, Chatter
+from hub.dispatch.connections import Known, Making, making
 
 READ_AT_MOST = 64 * 1024
 KEEP = 1024
-MOST_HEADERS: Final = 100
-LONGEST_LINE: Final = 8 * 1024
 
 _TARGETS = 4_096
 _INFORMATIONAL = range(100, 200)

@@ -17,7 +17,8 @@ from typing_extensions import override
 
 from hub.clock import Clock
 from hub.dispatch.addresses import Networks
-from hub.dispatch.connections import AddressDenied, Chatter, Connections
+from hub.dispatch.bounded_protocol import Chatter
+from hub.dispatch.connections import AddressDenied, Connections
 from hub.dispatch.deadlines import Deadlines
 from hub.dispatch.delivery import CONTROL, Delivered, ErrorClass, Outcome, Unreachable, answered
 from hub.dispatch.exchange import Answer, Exchange, OutOfTurn

@@ -16,7 +16,7 @@ import yarl
 from conformance import hostile
 
 from hub.clock import SystemClock
-from hub.dispatch import connections, exchange
+from hub.dispatch import bounded_protocol, exchange
 from hub.dispatch.attempt_record import MOST_BYTES, MOST_HEADERS
 from hub.dispatch.delivery import Delivered, Refused, Unreachable
 from hub.dispatch.exchange import KEEP
@@ -179,7 +179,7 @@ FAR = 10**9
 @pytest.mark.parametrize(
     ("name", "guards"),
     [
-        ("continue_flood", [(connections, "MOST_INFORMATIONAL"), (exchange, "MOST_INFORMATIONAL")]),
+        ("continue_flood", [(bounded_protocol, "MOST_INFORMATIONAL"), (exchange, "MOST_INFORMATIONAL")]),
         ("endless_headers", [(exchange, "MOST_HEADERS")]),
         ("endless_body", [(exchange, "READ_AT_MOST")]),
     ],
@@ -188,7 +188,7 @@ async def test_without_its_guards_a_receiver_is_listened_to_till_the_deadline(
     town, name, guards, monkeypatch
 ):
     """The bounds above are worth something: with a receiver's guards gone it is answered differently."""
-    for module, guard in [*guards, (connections, "MOST_RECEIVED")]:
+    for module, guard in [*guards, (bounded_protocol, "MOST_RECEIVED")]:
         monkeypatch.setattr(module, guard, FAR)
 
     outcomes, _ = await crowd(town, name, each=2)

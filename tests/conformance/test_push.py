@@ -12,6 +12,7 @@ from conformance.fake_fcm import FakeFcm, an_fcm
 from pydantic import SecretStr
 
 from hub.clock import ManualClock, to_us
+from hub.dispatch.addresses import in_house
 from hub.dispatch.channels.push_fcm import PushChannel
 from hub.dispatch.channels.push_settings import PushSettings
 from hub.dispatch.devices import Device, device_id
@@ -252,3 +253,12 @@ async def test_a_service_account_that_cannot_work_is_refused_without_telling_it(
     with pytest.raises(ConfigError) as refused:
         shop.make()
     assert "PRIVATE" not in str(refused.value)
+
+
+async def test_an_interface_in_a_network_of_ones_own_has_to_be_opened(shop: Shop) -> None:
+    inside = PushSettings(service_account=SecretStr(shop.account), url="https://fcm.corp.internal")
+    given = inside, SecretStr(shop.account), shop.devices, shop.clock
+
+    with pytest.raises(ConfigError, match=r"push\.url: .* inner network"):
+        PushChannel(*given, allow_loopback=True)
+    PushChannel(*given, allow_loopback=True, networks=[in_house("10.20.0.0/16")])

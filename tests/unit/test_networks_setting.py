@@ -1,10 +1,13 @@
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hub.clock import SystemClock
 from hub.config import Settings, load
 from hub.errors import ConfigError
+from hub.sending import notifiers
 
 
 def settings(tmp_path: Path, networks: str) -> Settings:
@@ -39,3 +42,15 @@ def test_what_is_no_network_of_ones_own_is_refused_with_its_place(
 
     assert "allow_networks" in str(refused.value)
     assert says in str(refused.value)
+
+
+def test_a_provider_in_a_network_that_is_opened_can_be_named() -> None:
+    sms = {"account_sid": "AC1", "auth_token": "x", "sender": "+1", "url": "https://sms.corp.internal"}
+    nobody: Any = None  # text messages need to know no recipients
+
+    with pytest.raises(ConfigError, match=r"sms\.url: .* inner network"):
+        notifiers(load(None, {"sms": sms}), nobody, SystemClock())
+    opened = {"sms": sms, "delivering": {"allow_networks": ["10.20.0.0/16"]}}
+    (channel,) = notifiers(load(None, opened), nobody, SystemClock())
+
+    assert channel.offers == {"notify.sms"}

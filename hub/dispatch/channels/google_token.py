@@ -11,6 +11,7 @@ from google.auth import crypt, jwt
 from pydantic import SecretStr
 
 from hub.clock import SECOND_US, Clock
+from hub.dispatch.addresses import Networks
 from hub.dispatch.channels.http_way_out import WayOut
 from hub.dispatch.channels.one_exchange import Lost, NotSent, exchange
 from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
@@ -32,7 +33,13 @@ class ServiceAccount:
     """`account` is the file Google hands out, as JSON. One process asks for one token at a time."""
 
     def __init__(
-        self, account: SecretStr, clock: Clock, way_out: WayOut, *, allow_loopback: bool = False
+        self,
+        account: SecretStr,
+        clock: Clock,
+        way_out: WayOut,
+        *,
+        allow_loopback: bool = False,
+        networks: Networks = (),
     ) -> None:
         """Make it ready; raises ConfigError for what is no service account."""
         try:
@@ -47,7 +54,7 @@ class ServiceAccount:
                 " downloaded"
             ) from None
         try:
-            parse_endpoint_url(self._url, allow_loopback=allow_loopback)
+            parse_endpoint_url(self._url, allow_loopback=allow_loopback, networks=networks)
         except EndpointUrlInvalid as error:
             raise ConfigError(f"push: token_uri of the service account: {error}") from None
         if not self._url.startswith("https://") and not allow_loopback:

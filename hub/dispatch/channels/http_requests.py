@@ -6,12 +6,10 @@ is a secret is never repeated. The way out is that of deliveries: no inner addre
 
 import asyncio
 import hashlib
-import json
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import timedelta
-from decimal import Decimal
-from typing import Any, Final, final
+from typing import Final, final
 
 import aiohttp
 import msgspec
@@ -21,6 +19,7 @@ from typing_extensions import override
 
 from hub.clock import MICROSECOND, Clock
 from hub.dispatch.addresses import Networks
+from hub.dispatch.channels.bounded_json import read_json
 from hub.dispatch.channels.http_way_out import WayOut
 from hub.dispatch.connections import AddressDenied
 from hub.dispatch.effects.requests import Answered, Asked, Denied, Requester, Unanswered
@@ -196,11 +195,11 @@ def _body(call: Call) -> bytes | None:
 
 async def _content(stream: aiohttp.StreamReader) -> bytes | None:
     """Return the whole body, None where it is too large."""
-    found = b""
+    found = bytearray()
     while len(found) <= LARGEST_ANSWER:
         chunk = await stream.read(LARGEST_ANSWER + 1 - len(found))
         if not chunk:
-            return found
+            return bytes(found)
         found += chunk
     return None
 
@@ -218,13 +217,9 @@ def _made_of(call: Call, status: int, content: bytes | None) -> Asked:
     if content is None:
         return Denied(f"the answer is larger than {LARGEST_ANSWER // 1024} KiB", status)
     try:
-        body: Any = json.loads(content, parse_float=Decimal, parse_constant=_no_number)
+        body = read_json(content, exact=True)
         return Answered(status, tellable(conform(call.expect.shape, body)))
     except Misfit as problem:
         return Denied(f"the answer does not fit the schema: {problem}", status)
-    except (ValueError, RecursionError):
+    except ValueError:
         return Denied("the answer is not JSON", status)
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number of JSON")

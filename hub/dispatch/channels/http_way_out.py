@@ -1,22 +1,23 @@
-"""The way out of a request: a session of its own for each, which goes to public addresses only and keeps nothing."""
+"""The way out of a request: a session of its own for each, which goes to open addresses only, keeps nothing, and bounds what it reads."""
 
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, final
+from functools import partial
+from typing import final
 
 import aiohttp
 import yarl
 from aiohttp.abc import AbstractResolver
 
 from hub.dispatch.addresses import Networks, denied_text
+from hub.dispatch.bounded_protocol import LONGEST_LINE, MOST_HEADERS, Bounded
 from hub.dispatch.connections import AddressDenied
 from hub.dispatch.resolver import PooledResolver
 from hub.dispatch.safe_http import CONNECT_SECONDS
 
 _AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
-_HEADER_BYTES: Final = 8 * 1024
 
 
 @final
@@ -49,6 +50,9 @@ class WayOut:
         connector = aiohttp.TCPConnector(
             ssl=self._ssl, resolver=self._resolver, socket_factory=self._socket, force_close=True
         )
+        # A connection for one answer: what it counts from the start is all of it.
+        make = partial(Bounded, loop=connector._loop)  # noqa: SLF001 - it offers no other way
+        connector._factory = make  # type: ignore[assignment]  # noqa: SLF001 - partial is invariant, and as above
         async with (
             aiohttp.ClientSession(
                 connector=connector,
@@ -56,8 +60,9 @@ class WayOut:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 trust_env=False,
                 auto_decompress=False,
-                max_line_size=_HEADER_BYTES,
-                max_field_size=_HEADER_BYTES,
+                max_line_size=LONGEST_LINE,
+                max_field_size=LONGEST_LINE,
+                max_headers=MOST_HEADERS,
             ) as session,
             session.request(method, url, headers=headers, data=body, allow_redirects=False) as response,
         ):

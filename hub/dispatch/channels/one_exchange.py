@@ -1,7 +1,6 @@
 """One request to a service of the outside and its whole answer, bounded; what went wrong says whether it may have been taken."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,6 +9,7 @@ from typing import Any, Final
 import aiohttp
 import yarl
 
+from hub.dispatch.channels.bounded_json import read_json
 from hub.dispatch.channels.http_way_out import WayOut
 from hub.dispatch.connections import AddressDenied
 from hub.dispatch.safe_http import USER_AGENT
@@ -27,10 +27,10 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
-        """Return the object the answer is; an empty one where it is none."""
+        """Return the object the answer is; an empty one where it is none, or none that is read."""
         try:
-            found = json.loads(self.content or b"")
-        except (ValueError, RecursionError):
+            found = read_json(self.content or b"")
+        except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -83,10 +83,10 @@ async def exchange(
 
 
 async def _content(stream: aiohttp.StreamReader) -> bytes | None:
-    found = b""
+    found = bytearray()
     while len(found) <= LARGEST_ANSWER:
         chunk = await stream.read(LARGEST_ANSWER + 1 - len(found))
         if not chunk:
-            return found
+            return bytes(found)
         found += chunk
     return None

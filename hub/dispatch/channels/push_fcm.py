@@ -14,6 +14,7 @@ from pydantic import SecretStr, ValidationError
 from typing_extensions import override
 
 from hub.clock import SECOND_US, Clock
+from hub.dispatch.addresses import Networks
 from hub.dispatch.channels.google_token import NoToken, ServiceAccount
 from hub.dispatch.channels.http_way_out import WayOut
 from hub.dispatch.channels.one_exchange import Lost, NotSent, exchange
@@ -55,17 +56,20 @@ class PushChannel(Notifier):
         clock: Clock,
         *,
         allow_loopback: bool = False,
+        networks: Networks = (),
         way_out: WayOut | None = None,
     ) -> None:
         """Make it ready; raises ConfigError for a service account or an address that cannot be used."""
         try:
-            parse_endpoint_url(settings.url, allow_loopback=allow_loopback)
+            parse_endpoint_url(settings.url, allow_loopback=allow_loopback, networks=networks)
         except EndpointUrlInvalid as error:
             raise ConfigError(f"push.url: {error}") from None
         if not settings.url.startswith("https://") and not allow_loopback:
             raise ConfigError("push.url: the access token is sent over https only")
-        self._way_out = way_out or WayOut(allow_loopback=allow_loopback)
-        self._access = ServiceAccount(account, clock, self._way_out, allow_loopback=allow_loopback)
+        self._way_out = way_out or WayOut(allow_loopback=allow_loopback, networks=networks)
+        self._access = ServiceAccount(
+            account, clock, self._way_out, allow_loopback=allow_loopback, networks=networks
+        )
         project = settings.project or self._access.project
         self._url = yarl.URL(f"{settings.url.rstrip('/')}/v1/projects/{project}/messages:send")
         self._within = timedelta(seconds=settings.timeout_s)

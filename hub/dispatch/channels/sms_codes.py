@@ -39,7 +39,7 @@ _NOT_NOW: Final = {
 
 def meaning(status: int, code: object, to: str) -> Told:
     """Return what an answer other than 2xx means. Codes win over the status; of what is not known, the status tells."""
-    number = code if isinstance(code, int) and not isinstance(code, bool) else 0
+    number = code if isinstance(code, int) and not isinstance(code, bool) and 0 < code < 1_000_000 else 0
     said = f"answered {status}" + (f", code {number}" if number else "")
     news = news_of(number, to)
     if news is not None:

@@ -22,6 +22,7 @@ from pydantic import (
 from typing_extensions import override
 
 from hub.clock import Clock
+from hub.dispatch.addresses import Networks
 from hub.dispatch.channels.http_way_out import WayOut
 from hub.dispatch.channels.one_exchange import Lost, NotSent, Reply, exchange
 from hub.dispatch.channels.sms_codes import meaning
@@ -79,16 +80,17 @@ class SmsChannel(Notifier, SendsOnce):
         links: PublicLinks | None = None,
         *,
         allow_loopback: bool = False,
+        networks: Networks = (),
         way_out: WayOut | None = None,
     ) -> None:
         """Make it ready; raises EndpointUrlInvalid for an interface the hub does not call."""
-        parse_endpoint_url(settings.url, allow_loopback=allow_loopback)
+        parse_endpoint_url(settings.url, allow_loopback=allow_loopback, networks=networks)
         if not settings.url.startswith("https://") and not allow_loopback:
             raise EndpointUrlInvalid("sms.url: the token is sent over https only")
         self._settings = settings
         self._clock = clock
         self._links = links
-        self._way_out = way_out or WayOut(allow_loopback=allow_loopback)
+        self._way_out = way_out or WayOut(allow_loopback=allow_loopback, networks=networks)
         self._url = yarl.URL(
             f"{settings.url.rstrip('/')}/2010-04-01/Accounts/{settings.account_sid}/Messages.json"
         )
