@@ -78,7 +78,7 @@ from hub.rate_teller import RateTeller
 from hub.remembered_accounts import RememberedAccounts
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
-from hub.sending import Recipients, aftermath, public_links, sms_reports
+from hub.sending import Recipients, aftermath, bounces, public_links, sms_reports
 from hub.stages import Service, Stages, run_until
 from hub.start_desk import StartDesk
 from hub.store.sqlite.history import SqliteHistory
@@ -304,6 +304,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             links=public_links(settings),
             aftermath=aftermath(recipients, store.log, clock),
             sms_reports=sms_reports(settings, recipients, store.log, clock),
+            bounces=bounces(settings, recipients, store.log, clock),
             profiles=Profiles(store.profiles, clock, accounts.folded),
             endpoints=endpoints,
             healths=store.healths,

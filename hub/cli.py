@@ -10,6 +10,7 @@ from hub import (
     cli_approvals,
     cli_arrivals,
     cli_blueprints,
+    cli_bounces,
     cli_deliveries,
     cli_directory,
     cli_endpoints,
@@ -71,6 +72,7 @@ for group in (
     cli_replay,
     cli_keys,
     cli_directory,
+    cli_bounces,
     cli_arrivals,
 ):
     group.register(app)

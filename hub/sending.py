@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from hub.bus.log import Teller
 from hub.clock import Clock, from_us
 from hub.config import Settings
+from hub.dispatch.bounces import Bounces
 from hub.dispatch.channels.crm.build import crm_channels
 from hub.dispatch.channels.email import EmailChannel
 from hub.dispatch.channels.sms_twilio import SmsChannel
@@ -20,6 +21,7 @@ from hub.dispatch.effects.notifier import Notifier
 from hub.dispatch.endpoint_url import EndpointUrlInvalid
 from hub.dispatch.messages import Messages
 from hub.dispatch.public_links import PublicLinks
+from hub.dispatch.return_path import ReturnPath
 from hub.dispatch.sms_reports import SmsReports
 from hub.errors import ConfigError
 from hub.events.catalogue import BY_NAME
@@ -46,7 +48,7 @@ def notifiers(settings: Settings, recipients: Recipients, clock: Clock) -> list[
     found: list[Notifier] = []
     if settings.mail is not None:
         try:
-            found.append(EmailChannel(settings.mail, clock, links))
+            found.append(EmailChannel(settings.mail, clock, links, return_path(settings)))
         except OSError as error:
             raise ConfigError(
                 f"mail.ca_file {settings.mail.ca_file} cannot be used ({type(error).__name__}): name a readable PEM file"
@@ -87,6 +89,29 @@ def sms_reports(
         return None
     return SmsReports(
         settings.sms.auth_token, links, recipients.messages, aftermath(recipients, teller, clock), clock
+    )
+
+
+def return_path(settings: Settings) -> ReturnPath | None:
+    """Return where mails come back to. Raises ConfigError where nothing signs it."""
+    if settings.mail is None or settings.mail.return_path is None:
+        return None
+    secrets = settings.public.link_secrets if settings.public is not None else ()
+    if not secrets:
+        raise ConfigError("mail.return_path is signed: set public.link_secret too")
+    return ReturnPath(settings.mail.return_path, secrets)
+
+
+def bounces(settings: Settings, recipients: Recipients, teller: Teller, clock: Clock) -> Bounces | None:
+    """Return what takes in mails that came back, where any are sent."""
+    if settings.mail is None:
+        return None
+    return Bounces(
+        settings.mail.sender,
+        return_path(settings),
+        recipients.messages,
+        aftermath(recipients, teller, clock),
+        clock,
     )
 
 

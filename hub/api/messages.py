@@ -10,7 +10,7 @@ from hub.api.queries import Query
 from hub.api.routing import DEPS, PAGED, Route
 from hub.clock import iso
 from hub.control.keys import Scope
-from hub.dispatch.messages import Listed
+from hub.dispatch.messages import BOUNCED, Listed
 
 
 def message_json(listed: Listed) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def message_json(listed: Listed) -> dict[str, Any]:
         "version": message.version or None,
         "at": iso(message.at),
         "expires": iso(message.expires) if message.expires is not None else None,
-        "outcome": listed.state.value if listed.state is not None else None,
+        "outcome": _outcome(listed),
         "reason": listed.reason or None,
         "attempts": listed.attempts,
         "ref": message.ref or None,
@@ -36,6 +36,13 @@ def message_json(listed: Listed) -> dict[str, Any]:
         "action": message.intent,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _outcome(listed: Listed) -> str | None:
+    """Return how it ended: a mail that came back did not get there, whatever was said when it was handed over."""
+    if listed.message.status == BOUNCED:
+        return BOUNCED
+    return listed.state.value if listed.state is not None else None
 
 
 async def list_messages(request: web.Request) -> web.Response:

@@ -102,6 +102,11 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["description"] = f"Needs the scope `{route.scope}`."
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": _content(route, route.body)}
+    elif route.takes:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {route.takes: {"schema": {"type": "string"}}},
+        }
     elif route.path.endswith("/bulk"):
         text = {"schema": {"type": "string"}}
         operation["requestBody"] = {

@@ -17,6 +17,7 @@ from hub.clock import Clock
 from hub.control.control import Control
 from hub.control.keys import Keys
 from hub.dispatch.addresses import Networks
+from hub.dispatch.bounces import Bounces
 from hub.dispatch.challenge import Challenger
 from hub.dispatch.contacts import Suppressions
 from hub.dispatch.devices import Devices
@@ -317,6 +318,7 @@ class ApiDeps:
     links: PublicLinks | None = None
     aftermath: Aftermath | None = None
     sms_reports: SmsReports | None = None
+    bounces: Bounces | None = None
     networks: Networks = ()
     names: AbstractResolver | None = None
     hosts: frozenset[str] | None = LOCAL_HOSTS

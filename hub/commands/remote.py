@@ -18,10 +18,23 @@ class RemoteHub:
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"}
 
-    async def ask(self, method: str, path: str, *, query: Query | None = None, body: object = None) -> Any:
-        """Return the answer's JSON; raises SourceRefused with the hub's own words, SourceUnavailable when it is away."""
-        data = None if body is None else orjson.dumps(body)
-        headers = self._headers | ({"Content-Type": "application/json"} if data is not None else {})
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: object = None,
+        raw: tuple[str, bytes] | None = None,
+    ) -> Any:
+        """Return the answer's JSON; raises SourceRefused with the hub's own words, SourceUnavailable when it is away.
+
+        `raw` is a media type and a body as it is to be sent, in the place of `body`.
+        """
+        if body is not None:
+            raw = "application/json", orjson.dumps(body)
+        media, data = raw if raw is not None else ("", None)
+        headers = self._headers | ({"Content-Type": media} if data is not None else {})
         try:
             async with (
                 aiohttp.ClientSession(headers=headers, timeout=_WITHIN, trust_env=False) as session,
@@ -45,6 +58,8 @@ class RemoteHub:
             raise SourceRefused(
                 "the hub does not know this API key: it is another hub's, or was revoked (HUB_KEY, or --key)"
             )
+        if status == 503:
+            raise SourceUnavailable(f"the hub answered {status}: {_words(answer)}")
         if status >= 400:
             raise SourceRefused(f"the hub answered {status}: {_words(answer)}")
         return answer

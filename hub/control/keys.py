@@ -27,6 +27,7 @@ class Scope(StrEnum):
     SAMPLES_WRITE = "samples:write"
     ENDPOINTS_MANAGE = "endpoints:manage"
     CLIENTS_WRITE = "clients:write"
+    MAIL_REPORT = "mail:report"  # hand on mails that came back, as a mail server does
     TOKENS_ISSUE = "tokens:issue"  # make and revoke what phones and browsers hold
     APPROVALS_READ = "approvals:read"
     APPROVALS_DECIDE = "approvals:decide"  # with the permission each approval asks for

@@ -10,6 +10,7 @@ from hub.intents.intent import State
 LONGEST_REF: Final = 200
 LONGEST_ERROR: Final = 200
 
+BOUNCED: Final = "bounced"  # a mail that came back after it was taken
 # What a channel tells of a message it took, and how far that is: word of it may come in any order, and twice.
 _FAR: Final[Mapping[str, int]] = {
     "": 0,
@@ -21,6 +22,7 @@ _FAR: Final[Mapping[str, int]] = {
     "delivered": 4,
     "undelivered": 4,
     "failed": 4,
+    BOUNCED: 4,
     "canceled": 4,
     "read": 5,
 }

@@ -45,6 +45,11 @@ class PublicSettings(BaseModel):
         return self
 
     @property
+    def link_secrets(self) -> tuple[SecretStr, ...]:
+        """Return what signs, and what did before; nothing where nothing signs."""
+        return () if self.link_secret is None else (self.link_secret, *self.old_link_secrets)
+
+    @property
     def host(self) -> str:
         return (urlsplit(self.url).hostname or "").lower()
 

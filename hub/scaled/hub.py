@@ -57,7 +57,7 @@ from hub.scaled.recipients import recipients_in
 from hub.scaled.telling import FarLog, FarWatcher
 from hub.scaled.wanted import PositionsWanted
 from hub.scaled.watching import Watching
-from hub.sending import aftermath, public_links, sms_reports
+from hub.sending import aftermath, bounces, public_links, sms_reports
 from hub.stages import Every, Stages
 from hub.start_desk import StartDesk
 from hub.store.postgres.approvals import PostgresApprovals
@@ -215,6 +215,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             links=public_links(settings),
             aftermath=aftermath(recipients, far_log, clock),
             sms_reports=sms_reports(settings, recipients, far_log, clock),
+            bounces=bounces(settings, recipients, far_log, clock),
             profiles=Profiles(PostgresProfiles(database), clock, accounts.folded),
             endpoints=endpoints,
             healths=PostgresHealths(database, only_looking),

@@ -46,6 +46,7 @@ from hub.control.control import Control
 from hub.control.keys import ApiKey, Keys, KeyStore, Scope
 from hub.control.memory import MemorySwitches
 from hub.deals import Deals
+from hub.dispatch.bounces import Bounces
 from hub.dispatch.memory import MemoryEndpoints
 from hub.dispatch.memory_contacts import MemoryContacts
 from hub.dispatch.memory_health import MemoryHealths
@@ -54,6 +55,7 @@ from hub.dispatch.outbox import Attempt, Delivery
 from hub.dispatch.patterns import matches
 from hub.dispatch.public_links import PublicLinks, PublicSettings
 from hub.dispatch.replay_desk import ReplayDesk
+from hub.dispatch.return_path import ReturnPath
 from hub.dispatch.sms_reports import SmsReports
 from hub.engine.ballots import Ballot
 from hub.engine.memory import MemoryEngineStore, MemoryLog
@@ -465,6 +467,13 @@ async def an_api(
             devices=devices,
             links=links,
             aftermath=after,
+            bounces=Bounces(
+                "hub@broker.example",
+                ReturnPath("bounces@broker.example", [SecretStr("s" * 40)]),
+                contacts.messages,
+                after,
+                clock,
+            ),
             sms_reports=SmsReports(SecretStr("12345"), links, contacts.messages, after, clock),
             profiles=Profiles(MemoryProfiles(real), clock, folded),
             endpoints=endpoints,

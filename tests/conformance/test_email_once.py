@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
 
 from hub.clock import ManualClock
 from hub.dispatch.channels.email import EmailChannel
@@ -25,6 +26,7 @@ from hub.dispatch.channels.email_settings import EmailSettings
 from hub.dispatch.effects.notifier import Bounced, Declined, Later, Sent, Unsure
 from hub.dispatch.messages import message_id
 from hub.dispatch.public_links import PublicLinks, PublicSettings
+from hub.dispatch.return_path import ReturnPath
 from hub.intents.intent import Intent, State
 
 START = datetime(2026, 6, 23, 9, 0, tzinfo=UTC)
@@ -43,6 +45,7 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        self.came_from: list[str] = []
         self.rcpt = "250 OK"
         self.data = "250 OK"
         self.breaks_off_at = ""
@@ -55,6 +58,7 @@ class Mailbox:
         return self.rcpt
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.came_from.append(envelope.mail_from)
         self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
         if self.breaks_off_at == "data":
             server.transport.abort()
@@ -84,8 +88,9 @@ async def a_server(mailbox: Mailbox, **options: Any) -> AsyncIterator[int]:
 
 
 def channel(port: int, links: PublicLinks | None = LINKS, **more: Any) -> EmailChannel:
+    back = more.pop("back", None)
     fields = {"host": "127.0.0.1", "port": port, "sender": "hub@broker.example", "timeout_s": 5} | more
-    return EmailChannel(EmailSettings(**fields), ManualClock(START), links)
+    return EmailChannel(EmailSettings(**fields), ManualClock(START), links, back)
 
 
 @pytest.fixture
@@ -279,3 +284,18 @@ async def test_a_server_that_never_answers_the_mail_leaves_it_unknown() -> None:
         await asyncio.wait_for(ended.wait(), 5)
 
     assert isinstance(told, Unsure)
+
+
+async def test_a_mail_that_cannot_be_delivered_comes_back_to_an_address_of_its_own(
+    mailbox: tuple[Mailbox, Callable[..., EmailChannel]],
+) -> None:
+    box, make = mailbox
+    back = ReturnPath("bounces@broker.example", [SecretStr("s" * 40)])
+
+    await make(back=back).send(a_mail())
+    await make().send(a_mail())
+
+    name = message_id(a_mail().key)
+    assert box.came_from == [back.of(name), "hub@broker.example"]
+    assert back.message_of(box.came_from[0]) == name
+    assert [mail["From"] for mail in box.mails] == ["hub@broker.example"] * 2

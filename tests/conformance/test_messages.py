@@ -13,7 +13,7 @@ from hub.dispatch.contacts import KEPT, Asked, Contacts, Suppression, Suppressio
 from hub.dispatch.devices import MOST_DEVICES, Device, Devices, device_id
 from hub.dispatch.memory_contacts import MemoryContacts
 from hub.dispatch.memory_messages import MemoryDevices
-from hub.dispatch.messages import Messages, Report, message_id
+from hub.dispatch.messages import BOUNCED, Messages, Report, message_id
 from hub.engine.rows import RunRow
 from hub.ingest.directory import StoredClient
 from hub.intents.intent import State
@@ -180,6 +180,21 @@ async def test_word_of_a_message_whose_answer_was_lost_brings_its_number(face: F
 
     assert told is not None
     assert (told.ref, told.status, told.error) == ("SM1", "undelivered", "30003")
+
+
+async def test_a_mail_that_came_back_stays_one_that_did(face: Face) -> None:
+    await face.contacts.admit(asked())
+    name = message_id("i1")
+
+    told = await face.messages.reported(name, Report("", BOUNCED, "5.1.1", NOW))
+    again = await face.messages.reported(name, Report("", BOUNCED, "5.2.2", NOW + 1))
+    await face.restart()
+
+    assert told is not None
+    assert again is None
+    kept = await face.messages.get(name)
+    assert kept is not None
+    assert (kept.ref, kept.status, kept.error, kept.status_at) == ("", BOUNCED, "5.1.1", NOW)
 
 
 async def test_one_category_is_closed_and_the_others_stay_open(face: Face) -> None:

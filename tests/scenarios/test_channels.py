@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiosmtpd.smtp import SMTP
+from conformance.delivery_report_mails import POSTFIX, a_mail
 from conformance.fake_chat import FakeChat, a_chat
 from conformance.fake_fcm import FakeFcm, an_fcm
 from conformance.fake_twilio import SID, TOKEN, FakeTwilio, a_twilio
@@ -59,6 +60,7 @@ schema: 1
 subject: "{{ client.first_name }}: danke"
 html: "<p>Dear <b>{{ client.first_name }}</b>, danke für {{ amount }}</p>"
 """
+AS_MAIL = {"Content-Type": "message/rfc822"}
 CHAT_TOKEN = "T0kenOfTheTeam"
 PHONE, OLD_PHONE = "phone:" + "a" * 100, "old:" + "b" * 100
 
@@ -66,6 +68,7 @@ PHONE, OLD_PHONE = "phone:" + "a" * 100, "old:" + "b" * 100
 class Mailbox:
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        self.came_from: list[str] = []
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
         if address.startswith("nobody"):
@@ -74,6 +77,7 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.came_from.append(envelope.mail_from)
         self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
         return "250 OK"
 
@@ -126,7 +130,13 @@ async def town(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         config = {
             "delivering": {"allow_loopback_endpoints": True},
             "public": {"url": PUBLIC, "link_secret": SECRET},
-            "mail": {"host": "127.0.0.1", "port": port, "sender": "hub@broker.example", "starttls": False},
+            "mail": {
+                "host": "127.0.0.1",
+                "port": port,
+                "sender": "hub@broker.example",
+                "return_path": "bounces@broker.example",
+                "starttls": False,
+            },
             "sms": {"account_sid": SID, "auth_token": TOKEN, "sender": "+35722000000", "url": twilio.url},
             "push": {"service_account_file": str(key), "url": fcm.url},
             "chat": {"teams": {"sales": "sales_chat"}},
@@ -234,15 +244,33 @@ async def test_a_client_is_told_on_every_channel_and_what_comes_back_is_heard(to
         last = await town.messages(lambda found: found["email"]["outcome"] == "suppressed")
         assert last["email"]["reason"].startswith("suppressed: bounced: the address was refused: 550")
 
+        # A mail that was taken comes back: anybody can claim that, and only the way it came from shows that it is so.
+        await town.ask("PUT", "/v1/clients/c1", json=person | {"email": "gone@example.com"})
+        await client.post_until_acknowledged([a_deposit(5)])
+        last = await town.messages(
+            lambda found: (
+                found["email"]["address"] == "gone@example.com" and found["email"]["outcome"] == "delivered"
+            )
+        )
+        back, own_id = town.mailbox.came_from[-1], town.mailbox.mails[-1]["Message-ID"]
+        assert back.startswith("bounces+")
+        for came_to, closed in (("bounces@broker.example", False), (back, True)):
+            mail = a_mail(POSTFIX, to="gone@example.com", back=came_to, message_id=str(own_id))
+            said = await town.ask("POST", "/v1/mail/bounces", data=mail, headers=AS_MAIL)
+            assert (said["taken"], said["message"], said["closed"]) == (True, last["email"]["id"], closed)
+        last = await town.messages(lambda found: found["email"]["outcome"] == "bounced")
+        assert (last["email"]["status"], last["email"]["error"]) == ("bounced", "5.1.1")
+
     events = (await town.ask("GET", "/v1/events?type=notification.*"))["items"]
     assert [event["type"] for event in events] == [
         "notification.token_invalidated",
         "notification.unsubscribed",
         "notification.bounced",
+        "notification.bounced",
     ]
     code, out = terminal(town.hub, "clients", "messages", "c1", "--json")
     listed = json.loads(out)
-    assert (code, len(listed)) == (0, 12)
+    assert (code, len(listed)) == (0, 15)
     code, out = terminal(town.hub, "clients", "messages", "c1")
     assert f"thanks.de@{version} (" in out
     assert terminal(town.hub, "clients", "devices", "c1", "--remove", devices[0]["id"])[0] == 0

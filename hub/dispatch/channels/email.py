@@ -6,7 +6,6 @@ sent again.
 
 import asyncio
 import hashlib
-import re
 import ssl
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -19,9 +18,11 @@ from typing_extensions import override
 from hub.clock import Clock
 from hub.dispatch.channels.email_settings import EmailSettings
 from hub.dispatch.channels.html_text import text_of
+from hub.dispatch.channels.mail_codes import ENHANCED, NO_SUCH_MAILBOX, NOBODY
 from hub.dispatch.effects.notifier import Bounced, Declined, Later, Notifier, SendsOnce, Sent, Told, Unsure
 from hub.dispatch.messages import message_id
 from hub.dispatch.public_links import PublicLinks
+from hub.dispatch.return_path import ReturnPath
 from hub.intents.contact import NEEDS_CONSENT
 from hub.intents.intent import Intent
 from hub.intents.verbs import SendMail
@@ -29,11 +30,6 @@ from hub.intents.verbs import SendMail
 _REASON: Final = 200
 _LINE_BREAKS: Final = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 _DIALOGUE: Final = 6  # as many answers as a slow server may take its whole time for
-# Enhanced status codes that say there is no such mailbox, and replies that say so where a server knows none of those:
-# 5.7.x is a server that will not have us, and 5.2.2 a mailbox that is full, which both say nothing about the address.
-_NOBODY: Final = re.compile(r"^\s*5\.(?:1\.[01236]|1\.10|2\.1)\b", re.ASCII)
-_ENHANCED: Final = re.compile(r"^\s*[245]\.[0-9]{1,3}\.[0-9]{1,3}\b", re.ASCII)
-_NO_SUCH_MAILBOX: Final = frozenset({550, 551, 553})
 
 
 class _Session(aiosmtplib.SMTP):
@@ -49,7 +45,14 @@ class _Session(aiosmtplib.SMTP):
 
 @final
 class EmailChannel(Notifier, SendsOnce):
-    def __init__(self, settings: EmailSettings, clock: Clock, links: PublicLinks | None = None) -> None:
+    def __init__(
+        self,
+        settings: EmailSettings,
+        clock: Clock,
+        links: PublicLinks | None = None,
+        return_path: ReturnPath | None = None,
+    ) -> None:
+        self._return_path = return_path
         self._settings = settings
         self._clock = clock
         self._links = links
@@ -80,9 +83,10 @@ class EmailChannel(Notifier, SendsOnce):
             message = self._message(intent, mail)
         except (ValueError, UnicodeError) as problem:
             return Declined(f"no mail can be made of this: {problem}"[:_REASON])
-        return await self._hand_over(message, mail.to)
+        back = self._return_path.of(message_id(intent.key)) if self._return_path is not None else None
+        return await self._hand_over(message, mail.to, back)
 
-    async def _hand_over(self, message: EmailMessage, address: str) -> Told:
+    async def _hand_over(self, message: EmailMessage, address: str, back: str | None) -> Told:
         settings = self._settings
         session = _Session(
             hostname=settings.host,
@@ -97,7 +101,7 @@ class EmailChannel(Notifier, SendsOnce):
         taken = False
         try:
             async with asyncio.timeout(settings.timeout_s * _DIALOGUE), session:
-                await session.send_message(message)
+                await session.send_message(message, sender=back)
                 taken = True
         except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as problem:
             if not taken:  # what goes wrong while taking leave changes nothing
@@ -168,9 +172,9 @@ def outcome_of(problem: Exception, address: str, *, handing_over: bool = False) 
 def _refused(what: str, code: int, message: str, address: str, *, is_mailbox: bool) -> Declined:
     """`is_mailbox`: it was said of the address alone, so that a bare reply tells that nobody is there."""
     reason = _said(what, code, message)
-    nobody = bool(_NOBODY.match(message))
-    if is_mailbox and not _ENHANCED.match(message):
-        nobody = code in _NO_SUCH_MAILBOX
+    nobody = bool(NOBODY.match(message))
+    if is_mailbox and not ENHANCED.match(message):
+        nobody = code in NO_SUCH_MAILBOX
     return Declined(reason, (Bounced("email", address, reason),) if nobody else ())
 
 
