@@ -15,7 +15,7 @@ from unit.dispatch.answering import Answering, killed
 from unit.dispatch.test_dispatcher import LOST, OK, an_endpoint, an_event
 
 from hub.clock import SECOND_US
-from hub.dispatch.delivery import Aborted, Delivered, Gone, Refused
+from hub.dispatch.delivery import FINAL, MOVES, Aborted, Delivered, Gone, Refused
 from hub.dispatch.outbox import DeliveryState
 
 WAITS = (5.0, 60.0, 600.0)
@@ -48,6 +48,8 @@ class Owed:
     attempts: int = 0
     not_before: int = 0
     ended: DeliveryState | None = None
+    first_tried: int | None = None
+    replayed: bool = False
 
 
 @dataclass
@@ -56,15 +58,20 @@ class Model:
     enabled: bool = True
     paused_until: int = 0
     broken: list[str] = field(default_factory=list)
+    began: dict[int, int] = field(default_factory=dict)
+    one_at_a_time: bool = True
+    told_at: int = -1
 
     def asked(self, n: int, now: int) -> None:
         """Judge a request the receiver got."""
         one = self.owed[n]
+        self.began[n] = now
+        too_soon_to_know = not self.one_at_a_time and now == self.told_at  # it was on its way already
         for wrong, why in (
-            (not self.enabled, "was sent while the endpoint was off"),
+            (not self.enabled and not too_soon_to_know, "was sent while the endpoint was off"),
             (one.ended is not None, f"was sent although it had ended as {one.ended}"),
             (now < one.not_before, "was sent before its wait was over"),
-            (now < self.paused_until, "was sent in a pause"),
+            (now < self.paused_until and not too_soon_to_know, "was sent in a pause"),
         ):
             if wrong:
                 self.broken.append(f"event {n} {why}")
@@ -72,6 +79,9 @@ class Model:
     def answered(self, n: int, answer: str, now: int) -> None:
         one = self.owed[n]
         one.attempts += 1
+        one.first_tried = one.first_tried if one.first_tried is not None else self.began.pop(n, now)
+        if answer == "later" or answer in SWITCHES_OFF:
+            self.told_at = now
         if answer == "later":
             self.paused_until = max(self.paused_until, now + 90 * SECOND_US)
         if answer in ENDS:
@@ -94,13 +104,16 @@ class Life(RuleBasedStateMachine):
         self.next_answer = "ok"
         self.hung: dict[int, asyncio.Event] = {}
         self.hangs = False
-        self.do(self.begin())
+        self.set_out()
+
+    def set_out(self):
+        self.do(self.begin(an_endpoint(schedule=WAITS), concurrency=1))
 
     def do(self, what):
         return self.loop.run_until_complete(what)
 
-    async def begin(self):
-        self.house = Answering(an_endpoint(schedule=WAITS), concurrency=1)
+    async def begin(self, endpoint, concurrency):
+        self.house = Answering(endpoint, concurrency=concurrency)
         self.house.receivers.answers["ep"] = self.receive
         self.task = self.house.start()
         await self.house.settle()
@@ -121,6 +134,9 @@ class Life(RuleBasedStateMachine):
         self.model.answered(n, self.next_answer, self.house.clock.now_us())
         return ANSWERS[self.next_answer]
 
+    def event(self, n):
+        return an_event(n)
+
     @rule(count=st.integers(1, 3))
     def publish(self, count):
         async def tell():
@@ -130,7 +146,7 @@ class Life(RuleBasedStateMachine):
                     self.model.owed[n] = Owed()
                 else:
                     self.model.owed[n] = Owed(ended=DeliveryState.CANCELLED)  # nobody was there to want it
-                await self.house.tell(an_event(n))
+                await self.house.tell(self.event(n))
 
         self.do(tell())
 
@@ -165,11 +181,15 @@ class Life(RuleBasedStateMachine):
             await killed(self.task)
             self.hung.clear()
             self.hangs = False
+            self.forgotten()
             self.house.restart()
             self.task = self.house.start()
             await self.house.settle()
 
         self.do(again())
+
+    def forgotten(self):
+        """Nothing is on its way any more."""
 
     @precondition(lambda self: not self.hung)
     @rule()
@@ -188,6 +208,8 @@ class Life(RuleBasedStateMachine):
     def switched_on_again(self):
         async def on():
             endpoint = await self.house.endpoints.get("ep")
+            if not self.model.enabled:
+                self.model.paused_until = 0  # whoever switches it on again begins anew
             self.model.enabled = True
             await self.house.endpoints.replace(endpoint, endpoint._replace(state="enabled", reason=""))
             await self.house.dispatcher.refresh()
@@ -206,8 +228,10 @@ class Life(RuleBasedStateMachine):
                 return
             row = rows[which % len(rows)]
             now = self.house.clock.now_us()
-            self.model.owed[row.n] = Owed()
-            self.house.deliveries._put(row._replace(state=DeliveryState.WAITING, attempts=0, due=now))
+            self.model.owed[row.n] = Owed(replayed=True)
+            self.house.deliveries._put(
+                row._replace(state=DeliveryState.WAITING, attempts=0, due=now, created_at=now)
+            )
             self.house.dispatcher.look_at_everything()
             await self.house.settle()
 
@@ -250,6 +274,13 @@ class Life(RuleBasedStateMachine):
             with suppress(BaseException):
                 self.do(killed(self.task))
             self.loop.close()
+
+
+def test_every_way_a_delivery_can_end_is_among_the_answers():
+    told = {DeliveryState.WAITING, DeliveryState.EXHAUSTED, *ENDS.values()}
+
+    assert told == MOVES[DeliveryState.WAITING]
+    assert told - {DeliveryState.WAITING} == FINAL
 
 
 TestLife = Life.TestCase

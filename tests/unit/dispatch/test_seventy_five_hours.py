@@ -120,7 +120,7 @@ async def test_seventy_five_hours_with_a_rotation_and_then_the_end() -> None:
         # Whoever puts it right and switches it on again gets what waited.
         house.receivers.answers["ep"] = Delivered(204, 10)
         off = await house.endpoints.get("ep")
-        await house.endpoints.update(off._replace(state="enabled", reason=""))
+        await house.endpoints.replace(off, off._replace(state="enabled", reason=""))
         await house.dispatcher.refresh()
         await story.until(timedelta(days=9))
         assert house.states()["ep", 2] is DeliveryState.DELIVERED
