@@ -7,15 +7,14 @@ import yarl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, field_validator
 from pydantic_core import PydanticCustomError
 
+from hub.api.event_patterns import known_pattern
 from hub.clock import iso
 from hub.dispatch import headers as rules
 from hub.dispatch.keyring import KeyKind, SigningKey, keyring_of
 from hub.dispatch.options import EndpointOptions, Format, Kind, Order, Scheme, Stuck
 from hub.dispatch.outbox import Endpoint
-from hub.dispatch.patterns import PatternInvalid, check_pattern, matches
+from hub.dispatch.patterns import PatternInvalid
 from hub.events.base import Text
-from hub.events.catalogue import BY_NAME
-from hub.ingest.refusals import nearest
 
 _LONGEST_WAIT_S: Final = 7 * 24 * 3600
 _EXAMPLE: Final = "data.lots >= 1 and account.server == 'live-1'"
@@ -23,13 +22,9 @@ _EXAMPLE: Final = "data.lots >= 1 and account.server == 'live-1'"
 
 def _pattern(text: str) -> str:
     try:
-        check_pattern(text)
+        return known_pattern(text)
     except PatternInvalid as error:
         raise ValueError(str(error)) from None
-    if not any(matches(text, name) for name in BY_NAME) and not text.startswith("custom."):
-        fix = nearest(text, [*BY_NAME, *(f"{name.partition('.')[0]}.*" for name in BY_NAME)])
-        raise ValueError(f"matches no event type{', ' + fix if fix else ''}")
-    return text
 
 
 Pattern = Annotated[str, AfterValidator(_pattern)]

@@ -30,6 +30,7 @@ from hub.ingest.refusals import FieldError
 
 TEST_EVENT = "custom.endpoint_test"
 BY_HAND = "switched off by hand"
+MOST_ENDPOINTS = 5_000  # each has a worker of its own, and a list of them is one answer
 _TRIES = 10
 # What a receiver that was asked has agreed to: once one of these changes, it is asked again.
 _AGREED = frozenset({"url", "challenge", "headers", "rate", "enabled"})
@@ -119,6 +120,8 @@ def unsealed(missing: SealMissing) -> Problem:
 async def create_endpoint(request: web.Request) -> web.Response:
     app = request.app[DEPS]
     endpoint = endpoint_from(await read_model(request, NewEndpoint), app)
+    if len(await app.endpoints.all()) >= MOST_ENDPOINTS:
+        raise Problem(409, "too-many-endpoints", f"there are {MOST_ENDPOINTS}: delete those nobody needs")
     warnings = await leads(endpoint, app)
     endpoint = await asked(endpoint, app)
     try:
@@ -224,7 +227,7 @@ ROUTES = (
         body=NewEndpoint,
         answers={
             201: "The endpoint with its secret.",
-            409: "There is no key to seal its secret with.",
+            409: "There is no key to seal its secret with, or there are too many already.",
             422: "Some fields are not right.",
         },
     ),

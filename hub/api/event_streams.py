@@ -5,6 +5,7 @@ from typing import final
 from aiohttp import web
 
 from hub.api.event_filter import EventFilter
+from hub.api.event_patterns import known_pattern
 from hub.api.event_source import EventSource, frame, joined
 from hub.api.problems import Problem
 from hub.api.queries import Query
@@ -17,7 +18,7 @@ from hub.api.visitors import TICKET
 from hub.bus.feed import BadPlace, TooOld, decode
 from hub.bus.tail import Follow, Tail, Told
 from hub.control.keys import Scope
-from hub.dispatch.patterns import PatternInvalid, check_pattern
+from hub.dispatch.patterns import PatternInvalid
 from hub.errors import ExpressionError
 
 _MOST_PATTERNS = 32
@@ -81,7 +82,7 @@ def _filter(query: Query, viewer: Viewer) -> EventFilter:
         raise Problem(400, "bad-query", f"type: name at most {_MOST_PATTERNS} patterns")
     try:
         for pattern in types:
-            check_pattern(pattern)
+            known_pattern(pattern)
         only = viewer.token.events if viewer.token is not None else ()
         return EventFilter.made(tuple(sorted(set(types))), only, query.text("where"))
     except PatternInvalid as error:

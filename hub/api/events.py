@@ -6,12 +6,13 @@ import msgspec
 from aiohttp import web
 
 from hub.api.bodies import answer, content_type, read_body, refused
+from hub.api.event_patterns import known_pattern
 from hub.api.problems import Problem, not_found, unavailable
 from hub.api.queries import Query
 from hub.api.routing import DEPS, PAGED, PRINCIPAL, Route
 from hub.bus.log import Input, InputKind, Lane
 from hub.control.keys import Scope
-from hub.dispatch.patterns import PatternInvalid, check_pattern
+from hub.dispatch.patterns import PatternInvalid
 from hub.events.facts import EVENT_PREFIX
 from hub.ids import from_id
 from hub.ingest.posted import PostedEvent
@@ -48,7 +49,7 @@ async def list_events(request: web.Request) -> web.Response:
     types = query.words("type")
     try:
         for pattern in types:
-            check_pattern(pattern)
+            known_pattern(pattern)
     except PatternInvalid as error:
         raise Problem(400, "bad-query", f"type: {error}") from None
     page = await request.app[DEPS].events.events(

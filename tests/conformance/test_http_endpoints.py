@@ -106,6 +106,15 @@ async def test_what_an_endpoint_asks_for_is_kept_and_shown(api: ApiBench) -> Non
     assert (await api.endpoints.all())[0].options.pace == 50
 
 
+async def test_there_are_only_so_many(api: ApiBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.api.endpoints.MOST_ENDPOINTS", 2)
+    first, _ = await made(api), await made(api)
+
+    assert (await send(api, "POST", "/v1/endpoints", NEW))[0] == 409
+    assert (await send(api, "DELETE", f"/v1/endpoints/{first['id']}", None))[0] == 204
+    await made(api)
+
+
 async def test_a_change_keeps_the_rest_and_null_goes_back_to_what_is_usual(api: ApiBench) -> None:
     created = await made(api, where="data.lots >= 1", rate=50, burst=9)
     path = f"/v1/endpoints/{created['id']}"

@@ -155,6 +155,16 @@ async def test_a_query_is_read_strictly(api: ApiBench, query: str) -> None:
     assert (await api.ask("GET", f"/v1/events?{query}"))[0] == 400
 
 
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/events/stream"])
+async def test_a_misspelt_type_is_said_where_it_would_match_nothing_for_ever(
+    api: ApiBench, path: str
+) -> None:
+    status, problem, _ = await api.ask("GET", f"{path}?type=trade.clsoed")
+
+    assert status == 400
+    assert problem["detail"] == "type: trade.clsoed matches no event type, did you mean trade.closed?"
+
+
 async def test_no_route_ignores_a_parameter_it_does_not_know(api: ApiBench) -> None:
     for route in CLOSED:
         if route.parameters:  # these say by themselves which they know
