@@ -14,6 +14,7 @@ from aiokafka.admin.config_resource import (  # type: ignore[import-untyped]  # 
 )
 
 from hub.bus.kafka.settings import Connecting
+from hub.ending import insist_on_ending
 
 REQUEST_MS: Final = 10_000
 _CLOSE_SECONDS: Final = 1.0
@@ -105,10 +106,9 @@ async def _close(*steps: Callable[[], Awaitable[None]]) -> None:
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await step()
         except asyncio.CancelledError:
-            # It may be a task of the client's that was cancelled, and not the one that closes it.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
+            pass  # it may be a task of the client's that was cancelled, and not the one that closes it
+    # Or it was that one, and the client kept it to itself.
+    insist_on_ending()
 
 
 def consumer(connecting: Connecting) -> Consumer:

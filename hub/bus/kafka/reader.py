@@ -12,6 +12,7 @@ import structlog
 from hub.bus.kafka.client import TROUBLE, Consumer, Place, consumer, leave, out_of_range, place
 from hub.bus.kafka.settings import KafkaSettings
 from hub.clock import Clock
+from hub.ending import insist_on_ending
 from hub.errors import ConfigError
 
 log = structlog.get_logger(__name__)
@@ -100,6 +101,7 @@ class TopicReader:
                 async with self._opened() as opened:
                     await self._read(opened, stopping)
             except (*TROUBLE, ConfigError, _Silent) as error:
+                insist_on_ending()  # a client that was cut off says so by an error of its own
                 problem = f"topic {self.topic} cannot be read ({type(error).__name__}: {error})"[:400]
                 if problem != self._problem:
                     self._problem = problem

@@ -12,6 +12,7 @@ from asyncpg.pool import PoolConnectionProxy
 from asyncpg.transaction import Transaction
 
 from hub.bus.lease import Lease
+from hub.ending import insist_on_ending
 from hub.errors import ConfigError, HubError, StoreError, StoreRefused, StoreUnavailable
 from hub.store.postgres.fence import prove
 from hub.store.postgres.migrate import check_schema, where
@@ -100,7 +101,7 @@ class Database:
         return None
 
     async def _failure(self, error: Exception) -> HubError:
-        _insist_on_ending()
+        insist_on_ending()  # what failed then was the roll-back
         if isinstance(error, TimeoutError | asyncpg.ConnectionDoesNotExistError):
             # The way to the server may have gone under all connections alike. The next question makes a new one.
             await self._pool.expire_connections()
@@ -182,13 +183,6 @@ async def _give_up(connection: Connection, transaction: Transaction, error: Base
 def _drop(connection: Connection) -> None:
     with contextlib.suppress(asyncpg.InterfaceError):  # one that has ended is not lent any more
         connection.terminate()
-
-
-def _insist_on_ending() -> None:
-    """Raise CancelledError when this task was told to end: what failed then was the roll-back, which must not hide it."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def _touch(connection: Connection) -> None:
