@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yarl
 from aiohttp.abc import AbstractResolver
+from conformance.raw_server import raw_server
 
 from hub.clock import SystemClock
 from hub.dispatch import resolver
@@ -184,11 +185,9 @@ async def test_who_is_at_the_other_end_is_checked_on_the_socket_itself(monkeypat
         heard.append(await reader.read(100))
         writer.close()
 
-    server = await asyncio.start_server(listen, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     monkeypatch.setattr(Connections, "_open_socket", lambda self, info: socket.socket(*info[:3]))
 
-    async with server, transport(allow_loopback=False, resolver=Names()) as sending:
+    async with raw_server(listen) as port, transport(allow_loopback=False, resolver=Names()) as sending:
         outcome = await post(sending, f"http://hooks.example.com:{port}/")
         async with asyncio.timeout(5):
             while not heard:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiosmtpd.smtp import SMTP
+from conformance.raw_server import raw_server
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -277,9 +278,7 @@ async def test_a_server_that_never_answers_the_mail_leaves_it_unknown() -> None:
         await writer.wait_closed()
         ended.set()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with raw_server(serve) as port:
         told = await channel(port, starttls=False, timeout_s=0.3).send(a_mail())
         await asyncio.wait_for(ended.wait(), 5)
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 import aiohttp.abc
 import pytest
 import yarl
+from conformance.raw_server import raw_server
 
 from hub.clock import SystemClock
 from hub.dispatch.delivery import Aborted, Delivered, ErrorClass, Gone, Refused, Unreachable
@@ -487,9 +488,7 @@ async def test_a_receiver_that_speaks_first_is_told_apart_from_one_that_hangs_up
         await reader.read()
         writer.close()
 
-    server = await asyncio.start_server(greet, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server, transport() as sending:
+    async with raw_server(greet) as port, transport() as sending:
         outcome = await sending.send(yarl.URL(f"http://127.0.0.1:{port}/"), base_headers(), b"{}")
 
     assert isinstance(outcome, Unreachable)

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import repeat
 
 import pytest
 import yarl
+from conformance.raw_server import raw_server
 from pydantic import SecretStr
 
 from hub.clock import SystemClock
@@ -34,21 +35,22 @@ class Provider:
         self.url = yarl.URL()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
+        try:
             await reader.readuntil(b"\r\n\r\n")
             for part in self._parts:
                 writer.write(part)
                 await writer.drain()
                 self.said += len(part)
-        writer.close()
-        self.ended.set()
+            writer.close()
+        finally:
+            self.ended.set()
 
 
 @asynccontextmanager
 async def a_provider(parts: Iterator[bytes]) -> AsyncIterator[Provider]:
     provider = Provider(parts)
-    async with await asyncio.start_server(provider.answer, "127.0.0.1", 0) as server:
-        provider.url = yarl.URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    async with raw_server(provider.answer) as port:
+        provider.url = yarl.URL(f"http://127.0.0.1:{port}/")
         yield provider
 
 
