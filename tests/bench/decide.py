@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from bench import bench_decide
+from bench import bench_decide, plain_event
 from bench.figures import Figure
 from bench.measure import middle
 
@@ -33,14 +33,14 @@ _TOUCHED = 5  # workflows of one group, in bench_decide
 
 def measure(repeats: int, *, quick: bool) -> list[Figure]:
     count = 20_000 if quick else 60_000
-    return [_figure(size, count, repeats) for size in (1, 100, 500)]
+    return [figure for size in (1, 100, 500) for figure in _figures(size, count, repeats)]
 
 
-def _figure(size: int, count: int, repeats: int) -> Figure:
+def _figures(size: int, count: int, repeats: int) -> list[Figure]:
     program = Program([bench_decide.workflow(number) for number in range(size)])
     rows = inputs(ACCOUNTS + count, groups=max(size // _TOUCHED, 1))
     first, measured = rows[:ACCOUNTS], rows[ACCOUNTS:]
-    rates, decodes, fired = [], [], 0
+    rates, decodes, yardsticks, fired = [], [], [], 0
     for _ in range(repeats):
         deciding = Deciding(program, rows)
         deciding.all(first)  # every account once: what is measured is an engine that knows them
@@ -49,9 +49,12 @@ def _figure(size: int, count: int, repeats: int) -> Figure:
         rates.append(len(measured) / _seconds(deciding.all, measured))
         fired = deciding.fired
         decodes.append(len(measured) / _seconds(_decode, measured))
+        yardsticks.append(plain_event.seconds())
         gc.unfreeze()
-    return Figure(
-        f"decide, {size} workflow{'s' if size > 1 else ''}, from stored bytes",
+    name = f"decide, {size} workflow{'s' if size > 1 else ''}, from stored bytes"
+    costs = [1 / (rate * yardstick) for rate, yardstick in zip(rates, yardsticks, strict=True)]
+    rate = Figure(
+        name,
         middle(rates),
         "events/s",
         TARGET if size == 500 else None,
@@ -65,6 +68,18 @@ def _figure(size: int, count: int, repeats: int) -> Figure:
             "fired %": 100 * fired / len(measured),
         },
     )
+    if size < 500:
+        return [rate]
+    relative = Figure(
+        f"{name}, an event of it",
+        middle(costs),
+        "times",
+        1 / (TARGET * plain_event.SECONDS),
+        samples=costs,
+        ceiling="one typed decoding of a plain event",
+        beside={"µs of that": 1e6 * middle(yardsticks)},
+    )
+    return [rate, relative]
 
 
 def inputs(count: int, groups: int) -> list[Input]:
