@@ -28,28 +28,17 @@ Gaps = Mapping[str, Any]
 class Generic(Profile):
     """`headers` are those of every request, with the secrets they hold."""
 
+    objects: dict[str, GenericObject]
+
     def __init__(
         self, settings: GenericCrmSettings, headers: Mapping[str, str], url: str, line: Line
     ) -> None:
         self._settings = settings
         self._headers = headers
         self._url = url
-        self._line = line
-
-    @property
-    @override
-    def line(self) -> Line:
-        return self._line
-
-    @property
-    @override
-    def objects(self) -> dict[str, GenericObject]:
-        return self._settings.objects
-
-    @property
-    @override
-    def offers(self) -> frozenset[str]:
-        return self._settings.verbs
+        self.line = line
+        self.objects = settings.objects
+        self.offers = settings.verbs
 
     @override
     def repeatable(self, verb: str) -> bool:
@@ -68,16 +57,16 @@ class Generic(Profile):
     async def _do(self, verb: str, of: str, wanted: Wanted, fields: dict[str, Plain]) -> Result:
         call = self._settings.call(verb)
         if call is None:
-            return No(f"{self._line.name} does not say how it takes {verb}")
+            return No(f"{self.line.name} does not say how it takes {verb}")
         gaps = gaps_of(wanted, self.objects[of].type, fields)
         headers = {**self._headers, "Idempotency-Key": _line(wanted.key), "X-Hub-Event": _line(wanted.event)}
         url = yarl.URL(f"{self._url}{path_with(call.path, gaps)}", encoded=True)
-        found = await self._line.ask(call.method, url, headers, filled(call.body, gaps))
+        found = await self.line.ask(call.method, url, headers, filled(call.body, gaps))
         if not isinstance(found, Reply):
             return found
-        result = meaning(call, found, self._line.clock.now_us())
+        result = meaning(call, found, self.line.clock.now_us())
         if not isinstance(result, Made):
-            self._line.heard(result)
+            self.line.heard(result)
         return result
 
 

@@ -35,27 +35,16 @@ _Of = tuple[str, str]  # the kind of record, and the property it is known by
 
 @final
 class HubSpot(Profile):
+    objects: dict[str, HubSpotObject]
+
     def __init__(self, settings: HubSpotSettings, token: str, url: str, line: Line) -> None:
         self._settings = settings
         self._headers = {"Authorization": f"Bearer {token}"}
         self._url = f"{url}/crm/v3/objects"
-        self._line = line
+        self.line = line
+        self.objects = settings.objects
+        self.offers = frozenset(CALLS)
         self._batch = Batch[_Of](line, self._write, MOST_AT_ONCE)
-
-    @property
-    @override
-    def line(self) -> Line:
-        return self._line
-
-    @property
-    @override
-    def objects(self) -> dict[str, HubSpotObject]:
-        return self._settings.objects
-
-    @property
-    @override
-    def offers(self) -> frozenset[str]:
-        return frozenset(CALLS)
 
     @override
     def repeatable(self, verb: str) -> bool:
@@ -67,7 +56,7 @@ class HubSpot(Profile):
         values = {name: _text(value) for name, value in fields.items()} | {rule.id: wanted.id}
         found = await self._batch.put((rule.type, rule.id), wanted.id, values)
         if not isinstance(found, NotSent | Lost | Made):
-            self._line.heard(found)
+            self.line.heard(found)
         return found
 
     @override
@@ -85,7 +74,7 @@ class HubSpot(Profile):
         properties = _properties(wanted) | {name: _text(value) for name, value in fields.items()}
         body = {"properties": properties, "associations": [{"to": {"id": record.id}, "types": [tie]}]}
         url = under(self._url, _PLURAL[wanted.kind])
-        found = await self._line.ask("POST", url, self._headers, body)
+        found = await self.line.ask("POST", url, self._headers, body)
         if not isinstance(found, Reply):
             return found
         if 200 <= found.status < 300:
@@ -95,7 +84,7 @@ class HubSpot(Profile):
     async def _record(self, rule: HubSpotObject, own: str) -> Result:
         """Return HubSpot's own id of a record. One that is not there may be on its way."""
         url = under(self._url, rule.type, own, idProperty=rule.id, properties=rule.id)
-        found = await self._line.ask("GET", url, self._headers)
+        found = await self.line.ask("GET", url, self._headers)
         if not isinstance(found, Reply):
             return found
         if found.status == 404:
@@ -112,18 +101,18 @@ class HubSpot(Profile):
             for number, (own, values) in enumerate(records)
         ]
         url = under(self._url, kind, "batch", "upsert")
-        found = await self._line.ask_now("POST", url, self._headers, {"inputs": inputs})
+        found = await self.line.ask_now("POST", url, self._headers, {"inputs": inputs})
         if not isinstance(found, Reply):
             return [found] * len(records)
         if not 200 <= found.status < 300:
-            verdict = verdict_of(found, self._line.clock.now_us())
+            verdict = verdict_of(found, self.line.clock.now_us())
             # One that is not right spoils all of them.
             return [None if isinstance(verdict, No) and len(records) > 1 else verdict] * len(records)
         return _each(found, known_by, [own for own, _ in records])
 
     def _no(self, reply: Reply) -> Verdict:
-        verdict = verdict_of(reply, self._line.clock.now_us())
-        self._line.heard(verdict)
+        verdict = verdict_of(reply, self.line.clock.now_us())
+        self.line.heard(verdict)
         return verdict
 
 

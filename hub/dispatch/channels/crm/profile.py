@@ -10,17 +10,14 @@ from hub.dispatch.channels.crm.wanted import Plain, Wanted
 
 
 class Profile(Protocol):
-    """One CRM of the configuration. Trouble with it is a result, never an exception."""
+    """One CRM of the configuration. Trouble with it is a result, never an exception.
 
-    @property
-    def line(self) -> Line: ...
+    `objects` are the kinds of records it keeps, by the names steps have for them; `offers` are the verbs it takes.
+    """
 
-    @property
-    def objects(self) -> Mapping[str, ObjectSettings]:
-        """Return the kinds of records it keeps, by the names steps have for them."""
-
-    @property
-    def offers(self) -> frozenset[str]: ...
+    line: Line
+    objects: Mapping[str, ObjectSettings]
+    offers: frozenset[str]
 
     def repeatable(self, verb: str) -> bool:
         """Return whether it does once what it does, however often it is sent."""

@@ -28,25 +28,14 @@ _PRIORITY: Final = {"low": "Low", "normal": "Normal", "high": "High"}
 
 @final
 class Salesforce(Profile):
+    objects: dict[str, SalesforceObject]
+
     def __init__(self, settings: SalesforceSettings, access: Access, line: Line) -> None:
         self._settings = settings
         self._access = access
-        self._line = line
-
-    @property
-    @override
-    def line(self) -> Line:
-        return self._line
-
-    @property
-    @override
-    def objects(self) -> dict[str, SalesforceObject]:
-        return self._settings.objects
-
-    @property
-    @override
-    def offers(self) -> frozenset[str]:
-        return frozenset(CALLS)
+        self.line = line
+        self.objects = settings.objects
+        self.offers = frozenset(CALLS)
 
     @override
     def repeatable(self, verb: str) -> bool:
@@ -103,14 +92,14 @@ class Salesforce(Profile):
         while True:
             access = await self._access.token(instead_of=refused)
             if isinstance(access, NotNow):
-                self._line.heard(access)
+                self.line.heard(access)
                 return access
             token, base = access
             url = under(f"{base}/services/data/v{self._settings.version}/sobjects", *path, **query)
-            found = await self._line.ask(method, url, {"Authorization": f"Bearer {token}"}, body)
+            found = await self.line.ask(method, url, {"Authorization": f"Bearer {token}"}, body)
             if isinstance(found, Reply):
                 self._keep_some(found)
-                verdict = None if found.status < 400 else verdict_of(found, self._line.clock.now_us())
+                verdict = None if found.status < 400 else verdict_of(found, self.line.clock.now_us())
                 if isinstance(verdict, BadAccess) and not refused:
                     refused = token
                     continue
@@ -121,13 +110,13 @@ class Salesforce(Profile):
         keep, left = self._settings.leave_calls, calls_left(reply)
         if keep and left is not None and left <= keep:
             why = f"{left} of the day's requests are left, and leave_calls keeps {keep} for others"
-            self._line.rest(_LEFT_ALONE_US, why)
+            self.line.rest(_LEFT_ALONE_US, why)
 
     def _no(self, reply: Reply, known_by: str = "") -> Verdict:
-        verdict = verdict_of(reply, self._line.clock.now_us(), known_by=known_by)
+        verdict = verdict_of(reply, self.line.clock.now_us(), known_by=known_by)
         if isinstance(verdict, BadAccess):  # of a new token, too
             verdict = NotNow(f"{verdict.reason}, and a new one was refused", OURS_US, ours=True, all=True)
-        self._line.heard(verdict)
+        self.line.heard(verdict)
         return verdict
 
 
