@@ -1,6 +1,6 @@
 """How an account's open positions stand: as the engine keeps them where a workflow looks at them, or folded from the log."""
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple, final
 
@@ -15,6 +15,7 @@ from hub.engine.rows import EngineStore
 from hub.engine.state import KeyState
 from hub.engine.values import Kind, decode_value
 from hub.events.records import Envelope, decode_data, decode_envelope
+from hub.turns import a_turn
 
 # What the hub learned is in the log; other processes' clocks may run ahead of this one's.
 _AHEAD_US: Final = timedelta(days=1) // MICROSECOND
@@ -31,13 +32,6 @@ class Stand(NamedTuple):
     n: int
     doubtful: int
     complete: bool
-
-
-class _Turn:
-    """Awaiting it gives the event loop one turn."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
 
 
 def fold(state: KeyState, event: Envelope) -> list[str]:
@@ -104,6 +98,6 @@ class PositionPast:
                 except (ArithmeticError, ValueError):  # the engine set it aside
                     complete = False
             if not number % TURN:
-                await _Turn()
+                await a_turn()
         n = told.inputs[-1].n if told.inputs else 0
         return Stand(state, n, n, complete=complete)

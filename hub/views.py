@@ -1,6 +1,6 @@
 """What the API shows of workflows, accounts and readiness, read from the rooms that know."""
 
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, final
 
 import msgspec
@@ -31,19 +31,9 @@ from hub.errors import Place
 from hub.events.facts import EVENT_PREFIX
 from hub.events.watched import POSITION, POSITION_FIELDS
 from hub.ingest.reading import FIELDS
+from hub.turns import a_turn
 
 _STANDS = {True: "would fire", False: "no", None: "unknown"}
-
-
-class _Turn:
-    """Awaiting it gives the event loop one turn."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
-
-
-async def _turn() -> None:
-    await _Turn()
 
 
 def _told(standing: Standing) -> Reason:
@@ -159,7 +149,7 @@ class WorkflowView:
         partition = keys.partition_of(key)
         rows = (await self._store.load([(partition, key)]))[key]
         known = [(kind, value) for kind, _, value in rows.states if kind in {Kind.ACCOUNT, Kind.CLIENT}]
-        return await stood(self._history, live, key, _turn, event=event, at=at, known=steady(key, known))
+        return await stood(self._history, live, key, a_turn, event=event, at=at, known=steady(key, known))
 
     def _last_sample(self, key: str) -> Seen | None:
         seen = self._watcher.last_seen(key)

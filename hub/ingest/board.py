@@ -6,7 +6,7 @@ slow misses what was superseded and never what is newest; what waits for him has
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final, Protocol, final
 
@@ -17,6 +17,7 @@ from hub.ingest.position_board import PositionBoard
 from hub.ingest.reading import FIELDS, Reading, reading_of
 from hub.ingest.samples import Sample
 from hub.stages import run_until
+from hub.turns import a_turn
 
 SHORTEST, USUAL, LONGEST = timedelta(milliseconds=100), timedelta(milliseconds=500), timedelta(seconds=60)
 _STEP: Final = timedelta(milliseconds=100)  # so that paces are few
@@ -233,7 +234,7 @@ class Board:
         touched, pace.touched = pace.touched.difference(changed), set()
         for start in range(0, len(changed), _AT_ONCE):
             if start:
-                await _Turn()
+                await a_turn()
             self._tell_some(pace, changed[start : start + _AT_ONCE])
         if touched:
             self._tell_views(pace, touched)
@@ -283,10 +284,3 @@ class Board:
         if written is None or written[0] is not reading:
             written = self._written[key] = reading, told(reading)
         return written[1]
-
-
-class _Turn:
-    """Awaiting it gives the event loop one turn."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield

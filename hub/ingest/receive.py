@@ -1,7 +1,7 @@
 """Posted events: strict JSON in, one answer per item out, after everything accepted is on disk."""
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, final
@@ -38,6 +38,7 @@ from hub.ingest.strict import (
     split_ndjson,
 )
 from hub.ingest.symbols import SymbolClasses
+from hub.turns import a_turn
 
 SLICE = 200  # events decoded before the loop gets a turn
 NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
@@ -102,13 +103,6 @@ def _reading_of(kind: EventType) -> _Reading:
 _READINGS = {kind.name: _reading_of(kind) for kind in BY_NAME.values() if not is_the_hubs_own(kind)}
 _CUSTOM = _reading_of(CUSTOM)
 _validate_posted = PostedEvent.__pydantic_validator__.validate_python
-
-
-class _Turn:
-    """Awaiting it gives the event loop one turn."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
 
 
 @final
@@ -185,7 +179,7 @@ class Receiver:
         read = self._quick.read
         for index, text in enumerate(texts):
             if index and index % SLICE == 0:
-                await _Turn()
+                await a_turn()
             quick.append(read(bytes(text), now_us, source, servers))
         told = [fact for fact in quick if fact is not None]
         if told and len(told) == len(texts):
@@ -198,7 +192,7 @@ class Receiver:
         reads: list[Fact | list[FieldError]] = []
         for index, (fact, item) in enumerate(zip(quick, items, strict=True)):
             if index and index % SLICE == 0:
-                await _Turn()
+                await a_turn()
             reads.append(self._read(item, now_us, source, servers) if fact is None else fact)
         return reads
 

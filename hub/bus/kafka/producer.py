@@ -6,7 +6,7 @@ again, and an answer is given only for what the brokers have acknowledged.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, final
 
 import structlog
@@ -17,6 +17,7 @@ from hub.bus.kafka.settings import KafkaSettings
 from hub.bus.log import Appended, Lane, Mark, NewInput
 from hub.errors import ConfigError, RecordMalformed, StoreRefused, StoreUnavailable
 from hub.events.facts import Fact
+from hub.turns import a_turn
 
 log = structlog.get_logger(__name__)
 
@@ -31,13 +32,6 @@ class Marks(Protocol):
 
     async def write(self, marks: Sequence[Mark]) -> None: ...
     async def marks(self, source: str) -> Mapping[str, bytes]: ...
-
-
-class _Turn:
-    """Awaiting it gives the event loop one turn."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
 
 
 class _Telling(NamedTuple):
@@ -154,7 +148,7 @@ async def _tell_all(line: Producer, topic: str, items: Sequence[_Telling]) -> No
         for number, item in enumerate(items, 1):
             # One after the other: what is sent at once may be overtaken while it waits for room in its batch.
             if number % _SLICE == 0:
-                await _Turn()
+                await a_turn()
             answers.append(
                 await line.send(
                     topic, item.data, key=item.key, partition=item.partition, headers=item.headers
@@ -242,7 +236,7 @@ class KafkaLog:
         new: dict[bytes, int] = {}
         for number, fact in enumerate(facts, 1):
             if number % _SLICE == 0:
-                await _Turn()
+                await a_turn()
             content = hash(fact.content)
             before = new.get(fact.key, self._known.get(fact.key)) if fact.key else None
             answers.append(
