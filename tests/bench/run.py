@@ -100,6 +100,7 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, action="append", help="measure this part; repeatable")
     args = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(f"[dim]Python {sys.version}, from {sys.base_prefix}[/dim]", highlight=False)
     repeats = 3 if args.quick else 5
     began = time.perf_counter()
     figures: Measured = []
