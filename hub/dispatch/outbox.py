@@ -105,7 +105,7 @@ class Deliveries(Protocol):
         """Have waiting deliveries be due later; one that does not wait there any more is left alone."""
 
     async def bodies(self, deliveries: Sequence[Delivery]) -> Mapping[tuple[int, int], Input]:
-        """Return the log rows of the deliveries' events, by (partition, n); found by event id."""
+        """Return the log rows of the deliveries' events, by (partition, n), as long as they are kept."""
 
     async def attempts(self, endpoint: str, partition: int, n: int) -> list[Attempt]: ...
 

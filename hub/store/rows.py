@@ -1,15 +1,16 @@
 """Endpoints, API keys, tokens and messages as rows, the same in both stores: what is a list stands there as JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from hub.bus.log import Input
 from hub.bus.pages import Page
 from hub.control.keys import ApiKey, Scope
 from hub.control.tokens import Token
 from hub.dispatch.messages import Listed, Message
 from hub.dispatch.options import options_of, options_text
-from hub.dispatch.outbox import Endpoint
+from hub.dispatch.outbox import Delivery, Endpoint
 from hub.intents.intent import State
 
 ENDPOINT: Final = "id, url, events, secret, state, description, created_at, schedule, reason, options"
@@ -44,6 +45,15 @@ def endpoint_of(*row: Any) -> Endpoint:
     return Endpoint._make(
         (row[0], row[1], tuple(json.loads(row[2])), *row[3:7], schedule, row[8], options_of(row[9]))
     )
+
+
+def places_of(deliveries: Iterable[Delivery]) -> set[tuple[int, int]]:
+    """Return where in the log the events of deliveries stand, by partition and n."""
+    return {(delivery.partition, delivery.n) for delivery in deliveries}
+
+
+def by_place(rows: Iterable[Input]) -> dict[tuple[int, int], Input]:
+    return {(row.partition, row.n): row for row in rows}
 
 
 def key_row(key: ApiKey) -> tuple[Any, ...]:

@@ -12,10 +12,11 @@ from hub.bus.log import Input
 from hub.dispatch.outbox import Attempt, Deliveries, Delivery, DeliveryState, PutOff, Settled
 from hub.events.facts import EVENT_PREFIX
 from hub.ids import PARTITIONS
-from hub.store.postgres.append import FACTS, ROW, by_kind
+from hub.store.postgres.append import FACTS, ROW, by_kind, columns
 from hub.store.postgres.database import Connection, Database
 from hub.store.postgres.notices import WAITING as WAITING_CHANNEL
 from hub.store.postgres.notices import notify, waiting_payload
+from hub.store.rows import by_place, places_of
 
 CONSUMER = "webhooks"
 WAITING = "endpoint, due, partition, n, event_id, attempts, created_at"
@@ -30,6 +31,7 @@ _ATTEMPT_TYPES = (
 
 _INPUT = ", ".join(f"input.{column}" for column in ROW.split(", "))
 _BODIES = f"SELECT {_INPUT} FROM ({FACTS}) AS place JOIN input USING (partition, n, at)"
+_AT = f"SELECT {ROW} FROM input JOIN unnest($1::smallint[], $2::bigint[]) AS place (partition, n) USING (partition, n)"
 
 PartitionFence = Callable[[Collection[int]], Sequence[Lease]]
 EndpointFence = Callable[[Collection[str]], Sequence[Lease]]
@@ -130,7 +132,11 @@ class PostgresDeliveries(Deliveries):
         named = {ids.from_id(EVENT_PREFIX, delivery.event_id) for delivery in deliveries}
         keys = [key for key in named if key is not None]
         rows = await self._database.fetch(_BODIES, *by_kind(keys)) if keys else []
-        return {(row["partition"], row["n"]): Input(*row) for row in rows}
+        found = by_place(Input(*row) for row in rows)
+        # Some keys are forgotten long before their events: those are looked for where they stand.
+        left = sorted(places_of(deliveries) - found.keys())
+        rows = await self._database.fetch(_AT, *columns(left, 2)) if left else []
+        return found | by_place(Input(*row) for row in rows)
 
     @override
     async def attempts(self, endpoint: str, partition: int, n: int) -> list[Attempt]:

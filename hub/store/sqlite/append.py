@@ -1,6 +1,6 @@
 """Adding to the log inside a transaction: recognise what is known, number what is new, write it in a few wide statements."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import apsw
@@ -92,6 +92,19 @@ def find_rows(connection: apsw.Connection, keys: Sequence[bytes]) -> list[Input]
     ranks = [(rank,) for rank in sorted(_stored(connection, keys).values())]
     found = among(connection, f"SELECT {_ROW} FROM input WHERE rank", ranks, "ORDER BY rank")
     return [Input._make(row) for row in found]
+
+
+def rows_at(connection: apsw.Connection, places: Iterable[tuple[int, int]]) -> list[Input]:
+    """Return the rows with these numbers of their partitions, as far as they are kept; each is looked for by itself."""
+    found: list[Input] = []
+    for partition, n in places:
+        row = connection.execute(
+            f"SELECT {_ROW} FROM input WHERE rank >= ? AND partition = ? AND n >= ? ORDER BY rank LIMIT 1",
+            (_landmark(connection, partition, n - 1), partition, n),
+        ).fetchone()
+        if row is not None and row[1] == n:
+            found.append(Input._make(row))
+    return found
 
 
 def row_at(connection: apsw.Connection, rank: int) -> Input | None:

@@ -23,8 +23,8 @@ from hub.dispatch.outbox import (
 )
 from hub.events.facts import EVENT_PREFIX
 from hub.intents.intent import Intent, State
-from hub.store.rows import ENDPOINT, endpoint_of, endpoint_row, without_secret
-from hub.store.sqlite.append import Written, find_rows
+from hub.store.rows import ENDPOINT, by_place, endpoint_of, endpoint_row, places_of, without_secret
+from hub.store.sqlite.append import Written, find_rows, rows_at
 from hub.store.sqlite.engine import INTENT, read_positions, write_positions
 from hub.store.sqlite.log import SqliteLog
 from hub.store.sqlite.reader import Reader
@@ -104,7 +104,9 @@ class SqliteDeliveries(Deliveries):
         keys = [key for key in named if key is not None]
 
         def work(connection: apsw.Connection) -> dict[tuple[int, int], Input]:
-            return {(item.partition, item.n): item for item in find_rows(connection, keys)}
+            found = by_place(find_rows(connection, keys))
+            # Some keys are forgotten long before their events: those are looked for where they stand.
+            return found | by_place(rows_at(connection, places_of(deliveries) - found.keys()))
 
         return await self._reader.read(work)
 
