@@ -256,3 +256,15 @@ async def test_secrets_come_from_files(shop: Shop, tmp_path: Path) -> None:
         shop.make(token="")
     with pytest.raises(ConfigError, match="printable ASCII"):
         shop.make(headers={"X-Broker": "a\r\nb"})
+
+
+async def test_two_steps_with_long_names_never_have_one_key(shop: Shop) -> None:
+    run = "w" * 64 + "/client=" + "ж" * 60 + "/01EVENT/"
+
+    await shop.send(a_note(run + "first"))
+    await shop.send(a_note(run + "second"))
+    await shop.send(a_note(run + "second#2"))
+
+    first, second, again = (headers["Idempotency-Key"] for _, _, headers, _ in shop.crm.asked)
+    assert first != second == again
+    assert max(len(first), len(second)) <= 255

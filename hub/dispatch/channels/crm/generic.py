@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Final, final
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ from hub.dispatch.schedule import parse_retry_after
 _SHORT_US: Final = 10 * SECOND_US
 _OURS_US: Final = 60 * SECOND_US
 _LONGEST_WORD: Final = 64
+_LONGEST_LINE: Final = 255
 Gaps = Mapping[str, Any]
 
 
@@ -163,5 +165,6 @@ def _plain(value: object) -> str:
 
 
 def _line(text: str) -> str:
-    """Return text as a header takes it."""
-    return quote(text, safe="/:=@#,;+ ")[:255]
+    """Return text as a header takes it. One that is too long is told by its digest: cut short, it might be another's."""
+    line = quote(text, safe="/:=@#,;+ ")
+    return line if len(line) <= _LONGEST_LINE else sha256(text.encode()).hexdigest()
