@@ -73,6 +73,7 @@ class Pace:
         self._in_a_row = 0
         self._good = 0
         self._cut_at = 0
+        self._looked_at = 0
 
     def settle_on(self, most: int, rate: float | None, burst: int | None, now_us: int) -> None:
         """Take what the endpoint asks for; what was learnt of it stays."""
@@ -82,7 +83,7 @@ class Pace:
         if (rate, burst) != self._asked:
             self.bucket = None if rate is None else TokenBucket(rate, burst, now_us)
             self._asked = rate, burst
-        self._look(now_us)
+        self.look(now_us)
 
     def room(self) -> int:
         return max(self.limit - self.running, 0)
@@ -103,15 +104,17 @@ class Pace:
         if self.bucket is None:
             return False
         self.bucket.take(now_us)
-        self._look(now_us)
+        self.look(now_us)
         return self.not_before > now_us
 
     def pause(self, until_us: int, now_us: int) -> None:
+        self._heed_the_clock(now_us)
         self._paused_until = max(self._paused_until, until_us)
-        self._look(now_us)
+        self.look(now_us)
 
     def ended(self, outcome: Outcome, started_us: int, now_us: int) -> bool:
         """Learn from an outcome that is no plain success, or from any while unwell; return whether something changed."""
+        self._heed_the_clock(now_us)
         match outcome:
             case Delivered() | Aborted() | Gone():
                 return self._went_well(now_us)
@@ -134,7 +137,7 @@ class Pace:
         self.unwell = self.limit < self.most
         if self._rests_until:
             self._rests_until = 0
-            self._look(now_us)
+            self.look(now_us)
         return True
 
     def _went_badly(self, started_us: int, now_us: int) -> bool:
@@ -149,9 +152,20 @@ class Pace:
             rest = self._rest_us * (1 + _JITTER * self._random.random())
             self._rests_until = now_us + int(rest)
             self._rest_us = min(self._rest_us * 2, LONGEST_REST_US)
-            self._look(now_us)
+            self.look(now_us)
         return True
 
-    def _look(self, now_us: int) -> None:
+    def look(self, now_us: int) -> None:
+        """Work out when the next attempt may begin."""
+        self._heed_the_clock(now_us)
         token = 0 if self.bucket is None else self.bucket.free_at(now_us)
         self.not_before = max(self._paused_until, self._rests_until, token)
+
+    def _heed_the_clock(self, now_us: int) -> None:
+        """Where the clock was set back, have what is waited for go back with it: it lasts as long as it was meant to."""
+        back = self._looked_at - now_us
+        if back > 0:
+            self._paused_until -= back
+            self._rests_until -= back
+            self._cut_at -= back
+        self._looked_at = now_us

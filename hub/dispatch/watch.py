@@ -47,7 +47,7 @@ class Watch:
             self.health = well(self.health, self._clock.now_us())
 
     def paused(self, until_us: int) -> None:
-        self.health = self.health._replace(paused_until=max(until_us, self.health.paused_until))
+        self.health = self.health._replace(paused_until=until_us)
         self.unwell = True
 
     async def tell(self) -> str | None:

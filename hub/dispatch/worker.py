@@ -132,6 +132,8 @@ class EndpointWorker(Settling):
     async def _tend(self) -> None:
         now_us = self._clock.now_us()
         if now_us < self._pace.not_before:
+            self._pace.look(now_us)
+        if now_us < self._pace.not_before:
             await until(self._clock, self._pace.not_before, self._called)
             return
         if self._line is not None and self._line.put_off:

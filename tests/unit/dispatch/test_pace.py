@@ -150,3 +150,26 @@ def test_a_change_of_settings_forgets_nothing_that_was_learnt():
     assert (pace.limit, pace.bucket is bucket) == (4, False)
     pace.settle_on(4, None, None, NOW + 3)
     assert (pace.bucket, pace.not_before) == (None, 0)
+
+
+def test_a_clock_that_is_set_back_makes_no_pause_longer_and_none_shorter():
+    pace = a_pace()
+    pace.pause(NOW + 500, NOW)
+    earlier = NOW - 3_600 * SECOND_US
+    pace.look(earlier)
+    assert pace.not_before == earlier + 500
+
+    pace.pause(earlier - 10 + 900, earlier - 10)
+    assert pace.not_before == earlier - 10 + 900
+    pace.look(earlier + 300)
+    assert pace.not_before == earlier - 10 + 900
+
+
+def test_a_rest_that_begins_with_the_clock_set_back_is_as_long_as_any():
+    pace = a_pace(most=1)
+    for _ in range(TRIPS_AFTER):
+        pace.ended(LOST, NOW, NOW)
+    earlier = NOW - 3_600 * SECOND_US
+    pace.ended(LOST, earlier, earlier)
+
+    assert earlier + 2 * FIRST_REST_US <= pace.not_before <= earlier + 2.4 * FIRST_REST_US

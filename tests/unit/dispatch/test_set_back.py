@@ -1,0 +1,80 @@
+"""A clock that ran ahead and was put right: nobody waits for the time it had."""
+
+import asyncio
+from datetime import timedelta
+
+from unit.dispatch.answering import Answering
+from unit.dispatch.test_dispatcher import OK, an_endpoint, an_event
+
+from hub.clock import MICROSECOND, Clock, ManualClock
+from hub.dispatch.delivery import DeliveryState, Refused
+
+AHEAD = timedelta(days=365)
+
+
+class PutRight(Clock):
+    """What time it is may be put right; how long somebody sleeps has nothing to do with that."""
+
+    def __init__(self, inner: ManualClock) -> None:
+        self.inner = inner
+        self.ahead = timedelta()
+
+    def now(self):
+        return self.inner.now() + self.ahead
+
+    def now_us(self):
+        return self.inner.now_us() + self.ahead // MICROSECOND
+
+    def monotonic(self):
+        return self.inner.monotonic()
+
+    async def sleep(self, duration):
+        await self.inner.sleep(duration)
+
+    async def advance(self, duration):
+        await self.inner.advance(duration)
+
+
+def a_house():
+    house = Answering(an_endpoint())
+    house.clock = house.receivers.clock = PutRight(house.clock)
+    house.clock.ahead = AHEAD
+    house.restart()
+    house.receivers.answers["ep"] = Refused(503, 10, b"", 60_000_000)
+    return house
+
+
+async def test_a_pause_lasts_as_long_as_it_was_asked_for_when_the_clock_is_put_right():
+    async with a_house().running() as house:
+        await house.tell(an_event(1))
+        assert len(house.receivers.requests()) == 1
+        house.receivers.answers["ep"] = OK
+
+        house.clock.ahead = timedelta()
+        await house.tell(an_event(2))
+        await house.advance(seconds=59)
+        assert len(house.receivers.requests()) == 1, "never early"
+        await house.advance(seconds=62)
+
+        assert house.states()["ep", 2] is DeliveryState.DELIVERED
+
+
+async def test_a_pause_that_is_stored_is_no_longer_than_one_may_be():
+    house = a_house()
+    stopping = asyncio.Event()
+    task = asyncio.ensure_future(house.dispatcher.run(stopping))
+    await house.settle()
+    await house.tell(an_event(1))
+    await house.dispatcher.flush()
+    stopping.set()
+    await task
+    assert (await house.healths.get("ep")).paused_until
+    house.receivers.answers["ep"] = OK
+
+    house.clock.ahead = timedelta()
+    house.restart()
+    async with house.running():
+        await house.tell(an_event(2))
+        await house.advance(days=1)
+
+        assert house.states()["ep", 2] is DeliveryState.DELIVERED
