@@ -32,15 +32,24 @@ _OLD = {
     "message": "id IN (SELECT id FROM message WHERE at < $1 ORDER BY at LIMIT $2)",
     "fact_hashed": "key IN (SELECT key FROM fact_hashed WHERE at < $1 ORDER BY at LIMIT $2)",
 }
-# A fan-out that had not heard of the deletion yet may have written some after it. Endpoints are found by leaping from
-# one to the next in the index, however much waits for each.
-_ORPHANS = """
+# Endpoints are found by leaping from one to the next in the index, however much waits for each.
+_NAMED = """
 WITH RECURSIVE named (endpoint) AS (
   (SELECT endpoint FROM waiting ORDER BY endpoint LIMIT 1)
   UNION ALL
   SELECT (SELECT w.endpoint FROM waiting w WHERE w.endpoint > named.endpoint ORDER BY w.endpoint LIMIT 1)
   FROM named WHERE named.endpoint IS NOT NULL
-), gone AS (
+)"""
+# What waits for an endpoint that was switched off, and whose event is kept no longer: it can never be sent, and whoever
+# counts what waits would count it for ever.
+_STRANDED = f"""{_NAMED}
+DELETE FROM waiting WHERE ctid = ANY(ARRAY(
+  SELECT old.ctid FROM named CROSS JOIN LATERAL
+    (SELECT ctid FROM waiting WHERE waiting.endpoint = named.endpoint AND due < $1 LIMIT $2) AS old LIMIT $2
+))
+"""
+# A fan-out that had not heard of the deletion yet may have written some after it.
+_ORPHANS = f"""{_NAMED}, gone AS (
   SELECT endpoint FROM named WHERE endpoint IS NOT NULL AND NOT EXISTS (SELECT FROM endpoint WHERE id = named.endpoint)
 )
 DELETE FROM waiting WHERE ctid = ANY(ARRAY(SELECT waiting.ctid FROM gone JOIN waiting USING (endpoint) LIMIT $1))
@@ -100,6 +109,7 @@ class PostgresPruner:
                 deleted += await self._drain(
                     f"DELETE FROM {table} WHERE {_OLD[table]}", now - age // MICROSECOND
                 )
+            deleted += await self._drain(_STRANDED, now - keep.input // MICROSECOND)
             deleted += await self._drain(_ORPHANS)
         except _Busy:
             log.debug("store.pruned_by_another")
