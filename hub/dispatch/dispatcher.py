@@ -157,6 +157,8 @@ class Dispatcher(HandOver):
             if endpoint.state == ENABLED and self._owns(endpoint.id) and endpoint.id not in self._leaving
         }
         self.subscriptions.replace(found)
+        for gone in self._counters.keys() - self._serving - {endpoint.id for endpoint in found}:
+            del self._counters[gone]
         disabled = [endpoint.id for endpoint in found if endpoint.state != ENABLED]
         for endpoint_id in disabled:
             # Its worker may live until an attempt is over, and see it enabled again: whoever does that begins anew.

@@ -380,6 +380,8 @@ async def test_a_deleted_endpoint_gets_nothing_more():
         await house.settle()
 
         assert len(house.receivers.requests()) == 1
+        await house.dispatcher.refresh()
+        assert "ep" not in house.dispatcher.counters(), "endpoints come and go, and memory does not grow"
 
 
 async def test_a_new_secret_is_used_from_the_next_attempt_on_and_nothing_is_sent_twice():
