@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from hub.api.account_page import account_page
 from hub.api.bodies import answer, read_model
 from hub.api.problems import Problem, not_found
-from hub.api.queries import Query
 from hub.api.routing import DEPS, PRINCIPAL, Route
 from hub.api.seen import must_see
 from hub.api.viewer import VIEWER
@@ -25,7 +24,6 @@ _encode = msgspec.json.Encoder().encode
 async def get_account(request: web.Request) -> web.Response:
     """Answer with the folded fields, and beside them what was last sampled: the two are never mixed."""
     app = request.app[DEPS]
-    Query(request)
     login = request.match_info["login"]
     if len(login) > 19:
         raise not_found("account of that server and login")
@@ -42,7 +40,6 @@ async def get_account(request: web.Request) -> web.Response:
 
 async def put_account(request: web.Request) -> web.Response:
     """Change what the body names, and answer with all that was ever said this way."""
-    Query(request)
     account = _account(request)
     servers = request[PRINCIPAL].servers
     if servers is not None and account.server not in servers:

@@ -11,7 +11,6 @@ from hub import durations
 from hub.api.backtest_ports import BacktestAsked, BacktestJob, BacktestsFull, JobState
 from hub.api.bodies import answer, read_model
 from hub.api.problems import Problem, not_found
-from hub.api.queries import Query
 from hub.api.routing import DEPS, PRINCIPAL, Route
 from hub.clock import iso, to_us
 from hub.control.keys import Principal, Scope
@@ -95,7 +94,6 @@ async def ask_backtest(request: web.Request) -> web.Response:
 
 
 async def list_backtests(request: web.Request) -> web.Response:
-    Query(request)
     _for_all_servers(request[PRINCIPAL])
     return answer({"items": [job_json(job) for job in request.app[DEPS].backtests.jobs()], "next": None})
 
@@ -138,7 +136,6 @@ def job_json(job: BacktestJob) -> dict[str, Any]:
 
 
 def _job(request: web.Request) -> BacktestJob:
-    Query(request)
     _for_all_servers(request[PRINCIPAL])
     job = request.app[DEPS].backtests.job(request.match_info["id"])
     if job is None:

@@ -52,7 +52,6 @@ async def post_clients(request: web.Request) -> web.Response:
 
 
 async def post_accounts(request: web.Request) -> web.Response:
-    Query(request)
     taker = AccountRows(request.app[DEPS].profiles, request[PRINCIPAL].servers)
     return await _take(request, taker, ACCOUNT_COLUMNS)
 

@@ -44,13 +44,11 @@ async def list_of_endpoint(request: web.Request) -> web.Response:
 
 
 async def get_delivery(request: web.Request) -> web.Response:
-    Query(request)
     return answer(delivery_json(await _found(request)))
 
 
 async def list_attempts(request: web.Request) -> web.Response:
     app = request.app[DEPS]
-    Query(request)
     delivery = await _found(request)
     attempts = await app.deliveries.attempts(delivery.endpoint, delivery.partition, delivery.n)
     return answer(

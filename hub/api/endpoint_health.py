@@ -7,7 +7,6 @@ from aiohttp import web
 
 from hub.api.bodies import answer
 from hub.api.problems import not_found
-from hub.api.queries import Query
 from hub.api.routing import DEPS, Route
 from hub.clock import MICROSECOND, iso
 from hub.control.keys import Scope
@@ -35,7 +34,6 @@ def health_json(endpoint: Endpoint, health: Health, now_us: int, disable_after: 
 
 async def get_health(request: web.Request) -> web.Response:
     app = request.app[DEPS]
-    Query(request)
     endpoint = await app.endpoints.get(request.match_info["id"])
     if endpoint is None:
         raise not_found("endpoint of that id")

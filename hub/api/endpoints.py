@@ -10,7 +10,6 @@ from hub.api.bodies import answer, read_model
 from hub.api.endpoint_models import EndpointChange, NewEndpoint, endpoint_json, moves_a_secret, options_with
 from hub.api.ports import ApiDeps
 from hub.api.problems import Problem, not_found
-from hub.api.queries import Query
 from hub.api.routing import DEPS, PRINCIPAL, Route
 from hub.clock import from_us
 from hub.control.keys import Scope
@@ -133,7 +132,6 @@ async def create_endpoint(request: web.Request) -> web.Response:
 
 
 async def list_endpoints(request: web.Request) -> web.Response:
-    Query(request)
     app = request.app[DEPS]
     known = sorted(await app.endpoints.all(), key=lambda item: (item.created_at, item.id))
     now_us = app.clock.now_us()

@@ -145,7 +145,6 @@ async def start_replay(request: web.Request) -> web.Response:
 
 
 async def replay_delivery(request: web.Request) -> web.Response:
-    Query(request)
     desk = _desk(request)
     found = _DELIVERY.fullmatch(request.match_info["id"])
     deliveries = request.app[DEPS].deliveries
@@ -177,7 +176,6 @@ async def list_replays(request: web.Request) -> web.Response:
 
 
 async def get_replay(request: web.Request) -> web.Response:
-    Query(request)
     found = await _desk(request).get(request.match_info["id"])
     if found is None:
         raise not_found("replay of that id")
@@ -197,7 +195,6 @@ async def cancel_replay(request: web.Request) -> web.Response:
 
 
 async def _turn(request: web.Request, to: ReplayState) -> web.Response:
-    Query(request)
     try:
         after = await _desk(request).turn(request.match_info["id"], to, request[PRINCIPAL].name)
     except ReplayRefused as refused:

@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from hub.api.bodies import answer, read_model
 from hub.api.problems import Problem
-from hub.api.queries import Query
 from hub.api.routing import DEPS, PRINCIPAL, Route
 from hub.clock import iso
 from hub.control.control import Control, NotSwitched
@@ -26,7 +25,6 @@ class Because(BaseModel):
 
 
 async def read_halt(request: web.Request) -> web.Response:
-    Query(request)
     control = request.app[DEPS].control
     await control.look()
     return answer(_state(control))

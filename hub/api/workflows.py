@@ -20,7 +20,6 @@ from hub.ids import from_id
 
 
 async def list_workflows(request: web.Request) -> web.Response:
-    Query(request)
     view = request.app[DEPS].workflows
     found = await view.workflows()
     problems = [{"severity": each.severity.value, "text": str(each)} for each in view.file_problems()]
