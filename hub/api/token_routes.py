@@ -45,6 +45,10 @@ Lifetime = Annotated[
 ]
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
 class NewToken(BaseModel):
     """`accounts` left out: all the client has. `events` left out: what happens on an account as its owner sees it too.
 
@@ -60,6 +64,7 @@ class NewToken(BaseModel):
             min_length=1,
             max_length=MAX_ACCOUNTS,
             description='Of the client\'s accounts only these: "live-1:7001".',
+            json_schema_extra=_without_default,  # an empty list is what may not be given
         ),
     ] = ()
     events: Annotated[

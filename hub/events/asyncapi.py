@@ -27,12 +27,11 @@ def asyncapi() -> dict[str, Any]:
             "title": "hub",
             "version": __version__,
             "description": "Events of MetaTrader 4 and 5, and of the hub itself, as they are delivered. "
-            "Money, lots and prices are decimal strings; times are UTC.",
+            "Money, lots and prices are decimal strings; times are UTC. /docs/events of the hub says the same in words.",
             "license": {
                 "name": "Apache-2.0",
                 "url": "https://www.apache.org/licenses/LICENSE-2.0",
             },
-            "externalDocs": {"description": "The catalogue in words", "url": "/docs/events"},
         },
         "defaultContentType": _JSON,
         "channels": {
