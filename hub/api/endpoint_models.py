@@ -157,11 +157,15 @@ def options_with(wishes: NewEndpoint | EndpointChange, before: EndpointOptions) 
 
 def _still_secret(before: EndpointOptions, after: EndpointOptions) -> tuple[str, ...]:
     """Return the secret headers: a value that was secret stays so until another is given, or it could be read again."""
-    unchanged = set(before.headers) & set(after.headers)
-    marked = {name.lower() for name in after.secret_headers}
-    was = {name.lower() for name in before.secret_headers}
-    kept = [name for name, _ in after.headers if name.lower() in was - marked]
-    return (*after.secret_headers, *(name for name in kept if any(name == one for one, _ in unchanged)))
+    # However a name is spelt, it is the same header.
+    were = {
+        name.lower(): value for name, value in before.headers if rules.is_secret(name, before.secret_headers)
+    }
+    kept = [name for name, value in after.headers if were.get(name.lower()) == value]
+    return (
+        *after.secret_headers,
+        *(name for name in kept if not rules.is_secret(name, after.secret_headers)),
+    )
 
 
 def moves_a_secret(change: EndpointChange, before: Endpoint, after: Endpoint) -> str | None:

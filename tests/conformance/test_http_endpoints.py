@@ -230,6 +230,23 @@ async def test_a_secret_does_not_become_readable_by_no_longer_being_marked(api: 
     assert anew["headers"] == {"X-Key": "open"}
 
 
+@pytest.mark.parametrize("spelt", ["x-key", "X-KEY"])
+async def test_a_secret_does_not_become_readable_by_another_spelling_of_its_name(
+    api: ApiBench, spelt: str
+) -> None:
+    created = await made(api, headers={"X-Key": "t0p"}, secret_headers=["X-Key"])
+
+    path, change = f"/v1/endpoints/{created['id']}", {"secret_headers": [], "headers": {spelt: HIDDEN}}
+    sample = {"type": "trade.closed", "data": TRADE}
+
+    moved, _ = await send(api, "PATCH", path, {"url": "https://elsewhere.example.com/"} | change)
+    _, tried = await send(api, "POST", f"{path}/preview", {"change": change, "sample": sample})
+    _, shown = await send(api, "PATCH", path, change)
+
+    assert (moved, shown["headers"]) == (422, {spelt: HIDDEN})
+    assert "t0p" not in json.dumps([tried, shown])
+
+
 async def test_a_secret_is_not_carried_to_another_address(api: ApiBench) -> None:
     created = await made(api, headers={"Authorization": "Bearer t0p"})
     path = f"/v1/endpoints/{created['id']}"
