@@ -16,6 +16,7 @@ from typing import Final
 MOST_PARTS: Final = 16
 MOST_GROUPS: Final = 64
 LONGEST_HEAD: Final = 32 * 1024
+MOST_LINES: Final = 500  # of a head
 LONGEST_FIELD: Final = 1_000
 _ENHANCED: Final = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])", re.ASCII)
 _REPLY: Final = re.compile(r"(?<!\d)([245]\d\d)(?=[ \-]|$)", re.ASCII)
@@ -24,7 +25,7 @@ _CAME_TO: Final = ("To", "Delivered-To", "X-Original-To", "Envelope-To", "X-Enve
 _HEADS: Final = frozenset(
     {"text/rfc822-headers", "message/rfc822", "message/global-headers", "message/global"}
 )
-_parse: Final = BytesHeaderParser(policy=compat32).parsebytes
+_parse_whole: Final = BytesHeaderParser(policy=compat32).parsebytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,10 @@ def read_report(mail: bytes) -> DeliveryReport | None:
         )
     except (ValueError, LookupError, TypeError, AttributeError):
         return None  # the library means well with every mail, and still stumbles over some made to that end
+
+
+def _parse(head: bytes) -> Message:
+    return _parse_whole(b"\n".join(head.split(b"\n", MOST_LINES)[:MOST_LINES]))
 
 
 def _part(text: bytes) -> _Part:

@@ -5,7 +5,7 @@ from conformance.delivery_report_mails import EXCHANGE, EXIM, POSTFIX, a_mail
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.dispatch.delivery_reports import MOST_GROUPS, MOST_PARTS, read_report
+from hub.dispatch.delivery_reports import MOST_GROUPS, MOST_LINES, MOST_PARTS, read_report
 
 NAME = "<0123456789abcdef0123456789abcdef@broker.example>"
 SHAPES = {"Postfix": POSTFIX, "Exim": EXIM, "Exchange": EXCHANGE}
@@ -102,6 +102,7 @@ def test_of_a_mail_made_of_nothing_but_ends_only_the_beginning_is_read() -> None
         b"Content-Type: multipart/report; boundary=b\n\n" + b"--b\nX: y\n\n\n" * (MOST_PARTS + 1) + part
     )
     head = b"X: " + b"y" * 1_000_000
+    many_lines = b"a:b\n" * MOST_LINES
 
     report = read_report(many_groups)
 
@@ -109,6 +110,8 @@ def test_of_a_mail_made_of_nothing_but_ends_only_the_beginning_is_read() -> None
     assert len(report.recipients) <= MOST_GROUPS
     assert read_report(many_parts) is None
     assert read_report(head + b"\nContent-Type: multipart/report; boundary=b\n\n" + part) is None
+    assert read_report(many_lines + b"Content-Type: multipart/report; boundary=b\n\n" + part) is None
+    assert read_report(many_lines[4:] + b"Content-Type: multipart/report; boundary=b\n\n" + part) is not None
 
 
 @given(st.data())
