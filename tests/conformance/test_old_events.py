@@ -43,3 +43,15 @@ async def test_what_can_never_be_sent_waits_for_no_longer_than_its_event_is_kept
 
     left = [await store.deliveries.waiting(f"ep_{n}", after=(0, -1, -1), limit=9) for n in (1, 2, 3)]
     assert left == [[], [fresh], []]
+
+
+async def test_what_was_written_for_an_endpoint_after_it_was_deleted_goes(store: StoreBackend) -> None:
+    await store.endpoints.create(an_endpoint("ep_1"))
+    now = store.clock.now_us()
+    theirs, mine = a_delivery("ep_0", n=1, due=now), a_delivery("ep_1", n=1, due=now)
+    await store.deliveries.fan_out({}, [theirs, mine, a_delivery("ep_2", n=1, due=now)])
+
+    await store.store.pruner.prune()
+
+    left = [await store.deliveries.waiting(f"ep_{n}", after=(0, -1, -1), limit=9) for n in (0, 1, 2)]
+    assert left == [[], [mine], []]

@@ -12,19 +12,20 @@ from hub.store.sqlite.numbering import Numbering
 from hub.store.sqlite.writer import Writer
 
 _CHUNK = 500
-# What waits for an endpoint that was switched off, and whose event is kept no longer: it can never be sent, and whoever
-# counts what waits would count it for ever. Endpoints are found by leaping from one to the next in the key.
-_STRANDED = """
+# Endpoints are found by leaping from one to the next in the key, however much waits for each.
+_NAMED = """
 WITH RECURSIVE named (endpoint) AS (
   SELECT min(endpoint) FROM waiting
   UNION ALL
   SELECT (SELECT min(endpoint) FROM waiting WHERE endpoint > named.endpoint) FROM named WHERE named.endpoint IS NOT NULL
 )
 DELETE FROM waiting WHERE (endpoint, due, partition, n) IN (
-  SELECT w.endpoint, w.due, w.partition, w.n FROM named CROSS JOIN waiting AS w ON w.endpoint = named.endpoint
-  WHERE w.due < ? LIMIT ?
-)
-"""
+  SELECT w.endpoint, w.due, w.partition, w.n FROM named CROSS JOIN waiting AS w ON w.endpoint = named.endpoint"""
+# What waits for an endpoint that was switched off, and whose event is kept no longer: it can never be sent, and whoever
+# counts what waits would count it for ever.
+_STRANDED = f"{_NAMED} WHERE w.due < ? LIMIT ?)"
+# What was on its way to disk when its endpoint was deleted.
+_ORPHANS = f"{_NAMED} WHERE named.endpoint NOT IN (SELECT id FROM endpoint) LIMIT ?)"
 
 
 class Pruner:
@@ -62,6 +63,7 @@ class Pruner:
             (now - CONTACTS_KEPT // MICROSECOND,),
         )
         deleted += await self._drain(_STRANDED, (now - keep.input // MICROSECOND,))
+        deleted += await self._drain(_ORPHANS, ())
         await self._writer.submit(
             lambda connection: connection.execute("PRAGMA incremental_vacuum(200)").fetchall()
         )
