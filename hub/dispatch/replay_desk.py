@@ -1,7 +1,6 @@
 """Where replays are asked for: counted first, begun, looked at, paused, resumed and cancelled."""
 
 import secrets
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Final, NamedTuple, final
 
@@ -53,7 +52,7 @@ class Counted(NamedTuple):
 
 @final
 class ReplayDesk:
-    """`attempts_kept`: how long it is known what was delivered. `wake` calls whoever carries replays out here."""
+    """`attempts_kept`: how long it is known what was delivered."""
 
     def __init__(
         self,
@@ -64,7 +63,6 @@ class ReplayDesk:
         clock: Clock,
         *,
         attempts_kept: timedelta,
-        wake: Callable[[], None] = lambda: None,
         counting: float = COUNTING,
     ) -> None:
         self._replays = replays
@@ -73,7 +71,6 @@ class ReplayDesk:
         self._endpoints = endpoints
         self._clock = clock
         self._attempts_kept = attempts_kept
-        self._wake = wake
         self._counting = counting
 
     async def preview(self, endpoint_id: str, asked: Asked) -> Counted | None:
@@ -99,7 +96,6 @@ class ReplayDesk:
             raise ReplayRefused(
                 "replays-open", "as many replays as there may be are open: let some end, or cancel them"
             )
-        self._wake()
         return replay
 
     async def get(self, replay_id: str) -> Replay | None:
@@ -113,7 +109,6 @@ class ReplayDesk:
         reason = "" if to is ReplayState.RUNNING else f"by {by}"
         after = await self._replays.turn(replay_id, to, self._clock.now_us(), reason)
         if after is not None:
-            self._wake()
             return after
         found = await self._replays.get(replay_id)
         if found is None or found.state is to:  # asked for twice: as it is already
