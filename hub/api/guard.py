@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 from hub.api.gate import Gate, RequestIds
 from hub.api.live_page import live_page, wants_page
 from hub.api.ports import BadCursor
-from hub.api.problems import Problem, internal, unavailable
+from hub.api.problems import Problem, internal, not_found, unavailable
 from hub.api.queries import Query
 from hub.api.routing import PRINCIPAL, Route
 from hub.api.viewer import VIEWER, Viewer
@@ -47,6 +47,8 @@ def make_guard(
                 principal = request[PRINCIPAL] = gate.principal(request.headers, route.scope)
                 if route.tokens:
                     request[VIEWER] = Viewer(principal.id, principal.name)
+            if "\0" in request.path:  # PostgreSQL takes no text with it, not even to look for
+                raise not_found("such thing: no name holds a NUL")
             if (
                 route is not None
                 and route.scope is not None
