@@ -44,12 +44,12 @@ async def list_of_endpoint(request: web.Request) -> web.Response:
 
 
 async def get_delivery(request: web.Request) -> web.Response:
-    return answer(delivery_json(await _found(request)))
+    return answer(delivery_json(await found_delivery(request)))
 
 
 async def list_attempts(request: web.Request) -> web.Response:
     app = request.app[DEPS]
-    delivery = await _found(request)
+    delivery = await found_delivery(request)
     attempts = await app.deliveries.attempts(delivery.endpoint, delivery.partition, delivery.n)
     return answer(
         {
@@ -60,7 +60,7 @@ async def list_attempts(request: web.Request) -> web.Response:
     )
 
 
-async def _found(request: web.Request) -> Delivery:
+async def found_delivery(request: web.Request) -> Delivery:
     found = _ID.fullmatch(request.match_info["id"])
     deliveries = request.app[DEPS].deliveries
     delivery = (

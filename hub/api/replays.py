@@ -1,6 +1,5 @@
 """Replays: events that are delivered to an endpoint once more, as jobs that can be followed, paused and cancelled."""
 
-import re
 from typing import Annotated, Any, Self
 
 from aiohttp import web
@@ -8,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from pydantic_core import PydanticCustomError
 
 from hub.api.bodies import answer, read_model
+from hub.api.deliveries import found_delivery
 from hub.api.endpoint_models import Pattern
 from hub.api.problems import Problem, not_found
 from hub.api.queries import Query
@@ -18,7 +18,6 @@ from hub.dispatch.replay_desk import Counted, ReplayDesk, ReplayRefused
 from hub.dispatch.replays import HIGHEST_RATE, LOWEST_RATE, USUAL_RATE, Asked, Replay, ReplayState
 from hub.events.base import Moment
 
-_DELIVERY = re.compile(r"([A-Za-z0-9_-]{1,64})\.([0-9]{1,5})\.([0-9]{1,18})", re.ASCII)
 _FOR_EVER = 2**62
 _BAD_RANGE = frozenset({"replay-range", "no-event"})
 
@@ -146,13 +145,7 @@ async def start_replay(request: web.Request) -> web.Response:
 
 async def replay_delivery(request: web.Request) -> web.Response:
     desk = _desk(request)
-    found = _DELIVERY.fullmatch(request.match_info["id"])
-    deliveries = request.app[DEPS].deliveries
-    delivery = (
-        await deliveries.delivery(found[1], int(found[2]), int(found[3])) if found is not None else None
-    )
-    if delivery is None:
-        raise not_found("delivery of that id")
+    delivery = await found_delivery(request)
     try:
         replay = await desk.start(
             delivery.endpoint, Asked(until=_FOR_EVER, event=delivery.event_id), request[PRINCIPAL].name

@@ -220,6 +220,7 @@ async def test_a_delivery_is_shown_as_it_stands_with_its_attempts(store: StoreBa
     assert (over.state, over.attempts) == (DeliveryState.DELIVERED, 1)
     assert [attempt.number for attempt in await browser.attempts("ep_1", partition, 1)] == [1]
     assert await browser.delivery("ep_1", partition, 9) is None
+    assert await browser.delivery("ep_1", 99_999, 1) is None
 
 
 # --- actions and runs

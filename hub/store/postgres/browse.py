@@ -11,6 +11,7 @@ from hub.bus.pages import Page
 from hub.dispatch.outbox import Attempt, Delivery, DeliveryState
 from hub.engine.rows import RunRow
 from hub.events.facts import EVENT_PREFIX
+from hub.ids import PARTITIONS
 from hub.intents.intent import Intent, State
 from hub.store.cursors import WRITTEN_WITHIN_US, bad_cursor, number, table_and_place
 from hub.store.postgres.append import where_stored
@@ -84,6 +85,8 @@ class PostgresBrowser:
         return await self._database.read(work)
 
     async def delivery(self, endpoint: str, partition: int, n: int) -> Delivery | None:
+        if partition >= PARTITIONS:  # it may be more than the column takes
+            return None
         found = await self._database.read(
             lambda connection: _deliveries_at(connection, partition, n, endpoint)
         )
