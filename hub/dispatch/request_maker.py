@@ -29,7 +29,7 @@ KEY_HEADER = "hub-account"  # what a topic's transport takes for the key of the 
 
 
 class Workshop:
-    """A thread that fills templates in: each is bounded in what it may do, and no attempt of another endpoint waits for it."""
+    """A thread that fills templates in, each bounded in what it may do."""
 
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
@@ -124,12 +124,13 @@ class PlainRequests(RequestMaker):
 
 @final
 class FormedRequests(RequestMaker):
-    """In another form: what is signed is what is sent."""
+    """In another form: what is signed is what is sent. One body is made at a time: other endpoints' are made in between."""
 
     def __init__(self, plain: RequestMaker, former: Former, workshop: Workshop) -> None:
         self._plain = plain
         self._former = former
         self._workshop = workshop
+        self._turn = asyncio.Lock()
 
     @property
     @override
@@ -138,7 +139,8 @@ class FormedRequests(RequestMaker):
 
     @override
     async def prepare(self, delivery: Delivery, body: bytes, started_us: int) -> tuple[Headers, bytes]:
-        formed = await self._workshop.form(self._former, body)
+        async with self._turn:
+            formed = await self._workshop.form(self._former, body)
         return await self._plain.prepare(delivery, formed, started_us)
 
 

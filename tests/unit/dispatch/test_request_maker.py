@@ -1,3 +1,4 @@
+import asyncio
 import json
 import threading
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from hub.clock import to_us
 from hub.dispatch.formats import NotShaped
 from hub.dispatch.options import EndpointOptions
 from hub.dispatch.outbox import Delivery, DeliveryState, Endpoint
-from hub.dispatch.request_maker import Workshop, request_maker
+from hub.dispatch.request_maker import FormedRequests, Workshop, request_maker
 from hub.dispatch.signing import parse_secret, verify
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -100,3 +101,27 @@ async def test_a_record_of_a_topic_has_its_account_for_a_key(workshop):
     headers, _ = await a_maker(workshop, kind="kafka", topic="t").prepare(DELIVERY, BODY, to_us(NOW))
 
     assert headers["hub-account"] == "live-1:7001"
+
+
+async def test_many_bodies_of_one_endpoint_wait_for_each_other_and_not_another_for_them(workshop):
+    made = []
+
+    class Noting:
+        content_type = "application/json"
+
+        def __init__(self, name):
+            self.name = name
+
+        def form(self, body):
+            made.append(self.name)
+            return body
+
+    plain = a_maker(workshop)
+    many, one = (FormedRequests(plain, Noting(name), workshop) for name in ("many", "one"))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(10):
+            group.create_task(many.prepare(DELIVERY, BODY, to_us(NOW)))
+        group.create_task(one.prepare(DELIVERY, BODY, to_us(NOW)))
+
+    assert (made.index("one"), len(made)) == (1, 11)
