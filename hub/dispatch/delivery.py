@@ -69,6 +69,7 @@ class Aborted(msgspec.Struct, frozen=True, gc=False):
     latency_us: int
     response: bytes = b""
     seen: Seen | None = None
+    retry_after_us: int | None = None
 
 
 class Unreachable(msgspec.Struct, frozen=True, gc=False):
@@ -108,7 +109,7 @@ def answered(
     if status == GONE or said == DISABLE:
         return Gone(latency_us, response, seen, status, status != GONE)
     if said == ABORT:
-        return Aborted(status, latency_us, response, seen)
+        return Aborted(status, latency_us, response, seen, retry_after_us)
     return Refused(status, latency_us, response, retry_after_us, seen)
 
 

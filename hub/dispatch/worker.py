@@ -21,6 +21,7 @@ from hub.dispatch.account_order import learn_floors, learn_history
 from hub.dispatch.account_queue import AccountQueue
 from hub.dispatch.delivery import (
     DELIVERED,
+    Aborted,
     Delivered,
     ErrorClass,
     Gone,
@@ -266,7 +267,7 @@ class EndpointWorker(Settling):
         match outcome:
             case Gone() | Delivered(farewell=True):
                 self.stop()
-            case Refused(retry_after_us=int(asked)) if asked:
+            case Refused(retry_after_us=int(asked)) | Aborted(retry_after_us=int(asked)) if asked:
                 pace.pause(now_us + min(asked, self._longest_pause_us), now_us)
                 self._watch.paused(pace.paused_until)
                 self._called.set()

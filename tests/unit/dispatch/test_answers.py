@@ -31,6 +31,19 @@ async def test_retry_after_pauses_the_whole_endpoint_whatever_the_status(status)
         assert set(house.states().values()) == {DeliveryState.DELIVERED}
 
 
+async def test_who_does_not_want_one_event_may_ask_for_a_pause_before_the_next():
+    async with Answering(an_endpoint(), concurrency=1).running() as house:
+        house.receivers.answers["ep"] = Aborted(429, 10, retry_after_us=120 * SECOND_US)
+        await house.tell(an_event(1))
+        await house.tell(an_event(2))
+        await house.advance(seconds=119)
+        assert len(house.receivers.requests()) == 1
+
+        house.receivers.answers["ep"] = OK
+        await house.advance(seconds=1)
+        assert house.states() == {("ep", 1): DeliveryState.ABORTED, ("ep", 2): DeliveryState.DELIVERED}
+
+
 async def test_a_restart_ends_no_pause_that_was_asked_for():
     house = Answering(an_endpoint())
     task = house.start()

@@ -72,7 +72,7 @@ def test_a_receiver_may_say_that_it_wants_no_more_or_not_this_one():
     assert answered(200, 1, b"", control="disable") == Delivered(200, 1, b"", None, True)
     assert answered(200, 1, b"", control="abort") == Delivered(200, 1)
     assert answered(503, 1, b"", 60, control=" Disable ") == Gone(1, b"", None, 503, True)
-    assert answered(500, 1, b"", 60, control="abort") == Aborted(500, 1)
+    assert answered(500, 1, b"", 60, control="abort") == Aborted(500, 1, retry_after_us=60)
     assert answered(500, 1, b"", 60, control="please") == Refused(500, 1, b"", 60)
     assert answered(410, 1, b"", control="abort") == Gone(1)
 
