@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 from conformance.fake_twilio import ERRORS, SID, TOKEN, FakeTwilio, a_twilio
+from conformance.put_right import PutRight
 from pydantic import SecretStr, ValidationError
 
-from hub.clock import ManualClock, to_us
+from hub.clock import Clock, ManualClock, to_us
 from hub.dispatch.channels.sms_twilio import SmsChannel, SmsSettings
 from hub.dispatch.effects.notifier import Bounced, Declined, Later, OptedOut, Sent, Unsure
 from hub.dispatch.endpoint_url import EndpointUrlInvalid
@@ -42,7 +43,7 @@ async def twilio() -> AsyncIterator[FakeTwilio]:
         yield twilio
 
 
-def channel(twilio: FakeTwilio, clock: ManualClock | None = None, **more: Any) -> SmsChannel:
+def channel(twilio: FakeTwilio, clock: Clock | None = None, **more: Any) -> SmsChannel:
     return SmsChannel(settings(twilio, **more), clock or ManualClock(START), LINKS, allow_loopback=True)
 
 
@@ -178,3 +179,15 @@ def test_settings_that_cannot_work_are_refused() -> None:
             SmsSettings(account_sid=SID, auth_token=SecretStr(TOKEN), sender="+1", url="http://api.example"),
             ManualClock(START),
         )
+
+
+async def test_a_pause_is_no_longer_for_a_clock_that_was_put_right(twilio: FakeTwilio) -> None:
+    clock = PutRight(ManualClock(START), timedelta(days=365))
+    sms = channel(twilio, clock)
+    twilio.fail_with(20429, **{"Retry-After": "90"})
+    assert isinstance(await sms.send(an_sms("first")), Later)
+
+    clock.ahead = timedelta()
+    assert await sms.send(an_sms("second")) == Later("it takes nothing from us for now", 90_000_000)
+    await clock.advance(timedelta(seconds=90))
+    assert isinstance(await sms.send(an_sms("second")), Sent)

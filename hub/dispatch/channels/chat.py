@@ -19,6 +19,7 @@ from hub.dispatch.channels.chat_meaning import PAUSE_US, meaning
 from hub.dispatch.channels.chat_processes import ChatProcesses, Cut, NeverBegun
 from hub.dispatch.channels.chat_settings import TeamSettings
 from hub.dispatch.channels.chat_wire import Order
+from hub.dispatch.channels.rest import Rest
 from hub.dispatch.effects.notifier import Declined, Later, Notifier, SendsOnce, Told, Unsure
 from hub.dispatch.lateness import too_late
 from hub.intents.intent import Intent
@@ -55,7 +56,8 @@ class ChatChannel(Notifier, SendsOnce):
         self._networks = tuple(map(str, networks))
         self._processes = processes or ChatProcesses(settings.processes)
         self._turns = {team: asyncio.Lock() for team in urls}
-        self._not_before: dict[str, int] = {}  # µs: while a team takes nothing from us, nothing is asked
+        # While a team takes nothing from us, nothing is asked.
+        self._rests = {team: Rest(clock) for team in urls}
 
     @property
     @override
@@ -98,12 +100,11 @@ class ChatChannel(Notifier, SendsOnce):
             return await self._hand_over(intent, team, title, text)
 
     async def _hand_over(self, intent: Intent, team: str, title: str, text: str) -> Told:
-        now_us = self._clock.now_us()
-        late = too_late(intent, now_us)  # it may have waited for its turn
+        late = too_late(intent, self._clock.now_us())  # it may have waited for its turn
         if late is not None:
             return Declined(late)
-        paused_us = self._not_before.get(team, 0) - now_us
-        if paused_us > 0:
+        paused_us = self._rests[team].left_us()
+        if paused_us:
             return Later("its service takes nothing from us for now", paused_us)
         order = Order(
             self._urls[team].get_secret_value(),
@@ -119,15 +120,11 @@ class ChatChannel(Notifier, SendsOnce):
         except NeverBegun as problem:
             return Later(str(problem))
         except Cut as problem:
-            self._pause(team, PAUSE_US)
+            self._rests[team].begin(PAUSE_US)
             return Unsure(f"{problem}: it may have been taken")
         told, ours = meaning(done, self._clock.now_us())
         if ours and isinstance(told, Later):
             log.error("chat.not_set_up", verb=self._verb, team=team, reason=told.reason)
         if isinstance(told, Later) and told.after_us:
-            self._pause(team, told.after_us)
+            self._rests[team].begin(told.after_us)
         return told
-
-    def _pause(self, team: str, wait_us: int) -> None:
-        until = self._clock.now_us() + wait_us
-        self._not_before[team] = max(self._not_before.get(team, 0), until)

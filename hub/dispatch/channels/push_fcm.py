@@ -28,6 +28,7 @@ from hub.dispatch.channels.push_answers import (
     answer_of,
 )
 from hub.dispatch.channels.push_settings import PushSettings
+from hub.dispatch.channels.rest import Rest
 from hub.dispatch.devices import Device, Devices
 from hub.dispatch.effects.notifier import Declined, Later, Notifier, Sent, TokenDead, Told
 from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
@@ -75,7 +76,7 @@ class PushChannel(Notifier):
         self._within = timedelta(seconds=settings.timeout_s)
         self._devices = devices
         self._clock = clock
-        self._not_before = 0  # µs: while the quota is used up, nothing is asked
+        self._rest = Rest(clock)  # while the quota is used up, nothing is asked
         self._reached: OrderedDict[str, set[str]] = OrderedDict()
 
     @property
@@ -130,9 +131,9 @@ class PushChannel(Notifier):
         return Declined(bad or "none of the client's devices takes push messages any more", news)
 
     async def _to_one(self, intent: Intent, message: SendMessage, device: Device) -> Answer:
-        now_us = self._clock.now_us()
-        if now_us < self._not_before:
-            return NotNow("it takes nothing from us for now", self._not_before - now_us, all=True)
+        left_us = self._rest.left_us()
+        if left_us:
+            return NotNow("it takes nothing from us for now", left_us, all=True)
         body = _encode(self._body(intent, message, device.token, device.platform))
         refused = ""
         for _ in range(2):
@@ -158,7 +159,7 @@ class PushChannel(Notifier):
             answer = NotNow("a new access token was not accepted either", ours=True)
         if isinstance(answer, NotNow):
             if answer.all:
-                self._not_before = max(self._not_before, self._clock.now_us() + answer.after_us)
+                self._rest.begin(answer.after_us)
             if answer.ours:
                 log.error("push.not_set_up", reason=answer.reason)
         return answer

@@ -25,6 +25,7 @@ from hub.clock import Clock
 from hub.dispatch.addresses import Networks
 from hub.dispatch.channels.http_way_out import WayOut
 from hub.dispatch.channels.one_exchange import Lost, NotSent, Reply, exchange
+from hub.dispatch.channels.rest import Rest
 from hub.dispatch.channels.sms_codes import meaning
 from hub.dispatch.effects.notifier import Declined, Later, Notifier, SendsOnce, Sent, Told, Unsure
 from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
@@ -94,7 +95,7 @@ class SmsChannel(Notifier, SendsOnce):
         self._url = yarl.URL(
             f"{settings.url.rstrip('/')}/2010-04-01/Accounts/{settings.account_sid}/Messages.json"
         )
-        self._not_before = 0  # µs: while it takes nothing from us, nothing is asked
+        self._rest = Rest(clock)  # while it takes nothing from us, nothing is asked
 
     @property
     @override
@@ -118,9 +119,9 @@ class SmsChannel(Notifier, SendsOnce):
             return Declined("a text message needs `text`")
         if len(message.text) > LONGEST:
             return Declined(f"the text has {len(message.text)} characters: at most {LONGEST} are sent")
-        now_us = self._clock.now_us()
-        if now_us < self._not_before:
-            return Later("it takes nothing from us for now", self._not_before - now_us)
+        left_us = self._rest.left_us()
+        if left_us:
+            return Later("it takes nothing from us for now", left_us)
         found = await exchange(
             self._way_out,
             "POST",
@@ -164,8 +165,7 @@ class SmsChannel(Notifier, SendsOnce):
             return Unsure(f"answered {reply.status} without the number of a message: it may have been taken")
         told = meaning(reply.status, said.get("code"), to)
         if isinstance(told, Later) and reply.status == 429:
-            now_us = self._clock.now_us()
-            wait = parse_retry_after(reply.retry_after, now_us) or _PAUSE_US
-            self._not_before = max(self._not_before, now_us + wait)
+            wait = parse_retry_after(reply.retry_after, self._clock.now_us()) or _PAUSE_US
+            self._rest.begin(wait)
             return Later(told.reason, wait)
         return told

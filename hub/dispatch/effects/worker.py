@@ -79,8 +79,8 @@ class ActionWorker:
         self._timing = timing or Timing()
         self._owns = owns
         self._control = control or Open()
-        # Until when (µs) actions of a workflow, or ALL, or one of them, are not looked at.
-        self._shut: dict[str, int] = {}
+        # Until when, on the monotonic clock, actions of a workflow, or ALL, or one of them, are not looked at.
+        self._shut: dict[str, float] = {}
         self._lanes = Lanes()
         self._running = Slots(in_flight)
         self._held_back = 0
@@ -299,12 +299,12 @@ class ActionWorker:
 
     async def _may_go(self, intent: Intent) -> bool:
         """Ask the gate; what it refuses has ended here, and what it holds stays due as it is."""
-        until_us = self._clock.now_us() + SHUT // MICROSECOND
+        opens_at = self._clock.monotonic() + SHUT.total_seconds()
         try:
             answer = await self._control.ask(intent)
         except Exception as problem:  # whatever it is, nobody can say that it may be sent
             log.warning("action.gate_unanswered", intent=intent.key, reason=str(problem))
-            self._shut[intent.key] = until_us
+            self._shut[intent.key] = opens_at
             return False
         match answer:
             case Go():
@@ -313,12 +313,12 @@ class ActionWorker:
                 await self._move(intent, machine.reject(intent, reason))
             case Hold(reason, workflow):
                 log.info("action.held", intent=intent.key, reason=reason)
-                self._shut[workflow] = until_us
+                self._shut[workflow] = opens_at
         return False
 
     def _reopen(self) -> None:
-        now_us = self._clock.now_us()
-        self._shut = {name: until for name, until in self._shut.items() if until > now_us}
+        now = self._clock.monotonic()
+        self._shut = {name: opens_at for name, opens_at in self._shut.items() if opens_at > now}
 
     def _is_shut(self, intent: Intent) -> bool:
         shut = self._shut

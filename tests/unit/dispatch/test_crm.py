@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import yarl
+from conformance.put_right import PutRight
 from pydantic import ValidationError
 
-from hub.clock import ManualClock
+from hub.clock import Clock, ManualClock
 from hub.config import load
 from hub.dispatch.channels.crm.answers import Made, Maybe, No, NotNow
 from hub.dispatch.channels.crm.batch import Batch, Result
@@ -176,7 +177,7 @@ def test_a_request_that_cannot_be_meant_is_refused(call: dict[str, Any]) -> None
 # --- together, and the newest word
 
 
-def a_line(clock: ManualClock, rate: float = 1.0) -> Line:
+def a_line(clock: Clock, rate: float = 1.0) -> Line:
     return Line("sales", WayOut(), clock, rate=rate, timeout_s=1.0)
 
 
@@ -277,6 +278,18 @@ async def test_a_clock_that_was_set_back_holds_nothing_up() -> None:
     clock._now_us -= 3_600_000_000
 
     await line.turn()  # which would wait for an hour
+
+
+async def test_a_rest_is_no_longer_for_a_clock_that_was_put_right() -> None:
+    clock = PutRight(ManualClock(START), timedelta(days=365))
+    line = a_line(clock)
+    line.heard(NotNow("answered 429", 10_000_000, all=True))
+    clock.ahead = timedelta()
+
+    resting = line.resting()
+    assert (resting.after_us if resting is not None else None) == 10_000_000
+    await clock.advance(timedelta(seconds=10))
+    assert line.resting() is None
 
 
 async def test_of_one_record_one_is_written_at_a_time_and_older_words_are_left_out() -> None:

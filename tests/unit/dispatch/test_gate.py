@@ -1,7 +1,9 @@
 """Nothing is sent that the gate holds or refuses, and it is asked before anything is written down as being sent."""
 
+from datetime import timedelta
 from decimal import Decimal
 
+from conformance.put_right import PutRight
 from unit.dispatch.test_action_worker import NOW, Shop, an_intent
 from unit.dispatch.test_fresh import GUARD, Reading
 
@@ -60,6 +62,19 @@ async def test_what_is_held_stays_due_as_it_was_and_goes_within_a_second_of_the_
         await shop.pass_time(1.1)
 
         assert sorted(shop.backend.executed()) == ["a", "b"]
+
+
+async def test_what_is_held_waits_for_no_clock_that_was_put_right():
+    gate = Gate(Hold("halted"))
+    shop = a_shop(gate, an_intent("a"))
+    shop.clock = shop.worker._clock = PutRight(shop.clock, timedelta(days=365))
+    async with shop.running():
+        await shop.pass_time(3)
+        shop.clock.ahead = timedelta()
+        gate.answer = Go()
+        await shop.pass_time(2.5)
+
+        assert shop.backend.executed() == ["a"]
 
 
 async def test_one_workflow_that_is_held_holds_up_no_other():

@@ -3,42 +3,18 @@
 import asyncio
 from datetime import timedelta
 
+from conformance.put_right import PutRight
 from unit.dispatch.answering import Answering
 from unit.dispatch.test_dispatcher import OK, an_endpoint, an_event
 
-from hub.clock import MICROSECOND, Clock, ManualClock
 from hub.dispatch.delivery import DeliveryState, Refused
 
 AHEAD = timedelta(days=365)
 
 
-class PutRight(Clock):
-    """What time it is may be put right; how long somebody sleeps has nothing to do with that."""
-
-    def __init__(self, inner: ManualClock) -> None:
-        self.inner = inner
-        self.ahead = timedelta()
-
-    def now(self):
-        return self.inner.now() + self.ahead
-
-    def now_us(self):
-        return self.inner.now_us() + self.ahead // MICROSECOND
-
-    def monotonic(self):
-        return self.inner.monotonic()
-
-    async def sleep(self, duration):
-        await self.inner.sleep(duration)
-
-    async def advance(self, duration):
-        await self.inner.advance(duration)
-
-
 def a_house():
     house = Answering(an_endpoint())
-    house.clock = house.receivers.clock = PutRight(house.clock)
-    house.clock.ahead = AHEAD
+    house.clock = house.receivers.clock = PutRight(house.clock, AHEAD)
     house.restart()
     house.receivers.answers["ep"] = Refused(503, 10, b"", 60_000_000)
     return house

@@ -14,6 +14,7 @@ from hub.clock import MICROSECOND, SECOND_US, Clock
 from hub.dispatch.channels.crm.answers import NotNow, Verdict
 from hub.dispatch.channels.http_way_out import WayOut
 from hub.dispatch.channels.one_exchange import Lost, NotSent, Reply, exchange
+from hub.dispatch.channels.rest import Rest
 from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
 from hub.errors import ConfigError
 
@@ -34,7 +35,7 @@ class Line:
         self._every_us = int(SECOND_US / rate)
         self._within = timedelta(seconds=timeout_s)
         self._next_us = 0  # when the next request may go
-        self._rests_until = 0
+        self._rest = Rest(clock)
         self._why = ""
         self._said_at = -_SAID_AGAIN_US
 
@@ -57,13 +58,12 @@ class Line:
 
     def resting(self) -> NotNow | None:
         """Return why nothing is asked for now, and for how long; None while it may be."""
-        left = self._rests_until - self.clock.now_us()
-        return NotNow(f"{self.name} takes nothing for now: {self._why}", left) if left > 0 else None
+        left = self._rest.left_us()
+        return NotNow(f"{self.name} takes nothing for now: {self._why}", left) if left else None
 
     def rest(self, for_us: int, why: str) -> None:
-        until = self.clock.now_us() + for_us
-        if until > self._rests_until:
-            self._rests_until, self._why = until, why
+        if self._rest.begin(for_us):
+            self._why = why
 
     def heard(self, verdict: Verdict) -> None:
         """Learn from what was answered: rest if it goes for everything, and call for whoever can put it right."""

@@ -17,6 +17,7 @@ from hub.clock import SECOND_US, Clock
 from hub.dispatch.channels.crm.answers import NotNow
 from hub.dispatch.channels.http_way_out import WayOut
 from hub.dispatch.channels.one_exchange import Lost, NotSent, Reply, exchange
+from hub.dispatch.channels.rest import Rest
 from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
 from hub.dispatch.schedule import parse_retry_after
 from hub.errors import ConfigError
@@ -94,7 +95,7 @@ class Access:
         self._token = ""
         self._base = ""
         self._no: NotNow | None = None
-        self._no_until = 0
+        self._rest = Rest(clock)  # after a no
         self._asking = asyncio.Lock()
 
     async def token(self, *, instead_of: str = "") -> tuple[str, str] | NotNow:
@@ -102,15 +103,16 @@ class Access:
         async with self._asking:  # of many who need one, the first asks
             if self._token and self._token != instead_of:
                 return self._token, self._base
-            left = self._no_until - self._clock.now_us()
-            if self._no is not None and left > 0:
+            left = self._rest.left_us()
+            if self._no is not None and left:
                 return NotNow(
                     self._no.reason, left
                 )  # who cannot sign in does not try again with every record
             self._token = ""
             no = await self._ask()
             if no is not None:
-                self._no, self._no_until = no, self._clock.now_us() + max(no.after_us, _AFTER_A_NO_US)
+                self._no = no
+                self._rest.begin(max(no.after_us, _AFTER_A_NO_US))
                 return no
             return self._token, self._base
 
