@@ -1,6 +1,6 @@
 """Events that do not come: when the time began, and what is fired when it is over."""
 
-from hub.clock import MICROSECOND, iso
+from hub.clock import MICROSECOND, iso, to_us
 from hub.engine.plans import Candidate
 from hub.engine.program import Absent
 from hub.engine.reads import matches
@@ -21,7 +21,7 @@ def note(scene: Scene, candidate: Candidate, trigger: Absent) -> None:
     came = matches(trigger.event, name) and (trigger.where is None or trigger.where.test(env) is True)
     if trigger.after is None:
         if came:
-            _begin(scene, candidate, trigger, known)
+            _begin(scene, candidate, trigger, known or NEVER_YET)
         return
     if came and known is not None and known.since is not None:
         ABSENCES.put(scene, candidate.part, Absence(None, known.number, known.due, known.timer))
@@ -29,13 +29,14 @@ def note(scene: Scene, candidate: Candidate, trigger: Absent) -> None:
     if matches(trigger.after, name) and not scene.envelope.flags.replayed:
         begins = trigger.after_where is None or trigger.after_where.test(env) is True
         if begins and (known is None or known.since is None or came):
-            _begin(scene, candidate, trigger, known)
+            _begin(scene, candidate, trigger, known or NEVER_YET)
 
 
 def begin_first(scene: Scene, candidate: Candidate, trigger: Absent) -> None:
     """Begin with the first look at a key, where nothing else begins it."""
     if trigger.after is None and ABSENCES.of(scene, candidate.part) is None:
-        _begin(scene, candidate, trigger, None)
+        now = scene.item.at
+        _await(scene, candidate.part, now, 0, now + trigger.within // MICROSECOND)
 
 
 def in_vain(scene: Scene) -> list[InTime]:
@@ -85,13 +86,23 @@ def standing(scene: Scene, candidate: Candidate, trigger: Absent) -> str:
     return f"no {trigger.event} since {iso(known.since)}; fires at {iso(over)}, if none comes till then"
 
 
-def _begin(scene: Scene, candidate: Candidate, trigger: Absent, known: Absence | None) -> None:
-    now, part = scene.item.at, candidate.part
-    old = known or NEVER_YET
+def _begin(scene: Scene, candidate: Candidate, trigger: Absent, old: Absence) -> None:
+    part, since = candidate.part, _happened(scene, trigger, old)
     if old.timer:  # it comes too soon, and goes on: cheaper than to move it with every event
-        ABSENCES.put(scene, part, Absence(now, old.number, old.due, old.timer))
+        ABSENCES.put(scene, part, Absence(since, old.number, old.due, old.timer))
         return
-    _await(scene, part, now, old.number, now + trigger.within // MICROSECOND)
+    _await(scene, part, since, old.number, since + trigger.within // MICROSECOND)
+
+
+def _happened(scene: Scene, trigger: Absent, old: Absence) -> int:
+    """Return when the time begins: when the event happened, however late it was told.
+
+    Where all of it is over by then, it begins with the telling: what belongs to it may be told late as well.
+    """
+    assert scene.envelope is not None
+    now = scene.item.at
+    since = max(min(to_us(scene.envelope.timestamp), now), old.since or 0)
+    return since if since + trigger.within // MICROSECOND > now else now
 
 
 def _await(scene: Scene, part: str, since: int, number: int, due: int) -> None:

@@ -63,6 +63,50 @@ def test_each_trade_begins_the_time_anew_and_moves_no_timer():
     assert len(fired(desk)) == 1
 
 
+def test_a_trade_that_is_told_late_counts_from_when_it_was_made():
+    desk = Desk(idle())
+    desk.tell("trade.closed")
+    desk.tell("trade.closed", at=MORNING + 20 * DAY, timestamp=MORNING + 5 * DAY)
+    desk.tell("trade.closed", at=MORNING + 21 * DAY, timestamp=MORNING + 2 * DAY)  # an older one changes nothing
+    desk.until(MORNING + 34 * DAY)
+    assert fired(desk) == []
+
+    desk.until(MORNING + 36 * DAY)
+
+    assert fired(desk) == ["no trade.closed since 2026-03-07T08:00:00.000Z"]
+
+
+def test_a_time_that_is_over_when_it_is_told_of_begins_with_the_telling():
+    desk = Desk(idle())
+    desk.tell("account.created")
+    desk.until(MORNING + 40 * DAY)
+    assert len(fired(desk)) == 1
+    desk.tell("trade.closed", at=MORNING + 41 * DAY, timestamp=MORNING + 3 * DAY)
+    desk.tell("trade.closed", at=MORNING + 42 * DAY, timestamp=MORNING + 400 * DAY)  # nor does it begin ahead
+
+    desk.until(MORNING + 71 * DAY)
+    assert len(fired(desk)) == 1
+    desk.until(MORNING + 72 * DAY)
+
+    assert fired(desk)[1:] == ["no trade.closed since 2026-04-13T08:00:00.000Z"]
+
+
+def test_what_was_asked_for_is_missed_from_when_it_was_asked_for():
+    desk = Desk(a_workflow(UNPAID))
+    desk.tell(
+        "deposit.requested",
+        at=MORNING + timedelta(minutes=90),
+        timestamp=MORNING,
+        request="r1",
+        amount="500",
+        currency="USD",
+    )
+
+    desk.until(MORNING + timedelta(hours=2))
+
+    assert fired(desk) == ["no deposit.completed since 2026-03-02T08:00:00.000Z"]
+
+
 def test_what_does_not_come_after_something_is_missed_and_what_comes_is_not():
     desk = Desk(a_workflow(UNPAID))
     payment(desk, "deposit.requested", amount="50")
@@ -144,7 +188,8 @@ async def test_each_long_silence_is_told_of_once_whatever_is_killed(steps):
     await engine.loop.activate([idle()])
     await engine.settle()
     for number, (days, killed) in enumerate(steps):
-        await engine.log.append([a_trade_closed(an_account(), deal=100 + number)])
+        closed = a_trade_closed(an_account(), deal=100 + number, timestamp=engine.clock.now())
+        await engine.log.append([closed])
         await engine.settle()
         await engine.clock.advance(days * DAY)
         if killed:
