@@ -373,8 +373,10 @@ def _withdrawn(scene: Scene, name: str, ledger: Ledger, amount: Decimal) -> None
     plan = plan_of(scene, name, ledger)
     grant = plan.workflow.grant if plan is not None else None
     deposit = grant.take_back.deposit if grant is not None else None
-    if plan is None or deposit is None or not ledger.entries or is_closing(ledger):
+    if plan is None or deposit is None or is_closing(ledger):
         return
+    if not (ledger.entries or ledger.held or ledger.wanted):
+        return  # nothing was owed yet: what leaves before a promise is none of it
     env = env_for(scene, plan, ledger)
     env["account"] = scene.account_before
     paid, balance = deposit.evaluate(env), scene.account_before.balance

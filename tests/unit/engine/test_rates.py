@@ -28,6 +28,20 @@ steps:
   - {do: event.publish, with: {type: custom.paid}}
 """
 
+DEPOSITED = """
+params: {prize: {type: money, default: 100, currency: USD}}
+aggregates:
+  paid: {from: balance.deposited, sum: event.amount, window: lifetime}
+grant:
+  id: bonus
+  action: credit.grant
+  amount: params.prize
+  while: paid >= 100
+  book: {at: once_true}
+  watch: 90d
+  take_back: {mode: proportional, deposit: paid, cap: account.credit}
+"""
+
 
 def a_desk(workflow=None, *, lots=None, currency="EUR", **account):
     desk = RatedDesk(workflow or a_workflow(STEP))
@@ -267,6 +281,22 @@ def test_a_promise_without_a_watch_waits_for_its_rate_and_is_over_then():
     assert ledger(desk).stage == "closed"
     assert ledger(desk).booked == 40
     assert desk.tell("trade.closed", deal=2, lots="9", timestamp=END - DAY) == []
+
+
+def test_what_is_withdrawn_while_a_promise_waits_for_its_rate_takes_its_part_of_it():
+    desk = a_desk(a_workflow(DEPOSITED), balance="0")
+    assert desk.tell("balance.deposited", amount="1000") == []
+    assert desk.tell("balance.withdrawn", amount="900") == []
+
+    assert booked(desk.rates(EUR="1")) == [("credit.grant", "10.00", "1")]  # a tenth of the deposit is there, and so of the bonus
+
+
+def test_what_was_withdrawn_before_a_promise_takes_nothing_of_it():
+    desk = a_desk(a_workflow(DEPOSITED), balance="500")
+    desk.rates(EUR="1")
+    assert desk.tell("balance.withdrawn", amount="400") == []
+
+    assert booked(desk.tell("balance.deposited", amount="1000")) == [("credit.grant", "100.00", "1")]
 
 
 def test_a_refused_booking_is_not_asked_for_again_at_another_rate():
