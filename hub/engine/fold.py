@@ -75,7 +75,8 @@ def _opened(row: AccountRow, data: Any, changes: Changes) -> None:
 
 
 def _closed(row: AccountRow, data: Any, changes: Changes) -> None:
-    if not data.partial:
+    # Whoever says what remains need not say as well that it was a part.
+    if not (data.partial or data.remaining_lots):
         positions = row.open_positions
         changes["open_positions"] = positions - 1 if positions and positions > 0 else 0
     lots = (row.open_lots or ZERO) - data.lots
@@ -212,7 +213,7 @@ _ACCOUNT_RULES: Mapping[str, Rule] = {
 # What the rules read of an event's data, all of them together.
 FOLDED = frozenset(
     {"after", "amount", "changed", "commission", "fee", "is_first", "lots", "net_profit", "partial", "phase"}
-    | {"profit", "program", "swap", "taxes", "timestamp"}
+    | {"profit", "program", "remaining_lots", "swap", "taxes", "timestamp"}
 )
 
 # Fields told as {field: {before, after}}: the value was checked to be a scalar, not to be of the field's kind. One

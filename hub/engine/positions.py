@@ -133,7 +133,7 @@ def _closed(held: _Held, number: int, event: Envelope, data: Any) -> Changed:
     if known is None and (rest := _rest_of(held, data)) is not None:
         known, gone = replace(rest, id=number), {rest.id: None}
     is_retold = known is not None and data.deal is not None and known.last == data.deal
-    if not data.partial:
+    if not (data.partial or remaining):
         if known is None:
             return {number: PositionRow(number, ZERO)}
         return {**gone, number: None}

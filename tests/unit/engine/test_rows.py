@@ -91,6 +91,18 @@ def test_a_position_is_known_from_its_opening_to_its_close():
     assert all(kind != 20 for kind, _ in desk.state.values)
 
 
+def test_a_close_that_leaves_something_open_is_one_in_part_whether_it_says_so_or_not():
+    desk = Desk(a_workflow(EXPOSURE))
+    opened(desk, 5, "2")
+    desk.tell("trade.closed", position=5, deal=51, lots="0.5", remaining_lots="1.5")
+    assert held(desk)[5].lots == Decimal("1.5")
+    assert desk.state.account.open_positions == 1
+
+    desk.tell("trade.closed", position=5, deal=52, lots="1.5", remaining_lots="0")
+    assert held(desk) == {}
+    assert desk.state.account.open_positions == 0
+
+
 @pytest.mark.parametrize("deal_first", [True, False])
 def test_a_position_that_grows_is_told_twice_and_counts_once(deal_first):
     desk = Desk(a_workflow(EXPOSURE))
