@@ -20,6 +20,7 @@ from hub.engine.program_steps import Approve, Do, Set, Stop
 from hub.engine.rate_board import pair_of
 from hub.engine.run_rows import OpenRun
 from hub.engine.scene import Env
+from hub.engine.started import Started
 from hub.engine.steps import NothingToDo, StepFailed, booked, encoded, parameters, resolve
 from hub.events.records import CustomRecord
 from hub.expr import UNKNOWN, Expression
@@ -204,7 +205,9 @@ def _plain(value: Any) -> Any:
     if value is UNKNOWN:
         return None
     if isinstance(value, CustomRecord):
-        return value.asdict()
+        return value.asdict() if value.id else None  # no event started the run
+    if isinstance(value, Started):
+        return {name: field for name, field in value._asdict().items() if field not in (None, {})}
     if isinstance(value, msgspec.Struct):
         fields = msgspec.structs.asdict(value)
         return {name: field for name, field in fields.items() if name != "v" and field not in (None, {})}

@@ -1,6 +1,8 @@
 """What a person says to a question: read, and judged whether it counts."""
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -12,6 +14,9 @@ from hub.events.bounded import bounded
 
 MAX_BALLOT_BYTES: Final = 16 * 1024
 MAX_COMMENT: Final = 500
+_WHO_ASKED: Final = re.compile(
+    r"(key_[0-9a-z]+) \((.*)\)", re.DOTALL
+)  # as `trigger.by` and audits name a key
 
 
 class Ballot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +97,7 @@ def refusal(ballot: Ballot, rules: Rules, at: int) -> str | None:
 
 def is_barred(ballot: Ballot, barred: Sequence[str]) -> bool:
     names = {_plain(ballot.by), _plain(ballot.name)}
-    return any(_plain(name) in names for name in barred)
+    return any(_plain(name) in names for text in barred for name in _said_of(text))
 
 
 def has_voted(ballot: Ballot, votes: Sequence[Vote]) -> bool:
@@ -102,5 +107,13 @@ def has_voted(ballot: Ballot, votes: Sequence[Vote]) -> bool:
     return any(vote.by == ballot.by or _plain(vote.name) == _plain(ballot.name) for vote in votes)
 
 
+def _said_of(text: str) -> Iterator[str]:
+    """Yield whom a text may mean: `trigger.by` has the id of a key and its name in one."""
+    yield text
+    if asked := _WHO_ASKED.fullmatch(text.strip()):
+        yield from asked.groups()
+
+
 def _plain(name: str) -> str:
-    return name.strip().casefold()
+    """Return a name as people compare it: capitals, blanks and the ways to write an accent make no difference."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

@@ -19,7 +19,8 @@ NAMES: Final = frozenset({Kind.STRING, Kind.NUMBER, Kind.LIST, Kind.ANY})
 def approve(draft: Draft, at: Location, file: ApproveStep, scope: Scope) -> Approve | None:
     """Return the step; everything wrong with it is noted."""
     here, given = (*at, "approve"), file.approve
-    sound = _can_be_shown(draft, here, given.show, scope)
+    show = _usually(scope) if given.show is None else given.show
+    sound = _can_be_shown(draft, here, show, scope)
     if not SHORTEST <= given.within <= LONGEST:
         draft.error((*here, "within"), f"`within` is from 1s to {LONGEST.days}d")
         sound = False
@@ -39,7 +40,7 @@ def approve(draft: Draft, at: Location, file: ApproveStep, scope: Scope) -> Appr
         given.permission,
         given.quorum,
         names,
-        tuple(dict.fromkeys(given.show)),
+        tuple(dict.fromkeys(show)),
         given.within,
         given.on_timeout,
         text,
@@ -52,6 +53,13 @@ def _name(draft: Draft, at: Location, raw: str, scope: Scope) -> Value | None:
         draft.error(at, f"`not_by` holds names of keys: {quoted(raw)} is none")
         return None
     return value
+
+
+def _usually(scope: Scope) -> list[str]:
+    """Return what is shown where the file does not say: what the run began with, and whom it is about."""
+    names = [name for name in ("event", "account") if name in scope.roots]
+    asked_for = "inputs" in (scope.roots["trigger"].fields or {})
+    return [*names, "trigger"] if asked_for or "event" not in names else names
 
 
 def _can_be_shown(draft: Draft, here: Location, names: list[str], scope: Scope) -> bool:

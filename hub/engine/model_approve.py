@@ -23,9 +23,10 @@ class ApproveFile(Part):
         [],
         description="Who may not decide: names of keys, or `= event.requested_by`; no one twice in any case.",
     )
-    show: Annotated[list[Identifier], Field(max_length=10)] = Field(
-        ["event", "account"],
-        description="What they are shown beside the actions: event, account, client, trigger, params, steps, or an aggregate.",
+    show: Annotated[list[Identifier], Field(max_length=10)] | None = Field(
+        None,
+        description="What they are shown beside the actions: event, account, client, trigger, params, steps, or an aggregate. "
+        "Left out, the event and the account as far as the step knows them, and what was asked for by whoever started it.",
     )
     within: Duration = Field(description="How long they have, such as 24h.")
     on_timeout: Literal["reject", "fail"] = Field(

@@ -67,7 +67,9 @@ def test_a_trade_that_is_told_late_counts_from_when_it_was_made():
     desk = Desk(idle())
     desk.tell("trade.closed")
     desk.tell("trade.closed", at=MORNING + 20 * DAY, timestamp=MORNING + 5 * DAY)
-    desk.tell("trade.closed", at=MORNING + 21 * DAY, timestamp=MORNING + 2 * DAY)  # an older one changes nothing
+    desk.tell(
+        "trade.closed", at=MORNING + 21 * DAY, timestamp=MORNING + 2 * DAY
+    )  # an older one changes nothing
     desk.until(MORNING + 34 * DAY)
     assert fired(desk) == []
 

@@ -20,6 +20,7 @@ from hub.engine.program import Mode
 from hub.engine.rows import KeyRows
 from hub.engine.run import Run
 from hub.engine.run_rows import Approval
+from hub.engine.starting import asked_for
 from hub.engine.state import KeyState
 from hub.engine.story import run_story
 from hub.engine.storybook import read_stories
@@ -155,6 +156,33 @@ def test_four_eyes_who_asked_for_it_may_not_decide_it(who):
     assert all("four eyes" in reason for reason in reasons)
     refused = msgspec.json.decode(town.asked.votes)["refused"]
     assert [vote["decision"] for vote in refused] == ["approve", "decline"]
+    assert len(town.says("dora")) == 1
+
+
+STARTED = """
+when: [{manual: {inputs: {amount: {type: number}}}}]
+limit: {max: 9, every: 1d}
+steps:
+  - {id: sign_off, approve: {permission: money.approve, within: 24h, not_by: [= trigger.by]}}
+  - {id: pay, do: balance.withdraw, with: {amount: = trigger.inputs.amount}}
+"""
+
+
+@pytest.mark.parametrize("who", [{"by": "key_c1"}, {"name": "Carl Ö."}, {"name": "CARL  O\u0308. "}])
+def test_four_eyes_who_started_it_may_not_decide_it(who):
+    workflow = a_workflow(STARTED)
+    town = Town(workflow)
+    town.account(currency="USD", digits=2)
+    inputs, by = {"amount": "9"}, "key_c1 (Carl Ö.)"
+    told = asked_for(workflow, "live-1:7001", trigger=None, inputs=inputs, name="s1", by=by)
+    town.take(town._input(InputKind(told.input.kind), told.input.ref, told.input.body))
+
+    assert town.says("x", **who) == []
+
+    assert "four eyes" in town.traces("held_back")[0].reason
+    assert town.shown["shown"]["trigger"]["inputs"] == {
+        "amount": "9"
+    }  # though the file says nothing of what is shown
     assert len(town.says("dora")) == 1
 
 

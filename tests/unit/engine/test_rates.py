@@ -288,7 +288,9 @@ def test_what_is_withdrawn_while_a_promise_waits_for_its_rate_takes_its_part_of_
     assert desk.tell("balance.deposited", amount="1000") == []
     assert desk.tell("balance.withdrawn", amount="900") == []
 
-    assert booked(desk.rates(EUR="1")) == [("credit.grant", "10.00", "1")]  # a tenth of the deposit is there, and so of the bonus
+    assert booked(desk.rates(EUR="1")) == [
+        ("credit.grant", "10.00", "1")
+    ]  # a tenth of the deposit is there, and so of the bonus
 
 
 def test_what_was_withdrawn_before_a_promise_takes_nothing_of_it():
