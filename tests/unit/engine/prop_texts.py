@@ -26,6 +26,11 @@ each pause 2 times the one before, none longer than 15 seconds. If it does not c
 TOLD = """, \
 values = {equity = the value that passed the limit, limit = the limit that was passed, \
 flat = whether step flat succeeded}.
+  When a run fails:
+    1. Publishes the event challenge.failed to your systems, with program = the account's program, rule = """
+FAILED = """, \
+values = {equity = the value that passed the limit, limit = the limit that was passed, \
+flat = whether step flat succeeded (false if not known), error = why it failed}.
 """
 
 
@@ -33,7 +38,7 @@ def breach(title: str, middle: str, comment: str, rule: str, *, at_once: bool = 
     """Return the text of a rule; `at_once`: of what is below when it is first seen as well."""
     once = ONCE.replace("does not count", "counts as well") if at_once else ONCE
     lock = f"    1. Stops the account from trading, with comment = “{comment}”.\n"
-    return f"{title}\n{HEAD}{middle}{once}{lock}{STEPS}{rule}{TOLD}"
+    return f"{title}\n{HEAD}{middle}{once}{lock}{STEPS}{rule}{TOLD}{rule}{FAILED}"
 
 
 PROP = {

@@ -293,6 +293,8 @@ Breach a challenge that loses more than a share of its balance in a day (daily-l
     4. Disables the account.
        If the broker refuses it, it is asked for again, 10 times at most, for the first time after 200 milliseconds, each pause 2 times the one before, none longer than 10 seconds. If it is refused for good, the run fails here.
     5. Publishes the event challenge.failed to your systems, with program = the account's program, rule = daily_loss, values = {equity = the value that passed the limit, limit = the limit that was passed, flat = whether step flat succeeded}.
+  When a run fails:
+    1. Publishes the event challenge.failed to your systems, with program = the account's program, rule = daily_loss, values = {equity = the value that passed the limit, limit = the limit that was passed, flat = whether step flat succeeded (false if not known), error = why it failed}.
 """
 EOD_TRAILING = """\
 Breach a challenge a share of its initial balance below the highest balance any day ended with (eod-trailing, off)
@@ -320,6 +322,8 @@ Breach a challenge a share of its initial balance below the highest balance any 
     4. Disables the account.
        If the broker refuses it, it is asked for again, 10 times at most, for the first time after 200 milliseconds, each pause 2 times the one before, none longer than 10 seconds. If it is refused for good, the run fails here.
     5. Publishes the event challenge.failed to your systems, with program = the account's program, rule = eod_trailing, values = {equity = the value that passed the limit, limit = the limit that was passed, flat = whether step flat succeeded}.
+  When a run fails:
+    1. Publishes the event challenge.failed to your systems, with program = the account's program, rule = eod_trailing, values = {equity = the value that passed the limit, limit = the limit that was passed, flat = whether step flat succeeded (false if not known), error = why it failed}.
 """
 INTRADAY_TRAILING = """\
 Breach a challenge an amount below its highest equity, with a limit that stops where the account began (intraday-trailing, off)
@@ -345,6 +349,8 @@ Breach a challenge an amount below its highest equity, with a limit that stops w
     4. Disables the account.
        If the broker refuses it, it is asked for again, 10 times at most, for the first time after 200 milliseconds, each pause 2 times the one before, none longer than 10 seconds. If it is refused for good, the run fails here.
     5. Publishes the event challenge.failed to your systems, with program = the account's program, rule = intraday_trailing, values = {equity = the value that passed the limit, limit = the limit that was passed, flat = whether step flat succeeded}.
+  When a run fails:
+    1. Publishes the event challenge.failed to your systems, with program = the account's program, rule = intraday_trailing, values = {equity = the value that passed the limit, limit = the limit that was passed, flat = whether step flat succeeded (false if not known), error = why it failed}.
 """
 STATIC_LOSS = """\
 Breach a challenge that falls below a share of its initial balance, ever (static-loss, off)
@@ -369,6 +375,8 @@ Breach a challenge that falls below a share of its initial balance, ever (static
     4. Disables the account.
        If the broker refuses it, it is asked for again, 10 times at most, for the first time after 200 milliseconds, each pause 2 times the one before, none longer than 10 seconds. If it is refused for good, the run fails here.
     5. Publishes the event challenge.failed to your systems, with program = the account's program, rule = max_loss, values = {equity = the value that passed the limit, limit = the limit that was passed, flat = whether step flat succeeded}.
+  When a run fails:
+    1. Publishes the event challenge.failed to your systems, with program = the account's program, rule = max_loss, values = {equity = the value that passed the limit, limit = the limit that was passed, flat = whether step flat succeeded (false if not known), error = why it failed}.
 """
 
 SHIPPED_TEXTS = {

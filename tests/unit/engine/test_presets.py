@@ -16,10 +16,10 @@ VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "trading.json").re
 # Of each that is shipped its version and what it is. A comment changes nothing; whatever else does is another version,
 # with a word in `changes`: a house that uses it has to look before it decides otherwise than yesterday.
 VERSIONS = {
-    "daily-loss": (1, "6219c035135c15fe"),
-    "eod-trailing": (2, "40c756d8a5f97cde"),
-    "intraday-trailing": (2, "3e7a11b23cea5578"),
-    "static-loss": (2, "166241e6112358ae"),
+    "daily-loss": (2, "843c3f57fbede9ae"),
+    "eod-trailing": (3, "60924ede68d8da5f"),
+    "intraday-trailing": (3, "7ffc20a8bc39d34d"),
+    "static-loss": (3, "4a3945430159f4e4"),
 }
 
 
