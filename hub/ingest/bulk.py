@@ -245,7 +245,8 @@ class AccountRows(Taker):
         try:
             account = LinkedAccount.model_validate({"server": server, "login": login})
         except ValidationError:
-            return FieldError("account", "no account is named", 'write "account": "live-1:7001"')
+            said = "no account is named" if text is None else f"{shown(text)} is no account"
+            return FieldError("account", said, 'write "account": "live-1:7001"')
         if self._servers is not None and account.server not in self._servers:
             return FieldError("account", f"this key may not tell of server {account.server}")
         return account.key

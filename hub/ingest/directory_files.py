@@ -17,6 +17,7 @@ from hub.errors import SourceRefused, SourceUnavailable
 from hub.ingest.bulk import RowResult
 from hub.ingest.csv_table import MOST_LINES
 from hub.ingest.lines import LONGEST
+from hub.ingest.refusals import said_of_problem
 
 BATCH: Final = 1_000  # lines
 _TIMEOUT_S = 120.0
@@ -107,9 +108,10 @@ class DirectoryFile:
                     if response.status == 200:
                         return _results(text, self._url)
                     if response.status not in _AGAIN:
-                        said = text[:300].decode(errors="replace")
+                        first, last = part.first_line, part.last_line
+                        lines = f"line {first}" if first == last else f"lines {first} to {last}"
                         raise SourceRefused(
-                            f"the hub refused lines {part.first_line} to {part.last_line} with {response.status}: {said}"
+                            f"the hub refused {lines} with {response.status}: {said_of_problem(text)}"
                         )
                     trouble, asked = f"answered {response.status}", response.headers.get("Retry-After", "")
             except (aiohttp.ClientError, TimeoutError, OSError) as error:

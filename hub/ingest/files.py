@@ -17,6 +17,7 @@ import msgspec
 from hub.clock import Clock
 from hub.errors import SourceRefused, SourceUnavailable
 from hub.ingest.receive import ItemResult, Receipt
+from hub.ingest.refusals import said_of_problem
 from hub.ingest.strict import MAX_BYTES, MAX_ITEMS
 
 BATCH = 250
@@ -101,7 +102,7 @@ class FileClient:
                     if response.status not in {408, 429, 500, 502, 503, 504}:
                         raise SourceRefused(
                             f"the hub refused lines {batch.lines[0]} to {batch.last_line} "
-                            f"with {response.status}: {text[:300].decode(errors='replace')}"
+                            f"with {response.status}: {said_of_problem(text)}"
                         )
                     trouble = f"answered {response.status}"
                     asked = response.headers.get("Retry-After", "")

@@ -1,7 +1,7 @@
 """Why an item was refused, in words a sender can act on: the field, the reason, and where there is one, the fix."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from pydantic import BaseModel, ValidationError
@@ -9,12 +9,28 @@ from pydantic_core import ErrorDetails
 
 MAX_ERRORS = 10
 _SHOWN = 80
+# What a field of a person's record looks like: nobody in marketing reads a pattern.
+_WRITTEN = {
+    "email": 'an address such as "ann@example.com"',
+    "phone": 'a number such as "+357 22 123456"',
+    "language": 'a language such as "en" or "pt-BR"',
+    "country": 'two capital letters, such as "CY"',
+    "currency": 'three to eight capitals, such as "USD"',
+    "tags": "a tag: up to 64 letters, digits and _ . : - after a first letter or digit",
+    "attributes": "a name of an attribute: up to 64 small letters, digits and _ after a first letter",
+    "server": 'a server such as "live-1": up to 64 letters, digits and . _ - after a first letter or digit',
+}
 
 
 class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
     field: str
     reason: str
     fix: str = ""
+
+
+class _Problem(msgspec.Struct, frozen=True):
+    title: str = ""
+    detail: str = ""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -45,16 +61,18 @@ def field_errors(error: ValidationError, model: type[BaseModel], *, inside: str 
         fix = ""
         if detail["type"] == "extra_forbidden" and len(place) == 1:
             fix = nearest(place[-1], model.model_fields)
-        found.append(FieldError(shown(path), _reason(detail), fix))
+        found.append(FieldError(shown(path), _reason(detail, place), fix))
         if len(found) == MAX_ERRORS:
             break
     return found
 
 
-def _reason(detail: ErrorDetails) -> str:
+def _reason(detail: ErrorDetails, place: Sequence[str]) -> str:
     """Return what is wrong in the words of JSON, which is what the sender wrote."""
     context = detail.get("ctx", {})
     match detail["type"]:
+        case "string_pattern_mismatch" if named := [_WRITTEN[part] for part in place if part in _WRITTEN]:
+            return f"not {named[-1]}"
         case "extra_forbidden":
             return "unknown field"
         case "missing":
@@ -71,6 +89,15 @@ def _reason(detail: ErrorDetails) -> str:
             return f"holds more than {context['max_length']}"
         case _:
             return detail["msg"]
+
+
+def said_of_problem(text: bytes) -> str:
+    """Return what an answer with a problem says, for a person: its detail, or the beginning of whatever came."""
+    try:
+        problem = msgspec.json.decode(text, type=_Problem)
+    except msgspec.DecodeError:
+        return shown(text[:300].decode(errors="replace"))
+    return problem.detail or problem.title
 
 
 def _is_internal(part: int | str) -> bool:

@@ -200,5 +200,7 @@ async def test_a_refused_file_says_why(api: ApiBench, tmp_path: Path) -> None:
     file = tmp_path / "clients.csv"
     file.write_text("id,emial\nc1,x\n")
 
-    with pytest.raises(SourceRefused, match="did you mean email"):
+    with pytest.raises(
+        SourceRefused, match=r"refused line 2 with 422: unknown column emial: did you mean email\?$"
+    ):
         await a_sender(api).send(file)

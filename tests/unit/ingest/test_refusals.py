@@ -5,7 +5,8 @@ from typing import Annotated
 import pytest
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from hub.ingest.refusals import field_errors
+from hub.ingest.clients import Client
+from hub.ingest.refusals import field_errors, said_of_problem
 
 
 def _even(number: int) -> int:
@@ -48,3 +49,26 @@ def test_a_refusal_speaks_of_lists_and_objects_and_of_each_thing_once(
         Order.model_validate(body)
 
     assert {error.field: error.reason for error in field_errors(refused.value, Order)} == told
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"email": "not a mail"}, 'not an address such as "ann@example.com"'),
+        ({"country": "CYP"}, 'not two capital letters, such as "CY"'),
+        ({"language": "english"}, 'not a language such as "en" or "pt-BR"'),
+        ({"tags": ["a b"]}, "not a tag: up to 64 letters, digits and _ . : - after a first letter or digit"),
+    ],
+)
+def test_a_person_reads_what_a_field_looks_like_and_no_pattern(fields, told):
+    with pytest.raises(ValidationError) as refused:
+        Client.model_validate(fields)
+
+    (error,) = field_errors(refused.value, Client)
+
+    assert error.reason == told
+
+
+def test_an_answer_that_is_no_problem_is_shown_as_it_is_and_short():
+    assert said_of_problem(b'{"title":"Gone","detail":"it is over"}') == "it is over"
+    assert said_of_problem(b"<html>\n" + b"x" * 500) == "<html>?" + "x" * 73 + "…"
