@@ -37,7 +37,8 @@ async def why(request: web.Request) -> web.Response:
     if (wrong := problem(key)) is not None:
         raise Problem(400, "bad-query", f"key: {wrong}")
     if event and from_id("evt", event) is None:
-        raise Problem(400, "bad-query", f"event: {quoted(event)} is no event's id: they begin with evt_")
+        fix = "they are evt_ and 26 small letters and digits"
+        raise Problem(400, "bad-query", f"event: {quoted(event)} is no event's id: {fix}")
     name = request.match_info["id"]
     found = await request.app[DEPS].workflows.why(name, key, event=event, at=at)
     if found is None:

@@ -104,6 +104,8 @@ async def _backtest(
     async with AsyncExitStack() as stack:
         record: Record | None = None
         if asked.events is None or against == "live" or file_named(name) is None:
+            if file_named(name) is None and _is_file_name(name):
+                raise _no_file(name)
             record = await stack.enter_async_context(open_hub(asked.config, asked.data))
         workflow = await workflow_named(name, record)
         other = await other_version(workflow, against, record)
@@ -128,9 +130,17 @@ async def workflow_named(name: str, record: Record | None) -> Workflow:
     file = file_named(name)
     if file is not None:
         return workflow_of(file)
-    if record is None or name.endswith((".yaml", ".yml")):
-        raise ConfigError(f"there is no file {name}: name a workflow's file, or the id of a live one")
+    if record is None or _is_file_name(name):
+        raise _no_file(name)
     return await live_workflow(record, name)
+
+
+def _is_file_name(name: str) -> bool:
+    return name.endswith((".yaml", ".yml"))
+
+
+def _no_file(name: str) -> ConfigError:
+    return ConfigError(f"there is no file {name}: name a workflow's file, or the id of a live one")
 
 
 async def other_version(workflow: Workflow, against: str, record: Record | None) -> Workflow | None:

@@ -287,6 +287,8 @@ def test_misuse_is_said_in_one_sentence(hub: Path, name: str, named: dict[str, s
 def test_a_folder_without_a_hub_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no hub in"):
         run_backtest("rule", Asked(data=tmp_path), against="", html=None, as_json=True)
+    with pytest.raises(ConfigError, match=r"there is no file rule\.yaml: name a workflow's file"):
+        run_backtest("rule.yaml", Asked(data=tmp_path), against="", html=None, as_json=True)
 
 
 async def test_a_name_that_is_no_file_says_that_a_live_workflow_was_meant(tmp_path):
