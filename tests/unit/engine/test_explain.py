@@ -146,14 +146,17 @@ with comment = “Volume bonus: [lots] lots”.
 DEPOSIT_APPROVAL = """\
 Book deposits that your payment provider reports, large ones and those by bank wire only after approval (deposit-approval, shadow)
   Shadow: it decides and records, and sends nothing. Owner: payments.
-  For every account, where the account's type is real and the account's currency is USD.
+  For every request, where the account's type is real and the account's currency is USD.
   With these values:
     params.alone = 25000 (Amounts from here on need a person)
   Starts with every deposit.requested.
     Events the hub learns of afterwards, such as after an outage, count as well.
-  At most 50 times in 1 day for each account; what that holds back is not made up for later.
+  At most once ever for each request; what that holds back is not made up for later.
   Then, if it were live:
-    1. If the event's amount is at least 25000 (params.alone) or the event's method (empty if not known) is wire:
+    1. If the event's currency (USD if not known) is not USD:
+         1. Publishes the event custom.deposit_declined to your systems, with request = the event's request, decision = other_currency.
+         2. Ends the run: paid in another currency than the account's.
+    2. If the event's amount is at least 25000 (params.alone) or the event's method (empty if not known) in small letters is wire:
          1. Waits to be approved by a person with the permission money.approve, but not by the event's requester (empty if not known).
             They see what would be done from here on, and the event, the account and the client.
             They are asked: “Has [the event's amount] USD arrived for account [the account's login]?”
@@ -161,7 +164,7 @@ Book deposits that your payment provider reports, large ones and those by bank w
          2. If sign_off was rejected:
               1. Publishes the event custom.deposit_declined to your systems, with request = the event's request, decision = what was decided at sign_off.
               2. Ends the run: not approved.
-    2. Pays the event's amount into the account, with comment = “Deposit [the event's request]”.
+    3. Pays the event's amount into the account, with comment = “Deposit [the event's request]”.
        This moves money, once for each run. It is not taken back by itself.
   The events:
     deposit.requested: A client asked to pay in.
@@ -169,23 +172,26 @@ Book deposits that your payment provider reports, large ones and those by bank w
 WITHDRAWAL_APPROVAL = """\
 Pay withdrawals out, those of 10,000 and more only when somebody has approved them (withdrawal-approval, shadow)
   Shadow: it decides and records, and sends nothing. Owner: payments.
-  For every account, where the account's type is real and the account's currency is USD.
+  For every request, where the account's type is real and the account's currency is USD.
   With these values:
     params.alone = 10000 (Amounts from here on need a person)
   Starts with every withdrawal.requested.
     Events the hub learns of afterwards, such as after an outage, count as well.
-  At most 20 times in 1 day for each account; what that holds back is not made up for later.
+  At most once ever for each request; what that holds back is not made up for later.
   Then, if it were live:
-    1. If the event's amount is at least 10000 (params.alone):
+    1. If the event's currency (USD if not known) is not USD:
+         1. Publishes the event custom.withdrawal_decided to your systems, with request = the event's request, decision = other_currency, by = nobody.
+         2. Ends the run: asked for in another currency than the account's.
+    2. If the event's amount is at least 10000 (params.alone):
          1. Waits to be approved by a person with the permission money.approve, but not by the event's requester.
             They see what would be done from here on, and the event, the account and the client.
             They are asked: “Pay [the event's amount] USD to account [the account's login] ([the event's method, or “no method named”])?”
             One who declines is enough. If it is not decided within 1 day, it counts as rejected. What was approved is what is done, with the values of that moment.
-    2. If sign_off was not rejected (so too where that is not known):
+    3. If sign_off was not rejected (so too where that is not known):
          1. Takes the event's amount out of the account, with comment = “Withdrawal [the event's request]”.
             This moves money, once for each run. It is not taken back by itself.
             If the broker refuses it, the run fails here.
-    3. Publishes the event custom.withdrawal_decided to your systems, with request = the event's request, decision = what was decided at sign_off (not_needed if not known), by = who decided sign_off (nobody if not known).
+    4. Publishes the event custom.withdrawal_decided to your systems, with request = the event's request, decision = what was decided at sign_off (not_needed if not known), by = who decided sign_off (nobody if not known).
   The events:
     withdrawal.requested: A client asked to be paid.
 """
