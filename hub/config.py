@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
-from hub.bus.kafka.settings import KafkaSettings, read_password
+from hub.bus.kafka.settings import KafkaSettings
 from hub.dispatch.addresses import in_house
 from hub.dispatch.channels.chat_settings import TeamSettings
 from hub.dispatch.channels.crm.object_settings import ProfileName
@@ -49,6 +49,7 @@ from hub.ingest.rates import RateSetting
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
 from hub.intents.contact import Category
 from hub.intents.http_request import SecretName
+from hub.passwords import read_password
 from hub.sealing import SealRing
 
 Port = Annotated[int, Field(ge=0, le=65_535)]

@@ -19,10 +19,10 @@ from pydantic import (
 
 from hub.durations import span
 from hub.errors import ConfigError
+from hub.passwords import read_password
 
 RETENTION: Final = timedelta(days=7)
 _SERVER: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")
-_MOST_SECRET: Final = 4096
 
 
 class Security(StrEnum):
@@ -158,18 +158,3 @@ class KafkaSettings(BaseModel):
         if self.password is not None:
             return self.password.get_secret_value()
         return read_password(self.password_file, "bus.kafka.password_file") if self.password_file else None
-
-
-def read_password(path: Path, setting: str) -> str:
-    """Return what a file holds but for the ends of its line; raises ConfigError when that is no password."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            secret = file.read(_MOST_SECRET + 1).strip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{setting} {path} cannot be read ({type(error).__name__}): "
-            "name a readable text file that holds nothing but the password"
-        ) from error
-    if not 0 < len(secret) <= _MOST_SECRET:
-        raise ConfigError(f"{setting} {path} holds no password: write it there, on one line")
-    return secret

@@ -7,7 +7,6 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from hub.bus.kafka.settings import read_password
 from hub.clock import Clock
 from hub.dispatch.addresses import Networks
 from hub.dispatch.channels.crm.channel import CrmChannel
@@ -25,6 +24,7 @@ from hub.dispatch.channels.crm.wanted import PARAMS
 from hub.dispatch.channels.http_way_out import WayOut
 from hub.dispatch.effects.notifier import Notifier
 from hub.errors import ConfigError
+from hub.passwords import read_password
 
 _LONGEST_KEY: Final = 32 * 1024
 
