@@ -8,7 +8,7 @@ under the same key, and the log knows it already.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import NamedTuple, final
 
@@ -23,6 +23,7 @@ from hub.ingest.gaps import Unvouched
 from hub.ingest.levels import Cell, LevelState, LevelTable, Seen, Trail
 from hub.ingest.offers import SOURCE, Offer, fact_of, first_sights
 from hub.ingest.open_positions import OpenPositions
+from hub.ingest.peaks import SavePeaks, UnwrittenPeaks
 from hub.ingest.reading import Reading, reading_of
 from hub.ingest.samples import Sample, SampleSink
 
@@ -44,18 +45,6 @@ class SampleReceipt(NamedTuple):
     waiting: int = 0
 
 
-class PeakSeen(NamedTuple):
-    """How far a trail has come, for whoever writes that down."""
-
-    partition: int
-    level_id: str
-    generation: int
-    peak: str
-
-
-SavePeaks = Callable[[Sequence[PeakSeen]], Awaitable[None]]
-
-
 @final
 class Watcher(SampleSink):
     """Everything here happens on the event loop; `changed` may be called from wherever the engine committed."""
@@ -71,13 +60,12 @@ class Watcher(SampleSink):
     ) -> None:
         self._log = log
         self._clock = clock
-        self._save_peaks = save_peaks
         self._tell_seen = seen
         self._table = LevelTable()
         self._positions = OpenPositions()
         self._days = Days(SOURCE)
         self._unvouched = Unvouched()
-        self._moved: dict[tuple[str, str], Trail] = {}  # peaks that are not written down yet
+        self._peaks = UnwrittenPeaks(save_peaks)
         self._last: dict[str, Reading] = {}
         # Accounts whose money moved since they were last seen, or with it. Their sample and their limits, which often
         # follow the balance, are of two different moments: comparing them would tell of breaches that never were.
@@ -90,7 +78,7 @@ class Watcher(SampleSink):
         """Watch these levels and no others."""
         self._table, self._positions, self._days = LevelTable(), OpenPositions(), Days(SOURCE)
         self._offers.clear()
-        self._moved.clear()
+        self._peaks.forget()
         self.changed(levels)
         # Nobody has seen them since whoever watched before.
         for key in dict.fromkeys(cell.level.key for cell in self._table.held()):
@@ -179,8 +167,7 @@ class Watcher(SampleSink):
                 for cell in self._table.advance(hit, value):
                     moved.add(id(cell))
                     self._see(cell, reading)
-                if hit.is_new and self._save_peaks is not None:
-                    self._moved[hit.level.key, hit.level.level_id] = hit
+                self._peaks.came_to(hit)
         for reading, hit in hits:
             if isinstance(hit, Cell) and id(hit) not in moved:
                 self._see(hit, reading)
@@ -215,26 +202,7 @@ class Watcher(SampleSink):
 
     async def save(self) -> None:
         """Write down how far the peaks have come. What could not be written waits on."""
-        if not self._moved or self._save_peaks is None:
-            return
-        moved, self._moved = self._moved, {}
-        trails = [
-            each
-            for place, each in moved.items()
-            if self._table.trail_of(*place) is each and each.peak is not None
-        ]
-        for trail in trails:
-            trail.is_new = False
-        rows = [
-            PeakSeen(each.level.partition, each.level.level_id, each.level.generation, format(each.peak, "f"))
-            for each in trails
-            if each.peak is not None
-        ]
-        try:
-            await self._save_peaks(rows)
-        except BaseException:
-            self._moved = {**moved, **self._moved}
-            raise
+        await self._peaks.save(self._table)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Tell what changed levels brought about, and what could not be told the first time."""

@@ -23,8 +23,9 @@ from hub.engine.loop import EngineCounters, EngineLoop
 from hub.engine.rows import Peak
 from hub.errors import StoreUnavailable
 from hub.ids import PARTITIONS
+from hub.ingest.peaks import PeakSeen
 from hub.ingest.samples import Sample
-from hub.ingest.watcher import PeakSeen, Watcher
+from hub.ingest.watcher import Watcher
 from hub.metrics import decisions, skipped
 from hub.parts import Tidy, compile_stored, event_stream, retention, tell_of_money
 from hub.rounds import Rounds
