@@ -7,14 +7,11 @@ connectors, HTTP  ──►  log  ──►  engine  ──►  intents  ──�
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from random import Random
-
-import structlog
 
 import hub.web
 from hub import garbage, metrics
@@ -24,12 +21,12 @@ from hub.api.server import Serving
 from hub.approval_desk import ApprovalDesk
 from hub.backtest_desk import BacktestDesk, bounds_of
 from hub.bus.follower import Follower
-from hub.bus.lease import Lease
 from hub.clock import Clock
 from hub.config import Settings
 from hub.control.control import Control
 from hub.control.keys import Keys
 from hub.deals import Deals
+from hub.delivering import challenger, http_transport, kafka_destination, make_dispatcher, sealed_endpoints
 from hub.dispatch.channels.manager_mt_remote import MtRemoteBackend
 from hub.dispatch.channels.mt_remote_client import MtRemoteClient
 from hub.dispatch.dispatcher import Dispatcher
@@ -39,13 +36,12 @@ from hub.dispatch.fanout import FanOut
 from hub.dispatch.replay_desk import ReplayDesk
 from hub.dispatch.replaying import Replaying
 from hub.dispatch.resolver import PooledResolver
-from hub.dispatch.safe_http import AiohttpTransport
 from hub.engine.live_files import LiveFiles, Reloading
 from hub.engine.load import LoadedSet
 from hub.engine.loop import EngineLoop
 from hub.engine.rows import Batch, Peak
-from hub.errors import HubError, LeaseLost
 from hub.feeding import make_feeds, services, tell_of_clients
+from hub.held_lease import HeldLease
 from hub.ingest.board import Board
 from hub.ingest.directory import Directory
 from hub.ingest.profiles import Profiles
@@ -57,19 +53,15 @@ from hub.metrics import HubCollector
 from hub.parts import (
     Tidy,
     action_worker,
-    announcer,
     base_currency,
-    challenger,
     compile_stored,
     connector,
     event_stream,
     existing,
-    kafka_destination,
     known_hosts,
     listen,
     load_keys,
     retention,
-    sealed_endpoints,
     tell_of_money,
     templates_at,
 )
@@ -79,16 +71,12 @@ from hub.remembered_accounts import RememberedAccounts
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
 from hub.sending import Recipients, aftermath, bounces, public_links, sms_reports
-from hub.stages import Service, Stages, run_until
+from hub.stages import Service, Stages
 from hub.start_desk import StartDesk
 from hub.store.sqlite.history import SqliteHistory
 from hub.store.sqlite.store import SqliteStore, open_sqlite
 from hub.views import AccountView, Readiness, WorkflowView
 
-log = structlog.get_logger(__name__)
-
-LEASE = "hub"
-LEASE_FOR = timedelta(seconds=15)
 # Between the beginnings of two commits while many append at once; one that comes alone waits for nothing.
 COMMIT_PACE = 0.006
 FULL = 5_000  # jobs waiting for the store at which posting has to pause
@@ -154,30 +142,18 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         symbols = SymbolClasses(settings.symbols)
         base, keeping_rates = base_currency(settings, clock)
 
-        transport = await stack.enter_async_context(
-            AiohttpTransport(
-                clock,
-                deadline=settings.delivering.timeout,
-                allow_loopback=settings.delivering.allow_loopback_endpoints,
-                networks=settings.delivering.allow_networks,
-            )
-        )
+        transport = await stack.enter_async_context(http_transport(settings, clock))
         endpoints = await sealed_endpoints(store.endpoints, settings)
-        dispatcher = Dispatcher(
-            endpoints,
-            store.deliveries,
-            transport,
+        dispatcher = make_dispatcher(
+            settings,
             clock,
-            announcer(store.log, clock),
-            random=random,
-            concurrency=settings.delivering.concurrency,
-            schedule=settings.delivering.schedule,
-            allow_loopback=settings.delivering.allow_loopback_endpoints,
-            kafka=kafka_destination(settings, clock, stack),
-            networks=settings.delivering.allow_networks,
+            random,
+            endpoints=endpoints,
+            deliveries=store.deliveries,
             healths=store.healths,
-            disable_after=settings.delivering.disable_after,
-            longest_pause=settings.delivering.longest_pause,
+            transport=transport,
+            topics=kafka_destination(settings, clock, stack),
+            teller=store.log,
         )
         await dispatcher.refresh()  # before the fan-out reads its first events
         webhooks = store.follow(await store.deliveries.fanned_out())
@@ -391,46 +367,6 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             ),
             connectors=connectors,
         )
-
-
-class HeldLease:
-    """The embedded shape's one lease: it owns every partition, endpoint, server and connector."""
-
-    def __init__(self, store: SqliteStore, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-        self._owner = f"{os.getpid()}-{os.urandom(4).hex()}"
-        self._held: Lease | None = None
-
-    async def take(self) -> None:
-        self._held = await self._store.leases.seize(LEASE, self._owner, LEASE_FOR)
-
-    def fence(self, _partitions: Collection[int]) -> Sequence[Lease]:
-        if self._held is None:
-            raise LeaseLost("this process does not own the store")
-        return [self._held]
-
-    def problem(self) -> str | None:
-        if self._held is None or self._held.until < self._clock.now_us():
-            return "the lease on the store ran out"
-        return None
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        await run_until(stopping, self._keep)
-
-    async def _keep(self) -> None:
-        while True:
-            await self._clock.sleep(LEASE_FOR / 3)
-            try:
-                lease = await self._store.leases.take(LEASE, self._owner, LEASE_FOR)
-            except (
-                HubError
-            ) as error:  # a full disk must not end the process: reads, and what is in memory, go on
-                log.warning("lease.not_prolonged", reason=str(error))
-                continue
-            if lease is None:
-                raise LeaseLost("another process took the store over: this one stops")
-            self._held = lease
 
 
 def _tell(listeners: Sequence[Callable[[Batch], None]], batch: Batch) -> None:

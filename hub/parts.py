@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -16,27 +16,19 @@ from hub.api.ports import LOCAL_HOSTS
 from hub.api.server import Serving, serve
 from hub.bus.follower import Follower
 from hub.bus.log import Input, InputKind, Places, Teller
-from hub.clock import Clock, from_us
+from hub.clock import Clock
 from hub.config import Settings, secrets_of
 from hub.control.keys import Keys, KeyStore, NameTaken, Scope
-from hub.dispatch.announce import Announcement
-from hub.dispatch.challenge import Challenger, OptionsChallenger
 from hub.dispatch.channels.http_requests import HttpRequests
-from hub.dispatch.channels.http_way_out import WayOut
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
 from hub.dispatch.contacts import ContactGate
 from hub.dispatch.effects.backend import ManagerBackend
 from hub.dispatch.effects.machine import Timing
 from hub.dispatch.effects.worker import ActionWorker
-from hub.dispatch.outbox import Endpoints, Intents
-from hub.dispatch.safe_http import Transport
-from hub.dispatch.sealed import SealedEndpoints
+from hub.dispatch.outbox import Intents
 from hub.engine.load_text import load_text
 from hub.engine.program import Workflow
 from hub.errors import ConfigError, HubError
-from hub.events.catalogue import BY_NAME
-from hub.events.facts import make_fact
-from hub.events.operations import DeliveryMoved
 from hub.ingest.base_currency import BaseCurrency
 from hub.ingest.contracts import Contracts
 from hub.ingest.gaps import HeardTeller, VouchedSamples
@@ -49,7 +41,6 @@ from hub.ingest.source import Connector, Settled, at_once
 from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
 from hub.intents.gate import Gate
-from hub.sealing import SealBroken
 from hub.sending import Recipients, aftermath, notifiers
 from hub.stages import Service, run_until
 from hub.store.retention import Retention
@@ -144,30 +135,6 @@ def compile_stored(text: str, workflow_id: str) -> Workflow:
     return report.workflow
 
 
-def announcer(teller: Teller, clock: Clock) -> Callable[[Announcement], Awaitable[None]]:
-    """Return what makes an event of something dispatch says about itself."""
-
-    async def announce(said: Announcement) -> None:
-        now = clock.now_us()
-        fact = make_fact(
-            BY_NAME[said.type],
-            said.type,
-            DeliveryMoved(
-                endpoint=said.endpoint,
-                delivery=said.delivery,
-                reason=said.reason[:2048],
-                since=None if said.since is None else from_us(said.since),
-            ),
-            timestamp=from_us(now),
-            received_us=now,
-            source="hub",
-            dedupe_key=said.dedupe_key,
-        )
-        await teller.append([fact])
-
-    return announce
-
-
 def retention(settings: Settings) -> Retention:
     """Return what is kept how long."""
     keep = settings.keep
@@ -241,45 +208,6 @@ def event_stream(settings: KafkaStreamSettings, inbox: Follower, places: Places,
             f"{error.name} is not installed: stream needs the extra, pip install 'hub[scaled]'"
         ) from error
     return KafkaStream(settings, inbox, places, clock)
-
-
-def kafka_destination(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Transport | None:
-    """Return what delivers to topics, None where none is open. Raises ConfigError where its library is not installed."""
-    if settings.delivering.kafka is None:
-        return None
-    try:
-        from hub.dispatch.channels.kafka_endpoints import KafkaDestination  # noqa: PLC0415 (as above)
-    except ImportError as error:
-        raise ConfigError(
-            f"{error.name} is not installed: delivering.kafka needs the extra, pip install 'hub[scaled]'"
-        ) from error
-    made = KafkaDestination(settings.delivering.kafka.kafka, clock)
-    stack.push_async_callback(made.close)
-    return made
-
-
-async def sealed_endpoints(stored: Endpoints, settings: Settings) -> SealedEndpoints:
-    """Return the endpoints with their secrets sealed in the store, those that were not until now among them.
-
-    Raises ConfigError where that takes a key nobody gave.
-    """
-    endpoints = SealedEndpoints(stored, settings.sealing.ring())
-    try:
-        changed = await endpoints.seal_everything()
-    except SealBroken as problem:
-        raise ConfigError(
-            f"the secrets of endpoints do not open ({problem}): see sealing.key_file"
-        ) from problem
-    if changed:
-        log.info("endpoints.sealed", endpoints=changed)
-    return endpoints
-
-
-def challenger(settings: Settings) -> Challenger:
-    """Return what asks receivers whether they want to be called."""
-    delivering = settings.delivering
-    way_out = WayOut(allow_loopback=delivering.allow_loopback_endpoints, networks=delivering.allow_networks)
-    return OptionsChallenger(way_out, origin=settings.delivering.origin)
 
 
 def connector(

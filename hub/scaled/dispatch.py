@@ -14,6 +14,7 @@ from hub.bus.log import Teller
 from hub.bus.ownership import Ownership
 from hub.clock import Clock
 from hub.config import Settings
+from hub.delivering import make_dispatcher
 from hub.dispatch.channels.manager_mt_remote import MtRemoteBackend
 from hub.dispatch.channels.mt_remote_client import MtRemoteClient
 from hub.dispatch.dispatcher import Dispatcher
@@ -24,7 +25,7 @@ from hub.dispatch.safe_http import Transport
 from hub.dispatch.subscriptions import ENABLED
 from hub.intents.gate import Gate
 from hub.metrics import action_moves, deliveries, standing
-from hub.parts import action_worker, announcer
+from hub.parts import action_worker
 from hub.scaled.ears import Ears
 from hub.scaled.hand_over import Beside
 from hub.scaled.looking import EVERY, Looking
@@ -154,22 +155,17 @@ async def add(
     def owns(endpoint: str) -> bool:
         return ownership.holds(endpoint)
 
-    dispatcher = Dispatcher(
-        endpoints,
-        PostgresDeliveries(database, only_looking, owned),
-        transport,
+    dispatcher = make_dispatcher(
+        settings,
         process.clock,
-        announcer(teller, process.clock),
-        random=process.random,
-        concurrency=settings.delivering.concurrency,
-        schedule=settings.delivering.schedule,
-        allow_loopback=settings.delivering.allow_loopback_endpoints,
-        networks=settings.delivering.allow_networks,
-        owns=owns,
-        kafka=topics,
+        process.random,
+        endpoints=endpoints,
+        deliveries=PostgresDeliveries(database, only_looking, owned),
         healths=PostgresHealths(database, owned),
-        disable_after=settings.delivering.disable_after,
-        longest_pause=settings.delivering.longest_pause,
+        transport=transport,
+        topics=topics,
+        teller=teller,
+        owns=owns,
     )
     known = KnownEndpoints(endpoints, dispatcher)
     await known.load()

@@ -20,9 +20,9 @@ from hub.clock import Clock
 from hub.config import Settings
 from hub.control.control import Control
 from hub.deals import Deals
+from hub.delivering import challenger, http_transport, kafka_destination, sealed_endpoints
 from hub.dispatch.replay_desk import ReplayDesk
 from hub.dispatch.resolver import PooledResolver
-from hub.dispatch.safe_http import AiohttpTransport
 from hub.engine.live_files import LiveFiles
 from hub.engine.programs import Programs
 from hub.feeding import make_feeds, services
@@ -35,14 +35,11 @@ from hub.ingest.symbols import SymbolClasses
 from hub.metrics import HubCollector
 from hub.parts import (
     base_currency,
-    challenger,
     compile_stored,
     existing,
-    kafka_destination,
     known_hosts,
     listen,
     load_keys,
-    sealed_endpoints,
     templates_at,
 )
 from hub.position_past import PositionPast
@@ -157,14 +154,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         recipients = recipients_in(database)
         beside = None
         if Role.DISPATCH in roles:
-            transport = await stack.enter_async_context(
-                AiohttpTransport(
-                    clock,
-                    deadline=settings.delivering.timeout,
-                    allow_loopback=settings.delivering.allow_loopback_endpoints,
-                    networks=settings.delivering.allow_networks,
-                )
-            )
+            transport = await stack.enter_async_context(http_transport(settings, clock))
             topics = kafka_destination(settings, clock, stack)
             beside = await dispatch.add(process, transport, far_log, control, endpoints, topics)
         if Role.ENGINE in roles:
