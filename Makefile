@@ -7,6 +7,8 @@ WORKERS ?= 2
 SCENARIO_WORKERS ?= 4
 FLEET ?=
 JSON ?=
+# Tests start the hub by the hundred: compiled each time, each start would take half as long again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'

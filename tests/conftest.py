@@ -1,12 +1,14 @@
-"""The servers of a session: started when the first test asks for one, stopped when the last is over."""
+"""The servers of a session, and where its hubs come from: started when the first test asks for one, stopped when the last is over."""
 
+import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from processes.preloaded import nursery
 from processes.services import (
     Kafka,
     Postgres,
@@ -41,6 +43,14 @@ class SharedServers:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(SharedServers())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hubs_begin_behind_their_imports() -> Iterator[None]:
+    """Each a second and a half of CPU sooner; with HUB_TESTS_FRESH=1 each begins at the beginning, as for a user."""
+    with nullcontext() if os.environ.get("HUB_TESTS_FRESH") else nursery.opened():
+        yield
+    nursery.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,12 +15,13 @@ import asyncpg
 from chaos import town
 from processes.client import HubClient
 from processes.fault_proxy import FaultProxy
-from processes.harness import HUB, SimProcess, free_port
+from processes.harness import SimProcess, free_port
 from processes.receiver import VerifyingReceiver
 from processes.scaled import Fleet
 from processes.services import Kafka, Postgres, folder_for_services
 
 WORKFLOWS = Path(__file__).parent / "workflows"
+FROM_NOTHING = (sys.executable, "-m", "hub")  # one that comes back under fire imports itself, as at a user's
 DOORS = ("door-1", "door-2")
 ENGINES = ("engine-1", "engine-2", "engine-3")
 SENDERS = ("sender-1", "sender-2")
@@ -166,7 +168,7 @@ async def open_town(
     rate: float,
     roles: Mapping[str, Sequence[str]],
     workflows: Sequence[Path] = (WORKFLOWS,),
-    hub: Sequence[str] = (HUB,),
+    hub: Sequence[str] = FROM_NOTHING,
 ) -> AsyncIterator[FleetTown]:
     """Start everything, sources and traffic aside; what fails in it is told with how every log ends.
 

@@ -3,15 +3,14 @@
 import json
 import re
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from processes.preloaded import HUB as HUB
 from processes.program import Program
 
-HUB = str(Path(sys.executable).with_name("hub"))
 _READY = r"^hub is ready at (http://\S+)\s*$"
 _KEY = r"admin key: (hub_\S+)"
 

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from processes.preloaded import Preloaded, start
+
 _LOOK_AGAIN = 0.01
 
 
@@ -34,7 +36,7 @@ class Program:
         self._command = list(command)
         self._log = log
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Preloaded | None = None
         self._log_start = 0
         self._may_be_over = False
 
@@ -59,14 +61,8 @@ class Program:
         with self._log.open("ab") as log:
             self._log_start = log.tell()
             # Its own session: a Ctrl-C at the terminal reaches the test alone, which then stops it in order.
-            self._process = subprocess.Popen(  # noqa: ASYNC220 (starting takes a millisecond, and bench uses any loop)
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self._environment,
-                start_new_session=True,
-            )
+            # Starting takes a millisecond, and bench uses any loop.
+            self._process = start(self._command, self._environment, log, log)
         pattern = re.compile(ready, re.MULTILINE)
         deadline = time.monotonic() + within
         while True:

@@ -14,6 +14,7 @@ import aiohttp
 from processes.harness import HUB, HubProcess
 from processes.program import ProgramFailed
 from processes.services import Kafka, Postgres
+from processes.terminal import ran
 
 # Short enough that a test sees a take-over; long enough for a busy machine of two cores.
 LEASES = {"duration": "3s", "margin": "500ms"}
@@ -62,16 +63,8 @@ class Fleet:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / "hub.yaml"
         path.write_text(json.dumps(self.config), encoding="utf-8")
-        migrating = await asyncio.create_subprocess_exec(
-            HUB,
-            "migrate",
-            "--config",
-            str(path),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await migrating.communicate()
-        assert migrating.returncode == 0, output.decode()
+        code, _, errors = await asyncio.to_thread(ran, "migrate", "--config", str(path))
+        assert code == 0, errors
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -1,13 +1,20 @@
 """The harness itself: what it says it does to programs and webhooks, it does."""
 
 import asyncio
+import os
+import signal
+import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 import aiohttp
 import orjson
 import pytest
+from processes.preloaded import HUB, Preloaded, nursery, start
 from processes.program import Program, ProgramFailed
 from processes.receiver import VerifyingReceiver
 from standardwebhooks.webhooks import Webhook
@@ -63,6 +70,53 @@ async def test_a_killed_program_comes_back_and_only_its_new_words_count(tmp_path
 
     assert program.output().split() == ["up", "8"]
     await program.kill()
+
+
+def ended(
+    process: "subprocess.Popen[bytes] | Preloaded", written: Sequence[IO[bytes]]
+) -> tuple[int, list[bytes]]:
+    code = process.wait(60)
+    for file in written:
+        file.seek(0)
+    return code, [file.read() for file in written]
+
+
+@pytest.mark.skipif(not nursery.can_fork, reason="hubs are forked on Linux alone")
+@pytest.mark.parametrize(
+    "words", [("--version",), ("run", "--config", "/nowhere/hub.yaml"), ("keys", "list")]
+)
+def test_a_hub_that_is_forked_says_and_ends_as_one_from_nothing(words: tuple[str, ...]) -> None:
+    environment = {**os.environ, "HUB_URL": "http://127.0.0.1:1", "HUB_KEY": "hub_none"}
+    told = []
+    with nursery.opened(), tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        forked = start([HUB, *words], environment, out, errors)
+        assert isinstance(forked, Preloaded)
+        told.append(ended(forked, (out, errors)))
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        fresh = subprocess.Popen([HUB, *words], stdout=out, stderr=errors, env=environment)
+        told.append(ended(fresh, (out, errors)))
+
+    assert told[0] == told[1]
+    assert told[0][1] != [b"", b""]
+
+
+@pytest.mark.skipif(not nursery.can_fork, reason="hubs are forked on Linux alone")
+async def test_a_hub_that_is_forked_is_a_process_of_its_own_that_can_be_killed(tmp_path: Path) -> None:
+    quiet = [HUB, "sim", "--rate", "0", *(f"--{name}-port=0" for name in ("mt-remote", "mt5rest", "control"))]
+    with nursery.opened():
+        killed, stopped = (Program(quiet, tmp_path / name) for name in ("killed.log", "stopped.log"))
+        await killed.start(r"^sim is ready")
+        await stopped.start(r"^sim is ready")
+    assert os.getsid(killed.pid) == killed.pid
+    assert isinstance(killed._process, Preloaded)
+
+    await killed.kill()
+
+    assert killed._process.poll() == -signal.SIGKILL
+    with pytest.raises(ProcessLookupError):
+        os.kill(killed.pid, 0)
+    assert stopped.running
+    assert await stopped.stop() == 0
 
 
 async def post(url: str, secret: str, name: str, body: bytes, *, forge: bool = False) -> int:

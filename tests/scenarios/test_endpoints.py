@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -11,9 +10,9 @@ from typing import Any
 
 import pytest
 from processes.client import HubClient
-from processes.harness import HUB, HubProcess
+from processes.harness import HubProcess
 from processes.receiver import VerifyingReceiver
-from processes.terminal import typed
+from processes.terminal import ran, typed
 
 WITHIN = 30.0
 
@@ -23,7 +22,8 @@ def terminal(hub: HubProcess, *arguments: str) -> tuple[int, str, str]:
 
 
 def sealing(*arguments: str) -> None:
-    subprocess.run([HUB, "sealing", *arguments], check=True, timeout=60, capture_output=True)
+    code, _, errors = ran("sealing", *arguments)
+    assert code == 0, errors
 
 
 def told(hub: HubProcess, *arguments: str) -> Any:

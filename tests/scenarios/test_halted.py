@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ import pytest
 from chaos import town
 from processes.client import HubClient
 from processes.harness import HubProcess, SimProcess
+from processes.terminal import ran
 
 WITHIN = 30.0
 GOODWILL = """schema: 1
@@ -46,21 +46,8 @@ async def a_desk(folder: Path) -> AsyncIterator[tuple[HubProcess, HubClient, Sim
 
 async def command(hub: HubProcess, *arguments: str) -> tuple[int, Any]:
     """Run a command of this hub; return its exit code and its JSON, or what it said was wrong."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "hub",
-        *arguments,
-        "--json",
-        "--url",
-        hub.url,
-        "--key",
-        hub.key,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode or 0, json.loads(out) if process.returncode == 0 else err.decode()
+    code, out, err = await asyncio.to_thread(ran, *arguments, "--json", "--url", hub.url, "--key", hub.key)
+    return code, json.loads(out) if code == 0 else err
 
 
 async def states(client: HubClient) -> list[str]:

@@ -2,30 +2,19 @@
 
 import socket
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from processes.terminal import ran
 
 from hub.store.sqlite.database import FILE, Folder
 
-ROOT = Path(__file__).parents[2]
 
-
-def hub(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str]:
+def hub(*arguments: str) -> tuple[int, str]:
     """Run a command that is refused; return its exit code and what it said on stderr."""
-    done = subprocess.run(
-        [sys.executable, "-m", "hub", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env=environment,
-    )
-    return done.returncode, done.stderr.strip()
+    code, _, errors = ran(*arguments)
+    return code, errors.strip()
 
 
 def starting(folder: Path, *more: str) -> Sequence[str]:
@@ -111,15 +100,8 @@ def test_a_broken_workflow_is_shown_with_its_line_and_a_suggestion(tmp_path: Pat
     workflow.write_text(
         "schema: 1\nid: broken\ntitle: A typo\nwhen:\n  - event: trade.closd\nsteps:\n  - do: event.publish\n    with: {type: custom.x}\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "hub", "check", str(workflow)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    code, shown, _ = ran("check", str(workflow))
 
-    assert done.returncode == 1
-    assert "broken.yaml:5:" in done.stdout
-    assert "trade.closed" in done.stdout
+    assert code == 1
+    assert "broken.yaml:5:" in shown
+    assert "trade.closed" in shown

@@ -10,9 +10,9 @@ from typing import Any
 import asyncpg
 import pytest
 from processes.client import HubClient
-from processes.harness import HUB
 from processes.scaled import Fleet
 from processes.services import Kafka, Postgres
+from processes.terminal import ran
 
 from hub.bus.arrival import encode_fact
 from hub.testing import a_trade_closed, an_account
@@ -28,17 +28,8 @@ async def fleet(tmp_path: Path, postgres_server: Postgres, kafka_server: Kafka) 
 
 async def hub(fleet: Fleet, *words: str) -> tuple[int, str, str]:
     config = fleet.processes["all"].data.parent / "hub.yaml"
-    process = await asyncio.create_subprocess_exec(
-        HUB,
-        "arrivals",
-        *words,
-        "--config",
-        str(config),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    said, errors = await process.communicate()
-    return process.returncode or 0, said.decode().strip(), errors.decode().strip()
+    code, out, errors = await asyncio.to_thread(ran, "arrivals", *words, "--config", str(config))
+    return code, out.strip(), errors.strip()
 
 
 @pytest.mark.scenario
@@ -92,13 +83,11 @@ async def test_a_refused_arrival_is_listed_counted_tried_again_and_dropped(fleet
 
 
 @pytest.mark.scenario
-async def test_in_a_hub_on_one_machine_nothing_is_left_for_other_processes() -> None:
-    process = await asyncio.create_subprocess_exec(
-        HUB, "arrivals", "list", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    _, errors = await process.communicate()
-    assert process.returncode == 2
-    assert errors.decode().strip() == (
+def test_in_a_hub_on_one_machine_nothing_is_left_for_other_processes() -> None:
+    code, _, errors = ran("arrivals", "list")
+
+    assert code == 2
+    assert errors.strip() == (
         "hub: a hub on one machine leaves nothing for other processes: `hub arrivals` is for store.postgres and bus.kafka"
     )
 
