@@ -3,11 +3,12 @@
 import asyncio
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from bench import hubs
 from bench.figures import Figure
-from bench.measure import load_apart, measured_here, middle
+from bench.measure import measured_here, middle
 
 DRAINED = 50_000
 ENDPOINTS = 10
@@ -21,13 +22,11 @@ _SEED_WITHIN = 120
 
 
 async def measure(folder: Path, repeats: int, *, quick: bool) -> list[Figure]:
-    async with hubs.Server("sink.py", folder) as server:
-        with load_apart(server.program.pid):
-            sink = hubs.Sink(server)
-            return [
-                await _drain(folder / "drained", sink, 1 if quick else min(repeats, 3)),
-                await _memory(folder / "owed", sink),
-            ]
+    async with hubs.apart(folder, "sink.py") as sink:
+        return [
+            await _drain(folder / "drained", sink, 1 if quick else min(repeats, 3)),
+            await _memory(folder / "owed", sink),
+        ]
 
 
 async def _drain(folder: Path, sink: hubs.Sink, repeats: int) -> Figure:
@@ -43,24 +42,14 @@ async def _drain(folder: Path, sink: hubs.Sink, repeats: int) -> Figure:
         assert sink.count() == DRAINED, f"{sink.count()} webhooks for {DRAINED} events"
         shutil.rmtree(data)
         bare.append(await hubs.bare_client(sink.webhooks, DRAINED, body))
-    ratios = [mine.cpu / theirs.cpu for mine, theirs in zip(ours, bare, strict=True)]
     shutil.rmtree(full)
-    return Figure(
-        f"drain of {DRAINED:,} deliveries to one endpoint",
-        middle(ratios),
-        "x",
-        _TARGET,
-        samples=ratios,
-        ceiling="the bare signed aiohttp client",
-        beside={
-            "CPU µs/delivery": middle([each.cpu / DRAINED * 1e6 for each in ours]),
-            "bare": middle([each.cpu / DRAINED * 1e6 for each in bare]),
-            "deliveries/s": middle([DRAINED / each.wall for each in ours]),
-            "bare/s": middle([DRAINED / each.wall for each in bare]),
-            "seconds": middle([each.wall for each in ours]),
-            "MiB": max(each.peak for each in ours),
-        },
-    )
+    name = f"drain of {DRAINED:,} deliveries to one endpoint"
+    figure = hubs.against_bare(name, _TARGET, DRAINED, ours, bare)
+    more = {
+        "seconds": middle([each.wall for each in ours]),
+        "MiB": max(each.peak for each in ours),
+    }
+    return replace(figure, beside=figure.beside | more)
 
 
 async def _memory(folder: Path, sink: hubs.Sink) -> Figure:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench import events, hubs
 from bench.figures import Figure
-from bench.measure import cpu_seconds, idle, load_apart, measured_here, memory, middle
+from bench.measure import cpu_seconds, idle, memory, middle
 from bench.poster import Poster
 from processes.client import HubClient
 from processes.harness import HubProcess
@@ -42,15 +42,8 @@ class Sample:
 
 async def measure(folder: Path, repeats: int, *, quick: bool) -> list[Figure]:
     count = 4_000 if quick else 10_000
-    hub = hubs.hub(folder / "end-to-end")
-    async with hubs.Server("sink.py", folder) as server:
-        await hub.start()
-        try:
-            measured_here(hub.program.pid)
-            with load_apart(server.program.pid):
-                return await _measure(folder, hub, hubs.Sink(server), count, repeats)
-        finally:
-            await hub.kill()
+    async with hubs.hub_and_sink(folder, "end-to-end") as (hub, sink):
+        return await _measure(folder, hub, sink, count, repeats)
 
 
 async def _measure(folder: Path, hub: HubProcess, sink: hubs.Sink, count: int, repeats: int) -> list[Figure]:

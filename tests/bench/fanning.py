@@ -7,7 +7,7 @@ from typing import Any
 
 from bench import events, hubs
 from bench.figures import Figure
-from bench.measure import cpu_seconds, idle, load_apart, measured_here, middle, percentile
+from bench.measure import cpu_seconds, idle, middle, percentile
 from bench.poster import Poster
 from processes.client import HubClient
 from processes.harness import HubProcess
@@ -22,15 +22,8 @@ _TARGET = 1.35
 
 async def measure(folder: Path, repeats: int, *, quick: bool) -> list[Figure]:
     count = 100 if quick else 300
-    hub = hubs.hub(folder / "fan-out")
-    async with hubs.Server("crowd.py", folder) as server:
-        await hub.start()
-        try:
-            measured_here(hub.program.pid)
-            with load_apart(server.program.pid):
-                return await _measure(folder, hub, hubs.Sink(server), count, repeats)
-        finally:
-            await hub.kill()
+    async with hubs.hub_and_sink(folder, "fan-out", "crowd.py") as (hub, crowd):
+        return await _measure(folder, hub, crowd, count, repeats)
 
 
 async def _measure(folder: Path, hub: HubProcess, crowd: hubs.Sink, count: int, repeats: int) -> list[Figure]:

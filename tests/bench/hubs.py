@@ -4,12 +4,14 @@ import asyncio
 import base64
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.request import Request, urlopen
 
-from bench.measure import measured_here
+from bench.figures import Figure
+from bench.measure import load_apart, measured_here, middle
 from processes.harness import HubProcess
 from processes.program import Program, eventually
 from standardwebhooks.webhooks import Webhook
@@ -40,6 +42,30 @@ class Server:
 
     async def __aexit__(self, *error: object) -> None:
         await self.program.kill()
+
+
+@asynccontextmanager
+async def apart(folder: Path, script: str) -> AsyncIterator["Sink"]:
+    """Run what takes deliveries, on a core of its own where there is one."""
+    async with Server(script, folder) as server:
+        with load_apart(server.program.pid):
+            yield Sink(server)
+
+
+@asynccontextmanager
+async def hub_and_sink(
+    folder: Path, name: str, script: str = "sink.py"
+) -> AsyncIterator[tuple[HubProcess, "Sink"]]:
+    """Run a hub, which is measured, and what it delivers to, as in `apart`."""
+    measured = hub(folder / name)
+    async with Server(script, folder) as server:
+        await measured.start()
+        try:
+            measured_here(measured.program.pid)
+            with load_apart(server.program.pid):
+                yield measured, Sink(server)
+        finally:
+            await measured.kill()
 
 
 class Delivery(NamedTuple):
@@ -101,6 +127,27 @@ async def bare_client(url: str, count: int, body: Path) -> Bare:
 
 async def dispatcher_alone(url: str, count: int, body: Path, folder: Path) -> Bare:
     return await _run("dispatcher_alone.py", url, count, body, folder)
+
+
+def against_bare(
+    name: str, target: float, count: int, ours: Sequence["Bare | Drained"], bare: Sequence[Bare]
+) -> Figure:
+    """Return what `count` deliveries cost in each repeat, as a ratio to the bare client's in the same one."""
+    ratios = [mine.cpu / theirs.cpu for mine, theirs in zip(ours, bare, strict=True)]
+    return Figure(
+        name,
+        middle(ratios),
+        "x",
+        target,
+        samples=ratios,
+        ceiling="the bare signed aiohttp client",
+        beside={
+            "CPU µs/delivery": middle([each.cpu / count * 1e6 for each in ours]),
+            "bare": middle([each.cpu / count * 1e6 for each in bare]),
+            "deliveries/s": middle([count / each.wall for each in ours]),
+            "bare/s": middle([count / each.wall for each in bare]),
+        },
+    )
 
 
 class Drained(NamedTuple):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import aiohttp
 from bench import events, hubs
 from bench.figures import Figure
-from bench.measure import load_apart, measured_here, middle, percentile
+from bench.measure import middle, percentile
 from bench.poster import Poster
 from processes.client import HubClient
 from processes.harness import HubProcess
@@ -32,15 +32,8 @@ class Turn(NamedTuple):
 
 async def measure(folder: Path, *, quick: bool) -> list[Figure]:
     turns, seconds = (3, 4) if quick else (5, 8)
-    hub = hubs.hub(folder / "neighbours")
-    async with hubs.Server("crowd.py", folder) as server:
-        await hub.start()
-        try:
-            measured_here(hub.program.pid)
-            with load_apart(server.program.pid):
-                return [await _measure(hub, hubs.Sink(server), turns, int(RATE * seconds))]
-        finally:
-            await hub.kill()
+    async with hubs.hub_and_sink(folder, "neighbours", "crowd.py") as (hub, crowd):
+        return [await _measure(hub, crowd, turns, int(RATE * seconds))]
 
 
 async def _measure(hub: HubProcess, crowd: hubs.Sink, turns: int, count: int) -> Figure:
