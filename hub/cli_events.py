@@ -16,7 +16,7 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Post a file of events to a running hub, in batches; run it again and nothing is counted twice."""
-    from hub.commands.client import ingest_file  # noqa: PLC0415 (start-up time)
+    from hub.commands.ingest import ingest_file  # noqa: PLC0415 (start-up time)
 
     raise typer.Exit(ingest_file(file, url, api_key, start, as_json=as_json))
 

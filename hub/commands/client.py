@@ -1,23 +1,18 @@
-"""Commands that ask a running hub: keys, why, ingest."""
+"""Commands that ask a running hub: keys, why."""
 
 import asyncio
 import json
 from collections.abc import Awaitable
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hub.clock import SystemClock, iso
+from hub.clock import iso
 from hub.commands.moments import moment as when
 from hub.commands.remote import RemoteHub
 from hub.commands.shown import print_table
-from hub.errors import ConfigError
-from hub.ingest.files import FileClient
-from hub.ingest.files import Progress as Posted
 
 T = TypeVar("T")
 
@@ -81,51 +76,6 @@ def _stands(console: Console, when: str, reasons: list[dict[str, Any]]) -> None:
         console.print(f"  {when:<6}  {escape(reason['outcome'])}: {escape(reason['text'])}", soft_wrap=True)
         for remains in reason["remains"]:
             console.print(f"            {escape(remains)}", soft_wrap=True)
-
-
-def ingest_file(file: Path, url: str, api_key: str, start: int, *, as_json: bool) -> int:
-    if not file.is_file():
-        raise ConfigError(f"there is no file {file}: name an NDJSON file, one event a line")
-    if not api_key:
-        raise ConfigError("an API key is needed: set HUB_KEY in the environment, or give --key")
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=as_json,
-    )
-    with bar:
-        task = bar.add_task("posting", total=max(file.stat().st_size, 1))
-
-        def moved(posted: Posted) -> None:
-            said = f"line {posted.line}: {posted.accepted} accepted, {posted.duplicates} known, {posted.rejected} refused"
-            bar.update(task, completed=posted.bytes_done, description=said)
-
-        posted = wait(FileClient(url, api_key, SystemClock()).post(file, first_line=start, on_progress=moved))
-    _report(posted, as_json=as_json)
-    return 1 if posted.rejected else 0
-
-
-def _report(posted: Posted, *, as_json: bool) -> None:
-    refused = [
-        {
-            "line": each.line,
-            "errors": [{"field": error.field, "reason": error.reason} for error in each.result.errors or ()],
-        }
-        for each in posted.refusals
-    ]
-    counts = {"accepted": posted.accepted, "duplicates": posted.duplicates, "rejected": posted.rejected}
-    if as_json:
-        print(json.dumps({**counts, "lines": posted.line, "refusals": refused}))
-        return
-    print(f"{posted.accepted} accepted, {posted.duplicates} were known, {posted.rejected} refused")
-    for each in posted.refusals:
-        for error in each.result.errors or ():
-            print(
-                f"  line {each.line}: {error.field}: {error.reason}" + (f"; {error.fix}" if error.fix else "")
-            )
 
 
 def show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
