@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-
 from hub.clock import SystemClock
+from hub.commands.file_bar import file_bar
 from hub.commands.remote import RemoteHub
 from hub.errors import ConfigError
 from hub.ingest.directory_files import DirectoryFile, Progress
@@ -31,22 +28,13 @@ def import_file(
     if not api_key:
         raise ConfigError("an API key is needed: set HUB_KEY in the environment, or give --key")
     sender = DirectoryFile(url, path, api_key, SystemClock(), is_csv=_is_csv(file, is_csv))
-    bar = Bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=as_json,
-    )
-    with bar:
-        task = bar.add_task("sending", total=max(file.stat().st_size, 1))
+    with file_bar(file, "sending", hidden=as_json) as show:
 
         def moved(sent: Progress) -> None:
             said = (
                 f"line {sent.line}: {sent.accepted} changed, {sent.duplicates} known, {sent.rejected} refused"
             )
-            bar.update(task, completed=sent.bytes_done, description=said)
+            show(sent.bytes_done, said)
 
         sent = asyncio.run(sender.send(file, first_line=start, on_progress=moved))
     _report(sent, as_json=as_json)

@@ -3,14 +3,11 @@
 import json
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from hub.clock import SystemClock
 from hub.commands.client import wait
+from hub.commands.file_bar import file_bar
 from hub.errors import ConfigError
-from hub.ingest.files import FileClient
-from hub.ingest.files import Progress as Posted
+from hub.ingest.files import FileClient, Progress
 
 
 def ingest_file(file: Path, url: str, api_key: str, start: int, *, as_json: bool) -> int:
@@ -18,27 +15,18 @@ def ingest_file(file: Path, url: str, api_key: str, start: int, *, as_json: bool
         raise ConfigError(f"there is no file {file}: name an NDJSON file, one event a line")
     if not api_key:
         raise ConfigError("an API key is needed: set HUB_KEY in the environment, or give --key")
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=as_json,
-    )
-    with bar:
-        task = bar.add_task("posting", total=max(file.stat().st_size, 1))
+    with file_bar(file, "posting", hidden=as_json) as show:
 
-        def moved(posted: Posted) -> None:
+        def moved(posted: Progress) -> None:
             said = f"line {posted.line}: {posted.accepted} accepted, {posted.duplicates} known, {posted.rejected} refused"
-            bar.update(task, completed=posted.bytes_done, description=said)
+            show(posted.bytes_done, said)
 
         posted = wait(FileClient(url, api_key, SystemClock()).post(file, first_line=start, on_progress=moved))
     _report(posted, as_json=as_json)
     return 1 if posted.rejected else 0
 
 
-def _report(posted: Posted, *, as_json: bool) -> None:
+def _report(posted: Progress, *, as_json: bool) -> None:
     refused = [
         {
             "line": each.line,

@@ -21,6 +21,7 @@ from hub.clock import MICROSECOND, Clock
 from hub.dispatch.addresses import Networks
 from hub.dispatch.channels.bounded_json import read_json
 from hub.dispatch.channels.http_way_out import WayOut
+from hub.dispatch.channels.one_exchange import LARGEST_ANSWER, whole
 from hub.dispatch.connections import AddressDenied
 from hub.dispatch.effects.requests import Answered, Asked, Denied, Requester, Unanswered
 from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
@@ -31,7 +32,6 @@ from hub.intents.intent import Intent
 from hub.intents.shape import Misfit, conform, tellable
 
 DEADLINE: Final = timedelta(seconds=15)
-LARGEST_ANSWER: Final = 64 * 1024
 LONGEST_KEY: Final = 255
 _TOO_MANY, _TIMED_OUT = 429, 408
 
@@ -97,7 +97,7 @@ class HttpRequests(Requester):
                 self._way_out.open(call.method, url, headers, body) as response,
             ):
                 status = response.status
-                content = await _content(response.content)
+                content = await whole(response.content)
         except aiohttp.ClientConnectorError as problem:
             if isinstance(problem.os_error, AddressDenied):
                 return Denied("the host leads to an address that is not public")
@@ -191,17 +191,6 @@ def _names_secret(call: Call) -> bool:
 
 def _body(call: Call) -> bytes | None:
     return msgspec.json.encode(call.body) if call.body is not None else None
-
-
-async def _content(stream: aiohttp.StreamReader) -> bytes | None:
-    """Return the whole body, None where it is too large."""
-    found = bytearray()
-    while len(found) <= LARGEST_ANSWER:
-        chunk = await stream.read(LARGEST_ANSWER + 1 - len(found))
-        if not chunk:
-            return bytes(found)
-        found += chunk
-    return None
 
 
 def _made_of(call: Call, status: int, content: bytes | None) -> Asked:

@@ -67,7 +67,7 @@ async def exchange(
             return Reply(
                 response.status,
                 response.headers.get("Retry-After"),
-                await _content(response.content),
+                await whole(response.content),
                 response.headers,
             )
     except aiohttp.ClientConnectorError as problem:
@@ -82,7 +82,8 @@ async def exchange(
         return Lost("the connection broke off, or the answer is not well-formed HTTP")
 
 
-async def _content(stream: aiohttp.StreamReader) -> bytes | None:
+async def whole(stream: aiohttp.StreamReader) -> bytes | None:
+    """Return all that comes, None where it is larger than an answer may be."""
     found = bytearray()
     while len(found) <= LARGEST_ANSWER:
         chunk = await stream.read(LARGEST_ANSWER + 1 - len(found))
