@@ -1,10 +1,13 @@
 """The documentation, served from Markdown; pages hold no scripts and none could run."""
 
+import asyncio
 import base64
 import hashlib
 import html
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, final
 
 import msgspec
 from aiohttp import web
@@ -74,11 +77,11 @@ async def docs_page(request: web.Request) -> web.Response:
 
 
 async def asyncapi_json(request: web.Request) -> web.Response:
-    return answer(request.app[ASYNCAPI])
+    return answer(await request.app[ASYNCAPI].get())
 
 
 async def openapi_json(request: web.Request) -> web.Response:
-    return answer(request.app[OPENAPI])
+    return answer(await request.app[OPENAPI].get())
 
 
 def _page(request: web.Request, name: str) -> web.Response:
@@ -103,15 +106,34 @@ def _read(folder: Path, name: str) -> str | None:
         return None
 
 
-OPENAPI = web.AppKey("openapi", msgspec.Raw)
-ASYNCAPI = web.AppKey("asyncapi", msgspec.Raw)
+@final
+class Document:
+    """What is generated when it is first asked for, once, and beside the loop: it takes a fifth of a second."""
+
+    def __init__(self, generate: Callable[[], dict[str, Any]]) -> None:
+        self._generate = generate
+        self._turn = asyncio.Lock()
+        self._made: msgspec.Raw | None = None
+
+    async def get(self) -> msgspec.Raw:
+        async with self._turn:
+            if self._made is None:
+                self._made = await asyncio.to_thread(self._encoded)
+            return self._made
+
+    def _encoded(self) -> msgspec.Raw:
+        return msgspec.Raw(msgspec.json.encode(self._generate()))
+
+
+OPENAPI = web.AppKey("openapi", Document)
+ASYNCAPI = web.AppKey("asyncapi", Document)
 ROUTE_PAGE = web.AppKey("route_page", str)
 
 
 def prepare(app: web.Application, routes: tuple[Route, ...]) -> None:
-    """Generate, once, what is generated."""
-    app[OPENAPI] = msgspec.Raw(msgspec.json.encode(openapi(routes)))
-    app[ASYNCAPI] = msgspec.Raw(msgspec.json.encode(asyncapi()))
+    """Give the application what is generated of its routes."""
+    app[OPENAPI] = Document(lambda: openapi(routes))
+    app[ASYNCAPI] = Document(asyncapi)
     app[ROUTE_PAGE] = route_page(routes)
 
 
