@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -39,8 +40,13 @@ class Block:
 
 
 def blocks(path: Path, language: str | None = None) -> list[Block]:
-    found = list(_blocks(path))
-    return [block for block in found if language is None or block.language == language]
+    return [block for block in _all(path) if language is None or block.language == language]
+
+
+@cache
+def _all(path: Path) -> tuple[Block, ...]:
+    """Return the blocks of a page, which is read once: tests ask for those of each language."""
+    return tuple(_blocks(path))
 
 
 def _blocks(path: Path) -> Iterator[Block]:

@@ -4,7 +4,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from typing import final
 
 import aiohttp
@@ -18,6 +18,14 @@ from hub.dispatch.resolver import PooledResolver
 from hub.dispatch.safe_http import CONNECT_SECONDS
 
 _AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
+
+
+@cache
+def _usual_tls() -> ssl.SSLContext:
+    """Return what every way out shares: reading the machine's certificates holds the loop up for tens of milliseconds."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 @final
@@ -45,8 +53,7 @@ class WayOut:
         if self._resolver is None:
             self._resolver = PooledResolver()
         if self._ssl is None:
-            self._ssl = ssl.create_default_context()
-            self._ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+            self._ssl = _usual_tls()
         connector = aiohttp.TCPConnector(
             ssl=self._ssl, resolver=self._resolver, socket_factory=self._socket, force_close=True
         )

@@ -19,7 +19,8 @@ from hub.ingest.posted import is_the_hubs_own, needs_account
 from hub.ingest.receive import Receiver
 
 KINDS = pytest.mark.parametrize("kind", every_type(), ids=lambda kind: kind.name)
-VALIDATOR = Draft202012Validator(event_schema())
+SCHEMA = event_schema()
+VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def test_every_type_has_an_example_and_nothing_else_has() -> None:
@@ -40,7 +41,7 @@ def test_an_example_says_what_the_model_says(kind: EventType) -> None:
 
 @KINDS
 def test_an_example_holds_by_the_schema_it_stands_in(kind: EventType) -> None:
-    definition = event_schema()["$defs"]["Event_" + kind.name.removesuffix(".*").replace(".", "_")]
+    definition = SCHEMA["$defs"]["Event_" + kind.name.removesuffix(".*").replace(".", "_")]
     (told,) = definition["examples"]
 
     VALIDATOR.validate(told)

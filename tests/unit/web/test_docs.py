@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -137,6 +138,7 @@ def commands_of(group: TyperGroup, path: str = "hub") -> Iterator[tuple[str, Any
             yield f"{path} {name}", command
 
 
+@cache
 def the_program() -> TyperGroup:
     command = typer.main.get_command(app)
     assert isinstance(command, TyperGroup)
