@@ -79,4 +79,6 @@ def test_every_shipped_workflow_can_be_told_the_journal(stored, path):
     rehearsal.until(stored.rows[-1].at + 90 * 86_400_000_000)
 
     assert rehearsal.broken == []
-    assert misses(rehearsal, workflow).asked > 0
+    # Nobody in the journal asks for money, so what is kept by request has nobody to be asked of.
+    by_request = {"deposit-approval", "withdrawal-approval"}
+    assert (misses(rehearsal, workflow).asked > 0) is (path.stem not in by_request)
