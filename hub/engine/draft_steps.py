@@ -368,7 +368,7 @@ class StepDrafter:
         if verb.name == "event.publish":
             self._may_publish(at, made)
         if verb.risk is Risk.MONEY:
-            self._money.check(at, verb, made)
+            self._money.check(at, verb, made, known)
         path = name if name is not None else position
         return Do(path, name, verb, made, self._draft.document.place((*at, "do")))
 

@@ -6,7 +6,7 @@ from typing import Final, final
 from hub.engine.draft import Draft
 from hub.engine.nodes import Location
 from hub.engine.program_steps import Computed, Literally, Value
-from hub.expr import Expression, Kind
+from hub.expr import Expression, Kind, Scope, Type
 from hub.intents.verbs import Verb
 
 CURRENCY: Final = "account.currency"
@@ -24,7 +24,7 @@ class MoneyRules:
         self._base = base
         self._currencies = currencies
 
-    def check(self, step: Location, verb: Verb, params: Mapping[str, Value]) -> None:
+    def check(self, step: Location, verb: Verb, params: Mapping[str, Value], known: Scope) -> None:
         if not self._limited:
             self._draft.error(
                 (*step, "do"),
@@ -37,6 +37,8 @@ class MoneyRules:
         location: Location = (*step, "with", "amount")
         match amount:
             case Computed(expression=expression):
+                if "event.amount" in expression.reads:
+                    self._of_the_event(location, known.roots["event"])
                 self._computed(location, expression, converts="undo" not in step and "from" not in params)
             case Literally():
                 self._plain_number(location)
@@ -60,6 +62,15 @@ class MoneyRules:
             )
         elif amount.type.kind is not Kind.MONEY:
             self._plain_number(location)
+
+    def _of_the_event(self, location: Location, event: Type) -> None:
+        """Warn where an event names a currency beside its amount, and nothing before the step looks at it."""
+        if "currency" in (event.fields or {}) and "event.currency" not in self._draft.reads:
+            self._draft.warn(
+                location,
+                "the event may name another currency than the account's, and its amount is booked as it stands: add "
+                f"`default(event.currency, {CURRENCY}) == {CURRENCY}` to `where` of the trigger, or to an `if`",
+            )
 
     def _plain_number(self, location: Location) -> None:
         if self._currencies is not None and len(self._currencies) != 1:

@@ -11,6 +11,7 @@ from unit.engine.rated import RatedDesk, booked, params
 from unit.engine.test_grants import BONUS, BOOKED, END, bonus, ledger, restarted
 
 from hub.clock import to_us
+from hub.engine.load_text import load_text
 from hub.engine.program import Mode
 from hub.engine.quotes import Board
 from hub.engine.values import Kind
@@ -426,3 +427,25 @@ def test_a_rate_of_one_currency_books_no_amount_in_another():
     shadow.rates(EUR="1.25", GBP="1.5")
     found = [each for each in shadow.tell("trade.closed", deal=1) if each.verb == "credit.grant"]
     assert [params(each)["amount"] for each in found] == ["40.00", "12.00"]
+
+
+ASKED_FOR = """
+scope: account.currency == "USD"
+key: event.request
+when: [{event: withdrawal.requested%s}]
+limit: {max: 1, every: forever}
+steps: [{id: pay, do: balance.withdraw, with: {amount: = event.amount}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("looks", "warned"),
+    [("", 1), (", where: 'default(event.currency, account.currency) == account.currency'", 0)],
+)
+def test_an_amount_whose_own_currency_nobody_looks_at_is_warned_of(looks, warned):
+    report = load_text(f"schema: 1\nid: rule\ntitle: a rule{ASKED_FOR % looks}", "rule.yaml")
+
+    assert report.workflow is not None
+    found = [str(each) for each in report.problems]
+    assert len(found) == warned
+    assert all("the event may name another currency than the account's" in each for each in found)
