@@ -36,6 +36,7 @@ from hub.dispatch.fanout import FanOut
 from hub.dispatch.replay_desk import ReplayDesk
 from hub.dispatch.replaying import Replaying
 from hub.dispatch.resolver import PooledResolver
+from hub.ending import GiveUp, only_tell
 from hub.engine.live_files import LiveFiles, Reloading
 from hub.engine.load import LoadedSet
 from hub.engine.loop import EngineLoop
@@ -66,6 +67,7 @@ from hub.parts import (
     templates_at,
 )
 from hub.position_past import PositionPast
+from hub.pulses import ACTIONS_STAND_AFTER, Pulses
 from hub.rate_teller import RateTeller
 from hub.remembered_accounts import RememberedAccounts
 from hub.rounds import Rounds
@@ -111,9 +113,9 @@ class Hub:
         """Return how many inputs nobody has decided yet."""
         return self._inboxes[0].backlog() + self.engine.waiting
 
-    async def run(self, stopping: asyncio.Event) -> None:
+    async def run(self, stopping: asyncio.Event, *, give_up: GiveUp = only_tell) -> None:
         """Run until told to stop: sources end first, then whoever works on what they brought, then what those need."""
-        await Stages(self._stages, self._wake, begun=garbage.settle).run(stopping)
+        await Stages(self._stages, self._wake, begun=garbage.settle, give_up=give_up).run(stopping)
 
     def _wake(self) -> None:
         for inbox in self._inboxes:
@@ -253,8 +255,15 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         )
         store.log.listen(feeds.tail.offer)
         store.log.listen(lambda rows: tell_of_clients(feeds, rows))
+        pulses = Pulses(clock)
+        pulses.watch("engine", engine.mark)
+        pulses.watch("timers", engine.timers_mark)
+        pulses.watch("fan-out", fan_out.mark)
+        pulses.watch("deliveries", dispatcher.mark)
+        pulses.watch("actions", actions.mark, after=ACTIONS_STAND_AFTER)
         collector = HubCollector(
             (
+                pulses.metrics,
                 lambda: metrics.embedded_log(store),
                 lambda: metrics.decisions(engine.counters, inbox.backlog(), clock.now_us()),
                 lambda: metrics.deliveries(dispatcher.counters()),
@@ -314,7 +323,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 clock,
                 attempts_kept=settings.keep.attempts,
             ),
-            readiness=Readiness(store.problem, lease.problem),
+            readiness=Readiness(store.problem, lease.problem, pulses.problems),
             feeds=feeds,
             metrics=lambda: metrics.metrics_text(collector),
             docs=Path(hub.web.__path__[0]) / "docs",
@@ -344,7 +353,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             committed=committed,
             _inboxes=inboxes,
             _stages=(
-                (lease, keys, *keeping_rates, *sessions, *services(feeds)),
+                (lease, pulses, keys, *keeping_rates, *sessions, *services(feeds)),
                 (
                     store.journal,
                     engine,

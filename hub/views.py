@@ -220,13 +220,18 @@ class AccountView:
 
 @final
 class Readiness:
-    """Ready means: what is posted now would be on disk a moment later."""
+    """Ready means: what is posted now would be on disk a moment later, and whoever works on it gets on with that."""
 
     def __init__(
-        self, store_problem: Callable[[], Awaitable[str | None]], lease_problem: Callable[[], str | None]
+        self,
+        store_problem: Callable[[], Awaitable[str | None]],
+        lease_problem: Callable[[], str | None],
+        standing: Callable[[], Sequence[str]],
     ) -> None:
         self._store_problem = store_problem
         self._lease_problem = lease_problem
+        self._standing = standing
 
     async def problems(self) -> Sequence[str]:
-        return [problem for problem in (self._lease_problem(), await self._store_problem()) if problem]
+        asked = (self._lease_problem(), await self._store_problem(), *self._standing())
+        return [problem for problem in asked if problem]

@@ -124,6 +124,11 @@ class Ownership:
             proof.append(tenure.lease)
         return proof
 
+    def handing_over(self) -> tuple[object, ...] | None:
+        """Return what whoever works on it was told to leave and has not left; None where there is nothing of the kind."""
+        leaving = tuple(name for name, tenure in self._tenures.items() if tenure.told and tenure.leaving)
+        return (self._tenure_number, *leaving) if leaving else None
+
     def problem(self) -> str | None:
         """Return why this process does not own what it should, in a sentence; None when it does."""
         now, patience = self._clock.monotonic(), self._lease.total_seconds()

@@ -14,6 +14,7 @@ from hub import logs
 from hub.app import Hub, build
 from hub.clock import SystemClock
 from hub.config import Settings, load
+from hub.ending import end_process
 from hub.engine.load import LoadedSet
 from hub.engine.problems import Severity
 from hub.errors import ConfigError
@@ -56,7 +57,7 @@ async def _run(settings: Settings) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopping.set)
         _greet(hub)
-        await hub.run(stopping)
+        await hub.run(stopping, give_up=end_process)
     return 0
 
 

@@ -12,6 +12,7 @@ from hub.clock import SystemClock
 from hub.commands.reaching import LOOK_EVERY, unless_stopped, when_reachable
 from hub.commands.run import count, show_problems
 from hub.config import Settings
+from hub.ending import end_process
 from hub.errors import ConfigError, StoreUnavailable
 
 try:
@@ -55,7 +56,7 @@ async def _open(
         if await unless_stopped(reached, stopping) is None:
             return None
         try:
-            return await stack.enter_async_context(build_scaled(settings, roles, clock))
+            return await stack.enter_async_context(build_scaled(settings, roles, clock, give_up=end_process))
         except StoreUnavailable as problem:  # it went again in between
             log.warning("hub.waits", reason=str(problem))
             await unless_stopped(clock.sleep(LOOK_EVERY), stopping)

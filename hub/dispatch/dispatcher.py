@@ -222,6 +222,10 @@ class Dispatcher(HandOver):
         finally:
             self._leaving.difference_update(endpoints)
 
+    def mark(self) -> tuple[object, ...] | None:
+        """Return what changes while what is owed, and what came of it, comes to disk; None where nothing waits for that."""
+        return self._settler.mark()
+
     def counters(self) -> Mapping[str, Counters]:
         return self._counters
 

@@ -67,6 +67,12 @@ class FanOut:
         self._clock = clock
         self._batch = batch
         self.fanned_out = 0
+        self._steps = 0
+        self._in_hand = 0
+
+    def mark(self) -> tuple[object, ...] | None:
+        """Return what changes while it gets on; None where there is nothing to hand over."""
+        return (self._steps, self._in_hand) if self._in_hand or self._inbox.backlog() else None
 
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -86,7 +92,10 @@ class FanOut:
                 if new is not None:
                     news.append(new)
         self.fanned_out += sum(len(new.deliveries) for new in news)
+        self._in_hand = len(inputs)
         await self._hand_over.take(positions, news)
+        self._in_hand = 0
+        self._steps += 1
 
     def _new(self, item: Input, now_us: int) -> New | None:
         try:

@@ -107,6 +107,7 @@ class Settler:
         self._hurry = asyncio.Event()
         self._closing = False
         self._writing = False
+        self._writes = 0
         self._flushes: list[asyncio.Future[None]] = []
 
     def owe(self, positions: Mapping[int, int], owed: Sequence[Owed], write: Write) -> None:
@@ -155,6 +156,10 @@ class Settler:
             self._hurry.set()
             await waiter
 
+    def mark(self) -> tuple[object, ...] | None:
+        """Return what changes while things come to disk; None where nothing has to."""
+        return (self._writes,) if self._writing or self._pending() else None
+
     async def run(self) -> None:
         while self._pending() or not self._closing:
             if self._pending():
@@ -178,6 +183,7 @@ class Settler:
         await self._write_fanned(steps)
         await self._write_results(results)
         self._writing = False
+        self._writes += 1
         if self._results:  # not all could go at once
             self._flushes += flushes
         else:

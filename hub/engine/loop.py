@@ -165,6 +165,18 @@ class EngineLoop:
             self.forget()
             raise
 
+    def mark(self) -> tuple[object, ...] | None:
+        """Return what changes while inputs are decided; None where none waits."""
+        counters = self.counters
+        if not self._pending and not self._inbox.backlog():
+            return None
+        return counters.decided, counters.batches, counters.counting
+
+    def timers_mark(self) -> tuple[object, ...] | None:
+        """Return what changes while timers are fired; None where none is due."""
+        due = self._store.next_timer()
+        return (due, self.counters.batches) if due is not None and due <= self._clock.now_us() else None
+
     @property
     def waiting(self) -> int:
         """Return how many inputs were taken and are not decided yet."""

@@ -51,7 +51,12 @@ class Admission:
         self._log = log
         self._engine = engine
         self._clock = clock
+        self._turns = 0
         self._pace = min(PACE * PARTITIONS / max(owned, 1), LONGEST_PACE)
+
+    def mark(self) -> tuple[object, ...] | None:
+        """Return what changes while facts are stored; None where none waits. Bulk waits for live, and is no sign."""
+        return (self._turns,) if self._inbox.live_waiting else None
 
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -59,6 +64,7 @@ class Admission:
             taken = await self._inbox.take(MOST, live_backlog=self._engine.backlog())
             if taken.positions:
                 await self._admit(taken, stopping)
+                self._turns += 1
             if len(taken.facts) >= CROWD:
                 await self._clock.sleep(max(began + self._pace - self._clock.monotonic(), 0) * SECOND)
 

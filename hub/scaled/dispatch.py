@@ -23,9 +23,11 @@ from hub.dispatch.outbox import Endpoints
 from hub.dispatch.replaying import Replaying
 from hub.dispatch.safe_http import Transport
 from hub.dispatch.subscriptions import ENABLED
+from hub.ending import GiveUp
 from hub.intents.gate import Gate
 from hub.metrics import action_moves, deliveries, standing
 from hub.parts import action_worker
+from hub.pulses import ACTIONS_STAND_AFTER, Pulses
 from hub.scaled.ears import Ears
 from hub.scaled.hand_over import Beside
 from hub.scaled.looking import EVERY, Looking
@@ -86,6 +88,8 @@ class ActionRole:
     everything: PostgresIntents
     gate: Gate
     teller: Teller
+    pulses: Pulses
+    give_up: GiveUp
     ownership: Ownership | None = None
     worker: ActionWorker | None = None
     asked_for: frozenset[str] = frozenset()
@@ -130,8 +134,10 @@ class ActionRole:
 
         async with AsyncExitStack() as stack:
             stack.enter_context(self.ears.listening(INTENTS, heard, gap))
+            stack.enter_context(self.pulses.watching("actions", worker.mark, after=ACTIONS_STAND_AFTER))
             self.worker = worker
-            yield Stages((sessions, (worker, Every(EVERY, gap, self.clock))), worker.wake)
+            services = (worker, Every(EVERY, gap, self.clock))
+            yield Stages((sessions, services), worker.wake, give_up=self.give_up)
 
     def metrics(self) -> Iterator[Metric]:
         if self.worker is not None:
@@ -182,6 +188,7 @@ async def add(
     process.ears.listen(WAITING, heard, dispatcher.look_at_everything)
     process.ears.listen(ENDPOINTS, lambda _endpoint: looking.now(), looking.now)
     process.working += [dispatcher, looking]
+    process.pulses.watch("deliveries", dispatcher.mark)
     _add_replays(process, endpoints, dispatcher, owned, owns)
     process.metrics.append(lambda: deliveries(dispatcher.counters()))
     process.metrics.append(lambda: standing(dispatcher.standing(), process.clock.now_us()))
@@ -195,6 +202,8 @@ async def add(
         PostgresIntents(database, only_looking),
         gate,
         teller,
+        process.pulses,
+        process.give_up,
     )
     asked = Looking("intents", actions.look, process.clock)
     process.ears.listen(INTENTS, lambda _servers: asked.now(), asked.now)

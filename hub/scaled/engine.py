@@ -18,6 +18,7 @@ from hub.config import Settings
 from hub.control.control import Control
 from hub.dispatch.fanout import FanOut
 from hub.dispatch.subscriptions import Subscriptions
+from hub.ending import GiveUp
 from hub.engine.live_files import LiveFiles, Reloading
 from hub.engine.loop import EngineCounters, EngineLoop
 from hub.engine.rows import Peak
@@ -28,6 +29,7 @@ from hub.ingest.samples import Sample
 from hub.ingest.watcher import Watcher
 from hub.metrics import decisions, skipped
 from hub.parts import Tidy, compile_stored, event_stream, retention, tell_of_money
+from hub.pulses import Pulses
 from hub.rounds import Rounds
 from hub.scaled.admission import Admission, Sampling, consumer, take_all_arrivals
 from hub.scaled.bell import Bell
@@ -67,6 +69,8 @@ class EngineRole:
     ears: Ears
     beside: Beside | None  # the dispatcher, where it is in this process
     control: Control
+    pulses: Pulses
+    give_up: GiveUp
     ownership: Ownership | None = None
     counters: EngineCounters | None = None
     backlog: Callable[[], int] = lambda: 0
@@ -163,6 +167,15 @@ class EngineRole:
                 for waiting in waiters:
                     waiting.wake()
 
+            admission = Admission(kafka, log, inbox, clock, owned=len(names))
+            for what, mark in (
+                ("engine", engine.mark),
+                ("timers", engine.timers_mark),
+                ("fan-out", fan_out.mark),
+                ("admission", admission.mark),
+                ("arrivals", arrivals.mark),
+            ):
+                stack.enter_context(self.pulses.watching(what, mark))
             self.counters, self.backlog, self.kafka_inbox = engine.counters, inbox.backlog, kafka
             yield Stages(
                 (
@@ -170,12 +183,13 @@ class EngineRole:
                     (engine, fan_out, *streams),
                     (watcher, kafka, sampled, *reloading),
                     (
-                        Admission(kafka, log, inbox, clock, owned=len(names)),
+                        admission,
                         arrivals,
                         Sampling(sampled, watcher),
                     ),
                 ),
                 wake,
+                give_up=self.give_up,
             )
 
     def metrics(self) -> Iterator[Metric]:
@@ -202,6 +216,8 @@ def add(process: Process, files: LiveFiles, beside: Beside | None, control: Cont
         process.ears,
         beside,
         control,
+        process.pulses,
+        process.give_up,
     )
     role.ownership = process.work_in_shifts("partition", lambda: NAMES, role.begin)
     pruner = PostgresPruner(process.database, process.clock, retention(process.settings))

@@ -23,6 +23,7 @@ from hub.deals import Deals
 from hub.delivering import challenger, http_transport, kafka_destination, sealed_endpoints
 from hub.dispatch.replay_desk import ReplayDesk
 from hub.dispatch.resolver import PooledResolver
+from hub.ending import GiveUp, only_tell
 from hub.engine.live_files import LiveFiles
 from hub.engine.programs import Programs
 from hub.feeding import make_feeds, services
@@ -109,7 +110,9 @@ class ScaledHub:
 
 
 @asynccontextmanager
-async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock) -> AsyncIterator[ScaledHub]:
+async def build_scaled(
+    settings: Settings, roles: Collection[Role], clock: Clock, *, give_up: GiveUp = only_tell
+) -> AsyncIterator[ScaledHub]:
     """Open what the roles need, build them, listen. Raises ConfigError with what to do when that cannot work."""
     assert settings.store.postgres is not None
     assert settings.bus.kafka is not None
@@ -118,7 +121,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
         database = await stack.enter_async_context(open_database(dsn, connections=settings.store.connections))
         # Connections of their own: a renewal that waits for one behind other work costs leases.
         renewing = await stack.enter_async_context(open_database(dsn, connections=2))
-        process = Process(settings, database, PostgresLeases(renewing), kafka, clock)
+        process = Process(settings, database, PostgresLeases(renewing), kafka, clock, give_up)
         files = LiveFiles(existing(settings.workflows), frozenset(settings.secrets), templates_at(settings))
         keys, first_key = await load_keys(PostgresKeys(database), clock, make_first=Role.API in roles)
         looking = PostgresLog(database, clock, Nothing())
@@ -238,7 +241,7 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
                 clock,
                 attempts_kept=settings.keep.attempts,
             ),
-            readiness=Readiness(database.problem, process.problem),
+            readiness=Readiness(database.problem, process.problem, process.pulses.problems),
             feeds=feeds,
             metrics=lambda: metrics.metrics_text(collector),
             docs=Path(hub.web.__path__[0]) / "docs",
@@ -267,11 +270,19 @@ async def build_scaled(settings: Settings, roles: Collection[Role], clock: Clock
             first_key=first_key,
             _stages=Stages(
                 (
-                    (listener, keys, known_keys, *keeping_rates, Every(EVERY, programs.forget, clock)),
+                    (
+                        process.pulses,
+                        listener,
+                        keys,
+                        known_keys,
+                        *keeping_rates,
+                        Every(EVERY, programs.forget, clock),
+                    ),
                     process.working,
                     process.owning,
                 ),
                 lambda: None,
                 begun=garbage.settle,
+                give_up=give_up,
             ),
         )

@@ -9,6 +9,7 @@ from hub.bus.lease import Lease
 from hub.bus.log import Teller
 from hub.clock import Clock
 from hub.config import Settings
+from hub.ending import GiveUp
 from hub.ingest.base_currency import BaseCurrency
 from hub.ingest.samples import SampleSink, Wanted
 from hub.ingest.symbols import SymbolClasses
@@ -32,6 +33,7 @@ class IngestRole:
     positions: Wanted
     clock: Clock
     stored: StoredByOwners
+    give_up: GiveUp
 
     def names(self) -> Collection[str]:
         return frozenset(source.name for source in self.settings.sources)
@@ -52,7 +54,7 @@ class IngestRole:
             for source in self.settings.sources
             if source.name in names
         ]
-        yield Stages((connectors,), lambda: None)
+        yield Stages((connectors,), lambda: None, give_up=self.give_up)
 
 
 def add(
@@ -77,7 +79,17 @@ def add(
 
     stored = stored_by_owners(process)
     process.problems.append(stored.problem)
-    role = IngestRole(process.settings, tell(owned), samples, symbols, base, positions, process.clock, stored)
+    role = IngestRole(
+        process.settings,
+        tell(owned),
+        samples,
+        symbols,
+        base,
+        positions,
+        process.clock,
+        stored,
+        process.give_up,
+    )
     ownership = process.work_in_shifts("connector", role.names, role.begin)
 
 

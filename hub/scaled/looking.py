@@ -29,10 +29,15 @@ class Looking:
         self._clock = clock
         self._every_us = every // MICROSECOND
         self._called = asyncio.Event()
+        self._turns = 0
 
     def now(self) -> None:
         """Look without waiting for the next time; to be called from wherever there is word."""
         self._called.set()
+
+    def mark(self) -> tuple[object, ...]:
+        """Return what changes with every look."""
+        return (self._turns,)
 
     async def run(self, stopping: asyncio.Event) -> None:
         await run_until(stopping, self._keep_looking)
@@ -44,3 +49,4 @@ class Looking:
                 await self._do()
             except StoreUnavailable as problem:
                 log.warning("store.not_looked_at", what=self._what, reason=str(problem))
+            self._turns += 1

@@ -3,8 +3,9 @@
 import os
 import socket
 from collections.abc import Callable, Collection, Iterable
+from datetime import timedelta
 from random import Random
-from typing import final
+from typing import Final, final
 
 from prometheus_client.core import Metric
 
@@ -13,10 +14,16 @@ from hub.bus.lease import Leases
 from hub.bus.ownership import Ownership, Told
 from hub.clock import Clock
 from hub.config import Settings
+from hub.ending import GiveUp, only_tell
+from hub.pulses import Pulses
 from hub.scaled.ears import Ears
 from hub.scaled.shifts import Begin, Shifts
 from hub.stages import Service
 from hub.store.postgres.database import Database
+
+# From telling work to end until the process ends itself: longer than a shift is given, and than the longest attempt at an
+# endpoint may take.
+MUST_END: Final = timedelta(seconds=90)
 
 
 @final
@@ -24,7 +31,13 @@ class Process:
     """`working` are the services of its roles, `owning` what decides what they may work on: it starts after them and ends before."""
 
     def __init__(
-        self, settings: Settings, database: Database, leases: Leases, kafka: KafkaSettings, clock: Clock
+        self,
+        settings: Settings,
+        database: Database,
+        leases: Leases,
+        kafka: KafkaSettings,
+        clock: Clock,
+        give_up: GiveUp = only_tell,
     ) -> None:
         self.settings = settings
         self.database = database
@@ -34,10 +47,12 @@ class Process:
         self.member = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
         self.ears = Ears()
         self.leases = leases
+        self.give_up = give_up
+        self.pulses = Pulses(clock, give_up)
         self.working: list[Service] = []
         self.owning: list[Ownership] = []
         self.problems: list[Callable[[], str | None]] = []
-        self.metrics: list[Callable[[], Iterable[Metric]]] = []
+        self.metrics: list[Callable[[], Iterable[Metric]]] = [self.pulses.metrics]
 
     def own(self, kind: str, names: Callable[[], Collection[str]], gained: Told, lost: Told) -> Ownership:
         ownership = Ownership(
@@ -53,6 +68,7 @@ class Process:
             margin=self.settings.leases.margin,
         )
         self.owning.append(ownership)
+        self.pulses.watch(f"handing over of {kind}s", ownership.handing_over, ends_after=MUST_END)
         return ownership
 
     def work_in_shifts(self, kind: str, names: Callable[[], Collection[str]], begin: Begin) -> Ownership:
@@ -63,6 +79,8 @@ class Process:
 
         shifts = Shifts(kind, begin, self.clock, holds)
         self.working.append(shifts)
+        # What a shift keeps from ending keeps what it owns from everybody, this process's next shift among them.
+        self.pulses.watch(f"end of a shift on {kind}s", shifts.ending, ends_after=MUST_END)
         ownership = self.own(kind, names, shifts.gained, shifts.lost)
         return ownership
 

@@ -45,6 +45,10 @@ class Shifts:
         """Return the names that are worked on now."""
         return self._working
 
+    def ending(self) -> tuple[object, ...] | None:
+        """Return which shift was told to end and has not; None while none was."""
+        return (self._working,) if self._working and self._changed.is_set() else None
+
     async def gained(self, names: Collection[str]) -> None:
         self._wanted |= frozenset(names)
         self._changed.set()

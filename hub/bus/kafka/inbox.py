@@ -78,6 +78,11 @@ class KafkaInbox:
             except TimeoutError:
                 return taken
 
+    @property
+    def live_waiting(self) -> int:
+        """Records of the live lane that are read and not taken."""
+        return self._live.waiting
+
     def lag(self) -> Mapping[Lane, int]:
         """Return how many records wait in each lane of the assigned partitions."""
         return {Lane.LIVE: self._live.lag(), Lane.BULK: self._bulk.lag()}

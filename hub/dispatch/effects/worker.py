@@ -86,9 +86,17 @@ class ActionWorker:
         self._held_back = 0
         self._called = asyncio.Event()
         self.counts: dict[State, int] = dict.fromkeys(State, 0)
+        self._turns = 0
 
     def wake(self) -> None:
         self._called.set()
+
+    def mark(self) -> tuple[object, ...] | None:
+        """Return what changes while due intents are looked at; None where none is due."""
+        due = self._intents.next_due()
+        if due is None or due > self._clock.now_us():
+            return None
+        return self._turns, sum(self.counts.values())
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until `stopping` is set and what is in flight has its outcome on disk; call `wake` after setting it."""
@@ -97,6 +105,7 @@ class ActionWorker:
             while not stopping.is_set():
                 try:
                     started = await self.step(group)
+                    self._turns += 1
                 except StoreUnavailable as problem:
                     log.warning("actions.unread", reason=str(problem))
                     await self._clock.sleep(STORE_RETRY)
