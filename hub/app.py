@@ -73,6 +73,7 @@ from hub.remembered_accounts import RememberedAccounts
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
 from hub.sending import Recipients, aftermath, bounces, public_links, sms_reports
+from hub.setup import setup_of
 from hub.stages import Service, Stages
 from hub.start_desk import StartDesk
 from hub.store.sqlite.history import SqliteHistory
@@ -135,7 +136,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         await lease.take()
         keys, first_key = await load_keys(store.keys, clock)
         files = (
-            LiveFiles(existing(settings.workflows), frozenset(settings.secrets), templates_at(settings))
+            LiveFiles(existing(settings.workflows), setup_of(settings), templates_at(settings))
             if workflows is None
             else LiveFiles.fixed(workflows)
         )

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 from hub.config import Settings, load
-from hub.dispatch.channels.crm.settings import takes
 from hub.dispatch.channels.manager_mt_remote import OFFERS
-from hub.engine.check import check
+from hub.engine.check import UNKNOWN, check
 from hub.errors import ConfigError
 from hub.intents.verbs import VERBS
+from hub.setup import setup_of
 
 
 def run_check(paths: list[Path], config: Path | None, data: Path | None, *, as_json: bool) -> int:
@@ -23,9 +23,8 @@ def run_check(paths: list[Path], config: Path | None, data: Path | None, *, as_j
     report = check(
         paths,
         backends_verbs=None if settings is None else _offered(settings),
-        secrets=None if settings is None else frozenset(settings.secrets),
         templates=None if settings is None else settings.templates,
-        crms=None if settings is None else {name: takes(crm) for name, crm in settings.crm.items()},
+        setup=UNKNOWN if settings is None else setup_of(settings),
     )
     print(json.dumps(report.data()) if as_json else report.text(), end="\n" if as_json else "")
     return 0 if report.ok else 1

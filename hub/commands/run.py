@@ -15,6 +15,7 @@ from hub.app import Hub, build
 from hub.clock import SystemClock
 from hub.config import Settings, load
 from hub.ending import end_process
+from hub.engine.live_files import warn_of
 from hub.engine.load import LoadedSet
 from hub.engine.problems import Severity
 from hub.errors import ConfigError
@@ -69,6 +70,9 @@ def show_problems(console: Console, workflows: LoadedSet) -> None:
     for problem in workflows.problems:
         mark = "[red]not loaded[/red]" if problem.severity is Severity.ERROR else "[yellow]warning[/yellow]"
         console.print(f"{mark} {escape(str(problem))}", soft_wrap=True)
+    if not sys.stderr.isatty():  # the log is read elsewhere: by whoever does not see this
+        for report in workflows.reports:
+            warn_of(report)
 
 
 def _greet(hub: Hub) -> None:

@@ -10,13 +10,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from hub.engine.check import steps_of
 from hub.engine.load import LoadedSet, load_folder, messages_beside
 from hub.engine.message_files import Messages
 from hub.engine.messages import SAYS, Message, Wording
 from hub.engine.problems import did_you_mean
 from hub.engine.program import Workflow
-from hub.engine.program_steps import Worded
+from hub.engine.program_steps import Worded, steps_of
 from hub.errors import ConfigError
 from hub.text import TextError, one_line
 

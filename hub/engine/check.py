@@ -1,21 +1,22 @@
 """What `hub check` says about workflow files: every problem with its place, the line it stands on, and a caret."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from hub.engine.blueprints import Blueprint
-from hub.engine.check_crms import Crms, unknown_crms
-from hub.engine.load import LoadedSet, load_folder
+from hub.engine.check_setup import Setup
+from hub.engine.load import load_folder
 from hub.engine.load_text import LoadReport
 from hub.engine.problems import Problem, Severity
 from hub.engine.program import Workflow
-from hub.engine.program_steps import Approve, Do, ForEach, If, Parallel, Set, Step, Stop, Wait
+from hub.engine.program_steps import steps_of
 from hub.errors import Place
 
 WIDEST: Final = 160
 TAB: Final = "\t"
+UNKNOWN: Final = Setup()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +91,12 @@ def check(
     paths: Iterable[Path],
     *,
     backends_verbs: frozenset[str] | None = None,
-    secrets: frozenset[str] | None = None,
     templates: Path | None = None,
-    crms: Crms | None = None,
+    setup: Setup = UNKNOWN,
 ) -> CheckReport:
     """Check files and folders; `backends_verbs` are the verbs the configured backends offer, None if not known.
 
-    `secrets` are those that are configured, by name; `templates` the folder of messages that is configured; `crms`
-    the CRMs, with the kinds of records each keeps.
+    `templates` is the folder of messages that is configured, `setup` what else is.
     """
     paths = list(paths)
     absent = [path for path in paths if not path.exists()]
@@ -108,10 +107,8 @@ def check(
         problems += report.problems
         if backends_verbs is not None and report.workflow is not None:
             problems += _not_offered(report.workflow, backends_verbs)
-        if secrets is not None and report.workflow is not None:
-            problems += missing_secrets(report.workflow, secrets)
-        if crms is not None and report.workflow is not None:
-            problems += unknown_crms(steps_of((*report.workflow.steps, *report.workflow.on_error)), crms)
+        if report.workflow is not None:
+            problems += setup.problems(report.workflow)
     return CheckReport(
         files=len(loaded.reports),
         workflows=loaded.workflows,
@@ -147,48 +144,6 @@ def _not_offered(workflow: Workflow, offered: frozenset[str]) -> Iterator[Proble
                 f"no configured backend offers {verb.name}: the booking would be refused",
                 Severity.WARNING,
             )
-
-
-def missing_secrets(workflow: Workflow, known: frozenset[str]) -> Iterator[Problem]:
-    """Yield the secrets a workflow names and the configuration does not have: the steps would fail."""
-    for step in steps_of((*workflow.steps, *workflow.on_error)):
-        for name in sorted(step.secrets - known):
-            yield Problem(
-                step.place or workflow.place,
-                f"the secret {name} is not set: add it under `secrets` in hub.yaml, or set HUB_SECRETS__{name.upper()}",
-                Severity.WARNING,
-            )
-
-
-def with_missing_secrets(loaded: LoadedSet, known: frozenset[str]) -> LoadedSet:
-    """Return the set with a warning wherever a workflow names a secret that is not known."""
-    reports = tuple(
-        replace(report, problems=(*report.problems, *missing_secrets(report.workflow, known)))
-        if report.workflow is not None
-        else report
-        for report in loaded.reports
-    )
-    return replace(loaded, reports=reports)
-
-
-def steps_of(steps: Iterable[Step]) -> Iterator[Do]:
-    """Yield every verb step, those under conditions and in branches as well, and what takes them back."""
-    for step in steps:
-        match step:
-            case Do():
-                yield step
-                if step.undo is not None:
-                    yield step.undo
-            case If(then=then, otherwise=otherwise):
-                yield from steps_of(then)
-                yield from steps_of(otherwise)
-            case Parallel(branches=branches):
-                for branch in branches:
-                    yield from steps_of(branch)
-            case ForEach(steps=inner):
-                yield from steps_of(inner)
-            case Set() | Stop() | Wait() | Approve():
-                pass
 
 
 def _excerpt(line: str, column: int) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import NamedTuple, final
 import structlog
 
 from hub.clock import Clock
-from hub.engine.check import with_missing_secrets
+from hub.engine.check_setup import Setup
 from hub.engine.load import LoadedSet, load_file, together, workflow_files
 from hub.engine.load_text import LoadReport
 from hub.engine.message_files import NO_MESSAGES, message_files, message_folders, read_messages
@@ -34,15 +34,15 @@ class _Stamp(NamedTuple):
 class LiveFiles:
     """Folders and files of workflows, and what came of each when it was last read.
 
-    `secrets` are those that are set, by name: a workflow that names another is loaded, with a warning where it does.
+    `setup` is what is configured: a workflow that needs something else is loaded, with a warning where it does.
     `templates` is the folder of messages, if it is not that beside the workflows.
     """
 
     def __init__(
-        self, paths: Sequence[Path], secrets: frozenset[str] | None = None, templates: Path | None = None
+        self, paths: Sequence[Path], setup: Setup | None = None, templates: Path | None = None
     ) -> None:
         self._paths = tuple(paths)
-        self._secrets = secrets
+        self._setup = setup
         self._templates = templates
         self._messages = NO_MESSAGES
         self._messages_then: dict[Path, _Stamp | None] = {}
@@ -82,7 +82,7 @@ class LiveFiles:
         known = {**self._reports, **dict(zip(changed, read, strict=True))}
         self._reports = {path: known[path] for path in found}
         loaded = together(self._reports.values(), self._messages)
-        self.loaded = loaded if self._secrets is None else with_missing_secrets(loaded, self._secrets)
+        self.loaded = loaded if self._setup is None else self._setup.told(loaded)
         self._stamps = found  # older than what was read after it: a file that changed meanwhile is read again
         paths = {report.path for report in read}
         return [report for report in self.loaded.reports if report.path in paths]
@@ -165,11 +165,17 @@ def _say_away(away: Sequence[Path]) -> None:
         log.info("workflows.back")
 
 
+def warn_of(report: LoadReport) -> None:
+    """Say in the log what a workflow that is loaded does not find, or should not do."""
+    if report.workflow is not None:
+        for problem in report.problems:
+            log.warning("workflow.warned", workflow=report.workflow.id, reason=str(problem))
+
+
 def _say(report: LoadReport) -> None:
     if report.workflow is not None:
         log.info("workflow.read", file=report.path, workflow=report.workflow.id)
-        for problem in report.problems:
-            log.warning("workflow.warned", workflow=report.workflow.id, reason=str(problem))
+        warn_of(report)
     elif report.blueprint is not None:
         log.info("blueprint.read", file=report.path, blueprint=report.blueprint.name)
     else:

@@ -1,6 +1,6 @@
 """The steps of a workflow as the engine runs them, and the values they are given."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -187,3 +187,23 @@ class ForEach:
 
 
 Step = Do | If | Set | Stop | Wait | Approve | Parallel | ForEach
+
+
+def steps_of(steps: Iterable[Step]) -> Iterator[Do]:
+    """Yield every verb step, those under conditions and in branches as well, and what takes them back."""
+    for step in steps:
+        match step:
+            case Do():
+                yield step
+                if step.undo is not None:
+                    yield step.undo
+            case If(then=then, otherwise=otherwise):
+                yield from steps_of(then)
+                yield from steps_of(otherwise)
+            case Parallel(branches=branches):
+                for branch in branches:
+                    yield from steps_of(branch)
+            case ForEach(steps=inner):
+                yield from steps_of(inner)
+            case Set() | Stop() | Wait() | Approve():
+                pass

@@ -56,6 +56,7 @@ from hub.scaled.telling import FarLog, FarWatcher
 from hub.scaled.wanted import PositionsWanted
 from hub.scaled.watching import Watching
 from hub.sending import aftermath, bounces, public_links, sms_reports
+from hub.setup import setup_of
 from hub.stages import Every, Stages
 from hub.start_desk import StartDesk
 from hub.store.postgres.approvals import PostgresApprovals
@@ -122,7 +123,7 @@ async def build_scaled(
         # Connections of their own: a renewal that waits for one behind other work costs leases.
         renewing = await stack.enter_async_context(open_database(dsn, connections=2))
         process = Process(settings, database, PostgresLeases(renewing), kafka, clock, give_up)
-        files = LiveFiles(existing(settings.workflows), frozenset(settings.secrets), templates_at(settings))
+        files = LiveFiles(existing(settings.workflows), setup_of(settings), templates_at(settings))
         keys, first_key = await load_keys(PostgresKeys(database), clock, make_first=Role.API in roles)
         looking = PostgresLog(database, clock, Nothing())
         told: list[KafkaLog] = []

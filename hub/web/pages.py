@@ -39,8 +39,8 @@ A verb is what a step of a [workflow](/docs/workflows) asks for with `do`; its p
 carried out: [Manager actions](/docs/actions). This page is generated from the list in the code.
 
 The column *offered* says what carries a verb out in this version: `managers`, `mail`, `sms`, `push`, `chat`, `page` and `crm` are sections of
-`hub.yaml`. A verb that nothing offers can be written: `hub check --config hub.yaml` warns of it where it is a manager action or writes into a
-CRM, and when a step asks for it, it is refused. A verb that always needs a person's approval stands behind an [`approve`](/docs/approvals) step.
+`hub.yaml`. A verb that nothing offers can be written: `hub check --config hub.yaml` warns of it, and so does the hub when it starts where it is
+no manager action; when a step asks for it, it is refused. A verb that always needs a person's approval stands behind an [`approve`](/docs/approvals) step.
 """
 
 

@@ -5,7 +5,7 @@ from unit.engine.desk import a_workflow
 
 from hub.commands.check import run_check
 from hub.config import load, secrets_of
-from hub.engine.check import missing_secrets
+from hub.engine.check_setup import missing_secrets
 from hub.errors import ConfigError
 
 

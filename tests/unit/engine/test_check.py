@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from hub.engine.check import check, steps_of
+from hub.engine.check import check
 from hub.engine.load_text import load_text
 from hub.engine.model import WorkflowFile, workflow_schema
+from hub.engine.program_steps import steps_of
 from hub.events.catalogue import BY_NAME
 from hub.intents.verbs import VERBS
 

@@ -4,9 +4,9 @@ import pytest
 from unit.engine.desk import a_workflow
 
 from hub.commands.check import run_check
-from hub.engine.check import steps_of
 from hub.engine.check_crms import Crms, unknown_crms
 from hub.engine.load_text import load_text
+from hub.engine.program_steps import steps_of
 from hub.intents.verbs import VERBS, ToCrm
 
 ALL = frozenset(name for name, verb in VERBS.items() if issubclass(verb.params, ToCrm))

@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 from unit.engine.test_loop import Engine
 
+from hub.engine.check_setup import Setup
 from hub.engine.live_files import LiveFiles, Reloading
 from hub.errors import ConfigError, StoreUnavailable
 
@@ -280,7 +281,7 @@ def told_missing(files):
 
 def test_a_secret_nobody_has_set_is_warned_of_at_the_start_and_whenever_a_file_changes(folder):
     asks(folder, "four")
-    files = LiveFiles([folder], frozenset({"crm_url", "crm_token"}))
+    files = LiveFiles([folder], Setup(frozenset({"crm_url", "crm_token"})))
     assert told_missing(files) == []
 
     asks(folder, "four", "other_token")
@@ -302,7 +303,7 @@ def test_a_secret_nobody_has_set_is_warned_of_at_the_start_and_whenever_a_file_c
 
 async def test_a_reload_says_in_the_log_which_secret_is_missing(folder):
     hub = Running(folder)
-    hub.files._secrets = frozenset({"crm_url"})
+    hub.files._setup = Setup(frozenset({"crm_url"}))
     await hub.begin()
     asks(folder, "four")
 

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.engine.check import steps_of
 from hub.engine.load import load_file, load_folder, load_text, messages_beside
 from hub.engine.model_triggers import TRIGGER_KEYS
 from hub.engine.program import Becomes, Calendar, Crosses, Lifetime, Mode, OnEvent, Retract, Sliding
-from hub.engine.program_steps import Computed, Do, If, Literally, Nested, Rendered
+from hub.engine.program_steps import Computed, Do, If, Literally, Nested, Rendered, steps_of
 from hub.engine.program_timed import Limit
 
 # Seconds of CPU: what is linear takes a fraction of one, what is not never ends. How quick it is stands in the benchmarks.

@@ -13,6 +13,7 @@ from hub.commands.templates import list_templates, render_template, show_templat
 from hub.config import Settings
 from hub.engine.alone import load_alone
 from hub.engine.check import check
+from hub.engine.check_setup import Setup
 from hub.engine.live_files import LiveFiles
 from hub.engine.load import load_file, load_folder
 from hub.engine.load_text import load_text
@@ -533,7 +534,7 @@ def test_the_command_says_where_nothing_is(tmp_path):
 
 
 def test_what_is_wrong_with_a_message_is_shown_beside_what_is_wrong_with_workflows(folder):
-    files = LiveFiles([folder], frozenset({"a"}))
+    files = LiveFiles([folder], Setup(frozenset({"a"})))
     message(folder, EN + "nonsense: 1\n")
 
     files.look()
