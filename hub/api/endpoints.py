@@ -1,6 +1,7 @@
 """Endpoints: where events are delivered to."""
 
 import secrets
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from hub.dispatch.outbox import Endpoint
 from hub.dispatch.registration import check_endpoint_url
 from hub.dispatch.sealed import SealMissing
 from hub.dispatch.subscriptions import DISABLED, ENABLED
+from hub.errors import StoreUnavailable
 from hub.events.catalogue import CUSTOM
 from hub.events.facts import make_fact
 from hub.events.operations import Custom
@@ -168,6 +170,8 @@ async def delete_endpoint(request: web.Request) -> web.Response:
     if not await app.endpoints.delete(request.match_info["id"]):
         raise not_found("endpoint of that id")
     await app.endpoints_changed()
+    with suppress(StoreUnavailable):  # deleted it is: whoever carries replays out ends them a little later
+        await app.replays.endpoint_deleted()
     return web.Response(status=204)
 
 

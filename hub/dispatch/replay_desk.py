@@ -118,6 +118,10 @@ class ReplayDesk:
             "replay-state", f"the replay is {found.state}; only one that is {able} can be {to}"
         )
 
+    async def endpoint_deleted(self) -> None:
+        """End the replays of endpoints that are gone."""
+        await self._replays.end_orphans(self._clock.now_us())
+
     async def _planned(self, endpoint: Endpoint, asked: Asked, by: str) -> Replay:
         now = self._clock.now_us()
         asked = self._bounded(asked, now)

@@ -143,6 +143,7 @@ class Replaying:
         self._next_at: dict[str, int] = {}
         self._count = 0
         self._open = 0
+        self._orphans_at = 0
 
     def wake(self) -> None:
         """Look at once: a replay was asked for, or turned."""
@@ -169,6 +170,7 @@ class Replaying:
 
     async def round(self) -> int:
         """Make one step of every replay that is due for one; return when to look again."""
+        await self._end_orphans()
         running = [replay for replay in await self._replays.running() if self._owns(replay.endpoint)]
         self._open = len(running)
         self._next_at = {replay.id: self._next_at.get(replay.id, 0) for replay in running}
@@ -182,13 +184,21 @@ class Replaying:
         idle = self._clock.now_us() + IDLE // MICROSECOND
         return min(self._next_at.values(), default=idle)
 
+    async def _end_orphans(self) -> None:
+        """Cancel what has no endpoint any more: paused, or of an endpoint nobody owns, it would stay open for ever."""
+        now_us = self._clock.now_us()
+        if now_us < self._orphans_at:
+            return
+        self._orphans_at = now_us + IDLE // MICROSECOND
+        ended = await self._replays.end_orphans(now_us)
+        if ended:
+            log.info("replay.endpoint_deleted", replays=ended)
+
     async def _advance(self, replay: Replay) -> timedelta:
         """Make a step, if there is room for one; return how long to wait before the next."""
         endpoint = await self._endpoints.get(replay.endpoint)
         if endpoint is None:
-            await self._replays.turn(
-                replay.id, ReplayState.CANCELLED, self._clock.now_us(), "the endpoint was deleted"
-            )
+            await self._replays.end_orphans(self._clock.now_us())
             return HELD
         if endpoint.state != ENABLED:
             return IDLE

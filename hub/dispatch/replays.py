@@ -17,6 +17,8 @@ LOWEST_RATE: Final = 1
 HIGHEST_RATE: Final = 1_000
 USUAL_RATE: Final = 100
 
+WITHOUT_ENDPOINT: Final = "the endpoint was deleted"
+
 Place = tuple[int, int]  # partition, n
 
 
@@ -113,6 +115,9 @@ class Replays(Protocol):
 
     async def turn(self, replay_id: str, to: ReplayState, now_us: int, reason: str) -> Replay | None:
         """Put it into that state if `TURNS` lets it; None when it stands elsewhere, or nowhere."""
+
+    async def end_orphans(self, now_us: int) -> int:
+        """Cancel the open ones whose endpoint is gone; return how many those were."""
 
     async def step(
         self, replay: Replay, step: Step, deliveries: Sequence[Delivery], now_us: int

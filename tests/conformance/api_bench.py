@@ -414,7 +414,8 @@ async def an_api(
     store = MemoryKeys()
     keys = Keys(store, clock)
     secrets = {scope: (await keys.create(scope.value.replace(":", "-"), [scope]))[0] for scope in Scope}
-    endpoints, replay_rows = MemoryEndpoints(), ReplayRows()
+    endpoints = MemoryEndpoints()
+    replay_rows = ReplayRows(endpoints)
     directory = Directory(MemoryClients(log), clock)
     feed, history = MemoryFeed(real), MemoryHistory(real)
     rows = MemoryEngineStore(real)

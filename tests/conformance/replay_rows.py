@@ -6,11 +6,12 @@ from typing import final
 from typing_extensions import override
 
 from hub.bus.pages import Page
-from hub.dispatch.outbox import Delivery
+from hub.dispatch.outbox import Delivery, Endpoints
 from hub.dispatch.replays import (
     MOST_OPEN,
     OPEN,
     TURNS,
+    WITHOUT_ENDPOINT,
     Place,
     Replay,
     Replays,
@@ -26,7 +27,8 @@ from hub.ids import PARTITIONS
 
 @final
 class ReplayRows(Replays):
-    def __init__(self) -> None:
+    def __init__(self, endpoints: Endpoints | None = None) -> None:
+        self.endpoints = endpoints
         self.rows: dict[str, Replay] = {}
         self.stands: dict[Place, Standing] = {}
 
@@ -61,6 +63,14 @@ class ReplayRows(Replays):
             return None
         self.rows[replay_id] = turned(found, to, now_us, reason)
         return self.rows[replay_id]
+
+    @override
+    async def end_orphans(self, now_us: int) -> int:
+        there = {endpoint.id for endpoint in await self.endpoints.all()} if self.endpoints else set()
+        orphans = [row for row in self.rows.values() if row.state in OPEN and row.endpoint not in there]
+        for row in orphans:
+            self.rows[row.id] = turned(row, ReplayState.CANCELLED, now_us, WITHOUT_ENDPOINT)
+        return len(orphans)
 
     @override
     async def step(

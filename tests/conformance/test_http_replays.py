@@ -159,3 +159,14 @@ async def test_what_there_is_not_is_not_found(api: ApiBench) -> None:
     for verb in ("pause", "resume", "cancel"):
         assert (await api.ask("POST", f"/v1/replays/rpl_9/{verb}"))[0] == 404
     assert (await api.ask("GET", "/v1/replays?after=nonsense"))[0] in {200, 400}
+
+
+async def test_a_deleted_endpoint_takes_its_replays_along(api: ApiBench) -> None:
+    _, begun, _ = await api.ask("POST", WHERE, json=SINCE)
+    where = f"/v1/replays/{begun['id']}"
+    assert (await api.ask("POST", f"{where}/pause"))[0] == 200
+
+    assert (await api.ask("DELETE", "/v1/endpoints/ep_1"))[0] == 204
+
+    told = (await api.ask("GET", where))[1]
+    assert (told["state"], told["reason"]) == ("cancelled", "the endpoint was deleted")

@@ -406,6 +406,34 @@ async def test_a_disabled_endpoint_holds_it_up_and_a_deleted_one_ends_it(bench: 
     assert await bench.desk.preview("ep_1", _asked({})) is None
 
 
+@pytest.mark.parametrize("mine", [True, False])
+async def test_paused_it_ends_too_when_its_endpoint_goes_and_at_the_next_start_at_the_latest(
+    bench: Bench, mine: bool
+) -> None:
+    """In whoever's process: of an endpoint that is gone nobody is the owner."""
+    await bench.backend.endpoints.create(an_endpoint("ep_2"))
+    paused, running = await bench.start(), await bench.start()
+    other = await bench.desk.start("ep_2", _asked({}), "somebody")
+    assert other is not None
+    for each in (paused, other):
+        await bench.desk.turn(each.id, ReplayState.PAUSED, "somebody")
+    await bench.backend.endpoints.delete("ep_1")
+
+    bench.again()
+    bench.replaying._owns = lambda _endpoint: mine
+    await bench.replaying.round()
+
+    for each in (paused, running):
+        ended = await bench.state(each)
+        assert (ended.state, ended.reason) == (ReplayState.CANCELLED, "the endpoint was deleted")
+        assert ended.ended_at == ended.updated_at == bench.now
+    assert (await bench.state(other)).state is ReplayState.PAUSED
+    assert await bench.backend.store.replays.end_orphans(bench.now) == 0
+    await bench.backend.endpoints.delete("ep_2")
+    await bench.desk.endpoint_deleted()  # as the interface does: nobody has to wait for a look
+    assert (await bench.state(other)).state is ReplayState.CANCELLED
+
+
 # --- crashes, and two at once
 
 

@@ -14,6 +14,7 @@ from hub.dispatch.replays import (
     KEPT,
     MOST_OPEN,
     TURNS,
+    WITHOUT_ENDPOINT,
     Place,
     Replay,
     Replays,
@@ -113,6 +114,27 @@ class PostgresReplays(Replays):
             return after
 
         return await self._database.transact(work)
+
+    @override
+    async def end_orphans(self, now_us: int) -> int:
+        orphans = (
+            "state IN ('running', 'paused') "
+            "AND NOT EXISTS (SELECT FROM endpoint WHERE endpoint.id = replay.endpoint)"
+        )
+
+        async def work(connection: Connection) -> int:
+            ended = await connection.fetch(
+                f"UPDATE replay SET state = $1, updated_at = $2, ended_at = $2, reason = $3 WHERE {orphans} RETURNING id",
+                ReplayState.CANCELLED.value,
+                now_us,
+                WITHOUT_ENDPOINT,
+            )
+            await notify_inside(connection, REPLAYS, [row["id"] for row in ended])
+            return len(ended)
+
+        # Asked every few seconds, and nearly always for nothing: that is to cost no transaction.
+        some = await self._database.fetch(f"SELECT FROM replay WHERE {orphans} LIMIT 1")
+        return await self._database.transact(work) if some else 0
 
     @override
     async def step(

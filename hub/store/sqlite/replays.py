@@ -15,6 +15,7 @@ from hub.dispatch.replays import (
     KEPT,
     MOST_OPEN,
     TURNS,
+    WITHOUT_ENDPOINT,
     Place,
     Replay,
     Replays,
@@ -108,6 +109,23 @@ class SqliteReplays(Replays):
             return after
 
         return await self._writer.submit(work, lambda _: self.changed())
+
+    @override
+    async def end_orphans(self, now_us: int) -> int:
+        orphans = "state IN ('running', 'paused') AND endpoint NOT IN (SELECT id FROM endpoint)"
+
+        def work(connection: apsw.Connection) -> int:
+            connection.execute(
+                f"UPDATE replay SET state = ?, updated_at = ?, ended_at = ?, reason = ? WHERE {orphans}",
+                (ReplayState.CANCELLED.value, now_us, now_us, WITHOUT_ENDPOINT),
+            )
+            return connection.changes()
+
+        # Asked every few seconds, and nearly always for nothing: that is to cost no transaction.
+        some = await self._reader.read(
+            lambda connection: _count(connection, f"replay WHERE {orphans}", (), 1)
+        )
+        return await self._writer.submit(work, lambda _: self.changed()) if some else 0
 
     @override
     async def step(
