@@ -11,7 +11,8 @@ from hub.api.bodies import answer, read_model
 from hub.api.endpoint_models import EndpointChange, NewEndpoint, endpoint_json, moves_a_secret, options_with
 from hub.api.ports import ApiDeps
 from hub.api.problems import Problem, not_found
-from hub.api.routing import DEPS, PRINCIPAL, Route
+from hub.api.queries import Query
+from hub.api.routing import DEPS, PAGED, PRINCIPAL, Route
 from hub.clock import from_us
 from hub.control.keys import Scope
 from hub.dispatch.challenge import Refusal
@@ -31,7 +32,7 @@ from hub.ingest.refusals import FieldError
 
 TEST_EVENT = "custom.endpoint_test"
 BY_HAND = "switched off by hand"
-MOST_ENDPOINTS = 5_000  # each has a worker of its own, and a list of them is one answer
+MOST_ENDPOINTS = 5_000  # each has a worker of its own
 _TRIES = 10
 # What a receiver that was asked has agreed to: once one of these changes, it is asked again.
 _AGREED = frozenset({"url", "challenge", "headers", "rate", "enabled"})
@@ -134,10 +135,11 @@ async def create_endpoint(request: web.Request) -> web.Response:
 
 
 async def list_endpoints(request: web.Request) -> web.Response:
+    query = Query(request, *PAGED)
     app = request.app[DEPS]
-    known = sorted(await app.endpoints.all(), key=lambda item: (item.created_at, item.id))
+    page = await app.endpoints.page(after=query.text("after"), limit=query.limit())
     now_us = app.clock.now_us()
-    return answer({"items": [endpoint_json(endpoint, now_us) for endpoint in known], "next": None})
+    return answer({"items": [endpoint_json(endpoint, now_us) for endpoint in page.items], "next": page.next})
 
 
 async def get_endpoint(request: web.Request) -> web.Response:
@@ -233,7 +235,15 @@ ROUTES = (
             422: "Some fields are not right.",
         },
     ),
-    Route("GET", "/v1/endpoints", list_endpoints, Scope.ENDPOINTS_MANAGE, "List endpoints", "endpoints"),
+    Route(
+        "GET",
+        "/v1/endpoints",
+        list_endpoints,
+        Scope.ENDPOINTS_MANAGE,
+        "List endpoints, in the order they were made",
+        "endpoints",
+        parameters=PAGED,
+    ),
     Route(
         "GET",
         "/v1/endpoints/{id}",

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from hub.commands.client import show, wait
+from hub.commands.pages import read_pages
 from hub.commands.remote import RemoteHub
 from hub.durations import duration
 from hub.errors import ConfigError
@@ -71,7 +72,7 @@ def change(url: str, api_key: str, endpoint_id: str, body: dict[str, Any], *, as
 
 
 def list_all(url: str, api_key: str, *, as_json: bool) -> int:
-    found = wait(RemoteHub(url, api_key).ask("GET", "/v1/endpoints"))["items"]
+    found, _ = read_pages(RemoteHub(url, api_key), "/v1/endpoints", {})
     show(found, _LISTED, as_json=as_json)
     return 0
 

@@ -9,6 +9,7 @@ from typing import final
 from typing_extensions import override
 
 from hub.bus.log import Input, NewInput
+from hub.bus.pages import BadCursor, Page
 from hub.dispatch.outbox import (
     Attempt,
     Deliveries,
@@ -20,6 +21,7 @@ from hub.dispatch.outbox import (
     Move,
     PutOff,
     Settled,
+    endpoint_page,
     is_still,
 )
 from hub.ids import PARTITIONS
@@ -128,6 +130,16 @@ class MemoryEndpoints(Endpoints):
     @override
     async def all(self) -> list[Endpoint]:
         return list(self._endpoints.values())
+
+    @override
+    async def page(self, *, after: str, limit: int) -> Page[Endpoint]:
+        at, _, name = after.partition(",")
+        if after and not (at.isdigit() and len(at) <= 18 and name):
+            raise BadCursor("that cursor is not one of this hub's: begin again without it")
+        found = sorted(self._endpoints.values(), key=lambda endpoint: (endpoint.created_at, endpoint.id))
+        if after:
+            found = [endpoint for endpoint in found if (endpoint.created_at, endpoint.id) > (int(at), name)]
+        return endpoint_page(found[: limit + 1], limit)
 
     @override
     async def replace(self, before: Endpoint, after: Endpoint) -> bool:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeGuard
 
 from hub.bus.log import Input, NewInput
+from hub.bus.pages import Page
 from hub.dispatch.options import NO_OPTIONS, EndpointOptions
 from hub.intents.intent import Intent, State
 
@@ -82,6 +83,12 @@ class PutOff(NamedTuple):
     due: int
 
 
+def endpoint_page(found: Sequence[Endpoint], limit: int) -> Page[Endpoint]:
+    """Return a page of one endpoint more than it may have, so that it is known whether there are more."""
+    items = found[:limit]
+    return Page(items, f"{items[-1].created_at},{items[-1].id}" if len(found) > limit else None)
+
+
 class Deliveries(Protocol):
     """Deliveries belong to one dispatcher by lease; nothing is written before an attempt, results settle in batches."""
 
@@ -114,6 +121,9 @@ class Endpoints(Protocol):
     async def create(self, endpoint: Endpoint) -> None: ...
     async def get(self, endpoint_id: str) -> Endpoint | None: ...
     async def all(self) -> list[Endpoint]: ...
+    async def page(self, *, after: str, limit: int) -> Page[Endpoint]:
+        """Return endpoints in the order they were made. Raises BadCursor."""
+
     async def replace(self, before: Endpoint, after: Endpoint) -> bool:
         """Write everything but the secret if the rest of it still is `before`; return whether it was.
 

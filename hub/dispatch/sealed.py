@@ -8,6 +8,7 @@ import structlog
 import yarl
 from typing_extensions import override
 
+from hub.bus.pages import Page
 from hub.dispatch.addresses import is_loopback_host
 from hub.dispatch.headers import is_secret
 from hub.dispatch.outbox import Endpoint, Endpoints, is_still
@@ -52,6 +53,11 @@ class SealedEndpoints(Endpoints):
     @override
     async def all(self) -> list[Endpoint]:
         return [self._opened(endpoint) for endpoint in await self._inner.all()]
+
+    @override
+    async def page(self, *, after: str, limit: int) -> Page[Endpoint]:
+        page = await self._inner.page(after=after, limit=limit)
+        return Page([self._opened(endpoint) for endpoint in page.items], page.next)
 
     @override
     async def replace(self, before: Endpoint, after: Endpoint) -> bool:

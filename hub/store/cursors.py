@@ -24,10 +24,13 @@ def number(cursor: str, default: int) -> int:
     return int(cursor)
 
 
-def moment_and_id(cursor: str) -> tuple[int, str]:
-    """Return the (at, id) a page of the newest first goes on before; raises BadCursor for what this hub never gave."""
+def moment_and_id(cursor: str, *, first: int = 10**_DIGITS) -> tuple[int, str]:
+    """Return the (at, id) a page goes on behind, or from `first`: the newest first begins at the end of time.
+
+    Raises BadCursor for what this hub never gave.
+    """
     if not cursor:
-        return 10**_DIGITS, ""
+        return first, ""
     at, comma, name = cursor.partition(",")
     if not at or not comma or not name or len(name) > _LONGEST_ID:
         raise bad_cursor()

@@ -1,5 +1,6 @@
 """The rest of the interface: who may ask, what is answered, and what it says when it refuses."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -14,12 +15,13 @@ from hub.api.app import ROUTES
 from hub.api.openapi import plain_path
 from hub.api.ports import AccountView
 from hub.api.routing import Route
+from hub.commands.endpoints import list_all
 from hub.control.keys import Scope
 from hub.dispatch.outbox import DeliveryState
 from hub.engine.rows import RunRow
 from hub.events.records import decode_data, decode_envelope
 from hub.intents.intent import State
-from hub.testing import a_delivery, an_attempt, an_intent
+from hub.testing import a_delivery, an_attempt, an_endpoint, an_intent
 
 JSON = {"Content-Type": "application/json"}
 
@@ -291,6 +293,26 @@ async def test_an_endpoint_shows_its_secret_once(api: ApiBench) -> None:
     assert "secret" not in read
     assert listed["items"] == [read]
     assert api.refreshed == [1]
+
+
+async def test_endpoints_are_listed_in_pages_and_the_command_reads_all_of_them(
+    api: ApiBench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(501):
+        await api.endpoints.create(an_endpoint(f"ep_{number:03}", created_at=number))
+
+    _, first, _ = await api.ask("GET", "/v1/endpoints?limit=500")
+    _, last, _ = await api.ask("GET", f"/v1/endpoints?limit=500&after={first['next']}")
+    assert [item["id"] for item in first["items"] + last["items"]] == [
+        f"ep_{number:03}" for number in range(501)
+    ]
+    assert last["next"] is None
+    assert len((await api.ask("GET", "/v1/endpoints"))[1]["items"]) == 100
+    assert (await api.ask("GET", "/v1/endpoints?after=nonsense"))[0] == 400
+    assert (await api.ask("GET", "/v1/endpoints?limit=0"))[0] == 400
+
+    assert await asyncio.to_thread(list_all, api.url, api.secrets[Scope.ADMIN], as_json=True) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 501
 
 
 async def test_an_endpoint_is_changed_and_deleted(api: ApiBench) -> None:

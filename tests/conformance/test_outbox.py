@@ -2,11 +2,15 @@
 
 import asyncio
 
+import pytest
 from conformance.backends import Dispatch, SqliteBackend, error_of
 
+from hub.bus.pages import BadCursor
 from hub.clock import to_us
 from hub.dispatch.options import EndpointOptions
 from hub.dispatch.outbox import Delivery, DeliveryState, PutOff
+from hub.dispatch.sealed import SealedEndpoints
+from hub.sealing import SealRing, new_key
 from hub.testing import MORNING, a_delivery, a_trade_closed, an_endpoint, settled
 
 NOW = to_us(MORNING)
@@ -170,6 +174,28 @@ async def test_an_endpoint_is_kept_as_it_was_written(dispatch: Dispatch) -> None
     assert await dispatch.endpoints.get("ep_a") == endpoints[1]
     assert await dispatch.endpoints.all() == endpoints
     assert await dispatch.endpoints.get("ep_c") is None
+
+
+async def test_endpoints_are_read_page_by_page_in_the_order_they_were_made(dispatch: Dispatch) -> None:
+    made = [an_endpoint(f"ep_{name}", created_at=at) for at, name in ((1, "d"), (2, "b"), (2, "c"), (3, "a"))]
+    for endpoint in reversed(made):
+        await dispatch.endpoints.create(endpoint)
+    sealed = SealedEndpoints(dispatch.endpoints, SealRing([new_key()]))
+
+    for endpoints in (dispatch.endpoints, sealed):
+        first = await endpoints.page(after="", limit=2)
+        assert (list(first.items), first.next is None) == (made[:2], False)
+        last = await endpoints.page(after=first.next or "", limit=2)
+        assert (list(last.items), last.next) == (made[2:], None)
+
+    # One made or deleted meanwhile moves nobody from one page to another.
+    await dispatch.endpoints.delete("ep_b")
+    await dispatch.endpoints.create(an_endpoint("ep_0", created_at=4))
+    rest = await sealed.page(after=first.next or "", limit=9)
+    assert [endpoint.id for endpoint in rest.items] == ["ep_c", "ep_a", "ep_0"]
+    for cursor in ("x", "1", ",ep_b", "9" * 30 + ",ep_b"):
+        with pytest.raises(BadCursor):
+            await dispatch.endpoints.page(after=cursor, limit=2)
 
 
 async def test_a_change_concerns_one_endpoint_and_says_whether_it_was_there(dispatch: Dispatch) -> None:

@@ -5,7 +5,9 @@ from typing import final
 
 from typing_extensions import override
 
-from hub.dispatch.outbox import Endpoint, Endpoints, is_still
+from hub.bus.pages import Page
+from hub.dispatch.outbox import Endpoint, Endpoints, endpoint_page, is_still
+from hub.store.cursors import moment_and_id
 from hub.store.postgres.database import Connection, Database
 from hub.store.postgres.notices import ENDPOINTS, notify_inside
 from hub.store.rows import ENDPOINT, endpoint_of, endpoint_row, without_secret
@@ -37,6 +39,11 @@ class PostgresEndpoints(Endpoints):
     @override
     async def all(self) -> list[Endpoint]:
         return await self._select("ORDER BY created_at, id")
+
+    @override
+    async def page(self, *, after: str, limit: int) -> Page[Endpoint]:
+        tail = "WHERE (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3"
+        return endpoint_page(await self._select(tail, *moment_and_id(after, first=-1), limit + 1), limit)
 
     @override
     async def replace(self, before: Endpoint, after: Endpoint) -> bool:
@@ -92,7 +99,7 @@ class PostgresEndpoints(Endpoints):
         self.changed()
         return done
 
-    async def _select(self, tail: str, *values: str) -> list[Endpoint]:
+    async def _select(self, tail: str, *values: str | int) -> list[Endpoint]:
         rows = await self._database.read(
             lambda connection: connection.fetch(f"SELECT {ENDPOINT} FROM endpoint {tail}", *values)
         )

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from hub import ids
 from hub.bus.log import Input
+from hub.bus.pages import Page
 from hub.dispatch.outbox import (
     Attempt,
     Deliveries,
@@ -19,10 +20,12 @@ from hub.dispatch.outbox import (
     Move,
     PutOff,
     Settled,
+    endpoint_page,
     is_still,
 )
 from hub.events.facts import EVENT_PREFIX
 from hub.intents.intent import Intent, State
+from hub.store.cursors import moment_and_id
 from hub.store.rows import ENDPOINT, by_place, endpoint_of, endpoint_row, places_of, without_secret
 from hub.store.sqlite.append import Written, find_rows, rows_at
 from hub.store.sqlite.engine import INTENT, read_positions, write_positions
@@ -176,6 +179,12 @@ class SqliteEndpoints(Endpoints):
     @override
     async def all(self) -> list[Endpoint]:
         return await self._select("ORDER BY created_at, id", ())
+
+    @override
+    async def page(self, *, after: str, limit: int) -> Page[Endpoint]:
+        values = (*moment_and_id(after, first=-1), limit + 1)
+        tail = "WHERE (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?"
+        return endpoint_page(await self._select(tail, values), limit)
 
     @override
     async def replace(self, before: Endpoint, after: Endpoint) -> bool:
