@@ -33,6 +33,11 @@ def iso(us: int) -> str:
     return from_us(us).isoformat(timespec=spec).removesuffix("+00:00") + "Z"
 
 
+def cpu_seconds() -> float:
+    """Return how much CPU this thread has used: what its work cost, however busy the machine is."""
+    return time.thread_time()
+
+
 class Clock(Protocol):
     def now(self) -> datetime:
         """Return this moment, aware, in UTC."""

@@ -27,13 +27,14 @@ from hub.dispatch.memory_health import MemoryHealths
 from hub.dispatch.metrics import Counters, Standing
 from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, Endpoints, Settled
 from hub.dispatch.pace import Pace
-from hub.dispatch.request_maker import Workshop, request_maker
+from hub.dispatch.request_maker import request_maker
 from hub.dispatch.safe_http import AiohttpTransport, Transport
 from hub.dispatch.schedule import LONGEST_WAIT_US
 from hub.dispatch.settler import LINGER, PATIENCE, STORE_RETRY, Owed, Settler, Taker, Write
 from hub.dispatch.subscriptions import DISABLED, ENABLED, Subscriptions
 from hub.dispatch.watch import Watch
 from hub.dispatch.worker import EndpointWorker
+from hub.dispatch.workshop import Workshop
 from hub.errors import ConfigError, StoreUnavailable
 
 CONCURRENCY = 16
@@ -112,7 +113,7 @@ class Dispatcher(HandOver):
         self._leaving: set[str] = set()
         self._ended = asyncio.Event()
         self._counters: dict[str, Counters] = {}
-        self._workshop = Workshop()
+        self._workshop = Workshop(clock)
         self._group: asyncio.TaskGroup | None = None
         self._stopping = False
         # The store is asked again with every change, and may answer in another order.

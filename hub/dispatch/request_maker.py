@@ -3,9 +3,7 @@
 A retry is made anew: signed with the keys that are live then, and in the form that is asked for then.
 """
 
-import asyncio
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, final
 
 import msgspec
@@ -20,29 +18,13 @@ from hub.dispatch.legacy_signing import LEGACY_HEADERS, legacy_header
 from hub.dispatch.options import Scheme
 from hub.dispatch.outbox import Delivery, Endpoint
 from hub.dispatch.safe_http import Headers, base_headers
+from hub.dispatch.workshop import Workshop
 from hub.events.records import Account
 
-__all__ = ["NotShaped", "PlainRequests", "RequestMaker", "Workshop", "request_maker"]
+__all__ = ["NotShaped", "PlainRequests", "RequestMaker", "request_maker"]
 
 NOWHERE = yarl.URL()
 KEY_HEADER = "hub-account"  # what a topic's transport takes for the key of the record
-
-
-class Workshop:
-    """A thread that fills templates in, each bounded in what it may do."""
-
-    def __init__(self) -> None:
-        self._pool: ThreadPoolExecutor | None = None
-
-    async def form(self, former: Former, body: bytes) -> bytes:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="transforms")
-        return await asyncio.get_running_loop().run_in_executor(self._pool, former.form, body)
-
-    def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
 
 
 class RequestMaker(Protocol):
@@ -124,13 +106,13 @@ class PlainRequests(RequestMaker):
 
 @final
 class FormedRequests(RequestMaker):
-    """In another form: what is signed is what is sent. One body is made at a time: other endpoints' are made in between."""
+    """In another form: what is signed is what is sent."""
 
-    def __init__(self, plain: RequestMaker, former: Former, workshop: Workshop) -> None:
+    def __init__(self, endpoint: str, plain: RequestMaker, former: Former, workshop: Workshop) -> None:
+        self._endpoint = endpoint
         self._plain = plain
         self._former = former
         self._workshop = workshop
-        self._turn = asyncio.Lock()
 
     @property
     @override
@@ -139,8 +121,7 @@ class FormedRequests(RequestMaker):
 
     @override
     async def prepare(self, delivery: Delivery, body: bytes, started_us: int) -> tuple[Headers, bytes]:
-        async with self._turn:
-            formed = await self._workshop.form(self._former, body)
+        formed = await self._workshop.form(self._endpoint, self._former, body)
         return await self._plain.prepare(delivery, formed, started_us)
 
 
@@ -212,5 +193,5 @@ def request_maker(endpoint: Endpoint, workshop: Workshop, url: yarl.URL = NOWHER
         url=url,
         secret_headers=endpoint.options.secret_headers,
     )
-    requests = plain if former is None else FormedRequests(plain, former, workshop)
+    requests = plain if former is None else FormedRequests(endpoint.id, plain, former, workshop)
     return KafkaRequests(requests) if endpoint.options.kind == "kafka" else requests

@@ -9,7 +9,7 @@ import pytest
 import standardwebhooks
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from hub.clock import to_us
+from hub.clock import SystemClock, to_us
 from hub.dispatch.keyring import (
     Keyring,
     RotationRefused,
@@ -22,9 +22,10 @@ from hub.dispatch.keyring import (
 )
 from hub.dispatch.options import EndpointOptions
 from hub.dispatch.outbox import Delivery, DeliveryState, Endpoint
-from hub.dispatch.request_maker import Workshop, request_maker
+from hub.dispatch.request_maker import request_maker
 from hub.dispatch.signing import SecretInvalid, SignatureInvalid
 from hub.dispatch.signing_v1a import parse_private, verify_v1a
+from hub.dispatch.workshop import Workshop
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "standard_webhooks.json").read_text())
 NOW = datetime(2026, 6, 23, 9, 0, tzinfo=UTC)
@@ -50,7 +51,7 @@ def _at_that_moment(monkeypatch):
 async def sent(ring, at=NOW_US, body=BODY, **options):
     asks = EndpointOptions(**options)
     endpoint = Endpoint("ep", "https://a.example/", ("*",), text_of(ring), "enabled", "", 0, options=asks)
-    return await request_maker(endpoint, Workshop()).prepare(DELIVERY, body, at)
+    return await request_maker(endpoint, Workshop(SystemClock())).prepare(DELIVERY, body, at)
 
 
 # --- v1a
@@ -124,7 +125,7 @@ async def test_all_live_keys_sign_until_the_grace_is_over():
     old, new = generate("v1"), generate("v1")
     ring = rotated(keyring_of(old), new, now_us=NOW_US, grace=HOUR)
     asks = Endpoint("ep", "https://a.example/", ("*",), text_of(ring), "enabled", "", 0)
-    maker = request_maker(asks, Workshop())
+    maker = request_maker(asks, Workshop(SystemClock()))
 
     during, body = await maker.prepare(DELIVERY, BODY, NOW_US)
     last, _ = await maker.prepare(DELIVERY, BODY, NOW_US + HOUR_US - 1)

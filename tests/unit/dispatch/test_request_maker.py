@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from hub.clock import to_us
+from hub.clock import SystemClock, to_us
 from hub.dispatch.formats import NotShaped
 from hub.dispatch.options import EndpointOptions
 from hub.dispatch.outbox import Delivery, DeliveryState, Endpoint
-from hub.dispatch.request_maker import FormedRequests, Workshop, request_maker
+from hub.dispatch.request_maker import FormedRequests, request_maker
 from hub.dispatch.signing import parse_secret, verify
+from hub.dispatch.workshop import Workshop
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = datetime(2026, 6, 23, 9, 0, tzinfo=UTC)
@@ -30,7 +31,7 @@ DELIVERY = Delivery("ep", 0, 1, "evt_1", DeliveryState.WAITING, 0, 0, 0)
 
 @pytest.fixture
 def workshop():
-    workshop = Workshop()
+    workshop = Workshop(SystemClock())
     yield workshop
     workshop.close()
 
@@ -73,10 +74,10 @@ async def test_templates_are_filled_in_away_from_the_loop(workshop, monkeypatch)
     where = []
     real = Workshop.form
 
-    async def form(self, former, body):
+    async def form(self, endpoint, former, body):
         inner = former.form
         former.form = lambda told: where.append(threading.current_thread().name) or inner(told)
-        return await real(self, former, body)
+        return await real(self, endpoint, former, body)
 
     monkeypatch.setattr(Workshop, "form", form)
     await a_maker(workshop, transform='{"a": "{{ data.text }}"}').prepare(DELIVERY, BODY, to_us(NOW))
@@ -117,7 +118,7 @@ async def test_many_bodies_of_one_endpoint_wait_for_each_other_and_not_another_f
             return body
 
     plain = a_maker(workshop)
-    many, one = (FormedRequests(plain, Noting(name), workshop) for name in ("many", "one"))
+    many, one = (FormedRequests(name, plain, Noting(name), workshop) for name in ("many", "one"))
 
     async with asyncio.TaskGroup() as group:
         for _ in range(10):

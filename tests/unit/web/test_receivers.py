@@ -10,11 +10,12 @@ import pytest
 from doc_blocks import DOCS, REPOSITORY, blocks
 from required import program, unavailable
 
-from hub.clock import to_us
+from hub.clock import SystemClock, to_us
 from hub.dispatch.keyring import Keyring, SigningKey, generate, text_of
 from hub.dispatch.options import EndpointOptions
 from hub.dispatch.outbox import Delivery, DeliveryState, Endpoint
-from hub.dispatch.request_maker import Workshop, request_maker
+from hub.dispatch.request_maker import request_maker
+from hub.dispatch.workshop import Workshop
 
 PAGE = DOCS / "receiving-webhooks.md"
 MODULES = REPOSITORY / "tests" / "receivers" / "node_modules"
@@ -35,7 +36,7 @@ async def cases():
     endpoint = Endpoint(
         "ep", "https://a.example/", ("*",), text_of(ring), "enabled", "", 0, options=EndpointOptions()
     )
-    maker = request_maker(endpoint, Workshop())
+    maker = request_maker(endpoint, Workshop(SystemClock()))
 
     async def made(at_us):
         headers, body = await maker.prepare(DELIVERY, BODY, at_us)
