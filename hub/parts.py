@@ -19,6 +19,7 @@ from hub.bus.log import Input, InputKind, Places, Teller
 from hub.clock import Clock
 from hub.config import Settings, secrets_of
 from hub.control.keys import Keys, KeyStore, NameTaken, Scope
+from hub.dispatch.channels.crm.line import whole
 from hub.dispatch.channels.http_requests import HttpRequests
 from hub.dispatch.channels.kafka_stream_settings import KafkaStreamSettings
 from hub.dispatch.contacts import ContactGate
@@ -159,13 +160,14 @@ def action_worker(
     teller: Teller,
     owns: Callable[[str], bool] = lambda _server: True,
     control: Gate | None = None,
+    share: Callable[[], float] = whole,
 ) -> ActionWorker:
     """Return the worker that carries intents out through these backends and the channels the settings name."""
     return ActionWorker(
         intents,
         clock,
         backends=backends,
-        notifiers=notifiers(settings, recipients, clock),
+        notifiers=notifiers(settings, recipients, clock, share=share),
         requesters=[
             HttpRequests(
                 secrets_of(settings),

@@ -12,6 +12,7 @@ from hub.clock import Clock, from_us
 from hub.config import Settings
 from hub.dispatch.bounces import Bounces
 from hub.dispatch.channels.crm.build import crm_channels
+from hub.dispatch.channels.crm.line import whole
 from hub.dispatch.channels.email import EmailChannel
 from hub.dispatch.channels.sms_twilio import SmsChannel
 from hub.dispatch.contacts import Contacts, Suppressions
@@ -41,8 +42,13 @@ class Recipients:
     devices: Devices
 
 
-def notifiers(settings: Settings, recipients: Recipients, clock: Clock) -> list[Notifier]:
-    """Return the channels the settings name. Raises ConfigError for one that cannot work."""
+def notifiers(
+    settings: Settings, recipients: Recipients, clock: Clock, *, share: Callable[[], float] = whole
+) -> list[Notifier]:
+    """Return the channels the settings name. Raises ConfigError for one that cannot work.
+
+    `share` is how much of the rates other systems bear belongs to this process.
+    """
     loopback, networks = settings.delivering.allow_loopback_endpoints, settings.delivering.allow_networks
     links = public_links(settings)
     found: list[Notifier] = []
@@ -61,7 +67,11 @@ def notifiers(settings: Settings, recipients: Recipients, clock: Clock) -> list[
     if settings.push is not None:
         found.append(_push(settings, recipients.devices, clock))
     found += crm_channels(
-        settings.crm, clock, allow_loopback=loopback, networks=settings.delivering.allow_networks
+        settings.crm,
+        clock,
+        allow_loopback=loopback,
+        networks=settings.delivering.allow_networks,
+        share=share,
     )
     return found + team_channels(settings, clock)
 

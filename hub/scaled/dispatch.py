@@ -100,6 +100,14 @@ class ActionRole:
             frozenset({NO_SERVER, *(manager.server for manager in self.settings.managers)}) | self.asked_for
         )
 
+    def share(self, names: Collection[str]) -> float:
+        """Return how much of what a CRM bears in a second belongs to whoever works on these servers.
+
+        Each server is worked on by one process at a time, so that all their shares together are never more than one.
+        """
+        mine = frozenset(names)  # what was just asked for there may not have been seen by `look` yet
+        return len(mine) / len(mine.union(self.names()))
+
     async def look(self) -> None:
         self.asked_for = frozenset(await self.everything.servers())
 
@@ -122,6 +130,7 @@ class ActionRole:
             teller=self.teller,
             owns=self.ownership.holds,
             control=self.gate,
+            share=lambda: self.share(names),
         )
 
         def heard(payload: str) -> None:

@@ -1,6 +1,6 @@
 """The CRMs of the configuration, ready: their secrets read, their addresses checked."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from hub.dispatch.channels.crm.channel import CrmChannel
 from hub.dispatch.channels.crm.generic import Generic
 from hub.dispatch.channels.crm.generic_settings import GenericCrmSettings
 from hub.dispatch.channels.crm.hubspot import HubSpot
-from hub.dispatch.channels.crm.line import Line, checked_url
+from hub.dispatch.channels.crm.line import Line, checked_url, whole
 from hub.dispatch.channels.crm.newest import Newest
 from hub.dispatch.channels.crm.object_settings import SecretFile, SecretOrFile
 from hub.dispatch.channels.crm.profile import Profile
@@ -36,13 +36,17 @@ def crm_channels(
     allow_loopback: bool = False,
     networks: Networks = (),
     way_out: WayOut | None = None,
+    share: Callable[[], float] = whole,
 ) -> list[Notifier]:
-    """Return the channels to the CRMs, none where none is named. Raises ConfigError for one that cannot work."""
+    """Return the channels to the CRMs, none where none is named. Raises ConfigError for one that cannot work.
+
+    `share` is how much of each CRM's rate belongs to this process.
+    """
     if not settings:
         return []
     out = way_out or WayOut(allow_loopback=allow_loopback, networks=networks)
     profiles = {
-        name: _profile(name, each, clock, out, allow_loopback=allow_loopback, networks=networks)
+        name: _profile(name, each, clock, out, share, allow_loopback=allow_loopback, networks=networks)
         for name, each in settings.items()
     }
     newest = Newest()
@@ -54,11 +58,12 @@ def _profile(
     settings: CrmSettings,
     clock: Clock,
     way_out: WayOut,
+    share: Callable[[], float],
     *,
     allow_loopback: bool,
     networks: Networks,
 ) -> Profile:
-    line = Line(name, way_out, clock, rate=settings.rate, timeout_s=settings.timeout_s)
+    line = Line(name, way_out, clock, rate=settings.rate, timeout_s=settings.timeout_s, share=share)
     at = f"crm.{name}"
     match settings:
         case HubSpotSettings():

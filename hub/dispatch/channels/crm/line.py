@@ -1,7 +1,7 @@
 """The way to one CRM: evenly spaced requests, nothing while it asked for rest, and its whole answer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final, final
@@ -24,15 +24,33 @@ _SAID_AGAIN_US: Final = 300 * SECOND_US
 log = structlog.get_logger(__name__)
 
 
+def whole() -> float:
+    """Return the share of a process that carries out everything."""
+    return 1.0
+
+
 @final
 class Line:
-    """`name` is the CRM's in hub.yaml. Each process that carries out intents has one of its own for each CRM."""
+    """`name` is the CRM's in hub.yaml. Each process that carries out intents has one of its own for each CRM.
 
-    def __init__(self, name: str, way_out: WayOut, clock: Clock, *, rate: float, timeout_s: float) -> None:
+    `share` is how much of the rate is its own now, more than nothing: together they make no more requests than one would.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        way_out: WayOut,
+        clock: Clock,
+        *,
+        rate: float,
+        timeout_s: float,
+        share: Callable[[], float] = whole,
+    ) -> None:
         self.name = name
         self._way_out = way_out
         self.clock = clock
-        self._every_us = int(SECOND_US / rate)
+        self._rate = rate
+        self._share = share
         self._within = timedelta(seconds=timeout_s)
         self._next_us = 0  # when the next request may go
         self._rest = Rest(clock)
@@ -79,10 +97,11 @@ class Line:
     async def turn(self) -> None:
         """Wait until the next request may go."""
         now_us = self.clock.now_us()
-        if self._next_us - now_us > _MOST_WAITING * self._every_us:
+        every_us = int(SECOND_US / (self._rate * self._share()))
+        if self._next_us - now_us > _MOST_WAITING * every_us:
             self._next_us = now_us  # the clock was set back
         turn = max(self._next_us, now_us)
-        self._next_us = turn + self._every_us
+        self._next_us = turn + every_us
         if turn > now_us:
             await self.clock.sleep((turn - now_us) * MICROSECOND)
 
