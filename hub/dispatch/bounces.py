@@ -6,16 +6,17 @@ from typing import Final, final
 
 from hub.clock import Clock
 from hub.dispatch.channels.mail_codes import NO_SUCH_MAILBOX, NOBODY
-from hub.dispatch.delivery_reports import DeliveryReport, Recipient, read_report
+from hub.dispatch.delivery_reports import read_report
 from hub.dispatch.effects.aftermath import Aftermath
 from hub.dispatch.effects.notifier import Bounced
 from hub.dispatch.messages import BOUNCED, Message, Messages, Report
+from hub.dispatch.plain_reports import read_plain_report
+from hub.dispatch.report_parts import FAILED, DeliveryReport, Recipient
 from hub.dispatch.return_path import ReturnPath
 from hub.intents.contact import plain_address
 
 LARGEST: Final = 1 << 20
 _REASON: Final = 200
-_FAILED: Final = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,11 @@ class Bounces:
 
     async def take(self, mail: bytes) -> CameBack | Ignored:
         """Take in a mail that came back; told twice it is the same. Raises StoreUnavailable."""
-        report = read_report(mail)
+        report = read_report(mail) or read_plain_report(mail)
         if report is None:
-            return Ignored("it is no report of a delivery: multipart/report with message/delivery-status")
+            return Ignored(
+                "it is no report of a delivery: multipart/report with message/delivery-status, or as qmail and old Exim write"
+            )
         name, sure = self._message_of(report)
         known = await self._messages.get(name) if name is not None else None
         if known is None or known.channel != "email":
@@ -85,7 +88,7 @@ class Bounces:
 
 def _failed(report: DeliveryReport, known: Message) -> Recipient | None:
     """Return who failed: whom the mail was for, or else somebody it was passed on to."""
-    failed = [each for each in report.recipients if each.action == _FAILED]
+    failed = [each for each in report.recipients if each.action == FAILED]
     return next((each for each in failed if _is_of(each, known)), failed[0] if failed else None)
 
 

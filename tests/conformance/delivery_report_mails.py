@@ -1,4 +1,4 @@
-"""Mails that come back, in the shapes of the servers that write them: Postfix, Exim, Exchange."""
+"""Mails that come back, in the shapes of the servers that write them: Postfix, Exim, Exchange, old Exim, qmail."""
 
 from textwrap import dedent
 
@@ -192,6 +192,76 @@ EXCHANGE = """\
     """
 
 
+# Before 4.83: for people, and in its head for programs.
+OLD_EXIM = """\
+    Return-path: <>
+    Envelope-to: {back}
+    Delivery-date: Tue, 23 Jun 2026 09:05:00 +0000
+    Received: from mail by relay.example.net with local (Exim 4.80)
+    \tid 1Xk2Bq-0004Ud-7S
+    \tfor {back}; Tue, 23 Jun 2026 09:05:00 +0000
+    X-Failed-Recipients: {to}
+    Auto-Submitted: auto-replied
+    From: Mail Delivery System <Mailer-Daemon@relay.example.net>
+    To: {back}
+    Subject: Mail delivery failed: returning message to sender
+    Message-Id: <E1Xk2Bq-0004Ud-7S@relay.example.net>
+    Date: Tue, 23 Jun 2026 09:05:00 +0000
+
+    This message was created automatically by mail delivery software.
+
+    A message that you sent could not be delivered to one or more of its
+    recipients. This is a permanent error. The following address(es) failed:
+
+      {to}
+        SMTP error from remote mail server after {command}:<{to}>:
+        host mail.example.com [192.0.2.250]: {said}
+
+    ------ This is a copy of the message, including all the headers. ------
+
+    Return-path: <{back}>
+    Received: from hub.broker.example ([198.51.100.9])
+    \tby relay.example.net with esmtp (Exim 4.80)
+    \tid 1Xk2Bo-0004UZ-3E
+    From: hub@broker.example
+    To: {to}
+    Subject: Your statement
+    Message-ID: {id}
+
+    Hello Ann
+    """
+
+QMAIL = """\
+    Return-Path: <>
+    Delivered-To: {back}
+    Received: (qmail 3512 invoked for bounce); 23 Jun 2026 09:05:00 -0000
+    Date: 23 Jun 2026 09:05:00 -0000
+    From: MAILER-DAEMON@mx.example.net
+    To: {back}
+    Subject: failure notice
+
+    Hi. This is the qmail-send program at mx.example.net.
+    I'm afraid I wasn't able to deliver your message to the following addresses.
+    This is a permanent error; I've given up. Sorry it didn't work out.
+
+    <{to}>:
+    192.0.2.250 {refuses}.
+    Remote host said: {said}
+    Giving up on 192.0.2.250.
+
+    --- Below this line is a copy of the message.
+
+    Return-Path: <{back}>
+    Received: (qmail 3509 invoked from network); 23 Jun 2026 09:04:58 -0000
+    From: hub@broker.example
+    To: {to}
+    Subject: Your statement
+    Message-ID: {id}
+
+    Hello Ann
+    """
+
+
 def a_mail(
     shape: str,
     *,
@@ -205,6 +275,13 @@ def a_mail(
     lines: str = "\r\n",
 ) -> bytes:
     text = dedent(shape).format(
-        to=to, back=back, id=message_id, action=action, status=status, said=said, command=command
+        to=to,
+        back=back,
+        id=message_id,
+        action=action,
+        status=status,
+        said=said,
+        command=command,
+        refuses="does not like recipient" if command == "RCPT TO" else "failed after I sent the message",
     )
     return text.replace("\n", lines).encode()

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from conformance.delivery_report_mails import EXCHANGE, EXIM, POSTFIX, a_mail
+from conformance.delivery_report_mails import EXCHANGE, EXIM, OLD_EXIM, POSTFIX, QMAIL, a_mail
 from pydantic import SecretStr
 
 from hub.clock import ManualClock
@@ -20,7 +20,7 @@ NAME = message_id("i1")
 OWN_ID = f"<{NAME.removeprefix('msg_')}@broker.example>"
 SECRET, OLD = SecretStr("s" * 40), SecretStr("o" * 40)
 PATH = ReturnPath("bounces@broker.example", [SECRET])
-SHAPES = {"Postfix": POSTFIX, "Exim": EXIM, "Exchange": EXCHANGE}
+SHAPES = {"Postfix": POSTFIX, "Exim": EXIM, "Exchange": EXCHANGE, "old Exim": OLD_EXIM, "qmail": QMAIL}
 
 
 class Desk:
@@ -93,11 +93,14 @@ async def test_told_twice_it_is_the_same() -> None:
         ({"status": "5.0.0", "said": "554 go away"}, False),
     ],
 )
-async def test_what_says_nothing_of_the_address_leaves_it_open(more: dict[str, str], closed: bool) -> None:
+@pytest.mark.parametrize("server", ["Postfix", "old Exim", "qmail"])
+async def test_what_says_nothing_of_the_address_leaves_it_open(
+    server: str, more: dict[str, str], closed: bool
+) -> None:
     desk = Desk()
     await desk.sent()
 
-    found = await desk.take(**more)
+    found = await desk.take(SHAPES[server], **more)
 
     assert isinstance(found, CameBack)
     assert found.closed is closed

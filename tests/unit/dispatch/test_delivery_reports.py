@@ -5,7 +5,8 @@ from conformance.delivery_report_mails import EXCHANGE, EXIM, POSTFIX, a_mail
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.dispatch.delivery_reports import MOST_GROUPS, MOST_LINES, MOST_PARTS, read_report
+from hub.dispatch.delivery_reports import read_report
+from hub.dispatch.report_parts import MOST_GROUPS, MOST_LINES, MOST_PARTS
 
 NAME = "<0123456789abcdef0123456789abcdef@broker.example>"
 SHAPES = {"Postfix": POSTFIX, "Exim": EXIM, "Exchange": EXCHANGE}
