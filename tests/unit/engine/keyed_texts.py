@@ -87,7 +87,29 @@ Note for compliance when a client pays in and takes most of it out again without
     trade.closed: A position was closed, whole or in part.
 """
 
+CRM_DEPOSITS = """\
+Tell the CRM of deposits, and have sales call about large ones (crm-deposits, shadow)
+  Shadow: it decides and records, and sends nothing. Owner: sales.
+  For every client, over all accounts of the client.
+  With these values:
+    params.large = 5000 (In the base currency; from here on somebody is to call)
+  Starts with every balance.deposited where the account's type is real.
+    Events the hub learns of afterwards, such as after an outage, do not start it.
+  At most 10 runs for each client at a time; what would begin meanwhile does not happen.
+  Then, if it were live:
+    1. Writes the client into the CRM, with last_deposit = the event's amount, last_deposit_currency = the account's currency, last_deposit_on = the event's time.
+       Waits for what comes of it for at most 1 hour.
+       If it does not come about, the run goes on.
+    2. Adds a note to the client in the CRM: “Paid in [the event's amount] [the account's currency] on account [the account's login]”.
+       Waits for what comes of it for at most 1 hour.
+       If it does not come about, the run goes on.
+    3. If the event's amount base (0 if not known) is at least 5000 (params.large):
+         1. Opens the task “Call [the client's first name, or “the client”] about a deposit of [the event's amount] [the account's currency]” at the client in the CRM, with due = 1d, priority = high.
+  The events:
+    balance.deposited: Money came in.
+"""
 KEYED = {
+    "crm-deposits": CRM_DEPOSITS,
     "break-even-stop": BREAK_EVEN_STOP,
     "client-exposure": CLIENT_EXPOSURE,
     "inactivity": INACTIVITY,
