@@ -79,6 +79,7 @@ class Process:
 
         shifts = Shifts(kind, begin, self.clock, holds)
         self.working.append(shifts)
+        self.pulses.watch(f"begin of a shift on {kind}s", shifts.beginning)
         # What a shift keeps from ending keeps what it owns from everybody, this process's next shift among them.
         self.pulses.watch(f"end of a shift on {kind}s", shifts.ending, ends_after=MUST_END)
         ownership = self.own(kind, names, shifts.gained, shifts.lost)

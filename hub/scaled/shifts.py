@@ -37,6 +37,7 @@ class Shifts:
         self._holds = holds
         self._wanted: frozenset[str] = frozenset()
         self._working: frozenset[str] = frozenset()
+        self._at_work = False
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -48,6 +49,10 @@ class Shifts:
     def ending(self) -> tuple[object, ...] | None:
         """Return which shift was told to end and has not; None while none was."""
         return (self._working,) if self._working and self._changed.is_set() else None
+
+    def beginning(self) -> tuple[object, ...] | None:
+        """Return what is ours and not worked on yet, however often that was tried; None where there is nothing of the kind."""
+        return (self._wanted,) if self._wanted and not self._at_work else None
 
     async def gained(self, names: Collection[str]) -> None:
         self._wanted |= frozenset(names)
@@ -80,11 +85,13 @@ class Shifts:
         self._working = names
         try:
             async with self._begin(names) as service:
+                self._at_work = True
                 await self._until_changed(service, names)
         except* (LeaseLost, StoreUnavailable) as problems:
             reason = str(_first(problems))
             log.warning("shift.broken_off", what=self._what, names=len(names), reason=reason)
         finally:
+            self._at_work = False
             self._working = frozenset()
             self._ended.set()
         if self._wanted == names and not self._changed.is_set():

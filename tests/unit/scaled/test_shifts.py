@@ -111,6 +111,30 @@ async def test_trouble_with_the_store_or_a_lease_begins_the_shift_again(trouble)
         assert desk.shifts.working == {"1"}
 
 
+async def test_what_is_ours_and_never_comes_to_be_worked_on_can_be_told():
+    async with Desk().running() as desk:
+        assert desk.shifts.beginning() is None
+        begin = desk.shifts._begin
+
+        @asynccontextmanager
+        async def unable(names):
+            raise StoreUnavailable("nobody has said yet which workflows are live")
+            yield
+
+        desk.shifts._begin = unable
+        await desk.shifts.gained(["1"])
+        marks = set()
+        for _ in range(5):  # tried again each second, and no nearer to it
+            await desk.clock.advance(timedelta(seconds=1))
+            marks.add(desk.shifts.beginning())
+        assert marks == {(frozenset({"1"}),)}
+
+        desk.shifts._begin = begin
+        await desk.clock.advance(timedelta(seconds=1))
+        await desk.settle()
+        assert desk.shifts.beginning() is None
+
+
 async def test_a_bug_ends_the_process_and_is_not_tried_again():
     desk = Desk()
     desk.failing = [ValueError("a bug")]
