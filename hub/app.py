@@ -58,13 +58,12 @@ from hub.parts import (
     compile_stored,
     connector,
     event_stream,
-    existing,
     known_hosts,
     listen,
+    live_files,
     load_keys,
     retention,
     tell_of_money,
-    templates_at,
 )
 from hub.position_past import PositionPast
 from hub.pulses import ACTIONS_STAND_AFTER, Pulses
@@ -73,7 +72,6 @@ from hub.remembered_accounts import RememberedAccounts
 from hub.rounds import Rounds
 from hub.run_desk import RunDesk
 from hub.sending import Recipients, aftermath, bounces, public_links, sms_reports
-from hub.setup import setup_of
 from hub.stages import Service, Stages
 from hub.start_desk import StartDesk
 from hub.store.sqlite.history import SqliteHistory
@@ -135,11 +133,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
         lease = HeldLease(store, clock)
         await lease.take()
         keys, first_key = await load_keys(store.keys, clock)
-        files = (
-            LiveFiles(existing(settings.workflows), setup_of(settings), templates_at(settings))
-            if workflows is None
-            else LiveFiles.fixed(workflows)
-        )
+        files = live_files(settings) if workflows is None else LiveFiles.fixed(workflows)
         control = Control(store.switches, clock, store.log)
         await control.look()
         symbols = SymbolClasses(settings.symbols)
@@ -158,10 +152,17 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             topics=kafka_destination(settings, clock, stack),
             teller=store.log,
         )
+        dispatcher.subscriptions.declared = files.declared
         await dispatcher.refresh()  # before the fan-out reads its first events
         webhooks = store.follow(await store.deliveries.fanned_out())
         replaying = Replaying(
-            store.replays, store.browser, store.log.find, endpoints, clock, dispatcher.left_behind
+            store.replays,
+            store.browser,
+            store.log.find,
+            endpoints,
+            clock,
+            dispatcher.left_behind,
+            declared=files.declared,
         )
         store.replays.changed = replaying.wake
         fan_out = FanOut(webhooks, dispatcher.subscriptions, dispatcher, clock)
@@ -281,7 +282,9 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             clock=clock,
             log=store.log,
             keys=keys,
-            receiver=Receiver(store.log, clock, symbols=symbols, convert=base.converted),
+            receiver=Receiver(
+                store.log, clock, symbols=symbols, convert=base.converted, declared=files.declared
+            ),
             watcher=watcher,
             directory=directory,
             suppressions=store.contacts,
@@ -323,6 +326,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 endpoints,
                 clock,
                 attempts_kept=settings.keep.attempts,
+                declared=files.declared,
             ),
             readiness=Readiness(store.problem, lease.problem, pulses.problems),
             feeds=feeds,
@@ -336,6 +340,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             networks=settings.delivering.allow_networks,
             names=names,
             hosts=known_hosts(settings),
+            declared=files.declared,
         )
         serving = await listen(stack, make_api(deps), settings)
         yield Hub(

@@ -8,7 +8,7 @@ import os
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import (
@@ -257,7 +257,7 @@ class Settings(BaseSettings):
 
     `rates` and the file say what one unit of a currency is worth in the base currency; the file wins.
     `secrets` are what workflows name and never see. `templates` is the folder of messages workflows name, if it is not
-    the one of that name beside them.
+    the one of that name beside them. `undeclared_events` says what becomes of a custom event that no file declares.
     """
 
     model_config = SettingsConfigDict(
@@ -272,6 +272,7 @@ class Settings(BaseSettings):
     leases: Leasing = Leasing()
     workflows: tuple[Path, ...] = (Path("workflows"),)
     templates: Path | None = None
+    undeclared_events: Literal["accept", "refuse"] = "accept"
     base_currency: Currency = "USD"
     rates: dict[Currency, RateSetting] = {}
     rates_file: Path | None = None

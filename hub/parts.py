@@ -27,9 +27,11 @@ from hub.dispatch.effects.backend import ManagerBackend
 from hub.dispatch.effects.machine import Timing
 from hub.dispatch.effects.worker import ActionWorker
 from hub.dispatch.outbox import Intents
+from hub.engine.live_files import LiveFiles
 from hub.engine.load_text import load_text
 from hub.engine.program import Workflow
 from hub.errors import ConfigError, HubError
+from hub.events.declared import Undeclared
 from hub.ingest.base_currency import BaseCurrency
 from hub.ingest.contracts import Contracts
 from hub.ingest.gaps import HeardTeller, VouchedSamples
@@ -43,6 +45,7 @@ from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
 from hub.intents.gate import Gate
 from hub.sending import Recipients, aftermath, notifiers
+from hub.setup import setup_of
 from hub.stages import Service, run_until
 from hub.store.retention import Retention
 
@@ -126,6 +129,16 @@ def templates_at(settings: Settings) -> Path | None:
     if folder is not None and not folder.is_dir():
         raise ConfigError(f"templates: there is no folder {folder}: name an existing one, or leave it out")
     return folder
+
+
+def live_files(settings: Settings) -> LiveFiles:
+    """Return the workflow files of a hub, with what they may name."""
+    return LiveFiles(
+        existing(settings.workflows),
+        setup_of(settings),
+        templates_at(settings),
+        Undeclared(settings.undeclared_events),
+    )
 
 
 def compile_stored(text: str, workflow_id: str) -> Workflow:

@@ -18,7 +18,7 @@ from hub.control.keys import Scope
 from hub.dispatch import headers as header_rules
 from hub.dispatch import signing
 from hub.dispatch.content import values_of
-from hub.dispatch.filters import filter_of
+from hub.dispatch.filters import standing_filter
 from hub.dispatch.formats import JSON, NotShaped
 from hub.dispatch.keyring import keyring_of
 from hub.dispatch.outbox import Endpoint
@@ -27,6 +27,7 @@ from hub.dispatch.request_maker import former_of, headers_of
 from hub.dispatch.subscriptions import ENABLED
 from hub.events.base import AccountRef, Moment, Name
 from hub.events.catalogue import event_type
+from hub.events.declared import Declarations
 from hub.events.facts import EVENT_PREFIX, make_fact
 from hub.events.records import Wire, decode_envelope, encode
 from hub.ids import from_id
@@ -85,7 +86,7 @@ async def preview_new_endpoint(request: web.Request) -> web.Response:
 
 async def _preview(app: ApiDeps, endpoint: Endpoint, wanted: Preview | NewPreview) -> dict[str, Any]:
     event = await _event(app, endpoint, wanted)
-    skipped, why = _verdict(endpoint, event)
+    skipped, why = _verdict(endpoint, event, app.declared())
     request, problem = await _request(app, endpoint, event)
     return {
         "event": {"id": event.id, "type": event.type, "timestamp": event.timestamp},
@@ -144,13 +145,13 @@ def _sampled(app: ApiDeps, sample: Sample) -> Wire:
     return Wire(event.id or "evt_preview", event.type, event.timestamp, event.account, sequence, event.data)
 
 
-def _verdict(endpoint: Endpoint, event: Wire) -> tuple[str | None, str]:
+def _verdict(endpoint: Endpoint, event: Wire, declared: Declarations) -> tuple[str | None, str]:
     """Return why the event would be held back, None when it would not be, and that in words."""
     if endpoint.state != ENABLED:
         return "disabled", f"the endpoint is disabled: {endpoint.reason or 'it was made so'}"
     if not any(matches(pattern, event.type) for pattern in endpoint.events):
         return "type", f"{event.type} is none of {', '.join(endpoint.events)}"
-    asks = filter_of(endpoint)
+    asks = standing_filter(endpoint, declared)
     if asks is None:
         return None, "the endpoint takes everything of its types"
     values = values_of(event)

@@ -90,6 +90,7 @@ def check(endpoint: Endpoint, app: ApiDeps) -> None:
         allow_loopback=app.allow_loopback_endpoints,
         topics=app.topics,
         networks=app.networks,
+        declared=app.declared(),
     )
     if [fault.field for fault in found] == ["url"]:
         raise Problem(422, "endpoint-url", found[0].reason, errors=[FieldError("url", found[0].reason)])

@@ -7,6 +7,7 @@ from hub.bus.looked import Looked
 from hub.dispatch.patterns import matches
 from hub.engine.scopes import event_root
 from hub.events.catalogue import BY_NAME
+from hub.events.declared import NONE_DECLARED, Declarations
 from hub.expr import Expression, Kind, Scope, Type, compile_expression
 
 _STRING: Final = Type(Kind.STRING)
@@ -35,9 +36,15 @@ class EventFilter:
     _answers: dict[str, bool] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def made(cls, types: tuple[str, ...], only: tuple[str, ...], where: str) -> "EventFilter":
+    def made(
+        cls,
+        types: tuple[str, ...],
+        only: tuple[str, ...],
+        where: str,
+        declared: Declarations = NONE_DECLARED,
+    ) -> "EventFilter":
         """Raise ExpressionError for a condition that means nothing."""
-        return cls(types, only, where, _compiled(types, where) if where else None)
+        return cls(types, only, where, _compiled(types, where, declared) if where else None)
 
     def holds(self, looked: Looked) -> bool:
         if not self._is_of(looked.envelope.type):
@@ -60,10 +67,10 @@ def _one_of(patterns: tuple[str, ...], name: str) -> bool:
     return not patterns or any(matches(pattern, name) for pattern in patterns)
 
 
-def _compiled(types: tuple[str, ...], where: str) -> Expression:
+def _compiled(types: tuple[str, ...], where: str, declared: Declarations) -> Expression:
     named = frozenset(types)
     if not named or "*" in named:
         named = frozenset(BY_NAME)
     return compile_expression(
-        where, Scope({"event": event_root(named), "account": _ACCOUNT}), expects=Kind.BOOL
+        where, Scope({"event": event_root(named, declared), "account": _ACCOUNT}), expects=Kind.BOOL
     )

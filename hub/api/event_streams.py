@@ -20,6 +20,7 @@ from hub.bus.tail import Follow, Tail, Told
 from hub.control.keys import Scope
 from hub.dispatch.patterns import PatternInvalid
 from hub.errors import ExpressionError
+from hub.events.declared import Declarations
 
 _MOST_PATTERNS = 32
 
@@ -61,7 +62,7 @@ class _Events:
 async def stream_events(request: web.Request) -> web.StreamResponse:
     feeds, viewer = request.app[DEPS].feeds, request[VIEWER]
     query = Query(request, "type", "account", "client", "where", "since", "after", TICKET)
-    wanted = _filter(query, viewer)
+    wanted = _filter(query, viewer, request.app[DEPS].declared())
     accounts = await asked_accounts(feeds, viewer, query)
     with feeds.seat(viewer, StreamKind.EVENTS):
         place = await _place(request, feeds.tail, query, accounts)
@@ -76,7 +77,7 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
             feeds.tail.leave(follow)
 
 
-def _filter(query: Query, viewer: Viewer) -> EventFilter:
+def _filter(query: Query, viewer: Viewer, declared: Declarations) -> EventFilter:
     types = query.words("type")
     if len(types) > _MOST_PATTERNS:
         raise Problem(400, "bad-query", f"type: name at most {_MOST_PATTERNS} patterns")
@@ -84,7 +85,7 @@ def _filter(query: Query, viewer: Viewer) -> EventFilter:
         for pattern in types:
             known_pattern(pattern)
         only = viewer.token.events if viewer.token is not None else ()
-        return EventFilter.made(tuple(sorted(set(types))), only, query.text("where"))
+        return EventFilter.made(tuple(sorted(set(types))), only, query.text("where"), declared)
     except PatternInvalid as error:
         raise Problem(400, "bad-query", f"type: {error}") from None
     except ExpressionError as error:

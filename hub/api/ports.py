@@ -32,6 +32,7 @@ from hub.engine.ballots import Ballot
 from hub.engine.problems import Problem
 from hub.engine.rows import ANY_APPROVAL, ApprovalFilter, ApprovalRow, RunRow
 from hub.errors import HubError
+from hub.events.declared import Known, nothing_declared
 from hub.ingest.directory import Directory
 from hub.ingest.profiles import Profiles
 from hub.ingest.reading import Reading
@@ -277,6 +278,7 @@ class ApiDeps:
     `pressure` says for how many seconds posting should pause, 0 for not at all. `endpoints_changed` is awaited after
     every change of endpoints; `topics` are those of Kafka that endpoints may name. `names` says where an endpoint's
     host leads; None does not ask. `metrics` returns Prometheus text.
+    `declared` returns the custom events that are declared now.
     `accounts_at_hand` returns what is known of an account where that takes no reading.
     """
 
@@ -322,3 +324,4 @@ class ApiDeps:
     networks: Networks = ()
     names: AbstractResolver | None = None
     hosts: frozenset[str] | None = LOCAL_HOSTS
+    declared: Known = nothing_declared

@@ -7,6 +7,7 @@ from hub.config import Settings, load
 from hub.dispatch.channels.manager_mt_remote import OFFERS
 from hub.engine.check import UNKNOWN, check
 from hub.errors import ConfigError
+from hub.events.declared import Undeclared
 from hub.intents.verbs import VERBS
 from hub.setup import setup_of
 
@@ -25,6 +26,7 @@ def run_check(paths: list[Path], config: Path | None, data: Path | None, *, as_j
         backends_verbs=None if settings is None else _offered(settings),
         templates=None if settings is None else settings.templates,
         setup=UNKNOWN if settings is None else setup_of(settings),
+        undeclared=Undeclared.ACCEPT if settings is None else Undeclared(settings.undeclared_events),
     )
     print(json.dumps(report.data()) if as_json else report.text(), end="\n" if as_json else "")
     return 0 if report.ok else 1

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from hub.engine.check import check
 from hub.engine.explain import Explanation, explain
+from hub.engine.explain_declared import explain_declared
 from hub.engine.explain_verbs import MOVES_MONEY
 from hub.errors import ConfigError
 
@@ -21,6 +22,7 @@ def run_explain(paths: list[Path], *, as_json: bool) -> int:
     report = check(paths)
     made = [blueprint.workflow for blueprint in report.blueprints]
     explanations = [explain(workflow) for workflow in (*report.workflows, *made)]
+    explanations += [explain_declared(declared) for declared in report.declared]
     if as_json:
         for explanation in explanations:
             print(json.dumps(explanation.data()))

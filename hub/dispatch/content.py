@@ -14,8 +14,10 @@ import msgspec
 
 from hub.dispatch.patterns import matches
 from hub.events.catalogue import BY_NAME, CUSTOM
+from hub.events.declared import Declared
 from hub.events.records import RECORDS, Account
 from hub.expr import Kind, Scope, Type
+from hub.expr.declared import declared_fields
 
 _STRING: Final = Type(Kind.STRING)
 _NUMBER: Final = Type(Kind.NUMBER)
@@ -85,41 +87,47 @@ def values_of(event: Told) -> dict[str, object]:
 
 
 @lru_cache(maxsize=512)
-def scope_of(patterns: tuple[str, ...]) -> Scope:
-    """Return what can be named of the events these patterns let through."""
+def scope_of(patterns: tuple[str, ...], declared: tuple[Declared, ...] = ()) -> Scope:
+    """Return what can be named of the events these patterns let through; `declared` are those of them that are."""
     return Scope(
         {
             "id": _STRING,
             "type": _STRING,
             "timestamp": Type(Kind.TIME),
             "account": _ACCOUNT,
-            "data": _data_of(patterns),
+            "data": _data_of(patterns, declared),
         },
         sampled_allowed=True,
     )
 
 
-def _data_of(patterns: tuple[str, ...]) -> Type:
+def _data_of(patterns: tuple[str, ...], declared: tuple[Declared, ...]) -> Type:
+    known = {each.name for each in declared}
     models = {
         kind.model
         for name, kind in BY_NAME.items()
         if kind is not CUSTOM and any(matches(pattern, name) for pattern in patterns)
     }
     # What an integrator invents has the fields he likes: nothing can be said of them before they come.
-    if not models or any(pattern == "*" or pattern.startswith("custom.") for pattern in patterns):
+    free = (pattern for pattern in patterns if pattern not in known)
+    if not (models or declared) or any(each == "*" or each.startswith("custom.") for each in free):
         return Type(Kind.OBJECT, mapping=True)
     found: dict[str, list[Type]] = {}
     for model in models:
         for name, field in model.model_fields.items():
             found.setdefault(name, []).append(_type_of(field.annotation).or_missing(not field.is_required()))
-    fields = {name: _merged(kinds, among=len(models)) for name, kinds in found.items()}
+    for each in declared:
+        for name, type_ in declared_fields(each).items():
+            found.setdefault(name, []).append(type_)
+    among = len(models) + len(declared)
+    fields = {name: _merged(kinds, among=among) for name, kinds in found.items()}
     return Type(Kind.OBJECT, mapping=True, fields=fields)
 
 
 def _merged(kinds: Iterable[Type], *, among: int) -> Type:
     kinds = list(kinds)
     first = kinds[0].or_missing(False)
-    if any(kind.or_missing(False) != first for kind in kinds):
+    if any(kind.or_missing(False) != first or kind.written != first.written for kind in kinds):
         return _ANY
     return first.or_missing(len(kinds) < among or any(kind.optional for kind in kinds))
 

@@ -10,6 +10,7 @@ from hub.dispatch.formats import Formed, TransformInvalid, check_content_type, f
 from hub.dispatch.headers import HeadersInvalid, check_headers
 from hub.dispatch.keyring import keyring_of
 from hub.dispatch.outbox import Endpoint
+from hub.events.declared import NONE_DECLARED, Declarations
 
 KAFKA: Final = "kafka"
 
@@ -27,12 +28,17 @@ def kafka_url(topic: str) -> str:
 
 
 def faults(
-    endpoint: Endpoint, *, allow_loopback: bool, topics: tuple[str, ...], networks: Networks = ()
+    endpoint: Endpoint,
+    *,
+    allow_loopback: bool,
+    topics: tuple[str, ...],
+    networks: Networks = (),
+    declared: Declarations = NONE_DECLARED,
 ) -> list[Fault]:
-    """Return what is wrong with an endpoint; `topics` are those it may name."""
+    """Return what is wrong with an endpoint; `topics` are those it may name, `declared` what its filter may read."""
     return [
         *_destination(endpoint, allow_loopback, topics, networks),
-        *_content(endpoint),
+        *_content(endpoint, declared),
         *_headers(endpoint),
         *_signing(endpoint),
         *_pace(endpoint),
@@ -61,10 +67,10 @@ def _destination(
         yield Fault("challenge", "a topic cannot answer: leave it out")
 
 
-def _content(endpoint: Endpoint) -> Iterator[Fault]:
+def _content(endpoint: Endpoint, declared: Declarations) -> Iterator[Fault]:
     options = endpoint.options
     try:
-        filter_of(endpoint)
+        filter_of(endpoint, declared)
     except FilterInvalid as error:
         yield Fault("where", str(error))
     if options.format == "raw" and not options.transform:
@@ -76,7 +82,7 @@ def _content(endpoint: Endpoint) -> Iterator[Fault]:
             if options.format != "raw":
                 yield Fault("content_type", f"is given by the format {options.format}: leave it out")
         if forms(options):
-            Formed(options, endpoint.events)
+            Formed(options, endpoint.events, declared)
     except TransformInvalid as error:
         field = "transform" if str(error).startswith("line ") else "content_type"
         yield Fault(field, str(error))

@@ -8,10 +8,15 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final, final
 
+import structlog
+
 from hub.dispatch.content import scope_of
 from hub.dispatch.outbox import Endpoint
 from hub.errors import ConfigError, ExpressionError
+from hub.events.declared import NONE_DECLARED, Declarations
 from hub.expr import Expression, Kind, compile_expression
+
+log = structlog.get_logger(__name__)
 
 MOST_CHANNELS: Final = 32  # of an event
 
@@ -33,12 +38,20 @@ class FilterInvalid(ConfigError):
 class Filter:
     """Immutable. Raises FilterInvalid for an expression that does not compile for these types."""
 
-    def __init__(self, where: str, events: tuple[str, ...], channels: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        where: str,
+        events: tuple[str, ...],
+        channels: Sequence[str] = (),
+        declared: Declarations = NONE_DECLARED,
+    ) -> None:
         self._channels: Final = frozenset(channels)
         self._where: Expression | None = None
         if where:
             try:
-                self._where = compile_expression(where, scope_of(events), expects=Kind.BOOL)
+                self._where = compile_expression(
+                    where, scope_of(events, declared.of(events)), expects=Kind.BOOL
+                )
             except ExpressionError as error:
                 raise FilterInvalid(str(error)) from error
 
@@ -66,13 +79,13 @@ class Unaskable:
     """Stands for a filter of another version that this hub cannot read: it lets nothing through, and that is counted."""
 
     def __init__(self, why: str) -> None:
-        self._why = why
+        self.why = why
 
     def skips(self, values: Mapping[str, object]) -> Skip:
         return Skip.UNREADABLE
 
     def explain(self, values: Mapping[str, object]) -> str:
-        return f"the filter cannot be read: {self._why}"
+        return f"the filter cannot be read: {self.why}"
 
 
 def channels_of(values: Mapping[str, object]) -> frozenset[str]:
@@ -85,9 +98,22 @@ def channels_of(values: Mapping[str, object]) -> frozenset[str]:
     return frozenset(channel for channel in said if isinstance(channel, str))
 
 
-def filter_of(endpoint: Endpoint) -> Filter | None:
+def filter_of(endpoint: Endpoint, declared: Declarations = NONE_DECLARED) -> Filter | None:
     """Return the endpoint's filter, None where it takes everything of its types. Raises FilterInvalid."""
     options = endpoint.options
     if not options.where and not options.channels:
         return None
-    return Filter(options.where, endpoint.events, options.channels)
+    return Filter(options.where, endpoint.events, options.channels, declared)
+
+
+def standing_filter(endpoint: Endpoint, declared: Declarations) -> Filter | Unaskable | None:
+    """Return the filter of an endpoint that is registered: what was declared since may not make it mean nothing."""
+    try:
+        return filter_of(endpoint, declared)
+    except FilterInvalid as problem:
+        try:
+            found = filter_of(endpoint)
+        except FilterInvalid as error:
+            return Unaskable(str(error))
+        log.warning("endpoint.filter_misfits_declaration", endpoint=endpoint.id, reason=str(problem))
+        return found

@@ -14,6 +14,7 @@ from typing_extensions import override
 from hub.dispatch.content import ROOTS, scope_of, values_of
 from hub.dispatch.options import EndpointOptions, Format
 from hub.errors import ConfigError, ExpressionError, HubError, Place
+from hub.events.declared import NONE_DECLARED, Declarations
 from hub.events.records import Account, Wire, encode
 from hub.expr import compile_expression
 from hub.text import Template, TextError
@@ -69,14 +70,19 @@ class Former(Protocol):
 class Formed(Former):
     """Raises TransformInvalid for a transform that does not fit the types of events."""
 
-    def __init__(self, options: EndpointOptions, events: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        options: EndpointOptions,
+        events: tuple[str, ...],
+        declared: Declarations = NONE_DECLARED,
+    ) -> None:
         self.content_type = content_type_of(options)
         self._format: Format = options.format
         self._template: Template | None = None
         self._is_json = options.format != "raw" or _escape(self.content_type) == "json"
         if options.transform:
             escape: _Escape = "json" if options.format != "raw" else _escape(self.content_type)
-            self._template = _compiled(options.transform, escape, events)
+            self._template = _compiled(options.transform, escape, events, declared)
 
     @override
     def form(self, body: bytes) -> bytes:
@@ -147,12 +153,12 @@ def _escape(content_type: str) -> _Escape:
     return "json" if found["json"] else "html"
 
 
-def _compiled(source: str, escape: _Escape, events: tuple[str, ...]) -> Template:
+def _compiled(source: str, escape: _Escape, events: tuple[str, ...], declared: Declarations) -> Template:
     try:
         template = Template(source, place=_PLACE, html=escape == "html", json=escape == "json")
     except TextError as error:
         raise TransformInvalid(f"line {error.line}: {error.message}") from error
-    scope = scope_of(events)
+    scope = scope_of(events, declared.of(events))
     for path, line in template.paths():
         root = path.partition(".")[0]
         if root == "sequence":

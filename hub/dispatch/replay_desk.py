@@ -20,6 +20,7 @@ from hub.dispatch.replays import (
 )
 from hub.dispatch.subscriptions import ENABLED
 from hub.errors import HubError
+from hub.events.declared import Known, nothing_declared
 from hub.events.facts import EVENT_PREFIX
 
 COUNTING: Final = 3.0  # seconds a count may take
@@ -64,6 +65,7 @@ class ReplayDesk:
         *,
         attempts_kept: timedelta,
         counting: float = COUNTING,
+        declared: Known = nothing_declared,
     ) -> None:
         self._replays = replays
         self._pages = pages
@@ -72,6 +74,7 @@ class ReplayDesk:
         self._clock = clock
         self._attempts_kept = attempts_kept
         self._counting = counting
+        self._declared = declared
 
     async def preview(self, endpoint_id: str, asked: Asked) -> Counted | None:
         """Return what would be queued, and queue nothing; None when there is no such endpoint. Raises ReplayRefused."""
@@ -167,7 +170,7 @@ class ReplayDesk:
         first: int | None = None
         last: int | None = None
         while True:
-            seen = await look(self._pages, self._replays, replay, endpoint, place, _AT_ONCE)
+            seen = await look(self._pages, self._replays, replay, endpoint, place, _AT_ONCE, self._declared())
             queued += len(seen.owed(missing=replay.asked.missing))
             matching += len(seen.wanted)
             for standing in seen.standing.values():

@@ -21,12 +21,13 @@ from hub import ids
 from hub.bus.log import Input
 from hub.clock import MICROSECOND, SECOND_US, Clock
 from hub.dispatch.content import Told, values_of
-from hub.dispatch.filters import FilterInvalid, filter_of
+from hub.dispatch.filters import standing_filter
 from hub.dispatch.outbox import Delivery, DeliveryState, Endpoint, Endpoints
 from hub.dispatch.replays import LogPages, Place, Replay, Replays, ReplayState, Standing, Step, left_out
 from hub.dispatch.subscriptions import ENABLED, Subscriptions
 from hub.dispatch.waiting import until
 from hub.errors import LeaseLost, StoreUnavailable
+from hub.events.declared import NONE_DECLARED, Declarations, Known, nothing_declared
 from hub.events.facts import EVENT_PREFIX
 from hub.events.records import decode_envelope
 from hub.stages import run_until
@@ -61,10 +62,10 @@ class Looked(NamedTuple):
         return [item for item in self.wanted if self.standing.get((item.partition, item.n)) not in out]
 
 
-def wants(endpoint: Endpoint, items: Iterable[Input]) -> list[Input]:
+def wants(endpoint: Endpoint, items: Iterable[Input], declared: Declarations = NONE_DECLARED) -> list[Input]:
     """Return those of these events the endpoint wants now, whether it is switched on or not."""
     subscriptions = Subscriptions([endpoint._replace(state=ENABLED)])
-    passes = _filter(endpoint)
+    passes = _filter(endpoint, declared)
     found: list[Input] = []
     for item in items:
         try:
@@ -79,12 +80,9 @@ def wants(endpoint: Endpoint, items: Iterable[Input]) -> list[Input]:
     return found
 
 
-def _filter(endpoint: Endpoint) -> Callable[[Told], bool]:
+def _filter(endpoint: Endpoint, declared: Declarations) -> Callable[[Told], bool]:
     """Return what says whether an endpoint's filter and channels let an event through, as the fan-out asks them."""
-    try:
-        asks = filter_of(endpoint)
-    except FilterInvalid:
-        return lambda _event: False
+    asks = standing_filter(endpoint, declared)
     if asks is None:
         return lambda _event: True
 
@@ -98,7 +96,13 @@ def _filter(endpoint: Endpoint) -> Callable[[Told], bool]:
 
 
 async def look(
-    pages: LogPages, replays: Replays, replay: Replay, endpoint: Endpoint, place: str, limit: int
+    pages: LogPages,
+    replays: Replays,
+    replay: Replay,
+    endpoint: Endpoint,
+    place: str,
+    limit: int,
+    declared: Declarations = NONE_DECLARED,
 ) -> Looked:
     """Look at the events behind a place."""
     asked = replay.asked
@@ -108,7 +112,7 @@ async def look(
         for item in page.items
         if asked.since <= item.at <= asked.until and item.n <= replay.upto[item.partition]
     ]
-    wanted = wants(endpoint, within)
+    wanted = wants(endpoint, within, declared)
     standing = await replays.standing(endpoint.id, [(item.partition, item.n) for item in wanted])
     over = page.next is None or any(item.at > asked.until + _SLACK_US for item in page.items)
     return Looked(wanted, standing, page.items, page.next, over)
@@ -131,6 +135,7 @@ class Replaying:
         queued: Queued,
         *,
         owns: Callable[[str], bool] = lambda _endpoint: True,
+        declared: Known = nothing_declared,
     ) -> None:
         self._replays = replays
         self._pages = pages
@@ -139,6 +144,7 @@ class Replaying:
         self._clock = clock
         self._queued = queued
         self._owns = owns
+        self._declared = declared
         self._called = asyncio.Event()
         self._next_at: dict[str, int] = {}
         self._count = 0
@@ -208,12 +214,14 @@ class Replaying:
         most = min(BATCH - room.ready, max(1, replay.asked.rate // 4))
         if most <= 0 or room.waiting >= MOST_WAITING:
             return HELD
-        seen = await look(self._pages, self._replays, replay, endpoint, replay.place, LOOK)
+        seen = await look(self._pages, self._replays, replay, endpoint, replay.place, LOOK, self._declared())
         owed = seen.owed(missing=replay.asked.missing)
         if len(owed) > most:
             # A cursor is known for the end of a page alone: this one is to end with the last that there is room for.
             end = seen.items.index(owed[most - 1]) + 1
-            seen = await look(self._pages, self._replays, replay, endpoint, replay.place, end)
+            seen = await look(
+                self._pages, self._replays, replay, endpoint, replay.place, end, self._declared()
+            )
             owed = seen.owed(missing=replay.asked.missing)
         return await self._step(replay, seen, owed)
 

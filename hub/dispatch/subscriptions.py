@@ -7,9 +7,10 @@ import msgspec
 import structlog
 
 from hub.dispatch.content import Told, values_of
-from hub.dispatch.filters import Filter, FilterInvalid, Skip, Unaskable, filter_of
+from hub.dispatch.filters import Filter, Skip, Unaskable, standing_filter
 from hub.dispatch.outbox import Endpoint
 from hub.dispatch.patterns import matches
+from hub.events.declared import Declarations, Known, nothing_declared
 
 ENABLED = "enabled"
 DISABLED = "disabled"
@@ -27,9 +28,12 @@ class _Made(NamedTuple):
 
 
 class Subscriptions:
-    """`skipped` counts what was held back, by endpoint and reason."""
+    """`skipped` counts what was held back, by endpoint and reason; `declared` says what filters on custom events go by."""
 
-    def __init__(self, endpoints: Iterable[Endpoint] = ()) -> None:
+    def __init__(self, endpoints: Iterable[Endpoint] = (), declared: Known = nothing_declared) -> None:
+        self.declared = declared
+        self._all: tuple[Endpoint, ...] = ()
+        self._known = declared()
         self._endpoints: tuple[Endpoint, ...] = ()
         self._by_type: dict[str, tuple[str, ...]] = {}
         self._picky: dict[str, _Made] = {}
@@ -37,12 +41,13 @@ class Subscriptions:
         self.replace(endpoints)
 
     def replace(self, endpoints: Iterable[Endpoint]) -> None:
-        endpoints = tuple(endpoints)
+        self._all = endpoints = tuple(endpoints)
+        self._known = self.declared()
         self._endpoints = tuple(endpoint for endpoint in endpoints if endpoint.state == ENABLED)
         self._by_type.clear()
         before, self._picky = self._picky, {}
         for endpoint in self._endpoints:
-            made = _made(endpoint, before.get(endpoint.id))
+            made = _made(endpoint, before.get(endpoint.id), self._known)
             if made is not None:
                 self._picky[endpoint.id] = made
         there = {endpoint.id for endpoint in endpoints}
@@ -71,6 +76,8 @@ class Subscriptions:
 
     def picked(self, wanted: Sequence[str], event: Told) -> Sequence[str]:
         """Return those of the endpoints that want this event, and count why the others do not."""
+        if self.declared() is not self._known:
+            self.replace(self._all)
         values: Mapping[str, object] | None
         try:
             values = values_of(event)
@@ -95,13 +102,12 @@ class Subscriptions:
         return False
 
 
-def _made(endpoint: Endpoint, before: _Made | None) -> _Made | None:
-    of = (endpoint.events, endpoint.options.where, endpoint.options.channels)
+def _made(endpoint: Endpoint, before: _Made | None, declared: Declarations) -> _Made | None:
+    options = endpoint.options
+    of = (endpoint.events, options.where, options.channels, declared.of(endpoint.events))
     if before is not None and before.of == of:
         return before
-    try:
-        found = filter_of(endpoint)
-    except FilterInvalid as problem:
-        log.warning("endpoint.filter_unreadable", endpoint=endpoint.id, reason=str(problem))
-        return _Made(of, Unaskable(str(problem)))
+    found = standing_filter(endpoint, declared)
+    if isinstance(found, Unaskable):
+        log.warning("endpoint.filter_unreadable", endpoint=endpoint.id, reason=found.why)
     return None if found is None else _Made(of, found)

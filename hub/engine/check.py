@@ -13,6 +13,7 @@ from hub.engine.problems import Problem, Severity
 from hub.engine.program import Workflow
 from hub.engine.program_steps import steps_of
 from hub.errors import Place
+from hub.events.declared import Declared, Undeclared
 
 WIDEST: Final = 160
 TAB: Final = "\t"
@@ -28,6 +29,7 @@ class CheckReport:
     blueprints: tuple[Blueprint, ...]
     problems: tuple[Problem, ...]
     sources: Mapping[str, str]
+    declared: tuple[Declared, ...] = ()
     templates: Sequence[str] = ()
 
     @property
@@ -54,6 +56,7 @@ class CheckReport:
             "files": self.files,
             "workflows": [workflow.id for workflow in self.workflows],
             "blueprints": [blueprint.name for blueprint in self.blueprints],
+            "events": [declared.name for declared in self.declared],
             "templates": list(self.templates),
             "errors": self.errors,
             "warnings": self.warnings,
@@ -93,14 +96,16 @@ def check(
     backends_verbs: frozenset[str] | None = None,
     templates: Path | None = None,
     setup: Setup = UNKNOWN,
+    undeclared: Undeclared = Undeclared.ACCEPT,
 ) -> CheckReport:
     """Check files and folders; `backends_verbs` are the verbs the configured backends offer, None if not known.
 
-    `templates` is the folder of messages that is configured, `setup` what else is.
+    `templates` is the folder of messages that is configured, `setup` what else is. `undeclared` is what the hub does
+    about custom events nobody declared.
     """
     paths = list(paths)
     absent = [path for path in paths if not path.exists()]
-    loaded = load_folder([path for path in paths if path.exists()], templates)
+    loaded = load_folder([path for path in paths if path.exists()], templates, undeclared)
     problems = [Problem(Place(str(path), 1, 1), "there is no such file or folder") for path in absent]
     problems += loaded.messages.problems
     for report in loaded.reports:
@@ -118,6 +123,7 @@ def check(
             **loaded.messages.sources,
             **_sources(loaded.reports, {problem.place.path for problem in problems}),
         },
+        declared=loaded.declared,
         templates=loaded.messages.names,
     )
 

@@ -9,6 +9,7 @@ from hub.engine.scene import Env
 from hub.expr import Expression
 from hub.expr.paths import step
 from hub.expr.tree import Hop
+from hub.expr.written import read_values
 from hub.intents.checks import FRESH, Check, Checks
 from hub.intents.kept import Kept, keep
 
@@ -30,9 +31,13 @@ def checks_for(do: Do, env: Env) -> Checks:
 
 def _check(condition: Expression, env: Env) -> Check:
     values: dict[str, Kept] = {}
+    read = read_values(condition.tree, env)
     for path in sorted(condition.reads):
         root, _, field = path.partition(".")
         if root == "account" and field in FRESH:
+            continue
+        if path in read:
+            values[path] = keep(read[path])
             continue
         value: object = env.get(root)
         for name in path.split(".")[1:]:

@@ -71,6 +71,8 @@ def model_at(location: tuple[str | int, ...], whole: type[Part] = WorkflowFile) 
     parents = location[:-1]
     if not parents:
         return whole
+    if parents[0] in whole.inner:
+        return whole.inner[str(parents[0])]
     if parents[:1] == ("params",):
         return ParamFile
     if parents[:1] == ("anchors",) and len(parents) > 1:
@@ -193,6 +195,7 @@ _FORMS: Final = {
     r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$": "write words with points between them, such as money.approve",
     r"^event\.[a-z][a-z0-9_]*$": "write a field of the event, such as event.deal",
     r"^([01][0-9]|2[0-3]):[0-5][0-9]$": 'write a time of day such as "17:00"',
+    r"^custom(\.[a-z0-9][a-z0-9_]*)+$": "write custom.something, in small letters, digits and _",
     r"^[^\x00-\x1f\x7f]+$": "write one line, without control characters",
 }
 

@@ -44,14 +44,19 @@ from hub.expr import Expression, Kind, Scope, Type
 from hub.expr.check import check
 from hub.expr.parse import parse
 from hub.expr.types import NUMERIC
+from hub.expr.written import written_kinds
 
 Param = Decimal | str | bool | timedelta
+
+
+# Functions there have not always been: an aggregate of that name goes on, and stored versions load.
+_LATER_WORDS: Final = frozenset({"duration"})
 
 
 @lru_cache(maxsize=4096)
 def name_problem(name: str) -> str | None:
     """Return why an aggregate cannot have this name, or None: its name stands alone in expressions."""
-    if name in ROOTS or name in WORDS_CALLED:
+    if name in ROOTS or (name in WORDS_CALLED and name not in _LATER_WORDS):
         return f"{quoted(name)} has a meaning of its own in expressions: choose another name"
     try:
         check(parse(name), Scope({name: NUMBER}), None)
@@ -193,6 +198,15 @@ def identity(made: Aggregate, given: Mapping[str, Param], key: KeyedBy) -> str:
     }
     if made.days is not None:
         definition["days"] = [made.days.zone, made.days.daily_at]
+    # What is read out of a text counts otherwise than the text would have: a declaration that says so begins anew.
+    written = {
+        path: how
+        for expression in (made.value, made.where)
+        if expression is not None
+        for path, how in written_kinds(expression.tree).items()
+    }
+    if written:
+        definition["written"] = written
     return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -237,8 +251,8 @@ def _retract(draft: Draft, location: Location, file: AggregateFile) -> Retract |
         return None
     ref = file.retract.ref.removeprefix("event.")
     for source in (file.source, file.retract.event):
-        fields = event_root(frozenset({source})).fields or {}
-        if not is_undeclared(source) and ref not in fields:
+        fields = event_root(frozenset({source}), draft.scopes.declared).fields or {}
+        if not is_undeclared(source, draft.scopes.declared) and ref not in fields:
             draft.error((*at, "ref"), f"{source} has no field {quoted(ref)}{did_you_mean(ref, fields)}")
             return None
     return Retract(file.retract.event, ref)

@@ -5,7 +5,8 @@ from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from hub.engine.draft import Draft
-from hub.engine.keys import KeyedBy, KeyKind
+from hub.engine.draft_declared import ask_whether_declared
+from hub.engine.keys import KeyKind
 from hub.engine.nodes import Location
 from hub.engine.problems import did_you_mean, quoted
 from hub.engine.scopes import event_root, is_undeclared, unknown_event
@@ -34,9 +35,10 @@ def event_is_sound(draft: Draft, location: Location, name: str, *, pattern: bool
     if name.endswith(".*") and not pattern:
         draft.error(location, f"one type of event is needed here, not the pattern `{name}`")
         return False
-    if problem := _unheard(draft.scopes.key, name):
+    if problem := _unheard(draft, name):
         draft.error(location, problem)
         return False
+    ask_whether_declared(draft, location, name)
     if belongs_to_no_account(name) and draft.scopes.key in _OF_ACCOUNTS:
         draft.warn(location, f"`{name}` belongs to no account, so nothing counted per account comes of it")
     return True
@@ -46,14 +48,15 @@ def belongs_to_no_account(name: str) -> bool:
     return name.startswith(_WITHOUT_ACCOUNT)
 
 
-def _unheard(key: KeyedBy, name: str) -> str | None:
+def _unheard(draft: Draft, name: str) -> str | None:
     """Return why keys of a kind never hear of an event, or None."""
+    key, declared = draft.scopes.key, draft.scopes.declared
     field = key.partition(".")[2] or str(key)
-    if is_undeclared(name) or (isinstance(key, KeyKind) and key not in _NAMED_BY_EVENTS):
+    if is_undeclared(name, declared) or (isinstance(key, KeyKind) and key not in _NAMED_BY_EVENTS):
         return None
     if key is KeyKind.SYMBOL and name == "symbol.updated":
         return None
-    found = (event_root(frozenset({name})).fields or {}).get(field)
+    found = (event_root(frozenset({name}), declared).fields or {}).get(field)
     if found is None:
         return f"`{name}` names no {field}, so nothing kept by {field} hears of it"
     if found.kind in {Kind.STRING, Kind.ANY} or found.numeric:

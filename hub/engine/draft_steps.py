@@ -8,6 +8,7 @@ from hub.engine.draft import Draft
 from hub.engine.draft_aggregates import name_problem
 from hub.engine.draft_approve import approve
 from hub.engine.draft_names import event_is_sound
+from hub.engine.draft_publish import may_publish, told_by
 from hub.engine.draft_requests import SECRETS, answer_type, request_of
 from hub.engine.draft_rules_of_steps import StepRules
 from hub.engine.draft_values import compile_params, compile_values
@@ -27,28 +28,22 @@ from hub.engine.model_steps import (
     WaitStep,
 )
 from hub.engine.money import MoneyRules
-from hub.engine.nodes import Location, Mapping
+from hub.engine.nodes import Location
 from hub.engine.problems import did_you_mean, quoted
 from hub.engine.program_steps import (
     Approve,
     Do,
     ForEach,
     If,
-    Literally,
     Parallel,
     Set,
     Step,
     Stop,
-    Value,
     Wait,
 )
-from hub.engine.scopes import ANY, unknown_event
-from hub.events.catalogue import BY_NAME, is_custom
+from hub.engine.scopes import ANY
 from hub.expr import Kind, Scope, Type, compile_expression
 from hub.intents.verbs import VERBS, Risk, Verb
-
-# What the platforms and the hub itself report cannot be claimed by a workflow: others act on it.
-PUBLISHABLE = ("custom.", "challenge.")
 
 
 @final
@@ -366,40 +361,9 @@ class StepDrafter:
         if made is None:
             return None
         if verb.name == "event.publish":
-            self._may_publish(at, made)
+            may_publish(self._draft, at, made)
         if verb.risk is Risk.MONEY:
             self._money.check(at, verb, made, known)
         path = name if name is not None else position
-        return Do(path, name, verb, made, self._draft.document.place((*at, "do")))
-
-    def _may_publish(self, at: Location, params: dict[str, Value]) -> None:
-        location: Location = (*at, "with", "type")
-        if not isinstance(params["type"], Literally):
-            self._draft.error(
-                location, "the type of a published event is written out, such as custom.client_promoted"
-            )
-            return
-        name = str(params["type"].value)
-        if problem := unknown_event(name):
-            self._draft.error(location, problem)
-        elif name.startswith("custom.") and not is_custom(name):
-            self._draft.error(
-                location, f"{quoted(name)} is a pattern: write one type, such as custom.client_promoted"
-            )
-        elif not name.startswith(PUBLISHABLE):
-            self._draft.error(
-                location,
-                f"{quoted(name)} is reported by the platforms or the hub itself: publish a custom.* event",
-            )
-        elif name in BY_NAME:
-            self._fits_the_type(at, name)
-
-    def _fits_the_type(self, at: Location, name: str) -> None:
-        fields = BY_NAME[name].model.model_fields
-        data = self._draft.document.node((*at, "with", "data"))
-        for key in data.items if isinstance(data, Mapping) else ():
-            if key not in fields:
-                self._draft.key_error(
-                    (*at, "with", "data", key),
-                    f"{name} has no field {quoted(key)}{did_you_mean(key, fields)}",
-                )
+        tells = told_by(self._draft, made) if verb.name == "event.publish" else None
+        return Do(path, name, verb, made, self._draft.document.place((*at, "do")), tells=tells)

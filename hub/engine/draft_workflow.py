@@ -26,6 +26,7 @@ from hub.engine.nodes import Document, Location
 from hub.engine.problems import Problems
 from hub.engine.program import Aggregate, Anchor, Mode, Trigger, Workflow
 from hub.engine.scopes import Scopes, unknown_event
+from hub.events.declared import NONE_DECLARED, Declarations
 from hub.events.watched import POSITION_CROSSED
 from hub.expr import Expression, Kind, Type
 from hub.intents.verbs import VERBS
@@ -38,7 +39,12 @@ class Drafting:
     """The second look at a file whose form is sound: names, types, and the rules about money."""
 
     def __init__(
-        self, document: Document, file: WorkflowFile, problems: Problems, messages: Messages = NO_MESSAGES
+        self,
+        document: Document,
+        file: WorkflowFile,
+        problems: Problems,
+        messages: Messages = NO_MESSAGES,
+        declared: Declarations = NONE_DECLARED,
     ) -> None:
         self._document = document
         self._file = file
@@ -59,6 +65,7 @@ class Drafting:
             calendars=grants.calendars(file),
             by_periods=_by_periods(file.when),
             inputs=timed.input_types(file.when),
+            declared=declared,
         )
         self._draft = Draft(document, problems, scopes, messages)
 
@@ -119,8 +126,8 @@ class Drafting:
         )
 
     def _below(self) -> str:
-        """Return the messages the steps name, which belong to the workflow's version as they are now."""
-        found = below(self._draft.messages)
+        """Return the messages the steps name, and declared events, which belong to the version as they are now."""
+        found = below(self._draft.messages, self._draft.scopes.declared)
         if len(found.encode("utf-8", "surrogatepass")) > MAX_WORDS:
             self._draft.error(
                 ("steps",), f"the messages of these steps have more than {MAX_WORDS // 1024} KiB"

@@ -102,8 +102,8 @@ class Explanation:
 
 def explain(workflow: Workflow) -> Explanation:
     """Say what a workflow does; the same file always gives the same text."""
-    lines = tuple(_printable(line) for line in _Explaining(workflow).lines())
-    return Explanation(workflow.id, _printable(workflow.title), workflow.mode.value, lines)
+    lines = tuple(printable(line) for line in _Explaining(workflow).lines())
+    return Explanation(workflow.id, printable(workflow.title), workflow.mode.value, lines)
 
 
 @final
@@ -326,5 +326,5 @@ def _param(value: object, file: ParamFile | None) -> Param:
     return Param(f"{bare} %" if file is not None and file.type == "percent" else bare, bare)
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in line)

@@ -1,7 +1,7 @@
 """The workflow files of a running hub: one that changes is loaded again, by itself, and the others are left alone."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple, final
@@ -10,11 +10,13 @@ import structlog
 
 from hub.clock import Clock
 from hub.engine.check_setup import Setup
+from hub.engine.declaration_files import DeclarationFiles, declarations_beside
 from hub.engine.load import LoadedSet, load_file, together, workflow_files
 from hub.engine.load_text import LoadReport
 from hub.engine.message_files import NO_MESSAGES, message_files, message_folders, read_messages
 from hub.engine.program import Unread, Workflow
 from hub.errors import ConfigError, StoreError
+from hub.events.declared import Declarations, Undeclared
 from hub.stages import run_until
 
 LOOK_EVERY = timedelta(seconds=1)
@@ -39,7 +41,11 @@ class LiveFiles:
     """
 
     def __init__(
-        self, paths: Sequence[Path], setup: Setup | None = None, templates: Path | None = None
+        self,
+        paths: Sequence[Path],
+        setup: Setup | None = None,
+        templates: Path | None = None,
+        undeclared: Undeclared = Undeclared.ACCEPT,
     ) -> None:
         self._paths = tuple(paths)
         self._setup = setup
@@ -48,7 +54,8 @@ class LiveFiles:
         self._messages_then: dict[Path, _Stamp | None] = {}
         self._stamps: dict[Path, _Stamp | None] = {}
         self._reports: dict[Path, LoadReport] = {}
-        self.loaded = LoadedSet((), ())
+        self._declaring = DeclarationFiles(undeclared)
+        self.loaded = LoadedSet((), (), declarations=self._declaring.declarations)
         self.away: Sequence[Path] = ()
         self.look()
 
@@ -58,6 +65,10 @@ class LiveFiles:
         files = cls(())
         files.loaded = loaded
         return files
+
+    def declared(self) -> Declarations:
+        """Return the custom events that are declared now."""
+        return self.loaded.declarations
 
     def look(self) -> Sequence[LoadReport]:
         """Read what is new or was changed, forget what is gone; return what came of the files that were read.
@@ -71,17 +82,22 @@ class LiveFiles:
             return ()
         found = {path: _stamp(path) for path in workflow_files(self._paths)}
         again = self._look_at_messages()
+        beside = {path: _stamp(path) for path in declarations_beside(self._paths)}
+        renewed = self._declaring.look({**beside, **found})
         changed = [
             path
             for path, stamp in found.items()
-            if self._stamps.get(path) != stamp or stamp is None or (again and self._names_one(path))
+            if self._stamps.get(path) != stamp
+            or stamp is None
+            or (again and self._names_one(path))
+            or (renewed and self._names_any(path, renewed))
         ]
-        if not changed and not again and found.keys() == self._stamps.keys():
+        if not changed and not again and not renewed and found.keys() == self._stamps.keys():
             return ()
-        read = [load_file(path, messages=self._messages) for path in changed]
+        read = [self._read(path) for path in changed]
         known = {**self._reports, **dict(zip(changed, read, strict=True))}
-        self._reports = {path: known[path] for path in found}
-        loaded = together(self._reports.values(), self._messages)
+        self._reports = {path: self._declaring.report(path) or known[path] for path in found}
+        loaded = together(self._reports.values(), self._messages, self._declaring.declarations)
         self.loaded = loaded if self._setup is None else self._setup.told(loaded)
         self._stamps = found  # older than what was read after it: a file that changed meanwhile is read again
         paths = {report.path for report in read}
@@ -95,6 +111,16 @@ class LiveFiles:
             return False
         self._messages_then, self._messages = found, read_messages(folders)
         return True
+
+    def _read(self, path: Path) -> LoadReport:
+        declared = self._declaring.report(path)
+        if declared is not None:
+            return declared
+        return load_file(path, messages=self._messages, declared=self._declaring.declarations)
+
+    def _names_any(self, path: Path, names: Iterable[str]) -> bool:
+        report = self._reports.get(path)
+        return report is not None and any(name in report.text for name in names)
 
     def _names_one(self, path: Path) -> bool:
         report = self._reports.get(path)
@@ -178,6 +204,14 @@ def _say(report: LoadReport) -> None:
         warn_of(report)
     elif report.blueprint is not None:
         log.info("blueprint.read", file=report.path, blueprint=report.blueprint.name)
+    elif report.declared is not None:
+        log.info(
+            "event.declared", file=report.path, event=report.declared.name, version=report.declared.version
+        )
+    elif report.declares:
+        log.warning(
+            "event.not_declared", file=report.path, first=str(report.problems[0]), kept="what was declared"
+        )
     else:
         first = report.problems[0] if report.problems else None
         log.warning("workflow.not_read", file=report.path, problems=len(report.problems), first=str(first))

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import Final, NoReturn
 
 from hub.engine.blueprints import Blueprint
+from hub.engine.declaration_files import DeclarationFiles, declarations_beside
 from hub.engine.load_text import LoadReport, load_text
 from hub.engine.message_files import FOLDER as TEMPLATES
 from hub.engine.message_files import NO_MESSAGES, Messages, message_folders, read_messages
@@ -17,6 +18,7 @@ from hub.engine.program import Unread, Workflow
 from hub.engine.uses import with_blueprints
 from hub.engine.yaml import MAX_BYTES
 from hub.errors import ConfigError, Place
+from hub.events.declared import NONE_DECLARED, Declarations, Declared, Undeclared
 
 SUFFIXES: Final = (".yaml", ".yml")
 STORIES: Final = (".test.yaml", ".test.yml")
@@ -28,6 +30,7 @@ class LoadedSet:
     workflows: tuple[Workflow, ...]
     reports: tuple[LoadReport, ...]
     messages: Messages = NO_MESSAGES
+    declarations: Declarations = NONE_DECLARED
 
     @property
     def unread(self) -> tuple[Unread, ...]:
@@ -35,7 +38,7 @@ class LoadedSet:
         return tuple(
             Unread(PurePath(report.path).name, report.named)
             for report in self.reports
-            if report.workflow is None and report.blueprint is None
+            if report.workflow is None and report.blueprint is None and not report.declares
         )
 
     @property
@@ -43,13 +46,23 @@ class LoadedSet:
         return tuple(report.blueprint for report in self.reports if report.blueprint is not None)
 
     @property
+    def declared(self) -> tuple[Declared, ...]:
+        """Return the events these files declare."""
+        return tuple(report.declared for report in self.reports if report.declared is not None)
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         found = [problem for report in self.reports for problem in report.problems]
         return (*found, *self.messages.problems)
 
 
-def load_file(path: Path, name: str | None = None, messages: Messages | None = None) -> LoadReport:
-    """Load one file; `name` is how problems call it, `messages` what it may name: those beside it if left out."""
+def load_file(
+    path: Path,
+    name: str | None = None,
+    messages: Messages | None = None,
+    declared: Declarations | None = None,
+) -> LoadReport:
+    """Load one file; `name` is how problems call it, `messages` and `declared` what it may name: those beside it if left out."""
     shown = name if name is not None else str(path)
     try:
         with path.open("rb") as file:
@@ -62,21 +75,37 @@ def load_file(path: Path, name: str | None = None, messages: Messages | None = N
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return _refused(shown, f"the file is not valid UTF-8 at byte {error.start}: save it as UTF-8")
-    return load_text(text, shown, messages if messages is not None else messages_beside([path]))
+    if messages is None:
+        messages = messages_beside([path])
+    return load_text(text, shown, messages, declared if declared is not None else _declared_beside(path))
+
+
+def _declared_beside(path: Path) -> Declarations:
+    files = DeclarationFiles(Undeclared.UNASKED)
+    files.look(dict.fromkeys(declarations_beside([path])))
+    return files.declarations
 
 
 def _refused(path: str, message: str) -> LoadReport:
     return LoadReport(path, None, (Problem(Place(path, 1, 1), message),))
 
 
-def load_folder(paths: Iterable[Path], templates: Path | None = None) -> LoadedSet:
+def load_folder(
+    paths: Iterable[Path], templates: Path | None = None, undeclared: Undeclared = Undeclared.ACCEPT
+) -> LoadedSet:
     """Load every workflow in the folders and files given; two files with one id are both refused.
 
     `templates` is the folder of messages, if it is not that beside them.
     """
     paths = list(paths)
     messages = messages_beside(paths, templates)
-    return together([load_file(path, messages=messages) for path in workflow_files(paths)], messages)
+    files, declaring = list(workflow_files(paths)), DeclarationFiles(undeclared)
+    declaring.look(dict.fromkeys((*files, *declarations_beside(paths))))
+    declared = declaring.declarations
+    reports = [
+        declaring.report(path) or load_file(path, messages=messages, declared=declared) for path in files
+    ]
+    return together(reports, messages, declared)
 
 
 def messages_beside(paths: Iterable[Path], templates: Path | None = None) -> Messages:
@@ -84,11 +113,15 @@ def messages_beside(paths: Iterable[Path], templates: Path | None = None) -> Mes
     return read_messages(message_folders(paths, templates))
 
 
-def together(reports: Iterable[LoadReport], messages: Messages = NO_MESSAGES) -> LoadedSet:
+def together(
+    reports: Iterable[LoadReport],
+    messages: Messages = NO_MESSAGES,
+    declarations: Declarations = NONE_DECLARED,
+) -> LoadedSet:
     """Make workflows of what uses blueprints, and refuse those that share an id."""
     reports = list(reports)
     loaded = distinct(with_blueprints(reports, [each.blueprint for each in reports if each.blueprint]))
-    return replace(loaded, messages=messages)
+    return replace(loaded, messages=messages, declarations=declarations)
 
 
 def workflow_files(paths: Iterable[Path]) -> Iterator[Path]:

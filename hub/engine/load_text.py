@@ -1,22 +1,27 @@
 """From the text of one file to a workflow, a blueprint, or the use of one: everything wrong with it is reported at once."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from hub.engine.blueprints import Blueprint, Use, content_of, required_of, text_of
 from hub.engine.complaints import complain
+from hub.engine.declaring import declaration
 from hub.engine.draft_workflow import Drafting
 from hub.engine.message_files import Messages
-from hub.engine.messages import MessagesUnreadable, messages_of, taken_apart
+from hub.engine.messages import MessagesUnreadable, declared_of, messages_of, taken_apart
 from hub.engine.model import WorkflowFile
 from hub.engine.model_blueprint import BlueprintHead, UseFile
 from hub.engine.nodes import Document
+from hub.engine.nodes import Mapping as Node
 from hub.engine.problems import Problem, Problems
 from hub.engine.program import Workflow
 from hub.engine.yaml import read
 from hub.errors import Place
+from hub.events.catalogue import is_custom
+from hub.events.declared import NONE_DECLARED, Declarations, Declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +38,25 @@ class LoadReport:
     named: str | None = None
     blueprint: Blueprint | None = None
     use: Use | None = None
+    declared: Declared | None = None
+    declares: bool = (
+        False  # an event, well or not; `named` is its type then, and `places` are those of its fields
+    )
+    places: Mapping[str, Place] = field(default_factory=dict)
 
 
-def load_text(text: str, path: str, messages: Messages | None = None) -> LoadReport:
-    """Load the text of one file with the messages beside it; None: that of a stored version, with its own below."""
+def load_text(
+    text: str, path: str, messages: Messages | None = None, declared: Declarations = NONE_DECLARED
+) -> LoadReport:
+    """Load the text of one file with the messages and declared events beside it.
+
+    `messages` None: that of a stored version, with its own of both below.
+    """
     problems = Problems()
     if messages is None:
         text, lower = taken_apart(text)
         try:
-            messages = Messages(messages_of(lower, path))
+            messages, declared = Messages(messages_of(lower, path)), declared_of(lower, path)
         except MessagesUnreadable as unreadable:
             problems.error(Place(path, 1, 1), str(unreadable))
             return LoadReport(path, None, tuple(problems), text)
@@ -51,24 +66,46 @@ def load_text(text: str, path: str, messages: Messages | None = None) -> LoadRep
     data = document.data()
     given = data.get("id")
     named = given if isinstance(given, str) else None
+    if "event" in data:
+        return _declared(document, problems)
     if "use" in data:
         use = _use(document, problems)
         return LoadReport(path, None, tuple(problems), text, named, use=None if problems.fatal else use)
     if "blueprint" in data:
-        blueprint = _blueprint(document, problems, messages)
+        blueprint = _blueprint(document, problems, messages, declared)
         return LoadReport(path, None, tuple(problems), text, blueprint=None if problems.fatal else blueprint)
-    workflow = _workflow(document, data, problems, messages)
+    workflow = _workflow(document, data, problems, messages, declared)
     return LoadReport(path, None if problems.fatal else workflow, tuple(problems), text, named)
 
 
 def _workflow(
-    document: Document, data: dict[str, Any], problems: Problems, messages: Messages
+    document: Document, data: dict[str, Any], problems: Problems, messages: Messages, declared: Declarations
 ) -> Workflow | None:
     file = _validated(document, data, problems)
-    return Drafting(document, file, problems, messages).workflow() if file is not None else None
+    # What the text does not name is none of its version: that a declaration elsewhere changes makes no new one.
+    known = declared.named(document.source)
+    return Drafting(document, file, problems, messages, known).workflow() if file is not None else None
 
 
-def _blueprint(document: Document, problems: Problems, messages: Messages) -> Blueprint | None:
+def _declared(document: Document, problems: Problems) -> LoadReport:
+    event = declaration(document, problems)
+    fields = document.node(("fields",))
+    given = document.data()["event"]
+    return LoadReport(
+        document.path,
+        None,
+        tuple(problems),
+        document.source,
+        given if isinstance(given, str) and is_custom(given) else None,
+        declared=None if problems.fatal else event,
+        declares=True,
+        places={"event": document.place(("event",)), **(fields.keys if isinstance(fields, Node) else {})},
+    )
+
+
+def _blueprint(
+    document: Document, problems: Problems, messages: Messages, declared: Declarations
+) -> Blueprint | None:
     """Check a blueprint as the workflow it makes with its own values."""
     data = document.data()
     head = {key: data[key] for key in BlueprintHead.model_fields if key in data}
@@ -83,7 +120,7 @@ def _blueprint(document: Document, problems: Problems, messages: Messages) -> Bl
         complain(document, error, problems, BlueprintHead)
         return None
     content = content_of(data)
-    workflow = _workflow(document, content, problems, messages)
+    workflow = _workflow(document, content, problems, messages, declared)
     file = _validated(document, content, Problems()) if workflow is not None else None
     if workflow is None or file is None:
         return None

@@ -12,7 +12,9 @@ from typing import Final
 
 import msgspec
 
+from hub.engine.declared_below import DeclaredBelow, events_below, events_of
 from hub.errors import HubError, Place
+from hub.events.declared import NONE_DECLARED, Declarations
 from hub.text import Template, TextError
 
 # Every part a message may have, under its name in the file.
@@ -98,9 +100,10 @@ class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     languages: dict[str, dict[str, str]]
 
 
-class _Below(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    language: str  # what tells somebody's language, for whoever looks for what a workflow reads
+class _Below(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     messages: dict[str, _Words]
+    language: str = ""  # what tells somebody's language, for whoever looks for what a workflow reads
+    events: dict[str, DeclaredBelow] = {}
 
 
 _decode = msgspec.json.Decoder(_Below).decode
@@ -114,11 +117,15 @@ def _plain(message: Message) -> _Words:
     return _Words(message.default, languages)
 
 
-def below(messages: Mapping[str, Message]) -> str:
-    """Return what stands below the text of a workflow that uses messages."""
-    if not messages:
+def below(messages: Mapping[str, Message], declared: Declarations = NONE_DECLARED) -> str:
+    """Return what stands below the text of a workflow that uses messages, or names events somebody declared."""
+    if not messages and not declared.types:
         return ""
-    content = _Below(LANGUAGE, {name: _plain(messages[name]) for name in sorted(messages)})
+    content = _Below(
+        {name: _plain(messages[name]) for name in sorted(messages)},
+        LANGUAGE if messages else "",
+        events_below(declared),
+    )
     return _SEPARATOR + msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=1).decode()
 
 
@@ -147,6 +154,16 @@ def messages_of(lower: str, path: str) -> dict[str, Message]:
         }
     except (msgspec.DecodeError, TextError, UnicodeError) as problem:
         raise MessagesUnreadable(f"{path}: its messages cannot be read: {problem}") from problem
+
+
+def declared_of(lower: str, path: str) -> Declarations:
+    """Return the declared events below a stored workflow. Raises MessagesUnreadable."""
+    if not lower:
+        return NONE_DECLARED
+    try:
+        return events_of(_decode(lower.removeprefix(_SEPARATOR).encode("utf-8", "surrogatepass")).events)
+    except (msgspec.DecodeError, ValueError) as problem:
+        raise MessagesUnreadable(f"{path}: its events cannot be read: {problem}") from problem
 
 
 def wording(language: str, parts: Mapping[str, str], place: Place) -> Wording:

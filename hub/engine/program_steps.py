@@ -9,6 +9,7 @@ from typing import Any, Literal
 from hub.engine.messages import Message
 from hub.engine.program_timed import Quiet
 from hub.errors import Place
+from hub.events.declared import Declared
 from hub.expr import Expression
 from hub.intents.shape import Shape
 from hub.intents.verbs import Verb
@@ -95,6 +96,7 @@ class Do:
     may_repeat: bool = True  # a request that was not answered may be sent again: it does the same but once
     shape: Shape | None = None  # what its answer has to look like
     secrets: frozenset[str] = frozenset()  # that it needs, by name
+    tells: Declared | None = None  # what somebody declared of the event it publishes
 
     @property
     def waits(self) -> bool:

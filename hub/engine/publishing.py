@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from hub.engine.scene import PUBLISHER, Scene
 from hub.engine.steps import StepFailed
 from hub.events.base import Data
-from hub.events.catalogue import CUSTOM, event_type
+from hub.events.catalogue import CUSTOM, EventType, event_type
 from hub.events.decimals import DIGITS_AFTER, DIGITS_BEFORE
+from hub.events.declared import Declared
 from hub.events.facts import Fact, make_fact
 from hub.intents.verbs import PublishEvent
 
@@ -34,16 +35,18 @@ def told(scene: Scene, name: str, data: Data, depth: int, *, key: str, caused_by
     )
 
 
-def fact_of(params: PublishEvent, key: str, scene: Scene, depth: int) -> Fact:
+def fact_of(
+    params: PublishEvent, key: str, scene: Scene, depth: int, declared: Declared | None = None
+) -> Fact:
     """Return the event under the intent's key; `depth` workflows led to the step. Raises StepFailed."""
-    kind = event_type(params.type)
+    kind = event_type(params.type) if declared is None else declared.kind
     if kind is None:
         raise StepFailed(f"type: {params.type!r} is neither in the catalogue nor custom.something")
     try:
         return make_fact(
             kind,
             params.type,
-            kind.model.model_validate(params.data if kind is CUSTOM else _fitting(params.data)),
+            _data_of(params, kind) if declared is None else _declared(params, declared),
             timestamp=scene.now,
             received_us=scene.item.at,
             source=f"{PUBLISHER}{depth + 1}",
@@ -56,6 +59,17 @@ def fact_of(params: PublishEvent, key: str, scene: Scene, depth: int) -> Fact:
         first = problem.errors(include_url=False, include_input=False)[0]
         where = ".".join(("data", *(str(part) for part in first["loc"])))
         raise StepFailed(f"{where}: {first['msg']}") from problem
+
+
+def _data_of(params: PublishEvent, kind: EventType) -> Data:
+    return kind.model.model_validate(params.data if kind is CUSTOM else _fitting(params.data))
+
+
+def _declared(params: PublishEvent, declared: Declared) -> Data:
+    found = declared.read(_fitting(params.data))
+    if isinstance(found, list):
+        raise StepFailed(f"{declared.name} as it is declared (version {declared.version}): data.{found[0]}")
+    return found
 
 
 def _has_more_digits(value: Decimal) -> bool:

@@ -242,7 +242,7 @@ class Run(Progress):
         key = self.key_of(do.path, self.item) + (f"#{self.tried + 1}" if self.tried else "")
         published = isinstance(params, PublishEvent) and not shadow
         if isinstance(params, PublishEvent):
-            self._publish(params, key, send=not shadow)
+            self._publish(do, params, key, send=not shadow)
         state = State.SHADOW if shadow else State.DELIVERED if published else State.READY
         if held and not shadow:
             state = State.SUPPRESSED
@@ -311,8 +311,8 @@ class Run(Progress):
         until = f", until {iso(wait.due)}" if wait is not None else ""
         self._row("running", f"waits for {key}{until}")
 
-    def _publish(self, params: PublishEvent, key: str, *, send: bool) -> None:
+    def _publish(self, do: Do, params: PublishEvent, key: str, *, send: bool) -> None:
         """Check what the step publishes, and append it to the log in the deciding transaction."""
-        fact = fact_of(params, key, self.scene, self.begun.depth)
+        fact = fact_of(params, key, self.scene, self.begun.depth, do.tells)
         if send:
             self.scene.decision.writing().facts.append(fact)

@@ -18,8 +18,10 @@ from hub.engine.program import Calendar
 from hub.events.base import Data
 from hub.events.catalogue import BY_NAME, event_type
 from hub.events.decimals import DecimalText
+from hub.events.declared import NONE_DECLARED, Declarations, Declared
 from hub.events.risk import LevelCrossed, PositionCrossed
 from hub.expr import SAMPLED, Kind, Scope, Type
+from hub.expr.declared import declared_fields
 
 STRING: Final = Type(Kind.STRING)
 NUMBER: Final = Type(Kind.NUMBER)
@@ -160,24 +162,36 @@ def matching(name: str) -> tuple[str, ...]:
     return (name,) if name in BY_NAME else ()
 
 
-def is_undeclared(name: str) -> bool:
+def is_undeclared(name: str, declared: Declarations = NONE_DECLARED) -> bool:
     """Whether it names custom events, whose fields nobody declared."""
-    return name.startswith("custom.") and (name.endswith(".*") or event_type(name) is not None)
+    if not name.startswith("custom.") or name in declared.types:
+        return False
+    return name.endswith(".*") or event_type(name) is not None
+
+
+def event_root(names: frozenset[str], declared: Declarations = NONE_DECLARED) -> Type:
+    """Return the type of `event` where it may be any of the named types or patterns."""
+    return _event_root(names, declared.of(sorted(names)))
 
 
 @lru_cache(maxsize=512)
-def event_root(names: frozenset[str]) -> Type:
-    """Return the type of `event` where it may be any of the named types or patterns."""
-    if any(is_undeclared(name) for name in names):
+def _event_root(names: frozenset[str], declared: tuple[Declared, ...]) -> Type:
+    known_names = {each.name for each in declared}
+    if any(is_undeclared(name) for name in names - known_names):
         return Type(Kind.OBJECT, fields=_Undeclared())
-    kinds = [BY_NAME[known] for name in sorted(names) for known in matching(name)]
+    kinds = [BY_NAME[known] for name in sorted(names - known_names) for known in matching(name)]
     models = list(dict.fromkeys(kind.model for kind in kinds))
-    every = [model_fields(model) for model in models]
+    every = [
+        *(model_fields(model) for model in models),
+        *(declared_fields(each) for each in declared),
+    ]
     merged: dict[str, Type] = {}
     for fields in every:
         for name, type_ in fields.items():
             known = merged.get(name, type_)
             same = replace(known, optional=False) == replace(type_, optional=False)
+            # What one event has as text and another as a number is read as whatever it is when it comes.
+            same = same and known.written == type_.written
             merged[name] = type_.or_missing(known.optional or type_.optional) if same else ANY
     for name, type_ in merged.items():
         if not all(name in fields for fields in every):
@@ -202,6 +216,7 @@ class Scopes:
     calendars: Sequence[Calendar] = ()  # whose periods the workflow speaks of
     by_periods: bool | None = None  # whether it starts at the end of periods alone; None: never at one
     inputs: Mapping[str, Type] | None = None  # what somebody gives who starts it; None: nobody does
+    declared: Declarations = NONE_DECLARED  # events of the integrator's own
 
     @cached_property
     def _trigger(self) -> Type:
@@ -252,7 +267,8 @@ class Scopes:
 
     def aggregate(self, source: str) -> Scope:
         return Scope(
-            {**self._with_event, "event": event_root(frozenset({source}))}, hint_for_sampled=_USE_CROSSES
+            {**self._with_event, "event": event_root(frozenset({source}), self.declared)},
+            hint_for_sampled=_USE_CROSSES,
         )
 
     def rows(self, over: str) -> Scope:
@@ -274,7 +290,12 @@ class Scopes:
 
     def where(self, event: str) -> Scope:
         return Scope(
-            {**self._with_event, **self.aggregates, "now": TIME, "event": event_root(frozenset({event}))},
+            {
+                **self._with_event,
+                **self.aggregates,
+                "now": TIME,
+                "event": event_root(frozenset({event}), self.declared),
+            },
             hint_for_sampled=_USE_CROSSES,
         )
 
@@ -298,7 +319,10 @@ class Scopes:
         began = dict(self._trigger.fields or {})
         if "event" in roots:
             began["event"] = roots["event"]
-        named = {"trigger": replace(self._trigger, fields=began), "event": event_root(frozenset({event}))}
+        named = {
+            "trigger": replace(self._trigger, fields=began),
+            "event": event_root(frozenset({event}), self.declared),
+        }
         return Scope({**roots, **named}, hint_for_sampled=_USE_CROSSES)
 
     def steps(
@@ -322,7 +346,7 @@ class Scopes:
             "steps": Type(Kind.OBJECT, fields=dict.fromkeys(done, Type(Kind.OBJECT, optional=True))),
         }
         if events:
-            roots["event"] = event_root(events).or_missing(not certain)
+            roots["event"] = event_root(events, self.declared).or_missing(not certain)
         if self.by_periods is not None:
             roots["period"] = PERIOD.or_missing(not self.by_periods)
         if failed:

@@ -22,15 +22,19 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Deprecation:
-    """From when on a type is on its way out, what to use `instead`, and the first day on which it may be told no more."""
+    """From when on a type is on its way out, what to use `instead`, and the first day on which it may be told no more.
+
+    Of types of the catalogue that day is always known.
+    """
 
     since: date
     instead: str
-    until: date
+    until: date | None = None
 
     @property
     def in_words(self) -> str:
-        return f"Deprecated since {self.since}: use {self.instead}. Told until {self.until} at least."
+        told = f" Told until {self.until} at least." if self.until is not None else ""
+        return f"Deprecated since {self.since}: use {self.instead}.{told}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from hub.expr.tree import (
     Path,
 )
 from hub.expr.types import ANY, BOOL, NUMBER, NUMERIC, STRING, Kind, Type, spoken
+from hub.expr.written import READS, as_text, read_of
 
 _TRUE_OR_FALSE: Final = "write a condition, such as a comparison"
 
@@ -56,7 +57,7 @@ class _Checker:
             case Literal(value=value):
                 return replace(node, type=_literal_type(value))
             case Path():
-                return self._scope.resolve(node)
+                return read_of(self._scope.resolve(node))
             case ListOf(items=items):
                 return self._list(node, items)
             case Negate(operand=operand):
@@ -164,6 +165,11 @@ class _Checker:
         return replace(node, arguments=arguments, type=result)
 
     def _argument(self, function: Function, argument: Node) -> Node:
+        # What a function reads out of a text itself need not be read for it: the text says the same either way.
+        if isinstance(argument, Path) and READS.get(function.name) is not None:
+            path = self._scope.resolve(argument)
+            if path.type.written and path.type.kind is READS[function.name]:
+                return as_text(path)
         # Asking whether there is a position is not reading its price.
         if function.name == "has" and isinstance(argument, Path):
             argument = self._scope.resolve(argument, whole=False)

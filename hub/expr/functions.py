@@ -212,6 +212,14 @@ _LIST: Final = (
         library.to_time,
     ),
     Function(
+        "duration",
+        (Parameter("x", _TEXT | {Kind.DURATION}, check=library.wrong_duration),),
+        Kind.DURATION,
+        "The duration a text spells, as files write one: `30s`, `6h`, `7d`.",
+        'duration("6h")',
+        library.to_duration,
+    ),
+    Function(
         "day_of",
         (_WHEN, _TZ),
         Kind.STRING,

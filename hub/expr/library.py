@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
+from hub import durations
 from hub.expr.arithmetic import (
     CONTEXT,
     Number,
@@ -136,6 +137,15 @@ def to_time(x: object) -> datetime:
     return value
 
 
+def to_duration(x: object) -> timedelta:
+    if isinstance(x, timedelta):
+        return x
+    try:
+        return durations.duration(text(x))
+    except ValueError as problem:
+        raise Unknowable(str(problem)) from None
+
+
 @lru_cache(maxsize=1024)
 def _zone(name: str) -> ZoneInfo | None:
     # Zones come from clients as well as from authors; what was refused once is remembered as refused.
@@ -198,6 +208,10 @@ def wrong_places(value: object) -> str:
 
 def wrong_number(value: object) -> str:
     return _complaint(to_number, value)
+
+
+def wrong_duration(value: object) -> str:
+    return _complaint(to_duration, value)
 
 
 def wrong_time(value: object) -> str:

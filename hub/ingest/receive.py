@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal, final
 
@@ -13,7 +13,9 @@ from hub.bus.log import Appended, Lane, Teller
 from hub.clock import Clock
 from hub.events.base import Data
 from hub.events.catalogue import BY_NAME, CUSTOM, EventType, event_type
+from hub.events.declared import Declarations, Declared, Known, Misread, Undeclared, nothing_declared
 from hub.events.facts import Fact, make_fact, us_of
+from hub.events.operations import Custom
 from hub.events.trade import TradeClosed
 from hub.ingest.posted import (
     MAX_AGE,
@@ -89,6 +91,24 @@ class _Reading:
     needs_account: bool
 
 
+class NotAsDeclared(Exception):
+    """The data of an event does not fit what is declared of its type."""
+
+    def __init__(self, wrong: list[Misread]) -> None:
+        super().__init__(f"{len(wrong)} fields")
+        self.wrong = wrong
+
+
+def _declared_reading(declared: Declared) -> _Reading:
+    def validate(data: dict[str, Any]) -> Custom:
+        found = declared.read(data)
+        if isinstance(found, list):
+            raise NotAsDeclared(found)
+        return found
+
+    return replace(_CUSTOM, kind=declared.kind, validate=validate, free_form=False)
+
+
 def _reading_of(kind: EventType) -> _Reading:
     return _Reading(
         kind=kind,
@@ -114,12 +134,14 @@ class Receiver:
         *,
         symbols: SymbolClasses | None = None,
         convert: Callable[[Fact], Fact] | None = None,
+        declared: Known = nothing_declared,
     ) -> None:
         self._log = log
         self._clock = clock
         self._symbols = symbols or SymbolClasses()
         self._quick = QuickReader(self._symbols)
         self._convert = convert
+        self._declared = declared
 
     async def accept(
         self,
@@ -209,7 +231,11 @@ class Receiver:
         if reading is None:
             if event_type(posted.type) is not CUSTOM:
                 return [_unknown_type(posted.type)]
-            reading = _CUSTOM
+            known = self._declared()
+            declared = known.get(posted.type)
+            if declared is None and known.undeclared is Undeclared.REFUSE:
+                return [_undeclared(posted.type, known)]
+            reading = _CUSTOM if declared is None else _declared_reading(declared)
         account = posted.account
         if account is None:
             if reading.needs_account:
@@ -231,6 +257,8 @@ class Receiver:
             data = plain_numbers(data)
         try:
             told: Data = reading.validate(data)
+        except NotAsDeclared as misread:
+            return [FieldError(shown(f"data.{name}"), reason, fix) for name, reason, fix in misread.wrong]
         except ValidationError as error:
             return field_errors(error, reading.kind.model, inside="data")
         if type(told) is TradeClosed and told.net_profit is None and told.profit is not None:
@@ -292,6 +320,13 @@ def _result(index: int, appended: Appended) -> ItemResult:
     if not appended.duplicate:
         return ItemResult(index, "accepted", appended.id)
     return ItemResult(index, "duplicate", appended.id, (_MISMATCH,) if appended.mismatch else ())
+
+
+def _undeclared(name: str, known: Declarations) -> FieldError:
+    fix = nearest(name, known.types) or "declare it in a file beside the workflows: see /docs/declared-events"
+    return FieldError(
+        "type", f"{shown(name)} is declared nowhere, and this hub takes declared events only", fix
+    )
 
 
 def _unknown_type(name: str) -> FieldError:

@@ -24,6 +24,7 @@ from hub.dispatch.replaying import Replaying
 from hub.dispatch.safe_http import Transport
 from hub.dispatch.subscriptions import ENABLED
 from hub.ending import GiveUp
+from hub.events.declared import Known
 from hub.intents.gate import Gate
 from hub.metrics import action_moves, deliveries, standing
 from hub.parts import action_worker
@@ -160,6 +161,7 @@ async def add(
     gate: Gate,
     endpoints: Endpoints,
     topics: Transport | None,
+    declared: Known,
 ) -> Beside:
     """Let the process own endpoints and servers; return what an engine beside it has to know."""
     database, settings = process.database, process.settings
@@ -198,7 +200,7 @@ async def add(
     process.ears.listen(ENDPOINTS, lambda _endpoint: looking.now(), looking.now)
     process.working += [dispatcher, looking]
     process.pulses.watch("deliveries", dispatcher.mark)
-    _add_replays(process, endpoints, dispatcher, owned, owns)
+    _add_replays(process, endpoints, dispatcher, owned, owns, declared)
     process.metrics.append(lambda: deliveries(dispatcher.counters()))
     process.metrics.append(lambda: standing(dispatcher.standing(), process.clock.now_us()))
 
@@ -228,6 +230,7 @@ def _add_replays(
     dispatcher: Dispatcher,
     fence: Callable[[Collection[str]], Sequence[Lease]],
     owns: Callable[[str], bool],
+    declared: Known,
 ) -> None:
     """Let the process work on the replays of the endpoints it owns."""
     database = process.database
@@ -239,6 +242,7 @@ def _add_replays(
         process.clock,
         dispatcher.left_behind,
         owns=owns,
+        declared=declared,
     )
     process.ears.listen(REPLAYS, lambda _replay: replaying.wake(), replaying.wake)
     process.working.append(replaying)

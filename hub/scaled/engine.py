@@ -219,6 +219,7 @@ def add(process: Process, files: LiveFiles, beside: Beside | None, control: Cont
         process.pulses,
         process.give_up,
     )
+    role.subscriptions.declared = files.declared
     role.ownership = process.work_in_shifts("partition", lambda: NAMES, role.begin)
     pruner = PostgresPruner(process.database, process.clock, retention(process.settings))
     process.working.append(Tidy(pruner, process.clock))

@@ -37,11 +37,10 @@ from hub.metrics import HubCollector
 from hub.parts import (
     base_currency,
     compile_stored,
-    existing,
     known_hosts,
     listen,
+    live_files,
     load_keys,
-    templates_at,
 )
 from hub.position_past import PositionPast
 from hub.rate_teller import RateTeller
@@ -56,7 +55,6 @@ from hub.scaled.telling import FarLog, FarWatcher
 from hub.scaled.wanted import PositionsWanted
 from hub.scaled.watching import Watching
 from hub.sending import aftermath, bounces, public_links, sms_reports
-from hub.setup import setup_of
 from hub.stages import Every, Stages
 from hub.start_desk import StartDesk
 from hub.store.postgres.approvals import PostgresApprovals
@@ -123,7 +121,7 @@ async def build_scaled(
         # Connections of their own: a renewal that waits for one behind other work costs leases.
         renewing = await stack.enter_async_context(open_database(dsn, connections=2))
         process = Process(settings, database, PostgresLeases(renewing), kafka, clock, give_up)
-        files = LiveFiles(existing(settings.workflows), setup_of(settings), templates_at(settings))
+        files = live_files(settings)
         keys, first_key = await load_keys(PostgresKeys(database), clock, make_first=Role.API in roles)
         looking = PostgresLog(database, clock, Nothing())
         told: list[KafkaLog] = []
@@ -160,7 +158,9 @@ async def build_scaled(
         if Role.DISPATCH in roles:
             transport = await stack.enter_async_context(http_transport(settings, clock))
             topics = kafka_destination(settings, clock, stack)
-            beside = await dispatch.add(process, transport, far_log, control, endpoints, topics)
+            beside = await dispatch.add(
+                process, transport, far_log, control, endpoints, topics, files.declared
+            )
         if Role.ENGINE in roles:
             engine.add(process, files, beside, control)
             refused.add(process)
@@ -200,7 +200,9 @@ async def build_scaled(
             clock=clock,
             log=far_log,
             keys=keys,
-            receiver=Receiver(far_log, clock, symbols=symbols, convert=base.converted),
+            receiver=Receiver(
+                far_log, clock, symbols=symbols, convert=base.converted, declared=files.declared
+            ),
             watcher=far_watcher,
             directory=directory,
             suppressions=recipients.suppressions,
@@ -241,6 +243,7 @@ async def build_scaled(
                 endpoints,
                 clock,
                 attempts_kept=settings.keep.attempts,
+                declared=files.declared,
             ),
             readiness=Readiness(database.problem, process.problem, process.pulses.problems),
             feeds=feeds,
@@ -253,6 +256,7 @@ async def build_scaled(
             networks=settings.delivering.allow_networks,
             names=names,
             hosts=known_hosts(settings),
+            declared=files.declared,
         )
         serving = await listen(stack, make_api(deps, ROUTES if Role.API in roles else MONITORING), settings)
 

@@ -14,6 +14,9 @@ from hub.engine.model_blueprint import BlueprintHead, file_schema
 from hub.engine.problems import Problems
 from hub.engine.yaml import read
 from hub.errors import ConfigError
+from hub.events.declared import Undeclared
+
+UNASKED = Undeclared.UNASKED
 
 FLOOR = """schema: 1
 blueprint: equity-floor
@@ -45,7 +48,9 @@ def folder(tmp_path):
 
 
 def problems(folder):
-    return [str(each).replace(f"{folder}/", "") for each in load_folder([folder]).problems]
+    return [
+        str(each).replace(f"{folder}/", "") for each in load_folder([folder], undeclared=UNASKED).problems
+    ]
 
 
 def test_a_use_is_a_workflow_with_its_values(folder):

@@ -440,10 +440,10 @@ steps:
     publish = "hub.engine.run.Run._publish"
     original = __import__("hub.engine.run", fromlist=["Run"]).Run._publish
 
-    def breaks(self, params, key, *, send):
+    def breaks(self, do, params, key, *, send):
         if params.type == "custom.a":
             raise RuntimeError("a bug")
-        original(self, params, key, send=send)
+        original(self, do, params, key, send=send)
 
     monkeypatch.setattr(publish, breaks)
     whole(desk, "trade.closed")

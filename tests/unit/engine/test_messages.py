@@ -20,7 +20,10 @@ from hub.engine.load_text import load_text
 from hub.engine.message_files import MAX_BYTES, MAX_LANGUAGES, read_messages
 from hub.engine.messages import below, taken_apart
 from hub.errors import ConfigError
+from hub.events.declared import Undeclared
 from hub.parts import compile_stored, templates_at
+
+UNASKED = Undeclared.UNASKED
 
 RULE = """schema: 1
 id: course
@@ -73,11 +76,13 @@ def folder(tmp_path):
 
 
 def problems(folder):
-    return [str(each).replace(f"{folder}/", "") for each in load_folder([folder]).problems]
+    return [
+        str(each).replace(f"{folder}/", "") for each in load_folder([folder], undeclared=UNASKED).problems
+    ]
 
 
 def the_workflow(folder):
-    loaded = load_folder([folder])
+    loaded = load_folder([folder], undeclared=UNASKED)
     assert loaded.problems == ()
     (workflow,) = loaded.workflows
     return workflow
