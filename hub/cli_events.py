@@ -35,6 +35,25 @@ def receive(
     raise typer.Exit(run_receiver(secret, port, count, as_json=as_json))
 
 
+def event_types(
+    name: Annotated[
+        str, typer.Argument(help="One type, such as custom.client_promoted.", metavar="[TYPE]")
+    ] = "",
+    family: Annotated[str, typer.Option(help="Only those that begin with it, such as custom.")] = "",
+    declared: Annotated[bool, typer.Option("--declared", help="Only those this hub declares.")] = False,
+    url: Url = LOCAL,
+    api_key: Key = "",
+    as_json: Json = False,
+) -> None:
+    """Show which events a running hub knows, or what one of them says."""
+    from hub.commands.event_types import list_event_types, show_event_type  # noqa: PLC0415 (start-up time)
+
+    if name:
+        raise typer.Exit(show_event_type(url, api_key, name, as_json=as_json))
+    raise typer.Exit(list_event_types(url, api_key, family=family, declared=declared, as_json=as_json))
+
+
 def register(app: typer.Typer) -> None:
     app.command()(ingest)
     app.command()(receive)
+    app.command("event-types")(event_types)

@@ -31,7 +31,7 @@ def explain(
 
 
 def schema(
-    what: Annotated[str, typer.Argument(help="event, workflow, template, openapi or asyncapi.")],
+    what: Annotated[str, typer.Argument(help="event, workflow, declaration, template, openapi or asyncapi.")],
 ) -> None:
     """Print a JSON Schema, or the OpenAPI or AsyncAPI document."""
     from hub.commands.schema import print_schema  # noqa: PLC0415 (start-up time)

@@ -21,6 +21,7 @@ from hub.api import (
     endpoint_preview,
     endpoints,
     event_streams,
+    event_types,
     events,
     health,
     key_routes,
@@ -49,6 +50,7 @@ ROUTES: tuple[Route, ...] = (
     *event_streams.ROUTES,  # before the routes whose {id} its name would be
     *account_streams.ROUTES,
     *events.ROUTES,
+    *event_types.ROUTES,
     *samples.ROUTES,
     *bulk.ROUTES,
     *clients.ROUTES,

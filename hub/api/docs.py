@@ -17,7 +17,7 @@ from hub.api.bodies import answer
 from hub.api.openapi import openapi, plain_path
 from hub.api.problems import not_found
 from hub.api.routing import DEPS, Route
-from hub.events.asyncapi import asyncapi
+from hub.events.declared_pages import asyncapi_with, render_declared
 
 _PAGE = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
 _LARGEST = 1 << 20
@@ -91,6 +91,8 @@ def _page(request: web.Request, name: str) -> web.Response:
         text = request.app[ROUTE_PAGE]
     if text is None:
         raise not_found("page of that name")
+    if name == "events":
+        text += render_declared(request.app[DEPS].declared().types.values())
     return web.Response(text=render(text, f"hub: {name}"), headers=_HEADERS)
 
 
@@ -108,17 +110,25 @@ def _read(folder: Path, name: str) -> str | None:
 
 @final
 class Document:
-    """What is generated when it is first asked for, once, and beside the loop: it takes a fifth of a second."""
+    """What is generated when it is first asked for, once, and beside the loop: it takes a fifth of a second.
 
-    def __init__(self, generate: Callable[[], dict[str, Any]]) -> None:
+    It is generated again where what it is `made_of` is another thing by then.
+    """
+
+    def __init__(
+        self, generate: Callable[[], dict[str, Any]], made_of: Callable[[], object] = lambda: None
+    ) -> None:
         self._generate = generate
+        self._made_of = made_of
+        self._of: object = None
         self._turn = asyncio.Lock()
         self._made: msgspec.Raw | None = None
 
     async def get(self) -> msgspec.Raw:
         async with self._turn:
-            if self._made is None:
-                self._made = await asyncio.to_thread(self._encoded)
+            of = self._made_of()
+            if self._made is None or of is not self._of:
+                self._of, self._made = of, await asyncio.to_thread(self._encoded)
             return self._made
 
     def _encoded(self) -> msgspec.Raw:
@@ -133,7 +143,8 @@ ROUTE_PAGE = web.AppKey("route_page", str)
 def prepare(app: web.Application, routes: tuple[Route, ...]) -> None:
     """Give the application what is generated of its routes."""
     app[OPENAPI] = Document(lambda: openapi(routes))
-    app[ASYNCAPI] = Document(asyncapi)
+    declared = app[DEPS].declared
+    app[ASYNCAPI] = Document(lambda: asyncapi_with(declared().types.values()), declared)
     app[ROUTE_PAGE] = route_page(routes)
 
 

@@ -18,6 +18,8 @@ from hub.ingest.receive import Receipt
 _REFS = "#/components/schemas/"
 _PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 _ABOUT = {
+    "family": "Only types that begin with it, such as `custom`.",
+    "declared": "`true`: only types this hub declares; `false`: only those of the catalogue.",
     "after": "The cursor a page ended with; leave it out to begin.",
     "limit": "How many, from 1 to 500; 100 when left out.",
     "type": "Event types or families, separated by commas: trade.closed,balance.*",

@@ -1,6 +1,7 @@
 """What a step publishes: a type it may tell, with the fields that type has."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final
 
 from hub.engine.draft import Draft
@@ -12,12 +13,13 @@ from hub.engine.program_steps import Computed, Literally, Nested, Value
 from hub.engine.scopes import unknown_event
 from hub.events.catalogue import BY_NAME, is_custom
 from hub.events.declared import Declared, DeclaredField
-from hub.events.declared_types import SPOKEN, Misfit
+from hub.events.declared_types import SPOKEN, FieldType, Misfit
 from hub.expr import Kind
 from hub.expr.declared import TAKES
 
 # What the platforms and the hub itself report cannot be claimed by a workflow: others act on it.
 PUBLISHABLE: Final = ("custom.", "challenge.")
+_LIKELY: Final = (FieldType.DECIMAL, FieldType.BOOLEAN, FieldType.MOMENT, FieldType.DURATION)
 
 
 def told_by(draft: Draft, params: Mapping[str, Value]) -> Declared | None:
@@ -47,8 +49,8 @@ def may_publish(draft: Draft, at: Location, params: Mapping[str, Value]) -> None
         ask_whether_declared(draft, location, name)
         _fits_the_declaration(draft, at, declared, params.get("data"))
     else:
-        data = draft.document.node((*at, "with", "data"))
-        ask_whether_declared(draft, location, name, data.items if isinstance(data, Node) else ())
+        parts = _parts(params.get("data")) or {}
+        ask_whether_declared(draft, location, name, {field: _likely(part) for field, part in parts.items()})
 
 
 def _fits_the_type(draft: Draft, at: Location, name: str) -> None:
@@ -115,3 +117,18 @@ def _misfit(field: DeclaredField, part: Value) -> str | None:
             return f"is {SPOKEN[field.type]}, and this is a mapping or a list"
         case _:
             return None
+
+
+def _likely(part: Value) -> FieldType:
+    """Return the type a field has, to judge by what is told of it."""
+    match part:
+        case Literally(value=bool()):
+            return FieldType.BOOLEAN
+        case Literally(value=int()):
+            return FieldType.INTEGER
+        case Literally(value=Decimal()):
+            return FieldType.DECIMAL
+        case Computed(expression=expression):
+            return next((kind for kind in _LIKELY if expression.type.kind in TAKES[kind]), FieldType.STRING)
+        case _:
+            return FieldType.STRING

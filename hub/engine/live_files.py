@@ -206,7 +206,7 @@ def _say(report: LoadReport) -> None:
         log.info("blueprint.read", file=report.path, blueprint=report.blueprint.name)
     elif report.declared is not None:
         log.info(
-            "event.declared", file=report.path, event=report.declared.name, version=report.declared.version
+            "event.declared", file=report.path, declared=report.declared.name, version=report.declared.version
         )
     elif report.declares:
         log.warning(

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints
 
 from hub.engine.fields import Default, Expr, Identifier, Line, Slug
 from hub.engine.model import workflow_schema
+from hub.engine.model_declared import declaration_schema
 from hub.engine.model_part import Part
 
 
@@ -71,11 +72,18 @@ def file_schema() -> dict[str, Any]:
         "required": [*head["required"], *(name for name in workflow["required"] if name != "id")],
         "additionalProperties": False,
     }
+    declared = declaration_schema()
+    definitions |= declared.pop("$defs")
+    del declared["$schema"]
     top = {name: workflow.pop(name) for name in ("$schema", "$id", "title")}
     return {
         **top,
         "if": {"required": ["use"]},
         "then": used,
-        "else": {"if": {"required": ["blueprint"]}, "then": blueprint, "else": workflow},
+        "else": {
+            "if": {"required": ["blueprint"]},
+            "then": blueprint,
+            "else": {"if": {"required": ["event"]}, "then": declared, "else": workflow},
+        },
         "$defs": definitions,
     }

@@ -109,3 +109,14 @@ class DeclaredFile(Part):
         None, description="The fields of one such event, shown wherever the event is described."
     )
     deprecated: DeprecatedFile | None = Field(None, description="That it is on its way out.")
+
+
+def declaration_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a file that declares an event."""
+    made = DeclaredFile.model_json_schema(by_alias=True)
+    field = made["$defs"]["FieldFile"]
+    made["properties"]["fields"]["additionalProperties"] = {
+        "anyOf": [{"enum": list(FieldType)}, {"$ref": "#/$defs/FieldFile"}]
+    }
+    assert field["type"] == "object"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}

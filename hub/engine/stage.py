@@ -29,6 +29,7 @@ from hub.engine.levels import (
 )
 from hub.engine.loop import EngineLoop
 from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
+from hub.engine.messages import declared_of, taken_apart
 from hub.engine.program import Mode, Workflow
 from hub.engine.quotes import Board
 from hub.engine.rate_board import tell
@@ -72,6 +73,7 @@ class Stage:
         self.store = MemoryEngineStore(self.log)
         self._workflow = workflow
         self._given = given
+        self._declared = declared_of(taken_apart(workflow.text)[1], workflow.id)
         self._program = Program([workflow])
         self._loop, self._inbox = self._start()
         self._seen: set[str] = set()
@@ -138,7 +140,9 @@ class Stage:
                 await self._compare(StoryAccount(server=server, login=int(login)), sample)
 
     async def happens(self, event: StoryEvent) -> None:
-        fact, self._next_number = happened(self._given, event, self._next_number, self.clock.now_us())
+        fact, self._next_number = happened(
+            self._given, event, self._next_number, self.clock.now_us(), self._declared
+        )
         self._last_event = await self._append(fact) or self._last_event
         await self._settle()
         await self._look_at_conditions(event.account or self._given.account)

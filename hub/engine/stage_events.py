@@ -14,6 +14,7 @@ from hub.errors import HubError
 from hub.events.account import AccountChanged, ClientChanged
 from hub.events.base import AccountRef, Data
 from hub.events.catalogue import EventType, event_type
+from hub.events.declared import NONE_DECLARED, Declarations, Declared
 from hub.events.facts import Fact, make_fact
 
 SOURCE = "story"  # of its events
@@ -55,7 +56,9 @@ def introduced(given: Given, account: StoryAccount, at: int) -> list[Fact]:
     return found
 
 
-def happened(given: Given, event: StoryEvent, number: int, at: int) -> tuple[Fact, int]:
+def happened(
+    given: Given, event: StoryEvent, number: int, at: int, known: Declarations = NONE_DECLARED
+) -> tuple[Fact, int]:
     """Return an event of the story, and the number the last thing in it was given: it needs new ones after `number`."""
     kind = event_type(event.type)
     if kind is None:
@@ -71,7 +74,22 @@ def happened(given: Given, event: StoryEvent, number: int, at: int) -> tuple[Fac
         data["client"] = given.client.id
     account = event.account or given.account
     who = None if event.account is None and belongs_to_no_account(event.type) else account
+    declared = known.get(event.type)
+    if declared is not None:
+        return _told(declared, data, who, at, event), number
     return _fact(event.type, kind.model, data, who, at, event), number
+
+
+def _told(
+    declared: Declared, data: Mapping[str, Any], account: StoryAccount | None, at: int, event: StoryEvent
+) -> Fact:
+    found = declared.read(data)
+    if isinstance(found, list):
+        raise StageError(f"{declared.name} as it is declared: {found[0]}")
+    try:
+        return _made(declared.kind, declared.name, found, account, at, event)
+    except ValidationError as problem:
+        _refuse(declared.name, problem)
 
 
 def passed(crossing: Crossing, account: StoryAccount, at: int, *, degraded: bool) -> Fact:
@@ -94,14 +112,24 @@ def _fact(
     kind: EventType | None = event_type(name)
     assert kind is not None
     try:
-        checked = model.model_validate(data)
-        reference = AccountRef(server=account.server, login=account.login) if account is not None else None
+        return _made(kind, name, model.model_validate(data), account, at, event)
     except ValidationError as problem:
         _refuse(name, problem)
+
+
+def _made(
+    kind: EventType,
+    name: str,
+    data: Data,
+    account: StoryAccount | None,
+    at: int,
+    event: StoryEvent | None,
+) -> Fact:
+    reference = AccountRef(server=account.server, login=account.login) if account is not None else None
     return make_fact(
         kind,
         name,
-        checked,
+        data,
         timestamp=(event.timestamp if event is not None else None) or from_us(at),
         received_us=at,
         source=SOURCE,

@@ -8,11 +8,11 @@ from pydantic.json_schema import models_json_schema
 from hub import __version__
 from hub.events.base import AccountRef
 from hub.events.catalogue import CUSTOM, EventType
-from hub.events.examples import every_type, sent_example
+from hub.events.examples import Example, every_type, sent_example
 from hub.events.schema import CUSTOM_NAME
 
-_SCHEMAS: Final = "#/components/schemas/"
-_MESSAGES: Final = "#/components/messages/"
+SCHEMAS: Final = "#/components/schemas/"
+MESSAGES: Final = "#/components/messages/"
 _HEADERS: Final = "WebhookHeaders"
 _JSON: Final = "application/json"
 
@@ -47,14 +47,16 @@ def asyncapi() -> dict[str, Any]:
             "publish": _sends("stream", "Publishes an event, at least once, in order per account."),
         },
         "components": {
-            "messages": {message_name(kind): _message(kind) for kind in kinds},
+            "messages": {message_name(kind): message(kind, sent_example(kind)) for kind in kinds},
             "schemas": _schemas(kinds),
         },
     }  # fmt: skip
 
 
 def message_name(kind: EventType) -> str:
-    """Return ``trade.closed`` as ``trade_closed``: names of components have no dots."""
+    """Return ``trade.closed`` as ``trade_closed``: names of components have no dots, and declared ones may have `_`."""
+    if kind.name.startswith("custom.") and kind is not CUSTOM:
+        return kind.name.replace(".", "-")
     return kind.name.removesuffix(".*").replace(".", "_")
 
 
@@ -62,7 +64,7 @@ def _channel(about: str, names: list[str]) -> dict[str, Any]:
     return {
         "address": None,  # known at run time: it is the receiver's
         "description": about,
-        "messages": {name: {"$ref": _MESSAGES + name} for name in names},
+        "messages": {name: {"$ref": MESSAGES + name} for name in names},
     }
 
 
@@ -70,15 +72,15 @@ def _sends(channel: str, summary: str) -> dict[str, Any]:
     return {"action": "send", "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
 
 
-def _message(kind: EventType) -> dict[str, Any]:
-    body = sent_example(kind)
+def message(kind: EventType, body: Example) -> dict[str, Any]:
+    """Return the message that tells of a type; `body` is one such."""
     told: dict[str, Any] = {
         "name": kind.name,
         "title": kind.name,
         "summary": kind.about,
         "contentType": _JSON,
-        "headers": {"$ref": _SCHEMAS + _HEADERS},
-        "payload": {"$ref": _SCHEMAS + _payload_name(kind)},
+        "headers": {"$ref": SCHEMAS + _HEADERS},
+        "payload": {"$ref": SCHEMAS + payload_name(kind)},
         "tags": [{"name": kind.name.partition(".")[0]}],
         "examples": [
             {
@@ -98,18 +100,18 @@ def _message(kind: EventType) -> dict[str, Any]:
     return told
 
 
-def _payload_name(kind: EventType) -> str:
+def payload_name(kind: EventType) -> str:
     return "Sent_" + message_name(kind)
 
 
 def _schemas(kinds: list[EventType]) -> dict[str, Any]:
     models: list[type[BaseModel]] = [AccountRef, *dict.fromkeys(kind.model for kind in kinds)]
     _, found = models_json_schema(
-        [(model, "validation") for model in models], ref_template=_SCHEMAS + "{model}"
+        [(model, "validation") for model in models], ref_template=SCHEMAS + "{model}"
     )
     schemas: dict[str, Any] = found["$defs"]
     for kind in kinds:
-        schemas[_payload_name(kind)] = _payload(kind)
+        schemas[payload_name(kind)] = payload(kind, SCHEMAS + kind.model.__name__)
     schemas[_HEADERS] = {
         "type": "object",
         "required": ["webhook-id", "webhook-timestamp", "webhook-signature"],
@@ -122,7 +124,8 @@ def _schemas(kinds: list[EventType]) -> dict[str, Any]:
     return schemas
 
 
-def _payload(kind: EventType) -> dict[str, Any]:
+def payload(kind: EventType, data: str) -> dict[str, Any]:
+    """Return the schema of a type's body; `data` is where the schema of its data stands."""
     named: dict[str, Any] = (
         {"type": "string", "pattern": CUSTOM_NAME} if kind is CUSTOM else {"type": "string", "const": kind.name}
     )  # fmt: skip
@@ -135,12 +138,12 @@ def _payload(kind: EventType) -> dict[str, Any]:
             "id": {"type": "string", "pattern": "^evt_[a-z2-7]{26}$"},
             "type": named,
             "timestamp": {"type": "string", "format": "date-time"},
-            "account": {"anyOf": [{"$ref": _SCHEMAS + "AccountRef"}, {"type": "null"}]},
+            "account": {"anyOf": [{"$ref": SCHEMAS + "AccountRef"}, {"type": "null"}]},
             "sequence": {
                 "type": ["integer", "null"],
                 "description": "Counts the account's events in the order the hub learned them, without gaps.",
             },
-            "data": {"$ref": _SCHEMAS + kind.model.__name__},
+            "data": {"$ref": data},
         },
     }
     return schema | ({"deprecated": True} if kind.deprecated is not None else {})

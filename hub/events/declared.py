@@ -63,7 +63,10 @@ class DeclaredField:
 
     @property
     def sample(self) -> object:
-        return self.one_of[0] if self.one_of else sample(self.type)
+        if self.one_of:
+            return self.one_of[0]
+        found = sample(self.type)
+        return found[: self.longest] if isinstance(found, str) and self.type is FieldType.STRING else found
 
 
 @dataclass(frozen=True, eq=False)

@@ -189,11 +189,14 @@ def stored_example(kind: EventType) -> Envelope:
 
 def sent_example(kind: EventType) -> Example:
     """Return the body of a webhook that tells of such an event."""
-    event = stored_example(kind)
-    sequence = 1044 if event.account is not None else None
-    body = Wire(event.id, event.type, event.timestamp, event.account, sequence, event.data)
-    found: Example = msgspec.json.decode(msgspec.json.encode(body))
+    found: Example = msgspec.json.decode(msgspec.json.encode(told_of(stored_example(kind))))
     return found
+
+
+def told_of(event: Envelope) -> Wire:
+    """Return what a receiver gets of an example."""
+    sequence = 1044 if event.account is not None else None
+    return Wire(event.id, event.type, event.timestamp, event.account, sequence, event.data)
 
 
 def every_type() -> list[EventType]:

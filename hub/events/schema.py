@@ -67,7 +67,7 @@ def _event(kind: EventType, refs: str) -> dict[str, Any]:
             "data": {"$ref": refs + kind.model.__name__},
             "server_time": {**maybe_text, "description": "The broker's clock, without a zone."},
             "account": {"anyOf": [{"$ref": refs + "AccountRef"}, {"type": "null"}]},
-            "schema": {"const": kind.schema},
+            "schema": {"type": "integer", "minimum": 1} if kind is CUSTOM else {"const": kind.schema},
             "caused_by": maybe_text,
             "endpoints": {"type": ["array", "null"], "items": {"type": "string"}},
             "flags": {"$ref": refs + "Flags"},

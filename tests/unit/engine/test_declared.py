@@ -170,7 +170,7 @@ def test_an_event_nobody_declared_is_warned_of_with_the_lines_to_add(folder: Pat
     assert all(": warning: " in each for each in found)
     assert (
         "tells.yaml:8:13: warning: `custom.client_promoted` is declared nowhere, so nobody checks what it says: add a file "
-        "with `schema: 1`, `event: custom.client_promoted`, `version: 1`, `about: ...` and `fields: {login: string, lots: string, "
+        "with `schema: 1`, `event: custom.client_promoted`, `version: 1`, `about: ...` and `fields: {login: decimal, lots: decimal, "
         "tier: string}`"
     ) in found
     assert len(load_folder([folder]).workflows) == 2
