@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from hub import durations
 from hub.events.base import Amount, Moment
-from hub.events.decimals import DIGITS_AFTER, DIGITS_BEFORE
+from hub.events.decimals import DIGITS_AFTER, DIGITS_BEFORE, plain
 
 DEFAULT_LENGTH: Final = 256
 LONGEST: Final = 4096
@@ -126,7 +126,12 @@ def _text(value: object, longest: int) -> str:
 
 def _integer(value: object) -> int:
     # What an expression works out is a Decimal, whole or not.
-    if isinstance(value, Decimal) and value.is_finite() and abs(value) < _INTEGERS and value == int(value):
+    if (
+        isinstance(value, Decimal)
+        and value.is_finite()
+        and -_INTEGERS <= value < _INTEGERS
+        and value == int(value)
+    ):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise Misfit("should be a whole number, without quotes")
@@ -135,9 +140,10 @@ def _integer(value: object) -> int:
     return value
 
 
-def _number(value: object) -> Decimal:
+def _number(value: object) -> str:
+    """Return the decimal as text: custom events have no field of their own that would spell a small one out."""
     try:
-        return _decimal.validate_python(value)
+        return plain(_decimal.validate_python(value))
     except ValidationError:
         raise Misfit(
             f'should be a decimal such as "1.25", with at most {DIGITS_BEFORE} digits before the point and '
