@@ -63,6 +63,7 @@ from hub.engine.problems import Problem
 from hub.engine.programs import Programs
 from hub.engine.rows import ANY_APPROVAL, ApprovalFilter, ApprovalRow, RunRow
 from hub.errors import Place, StoreUnavailable
+from hub.events.declared import Known, nothing_declared
 from hub.events.facts import Fact
 from hub.events.records import decode_envelope
 from hub.ingest.directory import ClientStore, Directory, PutOutcome, StoredClient
@@ -401,6 +402,7 @@ async def an_api(
     over: StoreBackend | None = None,
     limits: Mapping[str, Any] | None = None,
     more: Mapping[str, Any] | None = None,
+    declared: Known = nothing_declared,
     **settings: Any,
 ) -> AsyncIterator[ApiBench]:
     """Start the interface on a free port, with one key for every scope, named after it; `more` is for its `ApiDeps`.
@@ -460,7 +462,8 @@ async def an_api(
             clock=clock,
             log=log,
             keys=keys,
-            receiver=Receiver(log, clock, symbols=SymbolClasses({"EUR*": "fx"})),
+            receiver=Receiver(log, clock, symbols=SymbolClasses({"EUR*": "fx"}), declared=declared),
+            declared=declared,
             watcher=watcher,
             directory=directory,
             suppressions=contacts,
