@@ -86,7 +86,7 @@ def _example(kind: EventType) -> str:
 def _custom() -> str:
     return (
         f"### {CUSTOM.name}\n\n{CUSTOM.about} Write `custom.` and a name of letters, digits and `_`, such as "
-        "`custom.client_promoted`. Its `data` is any JSON object.\n\n{_example(CUSTOM)}"
+        "`custom.client_promoted`. Its `data` is any JSON object, or what [a file declares](/docs/declared-events).\n\n{_example(CUSTOM)}"
     )
 
 

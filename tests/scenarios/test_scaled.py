@@ -50,6 +50,15 @@ steps: [{do: event.publish, with: {type: custom.active_client, data: {client: = 
 """
 
 
+DECLARED = """\
+schema: 1
+event: custom.active_client
+version: 2
+about: A client has closed forty trades.
+fields: {client: string, n: decimal}
+"""
+
+
 def belongs(login: int, client: str) -> dict[str, Any]:
     return {
         "type": "client.linked",
@@ -60,12 +69,17 @@ def belongs(login: int, client: str) -> dict[str, Any]:
     }
 
 
+def told(kind: str, **data: Any) -> dict[str, Any]:
+    return {"type": kind, "timestamp": datetime.now(UTC).isoformat(), "data": data}
+
+
 @pytest.fixture
 async def fleet(tmp_path: Path, postgres_server: Postgres, kafka_server: Kafka) -> AsyncIterator[Fleet]:
     prefix = f"test-{tmp_path.name[:40]}-{time.monotonic_ns()}"
     rules = tmp_path / "workflows"
     rules.mkdir()
     (rules / "active-client.yaml").write_text(CLIENTS, encoding="utf-8")
+    (rules / "active-client-event.yaml").write_text(DECLARED, encoding="utf-8")
     (rules / "trailing.yaml").write_text(RULE, encoding="utf-8")
     async with Fleet(tmp_path, postgres_server, kafka_server, prefix, workflows=[rules]) as fleet:
         yield fleet
@@ -154,8 +168,11 @@ async def test_a_client_is_followed_over_accounts_that_different_processes_decid
     door = await fleet.start("door", "api", "ingest", "dispatch")
     await asyncio.gather(fleet.start("engine-1", "engine"), fleet.start("engine-2", "engine"))
     async with HubClient(door) as client, VerifyingReceiver() as crm:
-        _, secret = await client.create_endpoint(crm.url, ["custom.*"])
+        # The door knows what is declared, and so do the engines: they read `n` out of a text to compare it.
+        _, secret = await client.create_endpoint(crm.url, ["custom.active_client"], where="data.n >= 40")
         crm.trust(secret)
+        with pytest.raises(AssertionError, match=r"data\.n.*should be a decimal"):
+            await client.post_until_acknowledged([told("custom.active_client", client="a", n="x")])
         owners = {1000 + n: f"client-{n % 10}" for n in range(50)}
         await client.post_until_acknowledged([belongs(login, name) for login, name in owners.items()])
         for turn in range(8):
@@ -165,8 +182,8 @@ async def test_a_client_is_followed_over_accounts_that_different_processes_decid
                 await fleet.processes["engine-2"].kill()
 
         await eventually(lambda: len(crm.verified) == 10, within=60, what="every client was told of")
-        told = [orjson.loads(body)["data"] for body in crm.bodies.values()]
-        assert sorted((each["client"], each["n"]) for each in told) == [
+        said = [orjson.loads(body)["data"] for body in crm.bodies.values()]
+        assert sorted((each["client"], each["n"]) for each in said) == [
             (f"client-{n}", "40") for n in range(10)
         ]
         assert crm.complaints == []

@@ -63,6 +63,7 @@ from hub.engine.story import run_story
 from hub.engine.storybook import read_stories
 from hub.engine.uses import with_blueprints
 from hub.events.catalogue import BY_NAME, event_type
+from hub.events.declared import Declarations
 from hub.events.records import Wire
 from hub.ids import from_id
 from hub.ingest.clients import Client
@@ -386,13 +387,19 @@ async def test_an_example_in_yaml_loads(block, tmp_path):
     if "schema" in kind:
         messages = the_messages(block.page, tmp_path)
         assert not messages.problems
+        reports = [load_text(other.text, str(other), messages) for other in blocks(DOCS / block.page, "yaml")]
+        declared = Declarations({each.declared.name: each.declared for each in reports if each.declared})
+        if "event" in kind:
+            report = load_text(block.text, str(block), messages)
+            assert not report.problems
+            assert report.declared is not None
+            return
         if not {"id", "blueprint"} & kind.keys():
             assert kind["schema"] == 1
             assert any(block.text == text for text in messages_in(block.page).values())
             return
-        beside = [load_text(other.text, str(other), messages) for other in blocks(DOCS / block.page, "yaml")]
-        known = [each.blueprint for each in beside if each.blueprint is not None] or SHIPPED.blueprints
-        (report,) = with_blueprints([load_text(block.text, str(block), messages)], known)
+        known = [each.blueprint for each in reports if each.blueprint is not None] or SHIPPED.blueprints
+        (report,) = with_blueprints([load_text(block.text, str(block), messages, declared)], known)
         assert report.workflow is not None or report.blueprint is not None
         assert not report.problems
     elif "workflow" in kind:
