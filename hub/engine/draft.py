@@ -11,6 +11,8 @@ from hub.errors import ExpressionError, Place
 from hub.expr import Expression, Kind, Scope, compile_expression
 from hub.expr.check import check
 from hub.expr.parse import parse
+from hub.expr.tree import Node
+from hub.expr.written import written_kinds
 from hub.text import Template, TextError
 
 _UNKNOWN = "unknown name "
@@ -80,6 +82,11 @@ class Draft:
         for path, line in template.paths():
             sound = self._path(location, source, scope, path, line) and sound
         return template if sound else None
+
+    def written(self, template: Template, scope: Scope) -> tuple[Node, ...]:
+        """Return what reads the paths of a sound template that are written as text where they stand."""
+        found = (check(parse(path), scope, None) for path, _ in template.paths())
+        return tuple(node for node in found if written_kinds(node))
 
     def _path(self, location: Location, source: str, scope: Scope, path: str, line: int) -> bool:
         offset = max(source.find(path, _start_of(source, line)), 0)

@@ -176,7 +176,11 @@ class _Values:
                 return Computed(expression) if expression is not None else None
             case str() if human:
                 template = self._draft.template(at, raw, self._scope)
-                return Rendered(template) if template is not None else None
+                return (
+                    Rendered(template, self._draft.written(template, self._scope))
+                    if template is not None
+                    else None
+                )
             case str():
                 return self._literal(at, raw)
             case dict():

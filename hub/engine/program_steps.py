@@ -11,6 +11,7 @@ from hub.engine.program_timed import Quiet
 from hub.errors import Place
 from hub.events.declared import Declared
 from hub.expr import Expression
+from hub.expr.tree import Node
 from hub.intents.shape import Shape
 from hub.intents.verbs import Verb
 from hub.text import Template
@@ -30,7 +31,10 @@ class Computed:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
+    """`reads` are the fields its text names that stand as text in their event, and are another thing to whoever reads it."""
+
     template: Template
+    reads: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from hub.engine.quotes import Quote
 from hub.engine.scene import Env
 from hub.errors import HubError
 from hub.expr import UNKNOWN, Kind
+from hub.expr.written import with_what_is_read
 from hub.intents.http_request import Call, SecretRef
 from hub.intents.verbs import HUMAN_TEXT, Params, Risk, Verb
 from hub.text import TextError, one_line
@@ -108,9 +109,9 @@ def resolve(value: Value, env: Env, name: str) -> Any:
             if found is UNKNOWN:
                 raise StepFailed(f"{name}: {expression.explain(env)}")
             return found
-        case Rendered(template=template):
+        case Rendered(template=template, reads=reads):
             try:
-                text = template.render(env)
+                text = template.render(with_what_is_read(reads, env) if reads else env)
             except TextError as problem:
                 raise StepFailed(f"{name}: {problem.message}") from problem
             return text if name in MANY_LINES else one_line(text)

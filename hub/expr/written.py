@@ -4,12 +4,13 @@ Reading one is a call of the language's own function on the text, so that nothin
 read is unknown, as any other missing value is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, final
 
 from hub.expr.evaluate import Gap, evaluate
-from hub.expr.tree import Call, Node, Path, children
+from hub.expr.paths import step
+from hub.expr.tree import Call, Hop, Node, Path, children
 from hub.expr.types import ANY, Kind
 
 # Which function reads which kind out of a text.
@@ -48,6 +49,29 @@ def read_values(tree: Node, env: Mapping[str, object]) -> dict[str, object]:
 def written_kinds(tree: Node) -> dict[str, str]:
     """Return the paths that are written in a tree, each with the function that reads it."""
     return {path.dotted: call.function for call, path in _reads(tree)}
+
+
+@final
+class _Read:
+    """A record with some of its fields read out of their texts."""
+
+    def __init__(self, record: object, values: Mapping[str, object]) -> None:
+        self._record = record
+        self._values = values
+
+    def __getattr__(self, name: str) -> object:
+        return self._values[name] if name in self._values else step(self._record, name, Hop.ATTRIBUTE)
+
+
+def with_what_is_read(nodes: Iterable[Node], env: Mapping[str, object]) -> dict[str, object]:
+    """Return the environment as a text is filled in from it: what is written in a root's fields stands there as what it is."""
+    fields: dict[str, dict[str, object]] = {}
+    for node in nodes:
+        for path, value in read_values(node, env).items():
+            root, _, field = path.partition(".")
+            if value is not None and "." not in field:
+                fields.setdefault(root, {})[field] = value
+    return {**env, **{root: _Read(env.get(root), values) for root, values in fields.items()}}
 
 
 def _reads(node: Node) -> Iterator[tuple[Call, Path]]:

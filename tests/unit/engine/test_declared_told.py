@@ -21,7 +21,7 @@ about: Something was seen.
 fields:
   amount: {amount}
   tier: {{type: string, required: false, one_of: [gold, silver]}}
-  at: {{type: moment, required: false}}
+  since: {{type: moment, required: false}}
   took: {{type: duration, required: false}}
 """
 TELLS = "when: [{{event: trade.closed}}]\nsteps: [{{do: event.publish, with: {{type: custom.seen, data: {data}}}}}]"
@@ -52,13 +52,13 @@ def told(desk: Desk) -> list[tuple[int, dict[str, Any]]]:
 
 
 def test_what_is_told_is_stored_as_it_is_declared_under_its_version() -> None:
-    data = "{amount: = event.lots / 3, tier: gold, took: = hours(6), at: = now}"
+    data = "{amount: = event.lots / 3, tier: gold, took: = hours(6), since: = now}"
     desk = Desk(a_workflow(TELLS.format(data=data), seen(version=4)))
 
     desk.tell("trade.closed", deal=1)
 
     assert told(desk) == [
-        (4, {"amount": "0.3333333333", "tier": "gold", "took": "6h", "at": "2026-03-02T08:00:00Z"})
+        (4, {"amount": "0.3333333333", "tier": "gold", "took": "6h", "since": "2026-03-02T08:00:00Z"})
     ]
 
 
@@ -150,3 +150,33 @@ def test_an_event_that_was_stored_is_read_without_asking_what_is_declared() -> N
     envelope = decode_envelope(msgspec.json.encode(fact.envelope))
 
     assert (envelope.schema, bytes(envelope.data)) == (7, b'{"amount":"1"}')
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ event.amount|round(1) }}", "12.5"),
+        ("{{ event.amount }} {{ event.tier }} {{ event.type }}", "12.50 gold custom.seen"),
+        ("{{ event.amount * 2 }}", "25.00"),
+        ("{{ event.since|date }}", "2026-06-23"),
+        ('{{ event.amount|default(0) }} {{ event.took|default("long") }}', "12.50 long"),
+    ],
+)
+def test_human_text_reads_a_field_as_what_it_is(text: str, said: str) -> None:
+    rule = (
+        f"when: [{{event: custom.seen}}]\nsteps: [{{do: notify.chat, with: {{to: sales, text: {text!r}}}}}]"
+    )
+    desk = Desk(a_workflow(rule, seen()))
+
+    (intent,) = desk.tell("custom.seen", amount="12.50", tier="gold", since="2026-06-23T09:00:00Z")
+
+    assert msgspec.json.decode(intent.params)["text"] == said
+
+
+def test_what_cannot_be_read_stays_the_text_it_was_told_as() -> None:
+    rule = "when: [{event: custom.seen}]\nsteps: [{do: notify.chat, with: {to: sales, text: '{{ event.amount }}'}}]"
+    desk = Desk(a_workflow(rule, seen()))
+
+    (intent,) = desk.tell("custom.seen", amount="about ten")
+
+    assert msgspec.json.decode(intent.params)["text"] == "about ten"
