@@ -1,7 +1,7 @@
 """The workflow files of a running hub: one that changes is loaded again, by itself, and the others are left alone."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple, final
@@ -16,7 +16,7 @@ from hub.engine.load_text import LoadReport
 from hub.engine.message_files import NO_MESSAGES, message_files, message_folders, read_messages
 from hub.engine.program import Unread, Workflow
 from hub.errors import ConfigError, StoreError
-from hub.events.declared import Declarations, Undeclared
+from hub.events.declared import Declarations, Undeclared, names_in
 from hub.stages import run_until
 
 LOOK_EVERY = timedelta(seconds=1)
@@ -118,9 +118,9 @@ class LiveFiles:
             return declared
         return load_file(path, messages=self._messages, declared=self._declaring.declarations)
 
-    def _names_any(self, path: Path, names: Iterable[str]) -> bool:
+    def _names_any(self, path: Path, names: frozenset[str]) -> bool:
         report = self._reports.get(path)
-        return report is not None and any(name in report.text for name in names)
+        return report is not None and not names.isdisjoint(names_in(report.text))
 
     def _names_one(self, path: Path) -> bool:
         report = self._reports.get(path)

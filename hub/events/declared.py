@@ -4,8 +4,9 @@ A declaration is asked where an event comes in or is published, and never of wha
 was written, whatever is declared later.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property
@@ -24,6 +25,7 @@ MOST_MISFITS: Final = 10
 ENVELOPES_OWN: Final = frozenset({"id", "type", "timestamp"})
 
 Value = str | int
+_NAMES: Final = re.compile(r"custom(?:\.[A-Za-z0-9_]+)+")
 
 
 class Misread(NamedTuple):
@@ -173,14 +175,15 @@ class Declarations:
     types: Mapping[str, Declared] = field(default_factory=dict)
     undeclared: Undeclared = Undeclared.UNASKED
     broken: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
     def get(self, name: str) -> Declared | None:
         return self.types.get(name)
 
     def named(self, text: str) -> "Declarations":
-        """Return what a text names."""
-        found = {name: declared for name, declared in self.types.items() if name in text}
-        return Declarations(found, self.undeclared, self.broken)
+        """Return what a text names; what it does not name stays known to whoever looks for a near spelling."""
+        found = {name: self.types[name] for name in sorted(names_in(text) & self.types.keys())}
+        return replace(self, types=found, others=tuple(self.types))
 
     def of(self, names: Iterable[str]) -> tuple[Declared, ...]:
         """Return those of the names that are declared, in their order."""
@@ -188,12 +191,17 @@ class Declarations:
 
     def near(self, name: str) -> str:
         """Return ``; did you mean X?`` or nothing."""
-        near = get_close_matches(name[:128], list(self.types), n=1, cutoff=0.8)
+        near = get_close_matches(name[:128], self.others or list(self.types), n=1, cutoff=0.8)
         return f"; did you mean {near[0]}?" if near else ""
 
 
 NONE_DECLARED: Final = Declarations()
 Known = Callable[[], Declarations]  # what is declared now
+
+
+def names_in(text: str) -> frozenset[str]:
+    """Return the custom types a text names, and maybe more."""
+    return frozenset(_NAMES.findall(text))
 
 
 def nothing_declared() -> Declarations:
