@@ -35,7 +35,9 @@ def _day(value: object) -> object:
 
 
 _TYPES = ", ".join(FieldType)
-Kind = Annotated[FieldType, BeforeValidator(_type), WithJsonSchema({"enum": list(FieldType)})]
+Kind = Annotated[
+    FieldType, BeforeValidator(_type), WithJsonSchema({"enum": [str(each) for each in FieldType]})
+]
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 CustomName = Annotated[str, StringConstraints(max_length=128, pattern=CUSTOM_NAME)]
 Choice = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")] | int
@@ -114,9 +116,7 @@ class DeclaredFile(Part):
 def declaration_schema() -> dict[str, Any]:
     """Return the JSON Schema of a file that declares an event."""
     made = DeclaredFile.model_json_schema(by_alias=True)
-    field = made["$defs"]["FieldFile"]
-    made["properties"]["fields"]["additionalProperties"] = {
-        "anyOf": [{"enum": list(FieldType)}, {"$ref": "#/$defs/FieldFile"}]
-    }
-    assert field["type"] == "object"
+    patterns = made["properties"]["fields"]["patternProperties"]
+    for pattern, field in patterns.items():
+        patterns[pattern] = {"anyOf": [{"enum": [str(each) for each in FieldType]}, field]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}

@@ -4,10 +4,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from hub.engine.check import check
+from hub.engine.explain_declared import explain_declared
 from hub.engine.load import load_folder
 from hub.engine.load_text import load_text
+from hub.engine.model_blueprint import file_schema
+from hub.engine.model_declared import declaration_schema
 from hub.events.declared import Undeclared
 
 PROMOTED = """\
@@ -239,3 +244,38 @@ def test_a_single_file_knows_what_is_declared_beside_it(folder: Path) -> None:
     assert [problem.message for problem in report.problems] == [
         "unknown field event.lotz; did you mean event.lots?"
     ]
+
+
+def test_a_declared_event_is_explained_in_words(folder: Path) -> None:
+    (declared,) = load_folder([folder]).declared
+
+    said = explain_declared(declared)
+
+    assert said.text() == (
+        "A client was moved to a better group. (custom.client_promoted, version 1)\n"
+        "  Told by workflows, or posted to the hub.\n"
+        "  It always has:\n"
+        "    - login: a whole number\n"
+        "    - lots: a decimal (Lots in 30 days)\n"
+        "    - tier: one of gold, silver\n"
+        "  It may have:\n"
+        "    - since: a moment\n"
+        "    - wait: a duration\n"
+    )
+
+
+def test_the_schema_for_editors_takes_what_the_loader_takes(folder: Path) -> None:
+    for schema in (declaration_schema(), file_schema()):
+        check_ = Draft202012Validator(schema)
+        check_.validate(yaml.safe_load(PROMOTED))
+        assert not check_.is_valid(yaml.safe_load(PROMOTED.replace("type: decimal", "type: number")))
+        assert not check_.is_valid(yaml.safe_load(PROMOTED.replace("about: Lots", "abuot: Lots")))
+
+
+def test_a_name_that_only_begins_alike_is_another_event(folder: Path) -> None:
+    (folder / "longer.yaml").write_text(PROMOTED.replace("client_promoted", "client_promoted_twice"))
+    before = {each.id: each.hash for each in load_folder([folder]).workflows}
+
+    change(folder, "longer.yaml", ("version: 1", "version: 2"))
+
+    assert {each.id: each.hash for each in load_folder([folder]).workflows} == before

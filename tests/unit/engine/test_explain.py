@@ -214,7 +214,8 @@ GOLDEN = {
 
 
 def test_every_shipped_workflow_has_a_text_here():
-    assert {path.stem for path in workflow_files([SHIPPED])} == GOLDEN.keys() | BLUEPRINTS.keys()
+    files = [path for path in workflow_files([SHIPPED]) if path.parent.name != "events"]
+    assert {path.stem for path in files} == GOLDEN.keys() | BLUEPRINTS.keys()
 
 
 @pytest.mark.parametrize("name", BLUEPRINTS)
