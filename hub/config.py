@@ -3,8 +3,6 @@
 One tree, read once. Each component is handed its own section.
 """
 
-import json
-import os
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
@@ -26,6 +24,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from typing_extensions import override
 
 from hub.bus.kafka.settings import KafkaSettings
+from hub.config_sources import from_environment, from_file, merge, worded
 from hub.dispatch.addresses import in_house
 from hub.dispatch.channels.chat_settings import TeamSettings
 from hub.dispatch.channels.crm.object_settings import ProfileName
@@ -39,9 +38,6 @@ from hub.dispatch.channels.sms_twilio import SmsSettings
 from hub.dispatch.contacts import ContactLimit
 from hub.dispatch.public_links import PublicSettings
 from hub.durations import span
-from hub.engine.nodes import Document
-from hub.engine.problems import Problems
-from hub.engine.yaml import read
 from hub.errors import ConfigError
 from hub.events.base import Currency, Name
 from hub.ingest.contracts import Contract
@@ -319,14 +315,14 @@ class Settings(BaseSettings):
 
 def load(path: Path | None, flags: dict[str, Any] | None = None) -> Settings:
     """Return the settings; raises ConfigError with every problem, each naming its place and its fix."""
-    document = _from_file(path) if path else None
+    document = from_file(path) if path else None
     tree: dict[str, Any] = document.data() if document else {}
-    _merge(tree, _from_environment())
-    _merge(tree, flags or {})
+    merge(tree, from_environment(Settings.model_fields))
+    merge(tree, flags or {})
     try:
         settings = Settings(**tree)
     except ValidationError as error:
-        raise ConfigError("\n".join(_problem(document, problem) for problem in error.errors())) from error
+        raise ConfigError("\n".join(worded(document, problem) for problem in error.errors())) from error
     _refuse_exposure(settings)
     _refuse_half_a_shape(settings)
     return settings
@@ -341,68 +337,6 @@ def secrets_of(settings: Settings) -> dict[str, SecretStr]:
         else:
             found[name] = given
     return found
-
-
-def _from_file(path: Path) -> Document | None:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"cannot read {path} ({error.strerror}): name an existing file with --config"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not valid UTF-8: save it as UTF-8") from error
-    if not text.strip():
-        return None
-    problems = Problems()
-    document = read(text, str(path), problems)
-    if document is None or problems.fatal:
-        raise ConfigError("\n".join(str(problem) for problem in problems))
-    return document
-
-
-def _from_environment() -> dict[str, Any]:
-    """Return what HUB_SECTION__NAME variables say; lists and tables are JSON."""
-    tree: dict[str, Any] = {}
-    for name, value in os.environ.items():
-        if not name.startswith("HUB_") or name.startswith("HUB_TESTS_"):
-            continue
-        *sections, last = name.removeprefix("HUB_").lower().split("__")
-        if (sections[0] if sections else last) not in Settings.model_fields:
-            continue
-        branch = tree
-        for section in sections:
-            branch = branch.setdefault(section, {})
-        branch[last] = _listed(value) if value[:1] in "[{" else value
-    return tree
-
-
-def _listed(text: str) -> Any:
-    """Read a list or a table written as JSON; what is none is left for the settings to refuse."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _merge(tree: dict[str, Any], over: dict[str, Any]) -> None:
-    for name, value in over.items():
-        if isinstance(value, dict) and isinstance(tree.setdefault(name, {}), dict):
-            _merge(tree[name], value)
-        elif value is not None:
-            tree[name] = value
-
-
-def _problem(document: Document | None, problem: Any) -> str:
-    location = [*problem["loc"]]
-    if location[0] in {"sources", "crm"}:
-        del location[
-            2:3
-        ]  # which of several models was tried: the file does not say that in a place of its own
-    where = f"{document.place(location)}: " if document else ""
-    return (
-        f"{where}{'.'.join(str(part) for part in location)}: {problem['msg'].removeprefix('Value error, ')}"
-    )
 
 
 def _refuse_exposure(settings: Settings) -> None:
