@@ -26,7 +26,7 @@ demo: .venv/ready ## simulated broker, hub, CRM and mail receivers, live; FOR=20
 	@$(BIN)/hub demo $(if $(FOR),--for $(FOR)) $(if $(JSON),--json)
 
 test: .venv/ready ## run every test, in WORKERS processes at once; FLEET=2m: beside them a fleet under fire
-	$(if $(FLEET),@$(MAKE) --no-print-directory chaos FOR=$(FLEET) & fleet=$$!; )$(BIN)/pytest -n $(WORKERS) tests/unit$(if $(FLEET),; units=$$?; wait $$fleet && exit $$units)
+	$(if $(FLEET),@$(MAKE) --no-print-directory chaos FOR=$(FLEET) & fleet=$$!; )$(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/unit$(if $(FLEET),; units=$$?; wait $$fleet && exit $$units)
 	$(BIN)/pytest -n $(SCENARIO_WORKERS) tests/conformance tests/scenarios
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/unit --ignore=tests/conformance --ignore=tests/scenarios
 

@@ -21,6 +21,7 @@ from processes.services import folder_for_services
 
 from hub import __version__
 
+pytestmark = pytest.mark.xdist_group("image")  # built by one process, for all tests that look at it
 PLACES = ("/opt/hub", "/source", "/wheels", "/var/lib/hub", "/etc/hub")
 POWERLESS = ("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all")
 ABOUT_PIP = {"PIP_NO_CACHE_DIR"}  # only about the size of the image
