@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from hub.engine.scene import PUBLISHER, Scene
+from hub.engine.depth import source_at
+from hub.engine.scene import Scene
 from hub.engine.steps import StepFailed
 from hub.events.base import Data
 from hub.events.catalogue import CUSTOM, EventType, event_type
@@ -28,7 +29,7 @@ def told(scene: Scene, name: str, data: Data, depth: int, *, key: str, caused_by
         data,
         timestamp=scene.now,
         received_us=scene.item.at,
-        source=f"{PUBLISHER}{depth + 1}",
+        source=source_at(depth + 1),
         account=scene.account_ref,
         dedupe_key=key,
         caused_by=caused_by,
@@ -49,7 +50,7 @@ def fact_of(
             _data_of(params, kind) if declared is None else _declared(params, declared),
             timestamp=scene.now,
             received_us=scene.item.at,
-            source=f"{PUBLISHER}{depth + 1}",
+            source=source_at(depth + 1),
             account=scene.account_ref,
             dedupe_key=key,
             caused_by=key,

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 from hub.bus.log import Input
 from hub.clock import from_us, to_us
 from hub.engine.account_rows import NOBODY, AccountRow
 from hub.engine.decision import Decision
+from hub.engine.depth import depth_of
 from hub.engine.index import Program
 from hub.engine.joined import is_up
 from hub.engine.kept import recall
@@ -34,18 +34,8 @@ from hub.ids import account_key
 
 NO_EVENT: Any = CustomRecord({})
 NONE_BROKEN: Mapping[str, str] = {}
-PUBLISHER = "engine/"  # the source of published events, followed by how many workflows led to them
 NONE_TOLD: Mapping[str, Mapping[str, str | None]] = {}
 Env = dict[str, object]
-
-
-@lru_cache(maxsize=256)  # sources are few, and every event is asked
-def depth_of(source: str) -> int:
-    """Return how many workflows led to an event: 0 for one from outside."""
-    if not source.startswith(PUBLISHER):
-        return 0
-    depth = source[len(PUBLISHER) :]
-    return int(depth) if depth.isascii() and depth.isdecimal() and len(depth) < 4 else 0
 
 
 class Broken(HubError):
