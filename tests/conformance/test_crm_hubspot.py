@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from conformance.crm_bench import NOW, START, Desk, Onward, a_call, a_note, a_task, an_upsert
-from conformance.fake_hubspot import CORRELATION, ERRORS, TOKEN, FakeHubSpot, a_hubspot
+from conformance.crm_shops import HubSpotShop, hubspot_settings
+from conformance.fake_hubspot import CORRELATION, ERRORS, FakeHubSpot, a_hubspot
 
-from hub.clock import ManualClock
-from hub.dispatch.effects.notifier import Declined, Later, Sent, Told, Unsure
+from hub.dispatch.effects.notifier import Declined, Later, Sent, Unsure
 from hub.intents.intent import Intent
 
 NEVER = {
@@ -35,40 +34,13 @@ UNKNOWN = {
 }
 
 
-def settings(hubspot: FakeHubSpot, **more: Any) -> dict[str, Any]:
-    client = {
-        "type": "contacts",
-        "id": "hub_client_id",
-        "fields": {"first_name": "firstname", "deposited": {"name": "last_deposit", "type": "number"}},
-    }
-    firm = {"type": "companies", "id": "hub_client_id"}
-    wallet = {"type": "p_wallets", "id": "hub_client_id"}
-    objects = {"client": client, "firm": firm, "wallet": wallet}
-    return {"kind": "hubspot", "token": TOKEN, "url": hubspot.url, "rate": 1000, "objects": objects} | more
-
-
-class Shop:
-    def __init__(self, hubspot: FakeHubSpot) -> None:
-        self.hubspot = hubspot
-        self.desk = self.make()
-
-    def make(self, clock: ManualClock | None = None, **more: Any) -> Desk:
-        return Desk({"sales": settings(self.hubspot, **more)}, clock)
-
-    async def send(self, intent: Intent) -> Told:
-        told = await self.desk.send(intent)
-        assert TOKEN not in repr(told)
-        assert "ann@" not in repr(told)
-        return told
-
-
 @pytest.fixture
-async def shop() -> AsyncIterator[Shop]:
+async def shop() -> AsyncIterator[HubSpotShop]:
     async with a_hubspot() as hubspot:
-        yield Shop(hubspot)
+        yield HubSpotShop(hubspot)
 
 
-async def test_a_record_is_made_by_the_hubs_id_and_written_under_the_crms_names(shop: Shop) -> None:
+async def test_a_record_is_made_by_the_hubs_id_and_written_under_the_crms_names(shop: HubSpotShop) -> None:
     record = {"email": "ann@example.com", "first_name": "Ann", "deposited": "250.10", "vip": True}
 
     first = await shop.send(an_upsert(record=record))
@@ -89,7 +61,7 @@ async def test_a_record_is_made_by_the_hubs_id_and_written_under_the_crms_names(
 
 
 @pytest.mark.parametrize("name", sorted(ERRORS))
-async def test_every_error_means_what_it_says_for_a_record(shop: Shop, name: str) -> None:
+async def test_every_error_means_what_it_says_for_a_record(shop: HubSpotShop, name: str) -> None:
     shop.hubspot.fail_with(name)
 
     told = await shop.send(an_upsert())
@@ -101,7 +73,7 @@ async def test_every_error_means_what_it_says_for_a_record(shop: Shop, name: str
 
 
 @pytest.mark.parametrize("name", sorted(ERRORS))
-async def test_every_error_means_what_it_says_for_a_note(shop: Shop, name: str) -> None:
+async def test_every_error_means_what_it_says_for_a_note(shop: HubSpotShop, name: str) -> None:
     await shop.send(an_upsert())
     shop.hubspot.fail_with(name)
 
@@ -113,7 +85,7 @@ async def test_every_error_means_what_it_says_for_a_note(shop: Shop, name: str) 
     assert not shop.hubspot.added
 
 
-async def test_a_reason_names_what_is_wrong_and_no_value_of_the_client(shop: Shop) -> None:
+async def test_a_reason_names_what_is_wrong_and_no_value_of_the_client(shop: HubSpotShop) -> None:
     shop.hubspot.fail_with("validation")
     shop.hubspot.fail_with("no scope")
 
@@ -125,33 +97,7 @@ async def test_a_reason_names_what_is_wrong_and_no_value_of_the_client(shop: Sho
     assert "crm.objects.contacts.write" in closed.reason
 
 
-@pytest.mark.parametrize("takes_first", [True, False])
-async def test_a_record_whose_answer_was_lost_is_written_again_and_there_once(
-    shop: Shop, takes_first: bool
-) -> None:
-    shop.hubspot.breaks_off, shop.hubspot.takes_first = True, takes_first
-    lost = await shop.send(an_upsert())
-    shop.hubspot.breaks_off = False
-
-    again = await shop.send(an_upsert())
-
-    assert isinstance(lost, Later)
-    assert isinstance(again, Sent)
-    assert len(shop.hubspot.records) == 1
-    assert not shop.desk.sends_once("crm.upsert")
-
-
-@pytest.mark.parametrize("intent", [a_note(), a_call(), a_task()], ids=lambda intent: intent.verb)
-async def test_what_is_added_and_whose_answer_was_lost_is_not_known(shop: Shop, intent: Intent) -> None:
-    await shop.send(an_upsert())
-    shop.hubspot.breaks_off = shop.hubspot.takes_first = True
-
-    assert isinstance(await shop.send(intent), Unsure)
-    assert len(shop.hubspot.added) == 1
-    assert shop.desk.sends_once(intent.verb)
-
-
-async def test_notes_activities_and_tasks_are_tied_to_their_record(shop: Shop) -> None:
+async def test_notes_activities_and_tasks_are_tied_to_their_record(shop: HubSpotShop) -> None:
     await shop.send(an_upsert())
     await shop.send(an_upsert("f", object="firm", id="f-1"))
     for intent in (
@@ -181,7 +127,7 @@ async def test_notes_activities_and_tasks_are_tied_to_their_record(shop: Shop) -
     }
 
 
-async def test_a_note_waits_for_its_record(shop: Shop) -> None:
+async def test_a_note_waits_for_its_record(shop: HubSpotShop) -> None:
     early = await shop.send(a_note())
     await shop.send(an_upsert())
 
@@ -190,7 +136,7 @@ async def test_a_note_waits_for_its_record(shop: Shop) -> None:
     assert isinstance(await shop.send(a_note()), Sent)
 
 
-async def test_what_nothing_ties_to_a_record_is_declined_before_anything_is_asked(shop: Shop) -> None:
+async def test_what_nothing_ties_to_a_record_is_declined_before_anything_is_asked(shop: HubSpotShop) -> None:
     told = await shop.send(a_note(object="wallet"))
 
     assert isinstance(told, Declined)
@@ -210,7 +156,7 @@ async def test_what_nothing_ties_to_a_record_is_declined_before_anything_is_aske
     ],
 )
 async def test_a_limit_holds_back_everything_until_it_is_over(
-    shop: Shop, name: str, headers: dict[str, str], seconds: int
+    shop: HubSpotShop, name: str, headers: dict[str, str], seconds: int
 ) -> None:
     shop.hubspot.fail_with(name, **headers)
 
@@ -229,7 +175,7 @@ async def test_a_limit_holds_back_everything_until_it_is_over(
     assert isinstance(third, Sent)
 
 
-async def test_what_waits_for_its_turn_goes_together_and_within_the_limit(shop: Shop) -> None:
+async def test_what_waits_for_its_turn_goes_together_and_within_the_limit(shop: HubSpotShop) -> None:
     clock = Onward(START)
     shop.hubspot.clock, shop.desk = clock, shop.make(clock, rate=9.0)
 
@@ -246,7 +192,7 @@ async def test_what_waits_for_its_turn_goes_together_and_within_the_limit(shop: 
     assert shop.hubspot.too_many == 0
 
 
-async def test_single_requests_keep_the_limit_as_well(shop: Shop) -> None:
+async def test_single_requests_keep_the_limit_as_well(shop: HubSpotShop) -> None:
     clock = Onward(START)
     shop.hubspot.clock, shop.desk = clock, shop.make(clock, rate=9.0)
     await shop.send(an_upsert())
@@ -259,7 +205,7 @@ async def test_single_requests_keep_the_limit_as_well(shop: Shop) -> None:
     assert clock.now_us() - NOW >= 13_000_000
 
 
-async def test_one_that_is_wrong_spoils_nothing_for_those_that_went_with_it(shop: Shop) -> None:
+async def test_one_that_is_wrong_spoils_nothing_for_those_that_went_with_it(shop: HubSpotShop) -> None:
     good, bad, fine = await asyncio.gather(
         shop.send(an_upsert("a", id="c-1")),
         shop.send(an_upsert("b", id="c-2", record={"unheard_of": "1"})),
@@ -273,7 +219,7 @@ async def test_one_that_is_wrong_spoils_nothing_for_those_that_went_with_it(shop
     assert set(shop.hubspot.records) == {("contacts", "c-1"), ("contacts", "c-3")}
 
 
-async def test_an_answer_for_several_is_told_apart(shop: Shop) -> None:
+async def test_an_answer_for_several_is_told_apart(shop: HubSpotShop) -> None:
     shop.hubspot.fails.append(
         (
             207,
@@ -307,7 +253,7 @@ async def test_an_answer_for_several_is_told_apart(shop: Shop) -> None:
     assert shop.hubspot.batches == [1, 1]
 
 
-async def test_a_yes_that_names_nothing_is_not_believed(shop: Shop) -> None:
+async def test_a_yes_that_names_nothing_is_not_believed(shop: HubSpotShop) -> None:
     await shop.send(an_upsert())
     shop.hubspot.bare = True
 
@@ -318,13 +264,13 @@ async def test_a_yes_that_names_nothing_is_not_believed(shop: Shop) -> None:
 async def test_a_crm_that_is_not_there_was_surely_not_asked() -> None:
     gone = FakeHubSpot()
     gone.url = "http://127.0.0.1:1"
-    desk = Desk({"sales": settings(gone)})
+    desk = Desk({"sales": hubspot_settings(gone)})
 
     assert isinstance(await desk.send(an_upsert()), Later)
     assert isinstance(await desk.send(a_note()), Later)
 
 
-async def test_what_waited_does_not_undo_what_was_written_after_it_was_asked_for(shop: Shop) -> None:
+async def test_what_waited_does_not_undo_what_was_written_after_it_was_asked_for(shop: HubSpotShop) -> None:
     shop.hubspot.fail_with("unavailable")
     old = an_upsert("old", at=NOW, record={"email": "old@example.com", "first_name": "Ann"})
     new = an_upsert("new", at=NOW + 1, record={"email": "new@example.com"})
@@ -354,7 +300,7 @@ async def test_what_waited_does_not_undo_what_was_written_after_it_was_asked_for
         (an_upsert(id=".."), "cannot be read"),
     ],
 )
-async def test_what_cannot_be_written_is_not_sent(shop: Shop, intent: Intent, reason: str) -> None:
+async def test_what_cannot_be_written_is_not_sent(shop: HubSpotShop, intent: Intent, reason: str) -> None:
     told = await shop.send(intent)
 
     assert isinstance(told, Declined)
@@ -362,7 +308,7 @@ async def test_what_cannot_be_written_is_not_sent(shop: Shop, intent: Intent, re
     assert not shop.hubspot.asked
 
 
-async def test_an_id_stays_in_its_place_whatever_it_holds(shop: Shop) -> None:
+async def test_an_id_stays_in_its_place_whatever_it_holds(shop: HubSpotShop) -> None:
     for own in ("a/b", "a?b=c#d", "ä ö", "%2e%2e/x"):
         assert isinstance(await shop.send(an_upsert("u" + own, id=own)), Sent)
         assert isinstance(await shop.send(a_note("n" + own, id=own)), Sent)

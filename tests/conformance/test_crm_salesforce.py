@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance.crm_bench import Desk, a_call, a_note, a_task, an_upsert
+from conformance.crm_bench import a_call, a_note, a_task, an_upsert
+from conformance.crm_shops import SalesforceShop
 from conformance.fake_salesforce import (
-    CLIENT_ID,
     ERRORS,
-    SECRET,
     USER,
-    FakeSalesforce,
     a_salesforce,
     key_pair,
 )
 
-from hub.dispatch.effects.notifier import Declined, Later, Sent, Told, Unsure
+from hub.dispatch.effects.notifier import Declined, Later, Sent, Unsure
 from hub.errors import ConfigError
-from hub.intents.intent import Intent
 
 SIGNED_IN_AGAIN = {"INVALID_SESSION_ID", "INVALID_AUTH_HEADER"}
 WAITS = {
@@ -41,46 +38,13 @@ WAITS = {
 }
 
 
-def settings(salesforce: FakeSalesforce, **more: Any) -> dict[str, Any]:
-    fields = {
-        "email": "Email",
-        "first_name": "FirstName",
-        "deposited": {"name": "Deposited__c", "type": "number"},
-        "vip": {"name": "VIP__c", "type": "bool"},
-        "since": {"name": "Since__c", "type": "date"},
-    }
-    client = {"type": "Contact", "id": "Hub_Client_Id__c", "fields": fields}
-    return {
-        "kind": "salesforce",
-        "login_url": salesforce.url,
-        "client_id": CLIENT_ID,
-        "client_secret": SECRET,
-        "rate": 1000,
-        "objects": {"client": client},
-    } | more
-
-
-class Shop:
-    def __init__(self, salesforce: FakeSalesforce) -> None:
-        self.salesforce = salesforce
-        self.desk = self.make()
-
-    def make(self, **more: Any) -> Desk:
-        return Desk({"office": settings(self.salesforce, **more)})
-
-    async def send(self, intent: Intent) -> Told:
-        told = await self.desk.send(intent)
-        assert not [word for word in (SECRET, "00Dxx", "ann@") if word in repr(told)]
-        return told
-
-
 @pytest.fixture
-async def shop() -> AsyncIterator[Shop]:
+async def shop() -> AsyncIterator[SalesforceShop]:
     async with a_salesforce() as salesforce:
-        yield Shop(salesforce)
+        yield SalesforceShop(salesforce)
 
 
-async def test_a_record_is_made_by_the_hubs_id_and_kept_as_what_it_is(shop: Shop) -> None:
+async def test_a_record_is_made_by_the_hubs_id_and_kept_as_what_it_is(shop: SalesforceShop) -> None:
     record = {"email": "ann@example.com", "deposited": "250.10", "vip": True, "since": "2026-06-23T09:00:00Z"}
 
     made, changed = (
@@ -106,7 +70,7 @@ async def test_a_record_is_made_by_the_hubs_id_and_kept_as_what_it_is(shop: Shop
 
 
 @pytest.mark.parametrize("code", sorted(ERRORS))
-async def test_every_code_means_what_it_says(shop: Shop, code: str) -> None:
+async def test_every_code_means_what_it_says(shop: SalesforceShop, code: str) -> None:
     await shop.send(an_upsert())
     shop.salesforce.fail_with(code, "Email")
     upserted = await shop.send(an_upsert())
@@ -139,7 +103,7 @@ async def test_every_code_means_what_it_says(shop: Shop, code: str) -> None:
     ],
 )
 async def test_what_names_no_code_is_judged_by_its_status(
-    shop: Shop, status: int, upserted: type[object], added: type[object]
+    shop: SalesforceShop, status: int, upserted: type[object], added: type[object]
 ) -> None:
     await shop.send(an_upsert())
     shop.salesforce.fails.append((status, "<html>", {}))
@@ -149,7 +113,7 @@ async def test_what_names_no_code_is_judged_by_its_status(
     assert isinstance(await shop.send(a_note()), added)
 
 
-async def test_several_records_with_one_id_are_for_a_person_to_put_right(shop: Shop) -> None:
+async def test_several_records_with_one_id_are_for_a_person_to_put_right(shop: SalesforceShop) -> None:
     await shop.send(an_upsert())
     shop.salesforce.several = True
 
@@ -160,7 +124,7 @@ async def test_several_records_with_one_id_are_for_a_person_to_put_right(shop: S
     assert isinstance(added, Declined)
 
 
-async def test_a_duplicate_of_the_id_was_written_by_somebody_else_meanwhile(shop: Shop) -> None:
+async def test_a_duplicate_of_the_id_was_written_by_somebody_else_meanwhile(shop: SalesforceShop) -> None:
     shop.salesforce.fail_with(
         "DUPLICATE_VALUE", message="duplicate value found: Hub_Client_Id__c duplicates 003"
     )
@@ -168,7 +132,7 @@ async def test_a_duplicate_of_the_id_was_written_by_somebody_else_meanwhile(shop
     assert isinstance(await shop.send(an_upsert()), Later)
 
 
-async def test_a_session_that_is_over_is_replaced_once(shop: Shop) -> None:
+async def test_a_session_that_is_over_is_replaced_once(shop: SalesforceShop) -> None:
     await shop.send(an_upsert())
     shop.salesforce.sessions = set()
 
@@ -179,7 +143,7 @@ async def test_a_session_that_is_over_is_replaced_once(shop: Shop) -> None:
     assert len(shop.salesforce.added) == 1
 
 
-async def test_a_session_that_is_refused_anew_is_ours_to_put_right(shop: Shop) -> None:
+async def test_a_session_that_is_refused_anew_is_ours_to_put_right(shop: SalesforceShop) -> None:
     shop.salesforce.fail_with("INVALID_SESSION_ID")
     shop.salesforce.fail_with("INVALID_SESSION_ID")
 
@@ -191,7 +155,7 @@ async def test_a_session_that_is_refused_anew_is_ours_to_put_right(shop: Shop) -
     assert (len(shop.salesforce.asked), shop.salesforce.tokens) == (2, 2)
 
 
-async def test_many_that_need_a_token_ask_for_one(shop: Shop) -> None:
+async def test_many_that_need_a_token_ask_for_one(shop: SalesforceShop) -> None:
     told = await asyncio.gather(*(shop.send(an_upsert(f"k{n}", id=f"c-{n}")) for n in range(5)))
     shop.salesforce.sessions = set()
     told += await asyncio.gather(*(shop.send(an_upsert(f"l{n}", id=f"c-{n}")) for n in range(5)))
@@ -201,7 +165,9 @@ async def test_many_that_need_a_token_ask_for_one(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("in_file", [True, False])
-async def test_an_app_signs_in_with_its_key_for_a_user(shop: Shop, tmp_path: Path, in_file: bool) -> None:
+async def test_an_app_signs_in_with_its_key_for_a_user(
+    shop: SalesforceShop, tmp_path: Path, in_file: bool
+) -> None:
     file = tmp_path / "key.pem"
     file.write_text(key_pair()[0], encoding="utf-8")
     key: dict[str, Any] = {"private_key_file": str(file)} if in_file else {"private_key": key_pair()[0]}
@@ -232,7 +198,7 @@ async def test_an_app_signs_in_with_its_key_for_a_user(shop: Shop, tmp_path: Pat
     ],
 )
 async def test_without_a_token_nothing_is_sent_and_it_is_asked_for_a_minute_later(
-    shop: Shop, status: int, body: Any, said: str
+    shop: SalesforceShop, status: int, body: Any, said: str
 ) -> None:
     shop.salesforce.token_answers.append((status, body))
 
@@ -248,7 +214,7 @@ async def test_without_a_token_nothing_is_sent_and_it_is_asked_for_a_minute_late
     assert isinstance(third, Sent)
 
 
-async def test_the_wrong_secret_is_not_repeated_in_the_reason(shop: Shop) -> None:
+async def test_the_wrong_secret_is_not_repeated_in_the_reason(shop: SalesforceShop) -> None:
     shop.desk = shop.make(client_secret="wrong-secret")
 
     told = await shop.send(an_upsert())
@@ -265,7 +231,7 @@ async def test_the_wrong_secret_is_not_repeated_in_the_reason(shop: Shop) -> Non
     ],
 )
 async def test_a_limit_holds_back_everything_until_it_is_over(
-    shop: Shop, message: str, headers: dict[str, str], seconds: int
+    shop: SalesforceShop, message: str, headers: dict[str, str], seconds: int
 ) -> None:
     shop.salesforce.fail_with("REQUEST_LIMIT_EXCEEDED", message=message, **headers)
 
@@ -283,7 +249,7 @@ async def test_a_limit_holds_back_everything_until_it_is_over(
     assert isinstance(third, Sent)
 
 
-async def test_the_last_requests_of_a_day_are_left_to_others(shop: Shop) -> None:
+async def test_the_last_requests_of_a_day_are_left_to_others(shop: SalesforceShop) -> None:
     shop.desk = shop.make(leave_calls=500)
     shop.salesforce.usage = "14500/15000"
 
@@ -297,31 +263,7 @@ async def test_the_last_requests_of_a_day_are_left_to_others(shop: Shop) -> None
     assert isinstance(await shop.send(a_note()), Sent)
 
 
-@pytest.mark.parametrize("takes_first", [True, False])
-async def test_a_record_whose_answer_was_lost_is_written_again_and_there_once(
-    shop: Shop, takes_first: bool
-) -> None:
-    shop.salesforce.breaks_off, shop.salesforce.takes_first = True, takes_first
-    lost = await shop.send(an_upsert())
-    shop.salesforce.breaks_off = False
-
-    assert isinstance(lost, Later)
-    assert isinstance(await shop.send(an_upsert()), Sent)
-    assert len(shop.salesforce.records) == 1
-    assert not shop.desk.sends_once("crm.upsert")
-
-
-@pytest.mark.parametrize("intent", [a_note(), a_call(), a_task()], ids=lambda intent: intent.verb)
-async def test_what_is_added_and_whose_answer_was_lost_is_not_known(shop: Shop, intent: Intent) -> None:
-    await shop.send(an_upsert())
-    shop.salesforce.breaks_off = shop.salesforce.takes_first = True
-
-    assert isinstance(await shop.send(intent), Unsure)
-    assert len(shop.salesforce.added) == 1
-    assert shop.desk.sends_once(intent.verb)
-
-
-async def test_notes_activities_and_tasks_stand_at_their_record(shop: Shop) -> None:
+async def test_notes_activities_and_tasks_stand_at_their_record(shop: SalesforceShop) -> None:
     early = await shop.send(a_note())
     await shop.send(an_upsert())
     for intent in (
@@ -362,14 +304,14 @@ async def test_notes_activities_and_tasks_stand_at_their_record(shop: Shop) -> N
     }
 
 
-async def test_a_yes_that_names_nothing_is_not_believed(shop: Shop) -> None:
+async def test_a_yes_that_names_nothing_is_not_believed(shop: SalesforceShop) -> None:
     await shop.send(an_upsert())
     shop.salesforce.bare = True
 
     assert isinstance(await shop.send(a_note()), Unsure)
 
 
-def test_a_key_that_cannot_sign_is_refused_at_the_start(shop: Shop) -> None:
+def test_a_key_that_cannot_sign_is_refused_at_the_start(shop: SalesforceShop) -> None:
     for key in ("no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"):
         with pytest.raises(ConfigError, match=r"crm.office: the private key"):
             shop.make(client_secret=None, user=USER, private_key=key)
