@@ -50,6 +50,8 @@ def serve(door: socket.socket) -> Callable[[], None]:
 def keep(asked: dict[str, object], output: int, errors: int, told: int) -> Callable[[], None]:
     """Fork once more and tell, of that child, its number and how it ended; return in the child what it is to do."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # Where the tests run in the background of a shell it is ignored, and a hub that is interrupted would not hear of it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setsid()
     number = os.fork()
     if number == 0:
