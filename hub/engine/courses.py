@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from hub.engine.account_rows import AccountRow
 from hub.engine.counting import Counting
-from hub.engine.fold import FOLDED, Rule, rule_of
+from hub.engine.fold import Rule, folded, rule_of
 from hub.engine.index import Program
 from hub.engine.mail import could_concern
 from hub.engine.plans import Candidate, Feed, TypePlan
@@ -91,7 +91,7 @@ def course_of(program: Program, body: bytes) -> Course | None:
     if plan.retracted or plan.begins or plan.absents or plan.anchored:
         return None
     read = _read(program)
-    decode = brief_decoder(name, FOLDED | read) if read is not None else None
+    decode = brief_decoder(name, folded(name) | read) if read is not None else None
     if decode is None:
         return None
     split = None if plan.feeds.is_plain else plan.feeds

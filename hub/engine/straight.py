@@ -53,16 +53,16 @@ def straight(program: Program, state: KeyState, item: Input) -> Decision | None:
         return None
     record = told.data
     record.timestamp = told.timestamp
-    account, changed = fold_by(course.rule, before, None if told.flags.replayed else told.account, record)
-    env: dict[str, Any] = {"event": record, "account": account, "client": state.client or NOBODY}
-    if program.reads_clock:
-        env["now"] = from_us(now)
     decision = Decision(partition, key, n, now)
-    if changed:
-        decision.puts[ACCOUNT] = account
     worths = Worths()
     worths.state, worths.now = state, now
     try:
+        account, changed = fold_by(course.rule, before, None if told.flags.replayed else told.account, record)
+        if changed:
+            decision.puts[ACCOUNT] = account
+        env: dict[str, Any] = {"event": record, "account": account, "client": state.client or NOBODY}
+        if program.reads_clock:
+            env["now"] = from_us(now)
         counted = (
             _count(course, state, env, us_of(told.timestamp), decision, worths)
             if course.feeds

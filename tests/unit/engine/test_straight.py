@@ -1,6 +1,7 @@
 """The straight way says what the careful way says, wherever it says anything; and it says something nearly always."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -94,10 +95,12 @@ def play(desk, script):
     for deal, (what, number, symbol, late) in enumerate(script, 1):
         told = {"timestamp": moment - timedelta(hours=late), "group": "real/b" if number == 9 else "real/a"}
         trade = {"symbol": symbol, "lots": f"{number}.25", "deal": deal, **told}
-        money = {"profit": str(number * 10 - 50), "net_profit": str(number * 10 - 51)}
+        money = {"profit": str(number * 10 - 50), "commission": "-1", "net_profit": str(number * 10 - 51)}
+        for untold in {4: money, 5: ("net_profit",)}.get(number, ()):
+            money = {name: value for name, value in money.items() if name != untold}
         match what:
             case "close":
-                desk.tell("trade.closed", **trade, **(money if number != 4 else {}))
+                desk.tell("trade.closed", **trade, **money)
             case "replay":
                 desk.tell("trade.closed", **trade, replayed=True)
             case "open":
@@ -149,6 +152,18 @@ def test_an_event_that_only_counts_goes_straight():
     desk.tell("trade.closed", lots="0.1", group="real/a", net_profit="1", profit="1")
 
     assert ways(desk, of=[{"group": "real/a", "net_profit": "1", "profit": "1"}] * 3) == 3
+
+
+def test_a_result_nobody_has_added_up_is_added_up_with_care():
+    desk = Desk(*some("lots"))
+    desk.account(type="real", balance="600")
+    desk.tell("trade.closed", lots="0.1", profit="-1", net_profit="-1")
+    parts = {"profit": "-5", "commission": "-2.5", "swap": "-0.5"}
+
+    assert ways(desk, of=[{**parts, "net_profit": "-8"}, parts]) == 1
+    desk.tell("trade.closed", lots="0.1", **parts)
+
+    assert desk.state.account.balance == Decimal(591)
 
 
 def test_an_event_that_turns_a_condition_is_left_to_the_careful_way():
