@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from hub.engine.account_rows import AccountRow
 from hub.engine.counting import Counting
@@ -24,7 +24,9 @@ MOST_PLACES = 128  # of one type and one set of aggregates that counted
 ACCOUNT_FIELDS = {name: f"account.{name}" for name in AccountRow.__struct_fields__}
 
 
-class Fed(NamedTuple):
+# Records of slots: reading what is needed of one costs less than unpacking a named tuple, which is done item by item.
+@dataclass(frozen=True, slots=True, eq=False)
+class Fed:
     """An aggregate with everything at hand that counting into it needs.
 
     `running` where its present period is one value that only grows, `sliding` where a window is that lets go by itself;
@@ -45,7 +47,8 @@ class Fed(NamedTuple):
     counting: Counting
 
 
-class Look(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
     """Candidates under the literals of one field; `moves`: the event may have changed it."""
 
     root: str
@@ -54,7 +57,8 @@ class Look(NamedTuple):
     hits: Mapping[object, Hits[Candidate]]
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
     """Where those stand whom an event may concern: those who always come, and those under a literal."""
 
     always: Hits[Candidate] | None
@@ -62,13 +66,14 @@ class Place(NamedTuple):
 
 
 Places = dict[tuple[str, ...], Place | None]
+Find = Callable[[Mapping[str, Any]], Sequence[Fed]]
 
 
 @dataclass(slots=True)
 class Course:
     """`places` by which aggregates counted, then by what changed of the account; None where it takes care.
 
-    `split` finds the aggregates among `feeds` where that takes a look at the event; else all of them are asked.
+    `find` finds the aggregates among `feeds` where that takes a look at the event; else all of them are asked.
     """
 
     decode: Callable[[bytes], Any]
@@ -77,8 +82,7 @@ class Course:
     plan: TypePlan
     rule: Rule | None
     feeds: tuple[Fed, ...]
-    split: Split[Feed] | None
-    fed: Mapping[int, Fed]  # the same by their order
+    find: Find | None
     places: dict[int, Places]
 
 
@@ -94,12 +98,10 @@ def course_of(program: Program, body: bytes) -> Course | None:
     decode = brief_decoder(name, folded(name) | read) if read is not None else None
     if decode is None:
         return None
-    split = None if plan.feeds.is_plain else plan.feeds
     feeds = tuple(_fed(1 << position, feed) for position, feed in enumerate(plan.feeds.items))
     record = record_type(name)
     fields = frozenset(record.__struct_fields__) if record is not None else frozenset[str]()
-    fed = {each.feed.order: each for each in feeds}
-    return Course(decode, name, fields, plan, rule_of(name), feeds, split, fed, {})
+    return Course(decode, name, fields, plan, rule_of(name), feeds, _finder(plan.feeds, feeds), {})
 
 
 def _read(program: Program) -> frozenset[str] | None:
@@ -166,10 +168,39 @@ def _place(program: Program, course: Course, counted: int, changed: tuple[str, .
     return Place(always if always.sure or always.unsure else None, looks)
 
 
-def found(course: Course, roots: Sequence[Any]) -> list[Fed]:
-    """Return the aggregates an event could count for, in the order of the careful way."""
-    assert course.split is not None
-    sure: list[Feed] = []
-    unsure: list[Feed] = []
-    course.split.find(roots, roots, sure, unsure)
-    return [course.fed[feed.order] for feed in (*sure, *unsure)]
+def _finder(split: Split[Feed], feeds: Sequence[Fed]) -> Find | None:
+    """Return what finds the aggregates an event could count for, in the order of the careful way; None where all do."""
+    fed = {each.feed.order: each for each in feeds}
+    if split.is_plain:
+        return None
+    if len(split.tables) == 1:
+        return _by_one_field(split, fed)
+
+    def find(env: Mapping[str, Any]) -> Sequence[Fed]:
+        roots = [env[root] for root in ROOTS]
+        sure: list[Feed] = []
+        unsure: list[Feed] = []
+        split.find(roots, roots, sure, unsure)
+        return [fed[feed.order] for feed in (*sure, *unsure)]
+
+    return find
+
+
+def _by_one_field(split: Split[Feed], fed: Mapping[int, Fed]) -> Find:
+    """Return the same where one field tells all of them apart: what stands under each of its literals is listed."""
+    (table,) = split.tables
+    root, get, always = ROOTS[table.root], table.get, split.always
+
+    def listed(under: Hits[Feed] | None) -> tuple[Fed, ...]:
+        sure, unsure = (under.sure, under.unsure) if under is not None else ([], [])
+        return tuple(fed[feed.order] for feed in (*always.sure, *sure, *always.unsure, *unsure))
+
+    lists, others = {literal: listed(hits) for literal, hits in table.hits.items()}, listed(None)
+
+    def find(env: Mapping[str, Any]) -> Sequence[Fed]:
+        try:
+            return lists.get(get(env[root]), others)
+        except (AttributeError, TypeError):  # as in `Split.find`
+            return others
+
+    return find

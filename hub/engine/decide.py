@@ -122,11 +122,10 @@ def realign(program: Program, state: KeyState, item: Input) -> Decision:
 
 def advance(program: Program, state: KeyState, item: Input) -> list[Decision]:
     """Decide an input and apply what was decided; return the decisions, one unless time had passed."""
-    if item.kind == EVENT and not state.by_mail:
-        told = straight(program, state, item)
-        if told is not None:
-            absorb(state, told)
-            return [told]
+    told = straight(program, state, item)
+    if told is not None:
+        absorb(state, told)
+        return [told]
     made: list[Decision] = []
     changed: tuple[str, ...] = ()
     while True:

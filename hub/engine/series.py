@@ -11,6 +11,7 @@ import msgspec
 EXACT = Context(prec=80)
 ZERO = Decimal(0)
 _plus, _minus = EXACT.add, EXACT.subtract  # each look-up of a method makes another object
+_part = tuple.__new__  # every contribution is made one, and a named tuple's own constructor takes twice as long
 WITHDRAWN = "-"  # the text of a contribution that was taken back before it arrived
 WORD = "="  # begins the text of a contribution that is a word; a number never does
 SEPARATOR = "\x1f"  # no text from outside contains a control character
@@ -42,8 +43,7 @@ class Part(NamedTuple):
 
 
 def single(at: int, ref: str, value: Decimal) -> Part:
-    # Every contribution passes here, and a named tuple's own constructor takes twice as long.
-    return tuple.__new__(Part, (at, ref, value, 1, value, value, None))
+    return _part(Part, (at, ref, value, 1, value, value, None))
 
 
 def worded(at: int, ref: str, word: str) -> Part:
@@ -180,10 +180,10 @@ class Series:
             self._insert(single(at, ref, Decimal(text)))
 
     def apply(self, op: Op) -> None:
-        if op.text == WITHDRAWN:
-            self.withdrawn[op.ref] = op.at
-        elif op.part is not None:
+        if op.part is not None:
             self._insert(op.part)
+        elif op.text == WITHDRAWN:
+            self.withdrawn[op.ref] = op.at
         else:
             self._remove(op.at, op.ref)
 

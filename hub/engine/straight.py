@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from hub.bus.log import Input
+from hub.bus.log import Input, InputKind
 from hub.clock import from_us
 from hub.engine.account_rows import NOBODY
-from hub.engine.courses import Course, course_of, found, place_of
+from hub.engine.courses import Course, course_of, place_of
 from hub.engine.decision import Decision, apply_contributions
 from hub.engine.fold import fold_by
 from hub.engine.index import Program
@@ -30,6 +30,7 @@ from hub.events.brief import TYPE_FROM, TYPE_NAME, head_of
 from hub.events.facts import us_of
 
 Seek = Callable[[Feed], Worth]
+EVENT = int(InputKind.EVENT)
 MOST_COURSES = 4096  # custom types are named by whoever posts them
 NOBODY_COUNTED = 0
 _EDGES = (Edge, type(None))
@@ -37,10 +38,10 @@ _EDGES = (Edge, type(None))
 
 def straight(program: Program, state: KeyState, item: Input) -> Decision | None:
     """Return what an event of an account changes where that is folding and counting; None where it may be more."""
-    partition, n, now, _, key, _, _, body, _ = item
+    partition, n, now, kind, key, _, _, body, _ = item
     before = state.account
     # What time has changed, and what waits or is owed, is looked at with care.
-    if before is None or state.alarm_due <= now or state.open_runs or state.ledgers:
+    if kind != EVENT or state.by_mail or before is None or state.alarm_due <= now or state.open_runs or state.ledgers:
         return None
     try:
         course = program.courses[body[TYPE_FROM : body.find(b'"', TYPE_NAME)]]  # `head_of`, without a call
@@ -85,39 +86,40 @@ def _count(
 ) -> int | None:
     """Feed the aggregates; return which of them counted, as bits; None where one has to be watched from now on."""
     stored, puts, now, record = state.values, decision.puts, decision.at, env["event"]
-    feeds = course.feeds if course.split is None else found(course, (record, env["account"], env["client"]))
     counted = NOBODY_COUNTED
-    for bit, feed, name, slot, alarm, gate, value, ref, params, running, sliding, counting in feeds:
-        env["params"] = params
-        if gate is not None and gate(env) is not True:
+    for fed in course.feeds if course.find is None else course.find(env):
+        env["params"] = fed.params
+        if fed.gate is not None and fed.gate(env) is not True:
             continue
+        feed, value = fed.feed, fed.value
         amount: Any = ZERO if value is None else value(env)
         if type(amount) is not Decimal:
-            amount = counting.taken(amount)
+            amount = fed.counting.taken(amount)
             if amount is None:
                 continue
         ran = change = None
-        if running is not None:
-            total = stored.get(slot)
+        if fed.running is not None:
+            total = stored.get(fed.slot)
             if type(total) is Total:
-                ran = running.run_on(total, at, amount, now)
-        elif sliding is not None:
-            change = sliding.slide_on(state.series.get(name), at, f"n{decision.n}", amount, now)
+                ran = fed.running.run_on(total, at, amount, now)
+        elif fed.sliding is not None:
+            change = fed.sliding.slide_on(state.series.get(fed.name), at, f"n{decision.n}", amount, now)
         if ran is not None:
-            puts[slot], worths[feed], expiry = ran
+            puts[fed.slot], worths[feed], expiry = ran
         else:
             if change is None:
-                told = getattr(record, ref) if ref is not None else None
+                told = getattr(record, fed.ref) if fed.ref is not None else None
                 name_of_it = f"n{decision.n}" if told is None else str(told)
-                change = counting.add(holding_of(state, feed), at, name_of_it, amount, now)
+                change = fed.counting.add(holding_of(state, feed), at, name_of_it, amount, now)
             if change is None:
                 continue
             worths[feed], expiry = change.value, change.expiry
             if change.total is not None:
-                puts[slot] = change.total
+                puts[fed.slot] = change.total
             if change.ops:
-                decision.changes[name] = change
-        counted |= bit
+                decision.changes[fed.name] = change
+        counted |= fed.bit
+        alarm = fed.alarm
         if alarm is not None:
             due = stored.get(alarm)
             # A timer that comes first finds what it finds and looks again.
@@ -152,15 +154,14 @@ def _may_turn(
         place = place_of(program, course, counted, changed)
     if place is None:
         return True
-    always, looks = place
     seek = worths.__getitem__
-    if always is not None and _any_may(program, state, always, env, seek):
+    if place.always is not None and _any_may(program, state, place.always, env, seek):
         return True
-    for root, get, moves, table in looks:
-        value = get(env[root])
-        if moves and get(state.account) != value:
+    for look in place.looks:
+        value = look.get(env[look.root])
+        if look.moves and look.get(state.account) != value:
             return True
-        hits = table.get(value)
+        hits = look.hits.get(value)
         if hits is None:
             continue
         if state.has_edges or hits.doubts is None:
