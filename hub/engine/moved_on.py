@@ -4,7 +4,7 @@ from hub.engine.index import Program
 from hub.engine.joined import is_up
 from hub.engine.rows import TimerRow
 from hub.engine.state import KeyState
-from hub.engine.timers import WindowTimer, decode_window, timer_id
+from hub.engine.timers import decode_window, window_timer
 from hub.engine.totals import Alarm
 from hub.engine.windows import MAX_CONTRIBUTIONS, Accumulator
 
@@ -34,14 +34,7 @@ def moved_on(program: Program, state: KeyState, timer: TimerRow, now: int) -> Ti
         return None
     if state.has_edges and any(edge in state.values and is_up(state.values[edge]) for edge in feed.edges):
         return None
-    moved = TimerRow(
-        timer.partition,
-        gone,
-        timer_id(state.key, name, gone),
-        timer.key,
-        timer.kind,
-        WindowTimer(name, gone).encoded(),
-    )
+    moved = window_timer(timer.partition, timer.key, name, gone)
     state.values[feed.alarm] = Alarm(gone, moved.id)
     state.set_alarm()
     return moved

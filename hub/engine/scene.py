@@ -17,11 +17,11 @@ from hub.engine.periods import periods
 from hub.engine.plans import NOTHING_BOUND, Candidate, Feed, Plan, Remembered
 from hub.engine.positions import Moved
 from hub.engine.program import Calendar, PeriodEnd, SinceEnd
-from hub.engine.rows import TimerKey, TimerRow
+from hub.engine.rows import TimerKey
 from hub.engine.run_rows import Cause
 from hub.engine.started import shown_by
 from hub.engine.state import NEVER, KeyState
-from hub.engine.timers import WindowTimer, timer_id
+from hub.engine.timers import window_timer
 from hub.engine.totals import Alarm, Total
 from hub.engine.trigger_rows import Anchor
 from hub.engine.windows import Accumulator, Change, Holding, Worth
@@ -388,12 +388,9 @@ class Scene:
             puts[feed.alarm] = None
         if expiry is None:
             return
-        name = timer_id(self.state.key, feed.name, expiry)
-        puts[feed.alarm] = Alarm(expiry, name)
-        body = WindowTimer(feed.name, expiry)
-        self.decision.writing().timers.append(
-            TimerRow(self.state.partition, expiry, name, self.state.key, "window", body.encoded())
-        )
+        timer = window_timer(self.state.partition, self.state.key, feed.name, expiry)
+        puts[feed.alarm] = Alarm(expiry, timer.id)
+        self.decision.writing().timers.append(timer)
 
 
 def _known(value: object) -> Any:

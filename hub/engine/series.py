@@ -11,7 +11,9 @@ import msgspec
 EXACT = Context(prec=80)
 ZERO = Decimal(0)
 _plus, _minus = EXACT.add, EXACT.subtract  # each look-up of a method makes another object
-_part = tuple.__new__  # every contribution is made one, and a named tuple's own constructor takes twice as long
+_part = (
+    tuple.__new__
+)  # every contribution is made one, and a named tuple's own constructor takes twice as long
 WITHDRAWN = "-"  # the text of a contribution that was taken back before it arrived
 WORD = "="  # begins the text of a contribution that is a word; a number never does
 SEPARATOR = "\x1f"  # no text from outside contains a control character

@@ -12,7 +12,7 @@ from hub.bus.log import Input, InputKind
 from hub.clock import from_us
 from hub.engine.account_rows import NOBODY
 from hub.engine.courses import Course, course_of, place_of
-from hub.engine.decision import Decision, apply_contributions
+from hub.engine.decision import NOTHING, Decision, apply_contributions
 from hub.engine.fold import fold_by
 from hub.engine.index import Program
 from hub.engine.joined import is_up
@@ -21,6 +21,7 @@ from hub.engine.scene import holding_of
 from hub.engine.series import ZERO
 from hub.engine.split import Hits
 from hub.engine.state import KeyState
+from hub.engine.timers import window_timer
 from hub.engine.totals import Alarm, Total
 from hub.engine.trigger_rows import Edge
 from hub.engine.values import ACCOUNT, Slot, Value
@@ -41,7 +42,14 @@ def straight(program: Program, state: KeyState, item: Input) -> Decision | None:
     partition, n, now, kind, key, _, _, body, _ = item
     before = state.account
     # What time has changed, and what waits or is owed, is looked at with care.
-    if kind != EVENT or state.by_mail or before is None or state.alarm_due <= now or state.open_runs or state.ledgers:
+    if (
+        kind != EVENT
+        or state.by_mail
+        or before is None
+        or state.alarm_due <= now
+        or state.open_runs
+        or state.ledgers
+    ):
         return None
     try:
         course = program.courses[body[TYPE_FROM : body.find(b'"', TYPE_NAME)]]  # `head_of`, without a call
@@ -84,7 +92,7 @@ def _count(
     decision: Decision,
     worths: Worths,
 ) -> int | None:
-    """Feed the aggregates; return which of them counted, as bits; None where one has to be watched from now on."""
+    """Feed the aggregates; return which of them counted, as bits; None where one has to be watched in another way."""
     stored, puts, now, record = state.values, decision.puts, decision.at, env["event"]
     counted = NOBODY_COUNTED
     for fed in course.feeds if course.find is None else course.find(env):
@@ -119,23 +127,29 @@ def _count(
             if change.ops:
                 decision.changes[fed.name] = change
         counted |= fed.bit
-        alarm = fed.alarm
-        if alarm is not None:
-            due = stored.get(alarm)
+        if fed.alarm is not None:
+            alarm = stored.get(fed.alarm)
             # A timer that comes first finds what it finds and looks again.
-            if expiry is None:
-                if due is not None:
+            if type(alarm) is not Alarm or expiry is None or not now < alarm.due <= expiry:
+                gone = change.gone if change is not None else None
+                if not _watch(state, decision, feed, expiry, gone):
                     return None
-            elif (
-                type(due) is not Alarm
-                or due.due <= now
-                or (
-                    due.due > expiry
-                    and (not feed.lets_go or (state.has_edges and _any_is_up(stored, feed.edges)))
-                )
-            ):
-                return None
     return counted
+
+
+def _watch(state: KeyState, decision: Decision, feed: Feed, expiry: int | None, gone: int | None) -> bool:
+    """Have a timer wait for what an aggregate lets go next; return False where the one it has may have to be another."""
+    alarm = state.values.get(feed.alarm)
+    lets_go = feed.lets_go and not (state.has_edges and _any_is_up(state.values, feed.edges))
+    if alarm is not None:
+        return lets_go and type(alarm) is Alarm and expiry is not None and alarm.due > decision.at
+    if lets_go and gone is not None:
+        expiry = gone
+    if expiry is not None:
+        timer = window_timer(state.partition, state.key, feed.name, expiry)
+        decision.puts[feed.alarm] = Alarm(expiry, timer.id)
+        decision.writing().timers.append(timer)
+    return True
 
 
 def _may_turn(
@@ -216,6 +230,8 @@ def absorb(state: KeyState, decision: Decision) -> None:
     account = puts.get(ACCOUNT)
     if account is not None:
         state.account = account
+    if decision.writes is not NOTHING:  # a timer waits where none did
+        state.set_alarm()
 
 
 def _learn(program: Program, body: bytes) -> Course | None:

@@ -51,6 +51,12 @@ def timer_id(key: str, what: str, due: int) -> str:
     return "tmr_" + sha256(f"{key}\0{what}\0{due}".encode()).hexdigest()[:20]
 
 
+def window_timer(partition: int, key: str, aggregate: str, due: int) -> TimerRow:
+    """Return the timer that wakes a key when its aggregate lets something go."""
+    name = timer_id(key, aggregate, due)
+    return TimerRow(partition, due, name, key, "window", WindowTimer(aggregate, due).encoded())
+
+
 def wait_timer(partition: int, key: str, run: str, position: int, due: int) -> TimerRow:
     """Return the timer that ends what a run waits for at a step."""
     name = timer_id(key, f"{run}@{position}", due)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from unit.engine.desk import MORNING, Desk, a_workflow
 
 from hub.engine import decide as deciding
+from hub.engine.decide import advance
 from hub.engine.straight import straight
 
 TOLD = "steps: [{do: event.publish, with: {type: custom.told, data: {why: x}}}]"
@@ -185,6 +186,23 @@ def test_what_is_not_certain_is_left_to_the_careful_way(change):
     group = "real/b" if change == "another group" else "real/a"
 
     assert straight(desk.program, desk.state, desk.event("trade.closed", lots="0.1", group=group)) is None
+
+
+def test_an_aggregate_that_nothing_waits_for_yet_gets_its_timer_straight():
+    lots = """
+aggregates: {lots: {from: trade.closed, sum: event.lots, window: {sliding: 6h}}}
+when: [{becomes: lots > 4}]
+"""
+    desk = Desk(a_workflow(lots + TOLD))
+    desk.account(type="real")
+    event = desk.event("trade.closed", lots="1")
+
+    told = straight(desk.program, desk.state, event)
+    advance(desk.program, desk.state, event)
+
+    assert told is not None
+    assert [(timer.kind, timer.due - event.at) for timer in told.timers] == [("window", 6 * 3600 * 1_000_000)]
+    assert desk.state.alarm_due == told.timers[0].due
 
 
 def test_trying_changes_nothing():
