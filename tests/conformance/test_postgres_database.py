@@ -26,6 +26,7 @@ async def fresh(postgres_server: Postgres) -> str:
 @pytest.fixture
 async def database(migrated: str) -> AsyncIterator[Database]:
     async with open_database(migrated, connections=2) as database:
+        await marks(database)  # whoever used it before may have left some
         yield database
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP
 
 
-@dataclass(slots=True)
+@dataclass  # without slots: the server looks at all of its attributes, and before Python 3.11.3 that raises
 class Mailbox:
     """`mails` maps a Message-ID to its subject; `copies` counts what came, repeats included."""
 

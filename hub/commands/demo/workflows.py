@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+from hub.engine.declaration_files import FOLDER as EVENTS
 from hub.engine.load import LoadedSet, load_folder
 from hub.engine.message_files import FOLDER as TEMPLATES
 from hub.errors import ConfigError
@@ -47,7 +48,8 @@ def demo_workflows(shipped: Path, folder: Path) -> LoadedSet:
         if file.stem in MANAGED:
             text = re.sub(r"^scope: ", 'scope: account.platform == "mt4" and ', text, flags=re.MULTILINE)
         (folder / file.name).write_text(text)
-    shutil.copytree(shipped / TEMPLATES, folder / TEMPLATES)
+    for beside in (TEMPLATES, EVENTS):
+        shutil.copytree(shipped / beside, folder / beside)
     loaded = load_folder([folder])
     if loaded.problems:
         raise ConfigError("\n".join(str(problem) for problem in loaded.problems))
