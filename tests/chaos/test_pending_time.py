@@ -25,7 +25,9 @@ FIRST_SPAN = int(BEGIN_SECONDS) + 9  # seconds; the kills take their time too
 SPANS = {HELD: FIRST_SPAN, WAITED: FIRST_SPAN + 8, ASKED: FIRST_SPAN + 16}
 BEGINNING_KILLS, FIRING_KILLS = 3, 2
 LAST_KILL = 0.4  # how much of all is due by then, at least
-DOWN = timedelta(seconds=4)  # then; starting takes its time beside
+DOWN = timedelta(
+    seconds=6
+)  # then: long enough for some of each kind to be late by when it is back, however quickly it starts
 POSTERS = 4
 OVERDUE_WITHIN = 2.0  # seconds from the start, of a machine that nobody else works
 LEAST_SHARE = 0.25  # what is left of it at least, by which a longer time is excused
