@@ -30,6 +30,7 @@ from hub.expr.tree import (
     paths,
 )
 from hub.expr.types import NUMERIC
+from hub.expr.written import what_is_read
 
 # What each comparison says of its left side, and the one that says the opposite. `not x < y` is `x >= y` here: where
 # one is unknown the other is too.
@@ -247,6 +248,9 @@ class _Saying:
                 said = f"{self.value(then)} if {self.clause(condition)}, otherwise {self.value(otherwise)}"
                 return f"({said})"
             case Call():
+                read = what_is_read(node)
+                if read is not None:
+                    return self.path(read.names)
                 said = self._call(node)
                 is_word = " " not in said or node.function in _SPANS
                 return f"({said})" if tightness and not is_word else said

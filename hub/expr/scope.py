@@ -86,7 +86,7 @@ class Scope:
         """Return the path with its type and the way each step of it is taken; ``whole`` if its value will be used."""
         root, *fields = path.names
         if root not in self.roots:
-            hint = _spelling(root) or nearest(root, self.roots)
+            hint = _spelling(root) or nearest(root, self.roots) or _listed(list(self.roots))
             raise ExpressionError(f"unknown name {root}{hint}", path.start, len(root))
         here, optional, hops = self.roots[root], self.roots[root].optional, list[Hop]()
         mapping = here.mapping  # what lies in a mapping is a mapping

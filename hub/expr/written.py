@@ -74,10 +74,19 @@ def with_what_is_read(nodes: Iterable[Node], env: Mapping[str, object]) -> dict[
     return {**env, **{root: _Read(env.get(root), values) for root, values in fields.items()}}
 
 
-def _reads(node: Node) -> Iterator[tuple[Call, Path]]:
+def what_is_read(node: Node) -> Path | None:
+    """Return the path of a value that stands written as a text, where a node does nothing but read it."""
     match node:
         case Call(arguments=(Path() as path,)) if path.type.written and node.start == path.start:
-            yield node, path
-        case _:
-            for child in children(node):
-                yield from _reads(child)
+            return path
+    return None
+
+
+def _reads(node: Node) -> Iterator[tuple[Call, Path]]:
+    path = what_is_read(node)
+    if path is not None:
+        assert isinstance(node, Call)
+        yield node, path
+        return
+    for child in children(node):
+        yield from _reads(child)

@@ -144,7 +144,7 @@ def test_only_so_many_channels_of_an_event_are_looked_at():
     [
         ("data.lotts > 1", "did you mean data.lots?"),
         ("data.symbol > 1", "text"),
-        ("event.lots > 1", "unknown name event"),
+        ("event.lots > 1", "unknown name event; known are id, type, timestamp, account, data"),
         ("data.lots", "true or false"),
         ("account.equity > 1", "unknown field account.equity"),
         ("1 +", ""),

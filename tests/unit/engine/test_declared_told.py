@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from unit.engine.desk import Desk
 
+from hub.engine.explain import explain
 from hub.engine.load_text import load_text
 from hub.engine.message_files import NO_MESSAGES
 from hub.engine.program import Workflow
@@ -180,3 +181,11 @@ def test_what_cannot_be_read_stays_the_text_it_was_told_as() -> None:
     (intent,) = desk.tell("custom.seen", amount="about ten")
 
     assert msgspec.json.decode(intent.params)["text"] == "about ten"
+
+
+def test_a_field_that_stands_as_a_text_is_explained_as_what_it_is() -> None:
+    text = "when: [{event: custom.seen, where: event.amount > 10}]\nsteps: [{do: event.publish, with: {type: custom.enough}}]"
+
+    said = explain(a_workflow(text, seen())).text()
+
+    assert "where amount is greater than 10" in said
