@@ -26,9 +26,9 @@ MANAGED = frozenset(
         "volume-bonus-instant",
     }
 )
-# Nobody at the simulated broker confirms who a client is: none of its new accounts could trade. And no gateway of it
-# moves the stop of a position.
-LEFT_OUT = frozenset({"kyc-gate", "break-even-stop"})
+# Nobody at the simulated broker confirms who a client is: none of its new accounts could trade. No gateway of it moves
+# the stop of a position. And its CRM takes webhooks, and no records.
+LEFT_OUT = frozenset({"kyc-gate", "break-even-stop", "crm-deposits"})
 
 
 def demo_workflows(shipped: Path, folder: Path) -> LoadedSet:
