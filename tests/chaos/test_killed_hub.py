@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -54,9 +55,12 @@ async def test_nothing_is_lost_or_doubled_when_the_hub_is_killed_on_the_way(tmp_
         ):
             control = town.Control(sim, session)
             await control.post("/sim/do", {"act": "stop_traffic"})
+            # Held still, the broker lets nobody connect before there is an endpoint that is told of it.
+            os.kill(sim.program.pid, signal.SIGSTOP)
             await hub.start()
             endpoint, secret = await client.create_endpoint(receiver.url)
             receiver.trust(secret)
+            os.kill(sim.program.pid, signal.SIGCONT)
             await town.connected(client, control, sim)
             state = await control.get("/sim/state")
             movable = [
