@@ -343,6 +343,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             declared=files.declared,
         )
         serving = await listen(stack, make_api(deps), settings)
+        store.log.count_waiting(lambda: serving.waiting)
         yield Hub(
             settings=settings,
             clock=clock,

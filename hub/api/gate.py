@@ -49,6 +49,10 @@ class Gate:
             raise forbidden(scope)
         return principal
 
+    def still_knows(self, principal: Principal) -> bool:
+        """Return whether the key somebody brought before is still good."""
+        return self._keys.still_knows(principal)
+
 
 class Hosts:
     """Names this hub may be called by: a web page that points its own name at this machine gets no answer."""

@@ -280,6 +280,8 @@ class ApiDeps:
     host leads; None does not ask. `metrics` returns Prometheus text.
     `declared` returns the custom events that are declared now.
     `accounts_at_hand` returns what is known of an account where that takes no reading.
+    `written_together` is how many events of several senders may share one call of the log: one, where a part of the log
+    can be away while the rest goes on.
     """
 
     clock: Clock
@@ -325,3 +327,4 @@ class ApiDeps:
     names: AbstractResolver | None = None
     hosts: frozenset[str] | None = LOCAL_HOSTS
     declared: Known = nothing_declared
+    written_together: int = 200

@@ -18,8 +18,11 @@ from aiohttp.http import HttpProcessingError, RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 from typing_extensions import override
 
+from hub.api.known_head import KnownHead, known_head, still_to_come
 from hub.api.problems import Problem
-from hub.api.short_way import Appending, ShortWay, again
+from hub.api.short_way import ShortWay, again
+from hub.api.together import Taken, Together
+from hub.control.keys import Principal
 
 HEAD_WITHIN = timedelta(seconds=10)
 REQUEST_WITHIN = timedelta(seconds=120)
@@ -33,17 +36,28 @@ SHORT_WAY = web.AppKey("short_way", ShortWay)
 class _Connection(RequestHandler):
     """`head_since`: when the head of the next request began to arrive, None while there is none or it is complete.
 
-    `appending`: the event of a request that is answered the short way; the framework sees no request meanwhile.
+    `sending`: the event of a request that is answered the short way; the framework sees no request meanwhile.
     `looking`: the next request is being looked at. Reading its body may have more data received at once.
+    `to_come`: how many bytes the request lacks that is being received, None once nobody but the parser knows where
+    the next begins. `known`: how a request of one piece began here; pieces like it are looked at before the parser sees
+    them, and `held` is the one that is. `piece` is what the parser has just seen, if it was one whole request.
     `lost` is called when the client goes away while a stream is sent to it, which may take as long as it likes.
     """
 
-    __slots__ = ("address", "appending", "head_since", "looking", "lost", "server", "started", "watched")
+    __slots__ = (
+        "address", "head_since", "held", "known", "looking", "lost", "message", "piece", "sending", "server", "started",
+        "to_come", "watched",
+    )  # fmt: skip
 
     def __init__(self, server: "_Server", **settings: Any) -> None:
         super().__init__(server, loop=server.loop, **settings)
         self.server = server
-        self.appending: Appending | None = None
+        self.sending: Taken | None = None
+        self.message: RawRequestMessage | None = None
+        self.known: KnownHead | None = None
+        self.held = b""
+        self.piece = b""
+        self.to_come: int | None = 0
         self.looking = False
         self.lost: Callable[[], None] | None = None
         self.head_since: float | None = None
@@ -69,34 +83,78 @@ class _Connection(RequestHandler):
 
     @override
     def data_received(self, data: bytes) -> None:
+        if self.held:
+            # More came before its turn: the parser takes the one behind the other.
+            data, self.held, self.sending = self.held + data, b"", None
+        elif self.known is not None and self._is_idle:
+            body = self.known.body(data)
+            if body is not None and self.server.short_way.still_admits(self.known.who):
+                self.held = data
+                self._send(self.known.who, body)
+                return
+        self._parse(data)
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether nothing is in hand, nor on its way out."""
+        waiter = self._waiter
+        return (
+            waiter is not None
+            and not waiter.done()
+            and self.to_come == 0
+            and self.sending is None
+            and not self._messages
+            and not self._paused
+            and not self._force_close
+            and not self._close
+        )
+
+    def _parse(self, data: bytes) -> None:
         # The framework is woken by `_go_on`, once it is clear that the request is its business.
         waiter, self._waiter = self._waiter, None
+        before, count = self.server.short_way.pages.answered, self._request_count
         super().data_received(data)
         self._waiter = waiter
-        before = self.server.short_way.pages.answered
+        self._note_piece(data, self._request_count - count)
         self._go_on()
+        self.piece = b""
         if (
             self.server.short_way.pages.answered != before
             or self._messages
             or self._current_request is not None
-            or self.appending is not None
+            or self.sending is not None
             or self._upgraded
         ):
             self.head_since = None
         elif self.head_since is None and data:
             self.head_since = self.server.loop.time()
 
+    def _note_piece(self, data: bytes, requests: int) -> None:
+        """Keep count of where the next request begins, and remember a piece that is one whole request."""
+        left: int | None
+        if self.to_come is None or not data:
+            return
+        if self.to_come:
+            left = self.to_come - len(data)
+        else:
+            message = self._messages[-1][0] if requests == 1 and self._messages else None
+            left = still_to_come(data, message) if isinstance(message, RawRequestMessage) else None
+            self.piece = data if left == 0 else b""
+        self.to_come = left if left is not None and left >= 0 else None
+        if self.to_come is None:
+            self.known = None
+
     def _go_on(self) -> None:
         """Turn to the next request, if the one before it is answered."""
         waiter = self._waiter
-        if not self._messages or self.appending is not None or self.looking:
+        if not self._messages or self.sending is not None or self.looking:
             return
         # Otherwise the framework has a request in hand, and takes the next by itself.
         if waiter is None or waiter.done():
             return
         self.looking = True
         taken = self._take_short_way()
-        while taken and self._messages and self.appending is None:
+        while taken and self._messages and self.sending is None:
             taken = self._take_short_way()
         self.looking = False
         if not taken and not waiter.done():
@@ -117,33 +175,50 @@ class _Connection(RequestHandler):
         if page is not None:
             self._messages.popleft()
             self._parser.message_consumed()
-            self._answered(page)
+            self.answered(page)
             return True
         who = short_way.admits(message)
         if who is None:
             return False
-        body = payload.read_nowait()
-        appending = short_way.start(who, body)
-        if appending is None:
-            self._messages[0] = message, again(body, self, self.server.loop)
-            return False
+        if self.piece:
+            self.known = known_head(self.piece, who)
         self._messages.popleft()
-        self._parser.message_consumed()
-        self.appending = appending
+        self.message = message
+        self._send(who, payload.read_nowait())
+        return True
+
+    def _send(self, who: Principal, body: bytes) -> None:
+        """Have the event taken together with those of the other connections."""
+        self.sending = self.server.together.take(self, who, body)
         # What the framework looks at when it shuts down or closes idle connections.
         self._request_in_progress = True
         self._keepalive = False
-        appending.add_done_callback(self._answer)
-        return True
 
-    def _answer(self, appending: Appending) -> None:
-        self.appending = None
+    def is_sending(self, taken: Taken) -> bool:
+        return self.sending is taken
+
+    def accept(self) -> None:
+        if self.message is not None and self._parser is not None:
+            self._parser.message_consumed()
+        self.held, self.message = b"", None
+
+    def decline(self, body: bytes) -> None:
+        self.sending = None
         self._request_in_progress = False
-        self._answered(self.server.short_way.answer(appending))
-        self._go_on()
+        self._keepalive = True
+        if self.message is None:
+            data, self.held = self.held, b""
+            super().data_received(data)
+            return
+        self._messages.appendleft((self.message, again(body, self, self.server.loop)))
+        self.message = None
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
-    def _answered(self, answer: bytes) -> None:
+    def answered(self, answer: bytes) -> None:
         """Send an answer, and wait for the next request as the framework would."""
+        self.sending = None
+        self._request_in_progress = False
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(answer)
         self._keepalive = True
@@ -156,6 +231,7 @@ class _Connection(RequestHandler):
             self._handler_waiter.set_result(None)
         if self._buffer_paused:
             self._resume_reading_if_drained()
+        self._go_on()
 
     @override
     def handle_error(
@@ -178,7 +254,7 @@ class _Connection(RequestHandler):
             return now - self.head_since > HEAD_WITHIN.total_seconds()
         if self.lost is not None:
             return False
-        request = self._current_request or self.appending
+        request = self._current_request or self.sending
         if request is None or request is not self.watched:
             self.watched, self.started = request, now
             return False
@@ -207,6 +283,7 @@ class _Server(web.Server):
         super().__init__(base.request_handler, request_factory=base.request_factory, loop=loop)
         self.loop = loop
         self.short_way = short_way
+        self.together = Together(short_way, loop)
         self.malformed = 0
         self.overdue = 0
         self.turned_away = 0
@@ -237,7 +314,7 @@ class _Server(web.Server):
                 del self._per_address[connection.address]
 
     def in_hand(self) -> int:
-        return sum(connection.appending is not None for connection in self._open)
+        return sum(connection.sending is not None for connection in self._open)
 
     def sweep(self) -> None:
         """Close what is overdue, and do so again every second."""
@@ -287,6 +364,11 @@ class Serving:
     def in_hand(self) -> int:
         """Return how many events are on their way to disk the short way."""
         return self._server.in_hand()
+
+    @property
+    def waiting(self) -> int:
+        """Return how many events are on their way to disk together; another thread may look at it."""
+        return self._server.together.waiting
 
     @property
     def counters(self) -> dict[str, int]:

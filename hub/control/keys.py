@@ -79,10 +79,11 @@ class NameTaken(ConfigError):
 class Principal:
     """Who asks: the name of a key and what it may do."""
 
-    __slots__ = ("_expires_at", "_permissions", "_scopes", "expires", "id", "name", "servers", "source")
+    __slots__ = ("_expires_at", "_permissions", "_scopes", "expires", "hash", "id", "name", "servers", "source")  # fmt: skip
 
     def __init__(self, key: ApiKey) -> None:
         self.id = key.id
+        self.hash = key.hash
         self.name = key.name
         self.source = f"api:{key.name}"
         self.servers = frozenset(key.servers) if key.servers else None
@@ -173,10 +174,16 @@ class Keys:
         if len(header) != _LENGTH or not header.isascii():
             return None
         principal = self._principals.get(sha256(header.encode()).digest())
-        if principal is None or (principal.expires and principal.has_expired(self._clock.now_us())):
-            return None
+        return principal if principal is not None and self.still_knows(principal) else None
+
+    def still_knows(self, principal: Principal) -> bool:
+        """Return whether the key of somebody who was known before is still good; it counts as used."""
+        if self._principals.get(principal.hash) is not principal:
+            return False
+        if principal.expires and principal.has_expired(self._clock.now_us()):
+            return False
         self._used.add(principal.id)
-        return principal
+        return True
 
     def current(self, key_id: str) -> Principal | None:
         """Return who has a key of this id now."""

@@ -182,15 +182,13 @@ class Receiver:
         fact = self._quick.read(body, self._clock.now_us(), source, servers)
         return fact if fact is None or self._convert is None else self._convert(fact)
 
-    def append_one(self, fact: Fact) -> "asyncio.Future[list[Appended]]":
-        return asyncio.ensure_future(self._log.append((fact,)))
+    def append(self, facts: Sequence[Fact]) -> "asyncio.Future[list[Appended]]":
+        return asyncio.ensure_future(self._log.append(facts))
 
     @staticmethod
-    def receipt_of(appended: Sequence[Appended]) -> Receipt:
-        """Return what `accept` would, of facts that were all written."""
-        results = [_result(index, told) for index, told in enumerate(appended)]
-        duplicates = sum(told.duplicate for told in appended)
-        return Receipt(len(results) - duplicates, duplicates, 0, results)
+    def receipt_of(appended: Appended) -> Receipt:
+        """Return what `accept` would, of one fact that was written."""
+        return Receipt(int(not appended.duplicate), int(appended.duplicate), 0, [_result(0, appended)])
 
     async def _read_all(
         self, body: bytes, content_type: str, now_us: int, source: str, servers: frozenset[str] | None

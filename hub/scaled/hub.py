@@ -257,6 +257,7 @@ async def build_scaled(
             names=names,
             hosts=known_hosts(settings),
             declared=files.declared,
+            written_together=1,
         )
         serving = await listen(stack, make_api(deps, ROUTES if Role.API in roles else MONITORING), settings)
 

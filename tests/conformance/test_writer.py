@@ -18,6 +18,7 @@ from hub.clock import ManualClock
 from hub.errors import StoreRefused, StoreUnavailable
 from hub.events.facts import Fact
 from hub.store.sqlite.database import open_writer
+from hub.store.sqlite.log import CROWD
 from hub.store.sqlite.store import open_sqlite
 from hub.store.sqlite.wide import insert
 from hub.store.sqlite.writer import Writer
@@ -133,6 +134,18 @@ async def test_jobs_that_queued_together_share_a_commit(bench: Bench) -> None:
     assert (bench.writer.commits, bench.writer.jobs) == (2, 101)
     assert bench.writer.waiting == 0
     assert bench.stored() == list(range(100))
+
+
+async def test_who_append_together_are_a_crowd_as_well(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path, ManualClock(MORNING)) as store:
+        waiting = 0
+        store.log.count_waiting(lambda: waiting)
+        await store.log.append([a_trade_closed()] * 50)
+        assert not store.log.is_crowded()  # one sender's batch
+
+        waiting = CROWD
+
+        assert store.log.is_crowded()
 
 
 async def test_a_crowd_of_jobs_is_split_over_a_few_commits(bench: Bench) -> None:

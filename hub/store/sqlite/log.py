@@ -23,7 +23,7 @@ from hub.store.sqlite.writer import Writer
 Listener = Callable[[Sequence[Input]], None]
 _BULK_CHUNK = 256
 _LIVE_ENOUGH = 1_000
-CROWD = 8  # appends in one commit
+CROWD = 8  # who append in one commit
 _BULK_PAUSE = timedelta(milliseconds=20)
 
 
@@ -48,6 +48,7 @@ class SqliteLog(Log):
         self._heads = numbering.heads()
         self._listeners: list[Listener] = []
         self._live_backlog: Callable[[], int] = lambda: 0
+        self._waiting: Callable[[], int] = lambda: 0
 
     def listen(self, listener: Listener) -> None:
         """Have committed rows told to `listener`, on the event loop, in order."""
@@ -55,7 +56,11 @@ class SqliteLog(Log):
 
     def is_crowded(self) -> bool:
         """Return whether many append at once, so that waiting a little brings company."""
-        return self._together >= CROWD
+        return self._together >= CROWD or self._waiting() >= CROWD
+
+    def count_waiting(self, waiting: Callable[[], int]) -> None:
+        """Have those counted into a crowd who append together; the writer's thread asks how many wait."""
+        self._waiting = waiting
 
     def let_bulk_wait_for(self, backlog: Callable[[], int]) -> None:
         self._live_backlog = backlog
