@@ -15,6 +15,7 @@ from hub.events.cash import PaymentMoved
 from hub.events.catalogue import BY_NAME
 from hub.events.decimals import DIGITS_BEFORE, plain
 from hub.events.facts import Fact
+from hub.events.records import Envelope
 from hub.ingest.contracts import Contracts
 from hub.ingest.rates import Rates
 
@@ -65,7 +66,7 @@ class BaseCurrency:
     def converted(self, fact: Fact) -> Fact:
         """Return the fact with its money in the base currency, too; as it is where no rate is known."""
         field = CONVERTED.get(fact.envelope.type)
-        if field is None:
+        if field is None or not self._may_convert(fact.envelope):
             return fact
         money = _decode(fact.content)
         extra = self._money(fact, money, field)
@@ -75,6 +76,15 @@ class BaseCurrency:
             return fact
         data = msgspec.Raw(fact.content[:-1] + extra.encode() + b"}")
         return msgspec.structs.replace(fact, envelope=msgspec.structs.replace(fact.envelope, data=data))
+
+    def _may_convert(self, envelope: Envelope) -> bool:
+        """Return whether a currency is said anywhere, without reading what the event is about."""
+        account = envelope.account
+        return bool(
+            (account is not None and account.currency is not None)
+            or envelope.type in _PAYMENTS
+            or (self._contracts and envelope.type == _TRADE)
+        )
 
     def _money(self, fact: Fact, money: _Money, field: str) -> str:
         amount = money.amount if field == "amount" else money.net_profit
