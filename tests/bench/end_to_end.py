@@ -1,6 +1,12 @@
-"""From POST to a signed, recorded delivery, against the bare signed client delivering the same body."""
+"""From POST to a signed, recorded delivery, against the bare signed client delivering the same body.
+
+What is promised of it is promised of an event that is durable, signed, and has its attempt recorded: so the hub that is
+held to the targets has no rules. What five rules add that read every event is measured beside it; what deciding alone
+costs has figures of its own.
+"""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,18 +26,22 @@ _DELIVERED = "hub_deliveries_delivered_total{"
 class Way:
     name: str
     batch: int
-    target: float
+    target: float | None
 
 
 WAYS = (
     Way("end to end, one event a POST", 1, 2.4),
     Way("end to end, 100 events a POST", 100, 1.7),
 )
+WITH_RULES = (
+    Way("the same with five rules, one event a POST", 1, None),
+    Way("the same with five rules, 100 events a POST", 100, None),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`ratio` is CPU per event of the hub over that of the bare client in the same repeat."""
+    """`ratio` is CPU per event of the hub over that of the bare client, which ran right after it."""
 
     ratio: float
     hub_us: float
@@ -42,11 +52,28 @@ class Sample:
 
 async def measure(folder: Path, repeats: int, *, quick: bool) -> list[Figure]:
     count = 4_000 if quick else 10_000
-    async with hubs.hub_and_sink(folder, "end-to-end") as (hub, sink):
-        return await _measure(folder, hub, sink, count, repeats)
+    figures = []
+    no_rules = folder / "workflows"
+    no_rules.mkdir()
+    for rules, ways, workflows in (("no", WAYS, no_rules), ("five", WITH_RULES, hubs.WORKFLOWS)):
+        async with hubs.hub_and_sink(folder, f"{rules}-rules", workflows=workflows) as (hub, sink):
+            figures += await _measure(folder, hub, sink, ways, count, repeats)
+            used = memory(hub.program.pid)
+        figures.append(
+            Figure(
+                f"memory under this load, {rules} rules",
+                used.peak,
+                "MiB",
+                MOST_MEMORY,
+                beside={"at the end": used.now},
+            )
+        )
+    return figures
 
 
-async def _measure(folder: Path, hub: HubProcess, sink: hubs.Sink, count: int, repeats: int) -> list[Figure]:
+async def _measure(
+    folder: Path, hub: HubProcess, sink: hubs.Sink, ways: Sequence[Way], count: int, repeats: int
+) -> list[Figure]:
     async with HubClient(hub) as client, Poster(hub.url, CONNECTIONS) as poster:
         # What the rules publish stays in the hub, so that one event is one delivery.
         _, secret = await client.create_endpoint(sink.webhooks, ["trade.*"])
@@ -59,21 +86,19 @@ async def _measure(folder: Path, hub: HubProcess, sink: hubs.Sink, count: int, r
         hubs.check_signature(secret, last)
         body = folder / "body.json"
         body.write_bytes(last.body)
-        samples: dict[str, list[Sample]] = {way.name: [] for way in WAYS}
+        samples: dict[str, list[Sample]] = {way.name: [] for way in ways}
         for _ in range(repeats):
-            runs: dict[str, tuple[float, float]] = {}
-            for way in WAYS:
+            for way in ways:
                 posts = events.requests(hub.url, trades.take(count), way.batch, hub.headers)
                 await idle(pid)
                 sink.reset()
                 before = cpu_seconds(pid)
                 wall = await _until_received(poster, posts, sink, count)
                 await idle(pid)  # the attempts are recorded when the hub has come to rest
-                runs[way.name] = (cpu_seconds(pid) - before, wall)
+                cpu = cpu_seconds(pid) - before
                 assert sink.count() == count, f"{sink.count()} webhooks for {count} events"
-            bare = await hubs.bare_client(sink.webhooks, count, body)
-            for name, (cpu, wall) in runs.items():
-                samples[name].append(
+                bare = await hubs.bare_client(sink.webhooks, count, body)
+                samples[way.name].append(
                     Sample(
                         cpu / bare.cpu,
                         cpu / count * 1e6,
@@ -83,12 +108,7 @@ async def _measure(folder: Path, hub: HubProcess, sink: hubs.Sink, count: int, r
                     )
                 )
         await _all_recorded(client, events.ACCOUNTS + 2 * repeats * count)
-        used = memory(pid)
-        figures = [_figure(way, samples[way.name], len(last.body), poster.pushed_back) for way in WAYS]
-        figures.append(
-            Figure("memory under this load", used.peak, "MiB", MOST_MEMORY, beside={"at the end": used.now})
-        )
-        return figures
+        return [_figure(way, samples[way.name], len(last.body), poster.pushed_back) for way in ways]
 
 
 async def _until_received(poster: Poster, posts: list[bytes], sink: hubs.Sink, count: int) -> float:

@@ -54,10 +54,10 @@ async def apart(folder: Path, script: str) -> AsyncIterator["Sink"]:
 
 @asynccontextmanager
 async def hub_and_sink(
-    folder: Path, name: str, script: str = "sink.py"
+    folder: Path, name: str, script: str = "sink.py", *, workflows: Path = WORKFLOWS
 ) -> AsyncIterator[tuple[HubProcess, "Sink"]]:
     """Run a hub, which is measured, and what it delivers to, as in `apart`."""
-    measured = hub(folder / name)
+    measured = hub(folder / name, workflows=workflows)
     async with Server(script, folder) as server:
         await measured.start()
         try:
