@@ -26,6 +26,19 @@ class KnownHead(NamedTuple):
 
     def body(self, data: bytes) -> bytes | None:
         """Return the body of a request that begins with this head and is the whole of `data`, else None."""
+        parts = self._parts(data)
+        if parts is None:
+            return None
+        length, start = parts
+        return data[start:] if len(data) - start == length else None
+
+    def is_all(self, data: bytes) -> bool:
+        """Return whether `data` is this head and nothing else, while a body follows."""
+        parts = self._parts(data)
+        return parts is not None and parts[1] == len(data) and parts[0] > 0
+
+    def _parts(self, data: bytes) -> tuple[int, int] | None:
+        """Return the length that is said of the body, and where that begins."""
         before, behind = self.before, self.behind
         if not data.startswith(before):
             return None
@@ -34,12 +47,11 @@ class KnownHead(NamedTuple):
         digits = data[start:stop]
         if stop < 0 or not digits.isdigit():
             return None
-        body = data[stop + len(behind) :]
-        return body if len(body) == int(digits) else None
+        return int(digits), stop + len(behind)
 
 
 def known_head(data: bytes, who: Principal) -> KnownHead | None:
-    """Return what to remember of a request that is the whole of `data`, None where its length is not plain."""
+    """Return what to remember of a request that begins with `data`, None where its length is not plain."""
     head = data[: data.find(_END) + len(_END)]
     lengths = list(_LENGTH.finditer(head))
     if len(lengths) != 1:

@@ -40,7 +40,8 @@ class _Connection(RequestHandler):
     `looking`: the next request is being looked at. Reading its body may have more data received at once.
     `to_come`: how many bytes the request lacks that is being received, None once nobody but the parser knows where
     the next begins. `known`: how a request of one piece began here; pieces like it are looked at before the parser sees
-    them, and `held` is the one that is. `piece` is what the parser has just seen, if it was one whole request.
+    them, and `held` is what was and has to wait: for its body, or for its turn. `piece` is what the parser has just seen,
+    if a request began with it and it holds no other.
     `lost` is called when the client goes away while a stream is sent to it, which may take as long as it likes.
     """
 
@@ -84,13 +85,21 @@ class _Connection(RequestHandler):
     @override
     def data_received(self, data: bytes) -> None:
         if self.held:
-            # More came before its turn: the parser takes the one behind the other.
-            data, self.held, self.sending = self.held + data, b"", None
-        elif self.known is not None and self._is_idle:
+            data, self.held = self.held + data, b""
+            if self.sending is not None:
+                # More came before its turn: the parser takes the one behind the other.
+                self.sending = None
+                self._parse(data)
+                return
+        if self.known is not None and self._is_idle:
             body = self.known.body(data)
-            if body is not None and self.server.short_way.still_admits(self.known.who):
-                self.held = data
+            if body is not None and self.server.short_way.still_admits(self.known.who, body):
+                self.held, self.head_since = data, None
                 self._send(self.known.who, body)
+                return
+            if self.known.is_all(data):  # its body comes by itself, as many clients write it
+                self.held, self.head_since = data, self.server.loop.time()
+                self._keepalive = False  # it is not idle
                 return
         self._parse(data)
 
@@ -139,7 +148,7 @@ class _Connection(RequestHandler):
         else:
             message = self._messages[-1][0] if requests == 1 and self._messages else None
             left = still_to_come(data, message) if isinstance(message, RawRequestMessage) else None
-            self.piece = data if left == 0 else b""
+            self.piece = data if left is not None else b""
         self.to_come = left if left is not None and left >= 0 else None
         if self.to_come is None:
             self.known = None
@@ -163,14 +172,12 @@ class _Connection(RequestHandler):
     def _take_short_way(self) -> bool:
         message, payload = self._messages[0]
         # Whoever does not read its answers has to wait for the framework's write, which waits for it.
-        if (
-            not isinstance(message, RawRequestMessage)
-            or not payload.is_eof()
-            or self._paused
-            or self._parser is None
-        ):
+        if not isinstance(message, RawRequestMessage) or self._paused or self._parser is None:
             return False
         short_way = self.server.short_way
+        if not payload.is_eof():
+            self._learn(message)
+            return False
         page = short_way.page(message)
         if page is not None:
             self._messages.popleft()
@@ -180,12 +187,16 @@ class _Connection(RequestHandler):
         who = short_way.admits(message)
         if who is None:
             return False
-        if self.piece:
-            self.known = known_head(self.piece, who)
+        self._learn(message, who)
         self._messages.popleft()
         self.message = message
         self._send(who, payload.read_nowait())
         return True
+
+    def _learn(self, message: RawRequestMessage, who: Principal | None = None) -> None:
+        """Remember how a request began, if one like it may go the short way."""
+        if self.piece and (who := who or self.server.short_way.admits(message)) is not None:
+            self.known = known_head(self.piece, who)
 
     def _send(self, who: Principal, body: bytes) -> None:
         """Have the event taken together with those of the other connections."""

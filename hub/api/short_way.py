@@ -95,9 +95,9 @@ class ShortWay:
             return None
         return _head("200 OK", _JSON, len(body), self._ids.next()) + body
 
-    def still_admits(self, who: Principal) -> bool:
+    def still_admits(self, who: Principal, body: bytes) -> bool:
         """Return whether a request that begins like one that was admitted is admitted too."""
-        return not self._pressure() and self._gate.still_knows(who)
+        return len(body) <= _LONGEST and not self._pressure() and self._gate.still_knows(who)
 
     def read(self, who: Principal, body: bytes) -> Fact | None:
         """Return what the event tells, if the body is one that can be read the quick way."""

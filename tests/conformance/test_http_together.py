@@ -10,6 +10,7 @@ import pytest
 from conformance.api_bench import an_api
 from conformance.test_http_short_way import a_post, an_answer, connection, event, told
 
+from hub.api import server
 from hub.api.server import _Connection
 from hub.control.keys import Scope
 from hub.errors import StoreRefused
@@ -43,7 +44,7 @@ async def test_a_connections_next_events_are_answered_without_being_parsed():
 
 async def test_after_a_request_in_pieces_heads_are_known_again():
     async with an_api() as api, connection(api) as (reader, writer):
-        batch = a_post(api, [event(deal=deal) for deal in range(1, 4)])
+        batch = a_post(api, [event(deal=deal) for deal in range(1, 4)], more="X: a batch\r\n")
         for part in (batch[:250], batch[250:300], batch[300:]):
             writer.write(part)
             await asyncio.sleep(0.02)
@@ -53,6 +54,39 @@ async def test_after_a_request_in_pieces_heads_are_known_again():
             await answered(reader, 1)
 
         assert parsed_requests(api) == [2]
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+async def test_a_body_that_comes_after_its_head_is_taken_with_it(wrong):
+    async with an_api() as api, connection(api) as (reader, writer):
+        for deal in range(1, 8):
+            head, _, body = a_post(api, event(deal=deal, lots="many" if wrong else "1")).partition(
+                b"\r\n\r\n"
+            )
+            writer.write(head + b"\r\n\r\n")
+            await asyncio.sleep(0.01)
+            writer.write(body)
+            (result,) = await answered(reader, 1)
+            assert result["status"] == ("rejected" if wrong else "accepted")
+        assert api.serving.counters["answered_the_short_way"] == (0 if wrong else 6)
+        assert parsed_requests(api) == [7 if wrong else 1]
+
+
+async def test_a_head_whose_body_does_not_come_is_not_waited_for_longer_than_another():
+    async with an_api() as api, connection(api) as (reader, writer):
+        post = a_post(api, event())
+        for _ in range(2):
+            writer.write(post)
+            await answered(reader, 1)
+        (connected,) = api.serving._server._open
+        writer.write(post[: post.index(b"\r\n\r\n") + 4])
+        async with asyncio.timeout(10):
+            while not connected.held:
+                await asyncio.sleep(0.01)
+        now = asyncio.get_running_loop().time()
+
+        assert not connected.is_overdue(now)
+        assert connected.is_overdue(now + server.HEAD_WITHIN.total_seconds())
 
 
 async def test_an_event_that_takes_the_long_way_is_answered_in_its_place():
@@ -175,9 +209,12 @@ async def test_however_requests_are_cut_they_are_answered_as_if_they_were_parsed
             kinds[at] = dice.choice(
                 [get, a_post(api, [event(deal=at)]), a_post(api, event(), key=Scope.EVENTS_READ)]
             )
-        data, cuts = b"".join(kinds), [0]
+        data, cuts, at = b"".join(kinds), [0], 0
         for kind in kinds:
-            cuts.append(cuts[-1] + len(kind))
+            if dice.random() < 0.3:
+                cuts.append(at + kind.index(b"\r\n\r\n") + 4)  # where its head ends
+            at += len(kind)
+            cuts.append(at)
         # Mostly where a request ends, sometimes within it, sometimes not at all.
         chosen = {cut for cut in cuts if dice.random() < 0.8} | {
             dice.randrange(len(data)) for _ in range(dice.choice([0, 0, 2]))
