@@ -324,9 +324,6 @@ class _Server(web.Server):
             if not self._per_address[connection.address]:
                 del self._per_address[connection.address]
 
-    def in_hand(self) -> int:
-        return sum(connection.sending is not None for connection in self._open)
-
     def sweep(self) -> None:
         """Close what is overdue, and do so again every second."""
         self._timer = self.loop.call_later(_SWEEP_EVERY_S, self.sweep)
@@ -372,13 +369,8 @@ class Serving:
         self.port = port
 
     @property
-    def in_hand(self) -> int:
-        """Return how many events are on their way to disk the short way."""
-        return self._server.in_hand()
-
-    @property
     def waiting(self) -> int:
-        """Return how many events are on their way to disk together; another thread may look at it."""
+        """Return how many events are on their way to disk the short way; another thread may look at it."""
         return self._server.together.waiting
 
     @property

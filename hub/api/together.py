@@ -6,9 +6,11 @@ many as there are events.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, NamedTuple, Protocol, final
+
+import structlog
 
 from hub.api.short_way import Appending, ShortWay
 from hub.control.keys import Principal
@@ -16,6 +18,8 @@ from hub.errors import StoreRefused, StoreUnavailable
 from hub.events.facts import Fact
 
 AT_ONCE: Final = 200  # events read before the loop gets a turn
+
+_log = structlog.get_logger(__name__)
 
 
 class Sender(Protocol):
@@ -68,9 +72,9 @@ class Together:
                 continue
             fact = self._short_way.read(each.who, each.body)
             if fact is None:
-                sender.decline(each.body)
+                _each_for_itself(sender.decline, each.body)
             else:
-                sender.accept()
+                _each_for_itself(sender.accept)
                 going.append((sender, fact))
         most = self._short_way.written_together
         for start in range(0, len(going), most):
@@ -87,11 +91,19 @@ class Together:
         error = appending.exception()
         if error is None:
             for (sender, _), appended in zip(going, appending.result(), strict=True):
-                sender.answered(short_way.receipt(appended))
+                _each_for_itself(sender.answered, short_way.receipt(appended))
         elif len(going) == 1 or (isinstance(error, StoreUnavailable) and not isinstance(error, StoreRefused)):
             for sender, _ in going:
-                sender.answered(short_way.failure(error))
+                _each_for_itself(sender.answered, short_way.failure(error))
         else:
             # One of them spoiled it for all, and nothing was stored: each gets a transaction of its own.
             for alone in going:
                 self._append([alone])
+
+
+def _each_for_itself(tell: Callable[..., None], *what: object) -> None:
+    """Tell a connection something; one that fails over it must not keep the others waiting."""
+    try:
+        tell(*what)
+    except Exception:
+        _log.exception("request.connection_failed")

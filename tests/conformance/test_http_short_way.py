@@ -200,7 +200,7 @@ async def test_what_is_in_hand_is_answered_before_the_hub_stops_listening():
         reader, writer = await asyncio.open_connection("127.0.0.1", api.serving.port)
         writer.write(a_post(api, event()))
         async with asyncio.timeout(10):
-            while api.serving.in_hand == 0:
+            while api.serving.waiting == 0:
                 await asyncio.sleep(0.01)
         asyncio.get_running_loop().call_later(0.1, release.set)
     # Leaving waits for what is in hand.
@@ -222,7 +222,7 @@ async def test_a_sender_that_hangs_up_before_its_answer_hurts_nobody():
         async with connection(api) as (_, writer):
             writer.write(a_post(api, event()))
             async with asyncio.timeout(10):
-                while api.serving.in_hand == 0:
+                while api.serving.waiting == 0:
                     await asyncio.sleep(0.01)
         release.set()
         ((status, _, _),) = await told(api, a_post(api, event()))

@@ -167,6 +167,29 @@ async def test_one_event_that_the_store_refuses_spoils_no_other():
     assert len(api.rows()) == 19
 
 
+async def test_a_connection_that_fails_keeps_no_other_waiting(monkeypatch):
+    plain, failing = _Connection.answered, []
+
+    def answered(self, answer):
+        if not failing:
+            failing.append(self)
+            raise RuntimeError("a bug")
+        plain(self, answer)
+
+    monkeypatch.setattr(_Connection, "answered", answered)
+    async with an_api() as api, AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(connection(api)) for _ in range(10)]
+        for number, (_, writer) in enumerate(connections, 1):
+            writer.write(a_post(api, event(deal=number)))
+        answers = [asyncio.ensure_future(an_answer(reader)) for reader, _ in connections]
+        while sum(answer.done() for answer in answers) < 9:
+            await asyncio.sleep(0.01)
+        for answer in answers:
+            answer.cancel()
+        await asyncio.gather(*answers, return_exceptions=True)
+        failing[0].transport.abort()
+
+
 async def test_a_store_that_is_away_is_told_to_all_who_wait_for_it():
     async with an_api() as api, AsyncExitStack() as stack:
         api.log.broken = True
