@@ -1,23 +1,21 @@
 """From files to workflows: everything wrong with a file is reported at once, and a bad file never blocks another."""
 
 import os
-import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Final, NoReturn
+from typing import Final
 
 from hub.engine.blueprints import Blueprint
 from hub.engine.declaration_files import DeclarationFiles, declarations_beside
+from hub.engine.files_on_disk import folder_unreadable, identity, text_of
 from hub.engine.load_text import LoadReport, load_text
 from hub.engine.message_files import FOLDER as TEMPLATES
 from hub.engine.message_files import NO_MESSAGES, Messages, message_folders, read_messages
 from hub.engine.problems import Problem
 from hub.engine.program import Unread, Workflow
 from hub.engine.uses import with_blueprints
-from hub.engine.yaml import MAX_BYTES
-from hub.errors import ConfigError, Place
 from hub.events.declared import NONE_DECLARED, Declarations, Declared, Undeclared
 
 SUFFIXES: Final = (".yaml", ".yml")
@@ -64,17 +62,9 @@ def load_file(
 ) -> LoadReport:
     """Load one file; `name` is how problems call it, `messages` and `declared` what it may name: those beside it if left out."""
     shown = name if name is not None else str(path)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        return _refused(shown, f"cannot be read: {error.strerror or error}")
-    if len(raw) > MAX_BYTES:
-        return _refused(shown, f"the file has more than {MAX_BYTES // 1024} KiB: split it")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        return _refused(shown, f"the file is not valid UTF-8 at byte {error.start}: save it as UTF-8")
+    text = text_of(path, shown)
+    if isinstance(text, Problem):
+        return LoadReport(shown, None, (text,))
     if messages is None:
         messages = messages_beside([path])
     return load_text(text, shown, messages, declared if declared is not None else _declared_beside(path))
@@ -84,10 +74,6 @@ def _declared_beside(path: Path) -> Declarations:
     files = DeclarationFiles(Undeclared.UNASKED)
     files.look(dict.fromkeys(declarations_beside([path])))
     return files.declarations
-
-
-def _refused(path: str, message: str) -> LoadReport:
-    return LoadReport(path, None, (Problem(Place(path, 1, 1), message),))
 
 
 def load_folder(
@@ -132,7 +118,7 @@ def workflow_files(paths: Iterable[Path]) -> Iterator[Path]:
     seen: set[object] = set()
     for path in paths:
         for found in _under(path) if path.is_dir() else (path,):
-            same = _identity(found)
+            same = identity(found)
             if same is not None and same not in seen and len(seen) < MAX_FILES:
                 seen.add(same)
                 yield found
@@ -140,7 +126,7 @@ def workflow_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _under(folder: Path) -> list[Path]:
     found: list[Path] = []
-    for where, folders, names in os.walk(folder, onerror=_unreadable):
+    for where, folders, names in os.walk(folder, onerror=folder_unreadable):
         # What os.walk goes on with.
         folders[:] = [name for name in folders if not name.startswith(".") and name != TEMPLATES]
         found += [
@@ -149,21 +135,6 @@ def _under(folder: Path) -> list[Path]:
             if name.endswith(SUFFIXES) and not name.endswith(STORIES) and not name.startswith(".")
         ]
     return sorted(found)
-
-
-def _unreadable(problem: OSError) -> NoReturn:
-    raise ConfigError(
-        f"the folder {problem.filename} cannot be read ({problem.strerror}): let the user the hub runs as read it"
-    ) from problem
-
-
-def _identity(path: Path) -> object | None:
-    """Return what two names of one file have in common; None for what is no file, such as a pipe."""
-    try:
-        found = path.stat()
-    except OSError:
-        return path  # whoever reads it says what is wrong
-    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
 def distinct(reports: Iterable[LoadReport]) -> LoadedSet:

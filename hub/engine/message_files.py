@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from hub.engine.complaints import complain
 from hub.engine.fields import Line
+from hub.engine.files_on_disk import here_and_above, text_of
 from hub.engine.messages import Message, Wording
 from hub.engine.model_part import Part
 from hub.engine.nodes import Document, Location
@@ -91,9 +92,8 @@ def message_folders(paths: Iterable[Path], folder: Path | None = None) -> list[P
         return [folder]
     found: dict[Path, Path] = {}
     for path in paths:
-        here = path if path.is_dir() else path.parent
         # A folder of its own within the workflows, such as that of blueprints, shares what stands one above.
-        nearest = next((each / FOLDER for each in (here, here.parent) if (each / FOLDER).is_dir()), None)
+        nearest = next((each / FOLDER for each in here_and_above(path) if (each / FOLDER).is_dir()), None)
         if nearest is not None:
             found.setdefault(nearest.resolve(), nearest)
     return list(found.values())
@@ -138,7 +138,7 @@ class _Reading:
         if name not in self._found and len(self._found) >= MAX_MESSAGES:
             self._note(name, Problem(top, f"at most {MAX_MESSAGES} messages are read"))
             return
-        text = _text(path)
+        text = text_of(path, shown, MAX_BYTES, "say less")
         if isinstance(text, Problem):
             self._note(name, text)
             return
@@ -192,20 +192,6 @@ class _Reading:
         self._problems.append(problem)
         if name is not None:
             self._broken.setdefault(name, problem)
-
-
-def _text(path: Path) -> str | Problem:
-    top = Place(str(path), 1, 1)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
-            return Problem(top, f"the file has more than {MAX_BYTES // 1024} KiB: say less")
-        return raw.decode("utf-8-sig")
-    except OSError as error:
-        return Problem(top, f"cannot be read: {error.strerror or error}")
-    except UnicodeDecodeError as error:
-        return Problem(top, f"the file is not valid UTF-8 at byte {error.start}: save it as UTF-8")
 
 
 def _made(text: str, path: str, named: str | None, problems: Problems) -> tuple[MessageFile, Wording] | None:

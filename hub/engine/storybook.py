@@ -18,9 +18,10 @@ from pydantic import (
     model_validator,
 )
 
+from hub.engine.files_on_disk import text_of
 from hub.engine.problems import Problem, Problems
 from hub.engine.story_complaints import complain
-from hub.engine.yaml import MAX_BYTES, read
+from hub.engine.yaml import read
 from hub.errors import Place
 
 SUFFIXES = (".test.yaml", ".test.yml")
@@ -243,18 +244,12 @@ def read_stories(text: str, path: str) -> Storybook:
 
 
 def read_story_file(path: Path) -> Storybook:
-    top = Place(str(path), 1, 1)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        return Storybook(str(path), None, (), (Problem(top, f"cannot be read: {error.strerror or error}"),))
-    if len(raw) > MAX_BYTES:
-        return Storybook(str(path), None, (), (Problem(top, f"more than {MAX_BYTES // 1024} KiB: split it"),))
-    try:
-        return read_stories(raw.decode("utf-8-sig"), str(path))
-    except UnicodeDecodeError as error:
-        return Storybook(str(path), None, (), (Problem(top, f"not valid UTF-8 at byte {error.start}"),))
+    text = text_of(path, str(path))
+    return (
+        Storybook(str(path), None, (), (text,))
+        if isinstance(text, Problem)
+        else read_stories(text, str(path))
+    )
 
 
 def story_files(paths: list[Path]) -> Iterator[Path]:

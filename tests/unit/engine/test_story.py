@@ -267,7 +267,7 @@ def test_a_story_file_is_read_no_further_than_it_may_be(tmp_path):
 
     (problem,) = read_story_file(tmp_path / "long.test.yaml").problems
 
-    assert problem.message == "more than 256 KiB: split it"
+    assert problem.message == "the file has more than 256 KiB: split it"
 
 
 async def test_a_story_tells_rates_and_what_is_booked_by_them():
