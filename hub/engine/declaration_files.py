@@ -1,17 +1,16 @@
 """The files that declare events, among workflows and beside them: what is in force, and what became of each file."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Final, final
 
-from hub.engine.declaring import may_declare
-from hub.engine.load_text import LoadReport, load_text
-from hub.engine.message_files import NO_MESSAGES
-from hub.engine.problems import Problem, quoted
-from hub.engine.yaml import MAX_BYTES
+from hub.engine.declaring import event_at_top
+from hub.engine.files_on_disk import folder_unreadable, here_and_above, identity, text_of
+from hub.engine.load_text import LoadReport, load_declaration
+from hub.engine.problems import Problem, Problems, quoted
+from hub.engine.yaml import read
 from hub.errors import Place
 from hub.events.declared import MOST_TYPES, Declarations, Declared, Undeclared
 
@@ -20,26 +19,37 @@ MOST_BESIDE: Final = 1_000
 _SUFFIXES: Final = (".yaml", ".yml")
 
 
-def declarations_beside(paths: Iterable[Path]) -> list[Path]:
-    """Return the files that may declare what workflows in these folders and files name, beside those in the folders.
+def declarations_beside(paths: Iterable[Path], among: Collection[Path] = ()) -> list[Path]:
+    """Return the files that may declare what workflows in these folders and files name, beside those `among` them.
 
-    They stand beside a single file, and in the folder `events` beside it or one above.
+    They stand beside a single file, and in the folder `events` beside it or one above. Raises ConfigError for a folder
+    that cannot be read.
     """
-    found: dict[Path, None] = {}
+    found: set[Path] = set()
     for path in paths:
-        here = path if path.is_dir() else path.parent
+        here, above = here_and_above(path)
         if not path.is_dir():
-            found.update(dict.fromkeys(_in(here)))
-        for folder in (here / FOLDER, here.parent / FOLDER):
-            found.update(dict.fromkeys(_in(folder)))
-    return list(found)
+            found.update(_in(here))
+        for folder in (here / FOLDER, above / FOLDER):
+            found.update(_in(folder))
+    others = found.difference(among)
+    if not others:
+        return []
+    # Two paths may lead to one file, and that declares its event once.
+    seen = {None, *(identity(path) for path in among)}
+    once = {same: path for path in others if (same := identity(path)) not in seen}
+    return sorted(once.values())
 
 
 def _in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    named = (each for each in folder.iterdir() if each.suffix in _SUFFIXES and not each.name.startswith("."))
-    return sorted(each for each in islice(named, MOST_BESIDE) if each.is_file())
+    try:
+        names = [each.name for each in folder.iterdir()]
+    except OSError as problem:
+        folder_unreadable(problem)
+    found = sorted(name for name in names if name.endswith(_SUFFIXES) and not name.startswith("."))
+    return [folder / name for name in found[:MOST_BESIDE]]
 
 
 @final
@@ -62,7 +72,7 @@ class DeclarationFiles:
         before, self._reports = self._reports, {}
         for path, stamp in stamps.items():
             known = stamp is not None and self._stamps.get(path) == stamp
-            report = before.get(path) if known else _read(path)
+            report = before.get(path) if known else _read(path, before.get(path))
             if report is not None:
                 self._reports[path] = report
         self._stamps = dict(stamps)
@@ -132,15 +142,26 @@ class DeclarationFiles:
         self._wrong[path] = Problem(place, message)
 
 
-def _read(path: Path) -> LoadReport | None:
-    """Return what a file declares, None where it is no declaration: whoever reads it as a workflow says what is wrong."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-        text = raw.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+def _read(path: Path, before: LoadReport | None) -> LoadReport | None:
+    """Return what a file declares, None where it is no declaration: whoever reads it as a workflow says what is wrong.
+
+    One that can be read as nothing at all still stands for the event it names, or declared `before`.
+    """
+    shown, known = str(path), before.named if before is not None else None
+    text = text_of(path, shown)
+    if isinstance(text, Problem):
+        return _cannot_be_read(shown, "", (text,), known)
+    named = event_at_top(text)
+    if named is None and before is None:
         return None
-    if len(raw) > MAX_BYTES or not may_declare(text):
-        return None
-    report = load_text(text, str(path), NO_MESSAGES)
-    return report if report.declares else None
+    problems = Problems()
+    document = read(text, shown, problems)
+    if document is None:
+        return _cannot_be_read(shown, text, tuple(problems), known or named)
+    return load_declaration(document, problems) if "event" in document.data() else None
+
+
+def _cannot_be_read(
+    path: str, text: str, problems: tuple[Problem, ...], named: str | None
+) -> LoadReport | None:
+    return LoadReport(path, None, problems, text, named, declares=True) if named else None

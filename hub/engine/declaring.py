@@ -16,13 +16,21 @@ from hub.events.declared_types import DEFAULT_LENGTH
 
 # Told by the hub itself, to an endpoint that is tried out.
 RESERVED: Final = frozenset({"custom.endpoint_test"})
-_BEGINS: Final = re.compile(r"^[\"']?event[\"']?[ \t]*:", re.MULTILINE)
+# The first key of a file: the others at its top stand in the same column, unless all of it is in brackets.
+_FIRST: Final = re.compile(r"^(?!---|%)([ \t]*)([^\s#])", re.MULTILINE)
+_EVENT: Final = r"[\"']?event[\"']?\s*:(?:[ \t]*[\"']?(?P<name>custom(?:\.[A-Za-z0-9_]+)+))?"
 _CUSTOM: Final = "custom."
 
 
-def may_declare(text: str) -> bool:
-    """Return whether a file may be a declaration, without reading it as YAML."""
-    return _BEGINS.search(text) is not None
+def event_at_top(text: str) -> str | None:
+    """Return which event a file may declare, "" where that is not to be seen, and None where it declares none.
+
+    It is not read as YAML for that: most files are workflows, and some are not YAML.
+    """
+    first = _FIRST.search(text)
+    begins = f"^{first[1]}" if first is not None and first[2] not in "{?" else ""
+    found = re.search(begins + _EVENT, text, re.MULTILINE)
+    return None if found is None else found["name"] or ""
 
 
 def declaration(document: Document, problems: Problems) -> Declared | None:

@@ -53,6 +53,7 @@ class LiveFiles:
         self._messages = NO_MESSAGES
         self._messages_then: dict[Path, _Stamp | None] = {}
         self._stamps: dict[Path, _Stamp | None] = {}
+        self._beside: dict[Path, _Stamp | None] = {}
         self._reports: dict[Path, LoadReport] = {}
         self._declaring = DeclarationFiles(undeclared)
         self.loaded = LoadedSet((), (), declarations=self._declaring.declarations)
@@ -81,9 +82,10 @@ class LiveFiles:
         if not self._paths or self.away:
             return ()
         found = {path: _stamp(path) for path in workflow_files(self._paths)}
+        beside = {path: _stamp(path) for path in declarations_beside(self._paths, found)}
         again = self._look_at_messages()
-        beside = {path: _stamp(path) for path in declarations_beside(self._paths)}
         renewed = self._declaring.look({**beside, **found})
+        told = self._declared_beside(beside)
         changed = [
             path
             for path, stamp in found.items()
@@ -93,7 +95,7 @@ class LiveFiles:
             or (renewed and self._names_any(path, renewed))
         ]
         if not changed and not again and not renewed and found.keys() == self._stamps.keys():
-            return ()
+            return told
         read = [self._read(path) for path in changed]
         known = {**self._reports, **dict(zip(changed, read, strict=True))}
         self._reports = {path: self._declaring.report(path) or known[path] for path in found}
@@ -101,7 +103,15 @@ class LiveFiles:
         self.loaded = loaded if self._setup is None else self._setup.told(loaded)
         self._stamps = found  # older than what was read after it: a file that changed meanwhile is read again
         paths = {report.path for report in read}
-        return [report for report in self.loaded.reports if report.path in paths]
+        return (*told, *(report for report in self.loaded.reports if report.path in paths))
+
+    def _declared_beside(self, found: dict[Path, _Stamp | None]) -> tuple[LoadReport, ...]:
+        """Return what came of the declarations that stand beside the workflows, and not among them, where they changed."""
+        changed = [path for path, stamp in found.items() if self._beside.get(path) != stamp]
+        self._beside = found
+        reports = (self._declaring.report(path) for path in changed)
+        # What claims no event may be anybody's.
+        return tuple(report for report in reports if report is not None and report.named is not None)
 
     def _look_at_messages(self) -> bool:
         """Read the messages again if any of their files is another; return whether they were read."""

@@ -86,7 +86,7 @@ def load_folder(
     paths = list(paths)
     messages = messages_beside(paths, templates)
     files, declaring = list(workflow_files(paths)), DeclarationFiles(undeclared)
-    declaring.look(dict.fromkeys((*files, *declarations_beside(paths))))
+    declaring.look(dict.fromkeys((*files, *declarations_beside(paths, files))))
     declared = declaring.declarations
     reports = [
         declaring.report(path) or load_file(path, messages=messages, declared=declared) for path in files

@@ -67,7 +67,7 @@ def load_text(
     given = data.get("id")
     named = given if isinstance(given, str) else None
     if "event" in data:
-        return _declared(document, problems)
+        return load_declaration(document, problems)
     if "use" in data:
         use = _use(document, problems)
         return LoadReport(path, None, tuple(problems), text, named, use=None if problems.fatal else use)
@@ -87,7 +87,8 @@ def _workflow(
     return Drafting(document, file, problems, messages, known).workflow() if file is not None else None
 
 
-def _declared(document: Document, problems: Problems) -> LoadReport:
+def load_declaration(document: Document, problems: Problems) -> LoadReport:
+    """Load a file with `event` at its top."""
     event = declaration(document, problems)
     fields = document.node(("fields",))
     given = document.data()["event"]

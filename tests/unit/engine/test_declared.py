@@ -13,6 +13,7 @@ from hub.engine.load import load_folder
 from hub.engine.load_text import load_text
 from hub.engine.model_blueprint import file_schema
 from hub.engine.model_declared import declaration_schema
+from hub.errors import ConfigError
 from hub.events.declared import Undeclared
 
 PROMOTED = """\
@@ -114,6 +115,76 @@ def test_what_is_wrong_with_a_declaration_is_said_with_its_place(
     found = [each for each in problems(folder) if each.startswith("events/promoted.yaml:")]
 
     assert any(said in each for each in found), found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# An event.\n\n---\n" + PROMOTED,
+        "".join(f"  {line}\n" for line in PROMOTED.splitlines()),
+        PROMOTED.replace("event:", '"event" :'),
+        "{schema: 1, event: custom.client_promoted, version: 1, about: a, fields: {login: integer, lots: decimal, tier: string}}",
+        "--- {schema: 1, event: custom.client_promoted, version: 1, about: a, fields: {login: integer, lots: decimal, tier: string}}",
+    ],
+)
+def test_a_declaration_is_in_force_however_its_yaml_is_written(folder: Path, text: str) -> None:
+    (folder / "events" / "promoted.yaml").write_text(text)
+
+    loaded = load_folder([folder])
+
+    assert loaded.problems == ()
+    assert "custom.client_promoted" in loaded.declarations.types
+
+
+def test_an_event_below_another_key_declares_nothing(folder: Path) -> None:
+    (folder / "events" / "promoted.yaml").unlink()
+    change(
+        folder,
+        "hears.yaml",
+        (
+            "when: [{event: custom.client_promoted, where: event.lots > 100}]",
+            "when:\n-\n  event: custom.client_promoted",
+        ),
+    )
+
+    assert all("is declared nowhere" in each for each in problems(folder))
+
+
+@pytest.mark.parametrize("path", [".", "hears.yaml", "../flows/hears.yaml"])
+def test_declarations_and_messages_stand_one_above_from_wherever_one_looks(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    (folder / "flows").mkdir()
+    (folder / "hears.yaml").rename(folder / "flows" / "hears.yaml")
+    (folder / "templates").mkdir()
+    (folder / "templates" / "hello.yaml").write_text("schema: 1\nlanguage: en\nsubject: Hello\ntext: Hello\n")
+    monkeypatch.chdir(folder / "flows")
+
+    loaded = load_folder([Path(path)])
+
+    assert loaded.problems == ()
+    assert "custom.client_promoted" in loaded.declarations.types
+    assert loaded.messages.names == ["hello"]
+
+
+def test_one_file_under_two_names_declares_its_event_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+
+    assert check([Path("hears.yaml"), folder / "tells.yaml"]).problems == ()
+
+
+def test_a_folder_of_events_that_cannot_be_read_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied", "events")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)  # root, as whom tests may run, is denied nothing
+
+    with pytest.raises(ConfigError, match=r"the folder events cannot be read \(Permission denied\)"):
+        load_folder([folder])
 
 
 def test_no_two_files_declare_one_event(folder: Path) -> None:

@@ -116,6 +116,45 @@ def test_a_declaration_that_cannot_be_used_leaves_the_last_one_in_force(
     assert files.loaded.problems == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "the file is not a mapping"),
+        (SEEN.encode() + b"example: {amount: [}\n", "not valid YAML"),
+        (SEEN.replace("Something", "Caf\xe9").encode("latin-1"), "not valid UTF-8"),
+        (SEEN.encode() + b"#" * 300_000, "more than 256 KiB"),
+    ],
+)
+def test_a_declaration_that_is_no_yaml_any_more_leaves_the_last_one_in_force(
+    folder: Path, text: bytes, said: str
+) -> None:
+    files = LiveFiles([folder])
+    hears = workflow(files, "hears")
+    (folder / "seen.yaml").write_bytes(text)
+
+    (report,) = files.look()
+
+    assert report.declares
+    assert said in str(report.problems[0])
+    assert "custom.seen" in files.declared().types
+    assert workflow(files, "hears") is hears
+
+    (folder / "seen.yaml").write_text(OTHER)
+    files.look()
+
+    assert files.declared().types == {}
+
+
+def test_a_declaration_that_never_could_be_read_is_named_by_whoever_needs_it(folder: Path) -> None:
+    (folder / "seen.yaml").write_text(SEEN + "example: {amount: [}\n")
+
+    said = [str(each) for each in LiveFiles([folder]).loaded.problems]
+
+    assert any(
+        "hears.yaml" in each and "seen.yaml, and what stands there cannot be used" in each for each in said
+    )
+
+
 def test_a_second_file_for_an_event_changes_nothing_until_one_of_them_goes(folder: Path) -> None:
     files = LiveFiles([folder])
     before = files.declared().get("custom.seen")
@@ -166,8 +205,16 @@ def test_a_declaration_beside_a_single_workflow_is_followed_too(folder: Path) ->
 
     (folder / "events" / "seen.yaml").write_text(SEEN.replace("version: 1", "version: 12"))
 
-    assert read_again(files) == {"hears.yaml"}
+    assert read_again(files) == {"hears.yaml", "seen.yaml"}
     assert files.declared().types["custom.seen"].version == 12
+
+    (folder / "events" / "seen.yaml").write_text(
+        SEEN.replace("version: 1", "version: 12").replace("amount", "sum")
+    )
+    (refused,) = files.look()
+
+    assert "`amount` was there in version 12 and is gone" in str(refused.problems[0])
+    assert files.look() == ()
 
 
 def test_a_declaration_that_is_said_is_logged_with_its_version(folder: Path) -> None:
