@@ -165,6 +165,9 @@ def sentence(detail: ErrorDetails, label: str) -> str:
             return f"{label} is a list, not {given}: begin each item with `- `"
         case "too_short":
             return f"{label} is empty: it needs at least {context.get('min_length', 1)}"
+        case "too_long" | "string_too_long":
+            what = " characters" if detail["type"] == "string_too_long" else ""
+            return f"{label} has at most {context.get('max_length')}{what}: shorten it"
         case "string_pattern_mismatch":
             return f"{label} cannot be {given}: {_form(str(context.get('pattern', '')))}"
         case "decimal_type" | "decimal_parsing" | "finite_number":

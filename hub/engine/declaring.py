@@ -10,6 +10,7 @@ from hub.engine.complaints import complain
 from hub.engine.model_declared import DeclaredFile, FieldFile
 from hub.engine.nodes import Document
 from hub.engine.problems import Problems, quoted
+from hub.engine.scopes import unknown_event
 from hub.events.catalogue import Deprecation, event_type
 from hub.events.declared import ENVELOPES_OWN, Declared, DeclaredField
 from hub.events.declared_types import DEFAULT_LENGTH
@@ -69,10 +70,11 @@ def declaration(document: Document, problems: Problems) -> Declared | None:
         document.path,
     )
     _example(document, file, made, problems)
-    if made.deprecated is not None and made.deprecated.instead == made.name:
-        problems.error(
-            document.place(("deprecated", "use")), f"{quoted(made.name)} cannot stand in for itself"
-        )
+    if made.deprecated is not None:
+        instead = made.deprecated.instead
+        itself = f"{quoted(made.name)} cannot stand in for itself" if instead == made.name else None
+        if (unfit := itself or unknown_event(instead)) is not None:
+            problems.error(document.place(("deprecated", "use")), unfit)
     return made
 
 

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from hub.engine.fields import Identifier, Line
 from hub.engine.model_part import Part
 from hub.events.declared import MOST_FIELDS
-from hub.events.declared_types import LONGEST, MEANT, FieldType
+from hub.events.declared_types import DEFAULT_LENGTH, LONGEST, MEANT, FieldType, Misfit, read
 
 CUSTOM_NAME = r"^custom(\.[a-z0-9][a-z0-9_]*)+$"
 _CHOSEN_FROM = frozenset({FieldType.STRING, FieldType.INTEGER})
@@ -76,6 +76,17 @@ class FieldFile(Part):
             raise PydanticCustomError(
                 "hub", "in `one_of`, {odd} should be {needed}", {"odd": odd, "needed": needed}
             )
+        for number, choice in enumerate(self.one_of or ()):
+            try:
+                read(self.type, self.longest or DEFAULT_LENGTH, choice)
+            except Misfit as misfit:
+                reason = misfit.reason
+            else:
+                reason = "is there twice" if choice in (self.one_of or ())[:number] else ""
+            if reason:
+                raise PydanticCustomError(
+                    "hub", "in `one_of`, {choice} {reason}", {"choice": choice, "reason": reason}
+                )
         if self.longest is not None and self.type is not FieldType.STRING:
             raise PydanticCustomError(
                 "hub", "`longest` is for fields of type string, and this is {type}", {"type": self.type}
@@ -91,6 +102,12 @@ class DeprecatedFile(Part):
         description="The event to listen to in its place."
     )
     until: Day | None = Field(None, description="The first day on which it may be told no more.")
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.until is not None and self.until <= self.since:
+            raise PydanticCustomError("hub", "`until` is a day after that of `since`")
+        return self
 
 
 class DeclaredFile(Part):

@@ -143,7 +143,7 @@ class Declared:
         } | ({"deprecated": True} if self.deprecated is not None else {})
 
     def broken_by(self, after: "Declared") -> tuple[str, str] | None:
-        """Return the first field that whoever knows this version would misread in another of the same number, and why."""
+        """Return the first field, and why, that whoever knows this version would misread or tell wrongly in another of its number."""
         for name, before in self.fields.items():
             now = after.fields.get(name)
             if now is None:
@@ -152,6 +152,11 @@ class Declared:
                 return name, f"`{name}` was of type {before.type} in version {self.version} and is {now.type}"
             if before.required and not now.required:
                 return name, f"`{name}` was always there in version {self.version} and now need not be"
+            if now.required and not before.required:
+                return (
+                    name,
+                    f"`{name}` need not be there in version {self.version}, and whoever leaves it out would be refused",
+                )
             if set(now.one_of) != set(before.one_of):
                 return name, f"`{name}` had other values to choose from in version {self.version}"
         added = [

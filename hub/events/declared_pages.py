@@ -1,6 +1,7 @@
 """Declared events where the catalogue is shown: on the page of events, in the AsyncAPI document, one by one as JSON Schema."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -72,13 +73,20 @@ def _section(declared: Declared) -> str:
         for each in declared.fields.values()
     ]
     table = "\n".join(["| field | holds |", "|---|---|", *rows]) if rows else "It has no fields."
-    example = json.dumps(declared.example, ensure_ascii=False).replace("`", "'")
-    return f"### {declared.name}\n\n{' '.join(notes)}\n\n{table}\n\nExample: `{example}`\n"
+    example = _code(json.dumps(declared.example, ensure_ascii=False))
+    return f"### {declared.name}\n\n{' '.join(notes)}\n\n{table}\n\nExample: {example}\n"
 
 
 def _holds(field: DeclaredField) -> str:
-    what = ", ".join(f"`{_plain(str(value))}`" for value in field.one_of) or SPOKEN[field.type]
+    values = (_code(str(value)).replace("|", "\\|") for value in field.one_of)  # it stands in a table
+    what = ", ".join(values) or SPOKEN[field.type]
     return f"{what}: {_plain(field.about)}" if field.about else what
+
+
+def _code(text: str) -> str:
+    """Return a text as it is, as code: between more backticks than it has in a row."""
+    ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{ticks} {text} {ticks}" if len(ticks) > 1 else f"{ticks}{text}{ticks}"
 
 
 def _plain(text: str) -> str:

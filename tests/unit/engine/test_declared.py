@@ -98,6 +98,9 @@ def test_a_declaration_stands_among_the_workflows_and_is_none_itself(folder: Pat
         (("version: 1\n", ""), "1:1: error: `version` is missing: Raised when"),
         (("about: Lots", "abuot: Lots"), "7:25: error: unknown key `abuot`; did you mean about?"),
         (("one_of: [gold, silver]", "one_of: [1, 2]"), "8:9: error: in `one_of`, 1 should be text"),
+        (("one_of: [gold, silver]", "one_of: [gold, gold]"), "8:9: error: in `one_of`, gold is there twice"),
+        (("one_of: [gold, silver]", "one_of: [gold], longest: 3"), "in `one_of`, gold has 4 characters, 3 are allowed"),
+        (("login: integer", "login: {type: integer, one_of: [9223372036854775808]}"), "in `one_of`, 9223372036854775808 should be"),
         (("{type: decimal,", "{type: decimal, one_of: [a],"), "`one_of` is for fields of type string and integer"),
         (("{type: decimal,", "{type: decimal, longest: 5,"), "`longest` is for fields of type string"),
         (("tier: gold}", "tier: gould}"), "11:39: error: the example does not fit: `tier` is none of gold, silver; did you mean gold?"),
@@ -105,6 +108,9 @@ def test_a_declaration_stands_among_the_workflows_and_is_none_itself(folder: Pat
         (("login: 7001, ", ""), "11:1: error: the example does not fit: `login` is missing"),
         (("example:", "deprecated: {since: soon, use: custom.x}\nexample:"), "11:21: error: `since`"),
         (("example:", "deprecated: {since: 2026-10-01, use: custom.client_promoted}\nexample:"), "cannot stand in for itself"),
+        (("example:", "deprecated: {since: 2026-10-01, use: tarde.closed}\nexample:"), "11:38: error: unknown event type `tarde.closed`"),
+        (("example:", "deprecated: {since: 2026-10-01, until: 2026-10-01, use: custom.x}\nexample:"), "`until` is a day after"),
+        (("custom.client_promoted", "custom." + "x" * 128), "2:8: error: `event` has at most 128 characters: shorten it"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_declaration_is_said_with_its_place(

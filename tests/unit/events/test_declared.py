@@ -1,5 +1,6 @@
 """What an event that somebody declared takes, how it is stored, and how it is shown."""
 
+import html
 import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
 
+from hub.api.docs import render
 from hub.engine.load import load_folder
 from hub.events.asyncapi import asyncapi
 from hub.events.catalogue import Deprecation
@@ -162,6 +164,15 @@ def test_what_another_declaration_of_the_same_version_would_break(after: Declare
     assert broken is None if said is None else (broken is not None and said in broken[1])
 
 
+def test_a_field_that_becomes_obligatory_breaks_whoever_leaves_it_out() -> None:
+    maybe = declared(a=DeclaredField("a", FieldType.DECIMAL, required=False))
+
+    broken = maybe.broken_by(declared(a=FieldType.DECIMAL))
+
+    assert broken is not None
+    assert "whoever leaves it out" in broken[1]
+
+
 def test_the_asyncapi_document_has_declared_events_beside_the_catalogue() -> None:
     document = asyncapi_with(SHIPPED.types.values())
 
@@ -197,3 +208,16 @@ def test_the_page_shows_declared_events_and_their_words_as_words() -> None:
     assert "a \\| b \\<script\\> \\[x\\](y)" in page
     assert "Deprecated since 2026-10-01: use custom.seen." in page
     assert render_declared([]) == ""
+
+
+def test_the_page_shows_values_and_examples_to_the_letter() -> None:
+    tiers = ("in_progress", "a|b", "`x``y`", "<b>")
+    one = Declared(
+        "custom.seen", 1, {"a": DeclaredField("a", FieldType.STRING, one_of=tiers)}, given={"a": "`x``y`"}
+    )
+
+    page = render(render_declared([one]), "events")
+
+    for value in tiers:
+        assert f"<code>{html.escape(value)}</code>" in page
+    assert '<code>{"a": "`x``y`"}</code>' in html.unescape(page)
