@@ -14,6 +14,7 @@ from hub.events.catalogue import BY_NAME, CUSTOM, EventType
 from hub.events.declared import Declared, DeclaredField
 from hub.events.examples import example_data
 from hub.ingest.posted import is_the_hubs_own
+from hub.ingest.refusals import nearest
 
 _DECLARED: Final = ("", "true", "false")
 
@@ -36,13 +37,15 @@ async def list_event_types(request: web.Request) -> web.Response:
 async def read_event_type(request: web.Request) -> web.Response:
     Query(request)
     name = request.match_info["type"]
-    declared = request.app[DEPS].declared().get(name)
+    known = request.app[DEPS].declared()
+    declared = known.get(name)
     if declared is not None:
         shown = _row(declared.kind, declared) | {"example": declared.example, "schema": declared.schema()}
         return answer(shown | {"fields": [_field(each) for each in declared.fields.values()]})
     kind = BY_NAME.get(name)
     if kind is None:
-        raise not_found("event type of that name")
+        near = nearest(name, [*BY_NAME, *known.types])
+        raise not_found("event type of that name" + (f"; {near}" if near else ""))
     return answer(_row(kind) | {"example": example_data(kind), "schema": _schema(kind)})
 
 

@@ -60,6 +60,8 @@ def list_suppressions(url: str, api_key: str, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(found))
         return 0
+    if not found:
+        print("nobody is suppressed")
     for entry in found:
         whom = entry["address"] if "address" in entry else _CLIENT + entry["client"]
         way = "/".join(filter(None, (entry["channel"], entry.get("category"))))

@@ -44,6 +44,10 @@ class RemoteHub:
             ):
                 text = await response.read()
                 status = response.status
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+            raise SourceRefused(
+                f"{self._url} is no address of a hub: write --url http://HOST:PORT"
+            ) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise SourceUnavailable(
                 f"no hub answers at {self._url} ({type(error).__name__}): start one with `hub run`, or name it with --url"

@@ -69,7 +69,7 @@ def count(number: int, noun: str) -> str:
 def show_problems(console: Console, workflows: LoadedSet) -> None:
     for problem in workflows.problems:
         mark = "[red]not loaded[/red]" if problem.severity is Severity.ERROR else "[yellow]warning[/yellow]"
-        console.print(f"{mark} {escape(str(problem))}", soft_wrap=True)
+        console.print(f"{mark} {escape(f'{problem.place}: {problem.message}')}", soft_wrap=True)
     if not sys.stderr.isatty():  # the log is read elsewhere: by whoever does not see this
         for report in workflows.reports:
             warn_of(report)

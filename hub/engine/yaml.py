@@ -45,6 +45,7 @@ _HINTS: Final = {
     "did not find expected ',' or": "a comma or a closing bracket is missing, or a value holds one and is not quoted",
     "cannot start any token": "quote a value that begins with this character, and indent with blanks, not tabs",
     "did not find expected node content": "a bracket is not closed, or two commas follow one another",
+    "tab character": "indent with blanks, not tabs",
     "could not find expected ':'": "a key is followed by `: `",
     "found unexpected end of stream": "a quote is not closed",
     "while scanning a quoted scalar": "a quote is not closed",

@@ -85,6 +85,12 @@ async def test_the_fields_of_a_declared_type_are_told_as_they_are_declared(api: 
 
 async def test_what_is_no_type_is_not_found_and_nobody_without_leave_is_told(api: ApiBench) -> None:
     assert (await api.ask("GET", "/v1/event-types/custom.nothing"))[0] == 404
+    for slip, meant in (("trade.closd", "trade.closed"), ("custom.deposit_notise", "custom.deposit_notice")):
+        status, problem, _ = await api.ask("GET", f"/v1/event-types/{slip}")
+        assert (status, problem["detail"]) == (
+            404,
+            f"there is no event type of that name; did you mean {meant}?",
+        )
     assert (await api.ask("GET", "/v1/event-types/custom.*"))[0] == 404
     assert (await api.ask("GET", "/v1/event-types", scope=None))[0] == 401
     assert (await api.ask("GET", "/v1/event-types", scope=Scope.EVENTS_WRITE))[0] == 403

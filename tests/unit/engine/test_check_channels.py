@@ -106,10 +106,12 @@ def test_at_the_start_it_stands_in_the_log_once_for_every_step(tmp_path):
     (tmp_path / "tells.yaml").write_text(WORKFLOW)
     loaded = LiveFiles([tmp_path], setup_of(Settings())).loaded
 
+    shown = io.StringIO()
     with capture_logs() as lines:
-        show_problems(Console(file=io.StringIO()), loaded)
+        show_problems(Console(file=shown), loaded)
 
     (line,) = lines
     assert (line["event"], line["workflow"]) == ("workflow.warned", "tells")
     assert "tells.yaml:7:" in line["reason"]
     assert "add `sms` to hub.yaml" in line["reason"]
+    assert shown.getvalue() == f"warning {tmp_path}/tells.yaml:7:10: {loaded.problems[0].message}\n"

@@ -125,6 +125,10 @@ def test_no_key_turns_into_something_else():
             ),
         ),
         ("a:\n\tb: 1\n", "w.yaml:2:1: error: not valid YAML: found character that cannot start any token"),
+        (
+            "a: 1\n\tb: 1\n",
+            "w.yaml:2:1: error: not valid YAML: found a tab character that violates indentation: indent with blanks",
+        ),
         ("a: \ud800\n", "w.yaml:1:1: error: the file is not valid UTF-8: save it as UTF-8"),
         ("a: \x00\n", "w.yaml:1:1: error: not valid YAML: control characters are not allowed"),
     ],
