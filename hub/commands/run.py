@@ -57,7 +57,7 @@ async def _run(settings: Settings) -> int:
     async with build(settings, SystemClock()) as hub:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopping.set)
-        _greet(hub)
+        await _greet(hub)
         await hub.run(stopping, give_up=end_process)
     return 0
 
@@ -75,12 +75,21 @@ def show_problems(console: Console, workflows: LoadedSet) -> None:
             warn_of(report)
 
 
-def _greet(hub: Hub) -> None:
+async def _greet(hub: Hub) -> None:
     console = Console(highlight=False)
-    show_problems(console, hub.files.loaded)
-    live = sum(workflow.mode == "live" for workflow in hub.files.loaded.workflows)
+    loaded = hub.files.loaded
+    show_problems(console, loaded)
+    known = {workflow.id for workflow in loaded.workflows}
+    stored = await hub.engine.programs.live() or ()
+    kept = [workflow for workflow in stored if workflow.id not in known]
+    for workflow in kept:
+        console.print(
+            f"{workflow.id} stays {workflow.mode} as it was: its file cannot be used", soft_wrap=True
+        )
+    workflows = (*loaded.workflows, *kept)
+    live = sum(workflow.mode == "live" for workflow in workflows)
     console.print(
-        f"{count(len(hub.files.loaded.workflows), 'workflow')}, {live} live; {count(len(hub.settings.sources), 'source')}",
+        f"{count(len(workflows), 'workflow')}, {live} live; {count(len(hub.settings.sources), 'source')}",
         soft_wrap=True,
     )
     if hub.settings.managers and not hub.settings.arm and not all(m.simulated for m in hub.settings.managers):

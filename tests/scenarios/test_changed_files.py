@@ -101,6 +101,9 @@ async def test_a_new_file_counts_what_was_and_a_bad_one_changes_nothing(tmp_path
             await asyncio.sleep(0.1)
         await hub.kill()
         await hub.start()
+        said = hub.program.output()
+        assert "volume stays live as it was: its file cannot be used" in said
+        assert "2 workflows, 2 live; 0 sources" in said
         await trade(client, "1", 3)
         assert (await told_of(client, "custom.volume", 2))[-1]["data"] == {"lots": "26"}
 
