@@ -37,6 +37,7 @@ from hub.dispatch.channels.push_settings import PushSettings
 from hub.dispatch.channels.sms_twilio import SmsSettings
 from hub.dispatch.contacts import ContactLimit
 from hub.dispatch.public_links import PublicSettings
+from hub.dispatch.schedule import MAX_WAITS, Wait
 from hub.durations import span
 from hub.errors import ConfigError
 from hub.events.base import Currency, Name
@@ -113,7 +114,7 @@ class Delivering(Section):
 
     timeout: Duration = timedelta(seconds=15)
     concurrency: Annotated[int, Field(ge=1, le=256)] = 16
-    schedule: tuple[float, ...] | None = None
+    schedule: Annotated[tuple[Wait, ...], Field(max_length=MAX_WAITS)] | None = None
     longest_pause: Annotated[Duration, Field(gt=timedelta(), le=timedelta(days=7))] = timedelta(days=1)
     disable_after: Annotated[Duration, Field(ge=timedelta(), le=timedelta(days=90))] = timedelta(days=5)
     allow_loopback_endpoints: bool = False

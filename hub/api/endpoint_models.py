@@ -14,6 +14,7 @@ from hub.dispatch.keyring import KeyKind, SigningKey, keyring_of
 from hub.dispatch.options import EndpointOptions, Format, Kind, Order, Scheme, Stuck
 from hub.dispatch.outbox import Endpoint
 from hub.dispatch.patterns import PatternInvalid
+from hub.dispatch.schedule import Wait
 from hub.events.base import Text
 
 _LONGEST_WAIT_S: Final = 7 * 24 * 3600
@@ -29,7 +30,6 @@ def _pattern(text: str) -> str:
 
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Url = Annotated[str, Field(max_length=2048)]
-Wait = Annotated[float, Field(strict=True, ge=0, le=_LONGEST_WAIT_S, allow_inf_nan=False)]
 Events = Annotated[tuple[Pattern, ...], Field(min_length=1, max_length=64)]
 Schedule = Annotated[tuple[Wait, ...], Field(min_length=1, max_length=20)]
 Channel = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]

@@ -5,17 +5,21 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from random import Random
+from typing import Annotated
+
+from pydantic import Field
 
 from hub.clock import SECOND_US, to_us
 
 # Seconds between attempts, as Standard Webhooks suggests: ten attempts within some 76 hours.
 WAITS: tuple[float, ...] = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+MAX_WAITS = 50  # of the hub's own schedule; an endpoint asks for fewer
 JITTER = 0.2
 LONGEST_WAIT_US = (
     24 * 3600 * SECOND_US
 )  # a receiver is listened to this far, unless the settings say otherwise
 MOST_ASKED_US = 7 * LONGEST_WAIT_US
-MAX_WAITS = 50
+Wait = Annotated[float, Field(strict=True, ge=0, le=MOST_ASKED_US // SECOND_US, allow_inf_nan=False)]
 
 _LONGEST_HEADER = 64
 _SECONDS = re.compile(r"[0-9]{1,10}", re.ASCII)
