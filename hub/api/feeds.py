@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Final, final
 
 from prometheus_client.core import Metric
@@ -23,7 +22,6 @@ from hub.ingest.board import Board
 MOST: Final = 4_000
 MOST_OF_A_KEY: Final = 2_500
 MOST_OF_A_TOKEN: Final = 8
-CHECK_EVERY: Final = timedelta(seconds=15)
 
 
 @final

@@ -11,7 +11,7 @@ from hub.api.bodies import answer, read_model
 from hub.api.problems import Problem, not_found
 from hub.api.routing import DEPS, PRINCIPAL, Route
 from hub.control.keys import Principal, Scope
-from hub.engine.draft_timed import as_text
+from hub.engine.fields import as_text
 from hub.engine.keys import KeyKind, kind_of
 from hub.engine.starting import StartRefused
 from hub.ingest.refusals import FieldError

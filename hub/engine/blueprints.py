@@ -13,6 +13,7 @@ import msgspec
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from hub.engine.fields import as_text
 from hub.engine.model import ParamFile
 from hub.engine.model_blueprint import ChangeFile, UseFile
 from hub.engine.program import Workflow
@@ -127,15 +128,19 @@ def differences(blueprint: Blueprint, use: Use) -> Iterator[Difference]:
                 yield Difference(name, f"`{name}`: {problem}", True)
             elif name not in blueprint.required and given[name] != param.default:
                 yield Difference(
-                    name, f"`{name}` is {_said(given[name])}; the default is {_said(param.default)}", False
+                    name,
+                    f"`{name}` is {as_text(given[name])}; the default is {as_text(param.default)}",
+                    False,
                 )
         elif name in blueprint.required:
             yield Difference(
-                name, f"`{name}` has to be given: a {param.type}, such as {_said(param.default)}{about}", True
+                name,
+                f"`{name}` has to be given: a {param.type}, such as {as_text(param.default)}{about}",
+                True,
             )
         else:
             yield Difference(
-                name, f"`{name}` is not given: the default {_said(param.default)} holds{about}", False
+                name, f"`{name}` is not given: the default {as_text(param.default)} holds{about}", False
             )
 
 
@@ -148,13 +153,3 @@ def _misfit(param: ParamFile, value: Value) -> str | None:
         first: ErrorDetails = error.errors(include_url=False)[0]
         return first["msg"].replace("the default of a", "the value of a")
     return None
-
-
-def _said(value: Value) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case Decimal():
-            return format(value, "f")
-        case _:
-            return str(value)

@@ -1,13 +1,13 @@
 """Schedules, what a person gives who starts a workflow, and circuit breakers: what a file says of them, checked."""
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from typing import Any
 
 from hub.engine import cron
 from hub.engine.complaints import shown
 from hub.engine.draft import Draft
 from hub.engine.draft_names import zone_is_known
+from hub.engine.fields import as_text
 from hub.engine.keys import KeyKind
 from hub.engine.model import RunFile
 from hub.engine.model_timed import InputFile, ManualFile, ManualTrigger, ScheduleFile, TripFile
@@ -98,14 +98,3 @@ def _asked(draft: Draft, location: Location, name: str, file: InputFile) -> Aske
             draft.error((*location, "default"), f"not {shown(file.default)}: {problem.reason}")
             return None
     return Asked(_type(file), file.required, default, file.about or "")
-
-
-def as_text(value: str | bool | int | Decimal) -> str:
-    """Return a scalar as the text inputs are read from."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case Decimal():
-            return format(value, "f")
-        case _:
-            return str(value)

@@ -28,14 +28,23 @@ def _scalar(value: object) -> object:
     return value
 
 
+def as_text(value: str | bool | int | Decimal) -> str:
+    """Return a scalar as a file spells it."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case Decimal():
+            return format(value, "f")
+        case _:
+            return str(value)
+
+
 def _expression(value: object) -> str:
     match value:
         case str() if value.strip():
             return value
-        case bool():
-            return "true" if value else "false"
-        case int() | Decimal():
-            return format(value, "f") if isinstance(value, Decimal) else str(value)
+        case bool() | int() | Decimal():
+            return as_text(value)
         case _:
             raise PydanticCustomError("hub", "an expression is needed here, such as `lots > 20`")
 

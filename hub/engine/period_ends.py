@@ -28,10 +28,8 @@ def over(scene: Scene) -> list[InTime]:
     now = scene.item.at
     found: list[InTime] = []
     for part, known in PERIODS.over(scene):
-        cancel_timer(scene, known)
-        owner = PERIODS.trigger(scene, part)
+        owner = _stopped(scene, part, known)
         if owner is None:
-            PERIODS.put(scene, part, PeriodEnds(known.start, 0, "", known.last))
             continue
         candidate, trigger = owner
         ended = _ended(trigger, known, now)
@@ -45,10 +43,8 @@ def over(scene: Scene) -> list[InTime]:
 def realign(scene: Scene) -> None:
     """Stop waiting where no live trigger does, go over to edited calendars and delays, begin what nothing has begun."""
     for part, known in PERIODS.all(scene):
-        cancel_timer(scene, known)
-        owner = PERIODS.trigger(scene, part)
+        owner = _stopped(scene, part, known)
         if owner is None:
-            PERIODS.put(scene, part, PeriodEnds(known.start, 0, "", known.last))
             continue
         candidate, trigger = owner
         spans = periods(trigger.calendar)
@@ -70,6 +66,15 @@ def standing(scene: Scene, candidate: Candidate, trigger: PeriodEnd) -> str:
         return "no period is waited for yet"
     end = periods(trigger.calendar).span(known.start)[1]
     return f"{label_of(trigger.calendar, known.start)} ends at {iso(end)}; fires at {iso(known.due)}"
+
+
+def _stopped(scene: Scene, part: str, known: PeriodEnds) -> tuple[Candidate, PeriodEnd] | None:
+    """Stop waiting, and return who may go on; None where no live trigger does: what it knew is kept."""
+    cancel_timer(scene, known)
+    owner = PERIODS.trigger(scene, part)
+    if owner is None:
+        PERIODS.put(scene, part, PeriodEnds(known.start, 0, "", known.last))
+    return owner
 
 
 def _ended(trigger: PeriodEnd, known: PeriodEnds, now: int) -> list[Span]:

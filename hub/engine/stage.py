@@ -14,7 +14,7 @@ from hub.clock import MICROSECOND, ManualClock, to_us
 from hub.engine.coverage import Watch
 from hub.engine.decide import OBSERVED, SAMPLED_LATE
 from hub.engine.decision import Verdict, decode_trace
-from hub.engine.draft_timed import as_text
+from hub.engine.fields import as_text
 from hub.engine.holds import BACK, LOST
 from hub.engine.index import Program
 from hub.engine.keys import EVERYTHING, KeyKind

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import orjson
 from aiohttp import web
-from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import Webhook
 
 from hub.clock import Clock
+from hub.commands.receive import is_signed
 
 _LARGEST = 1024 * 1024
 
@@ -38,12 +39,7 @@ class Crm:
     async def _receive(self, request: web.Request) -> web.Response:
         body = await request.read()
         assert self._verifier is not None
-        try:
-            self._verifier.verify(body, dict(request.headers))
-        except (
-            WebhookVerificationError,
-            ValueError,
-        ):  # the package lets some malformed headers through as ValueError
+        if not is_signed(self._verifier, body, request):
             self.failed += 1
             return web.Response(status=401)
         event = orjson.loads(body)

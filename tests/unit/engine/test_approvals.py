@@ -28,7 +28,6 @@ from hub.engine.values import Kind
 from hub.intents.intent import Intent
 
 HOUR = timedelta(hours=1)
-DECIDED = "  - {do: event.publish, with: {type: custom.decided, data: {%s}}}"
 TOLD = "decision: = steps.sign_off.decision"
 PAYS = """
 when: [{event: withdrawal.requested}]
