@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import Any
 
-from processes.services import in_a_thread
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from processes.services import Kafka, in_a_thread
 
 from hub.bus import told
 from hub.bus.kafka.client import consumer, leave, place, producer
@@ -34,6 +35,18 @@ def shared_topics(bootstrap: str) -> KafkaSettings:
     settings = at(bootstrap)
     in_a_thread(lambda: ensure(settings))
     return settings
+
+
+async def a_topic(server: Kafka, beginning: str) -> str:
+    """Make a topic of somebody else's, with three partitions."""
+    name = f"{beginning}-{uuid.uuid4().hex[:10]}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=server.bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, 3, 1)])
+    finally:
+        await admin.close()
+    return name
 
 
 class Remembered:

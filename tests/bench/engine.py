@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import bench_decide
 from bench import decide as deciding
 from bench.decide import Deciding, inputs
-from bench.figures import Figure
+from bench.figures import Figure, as_ratio
 from bench.measure import middle
 
 from hub import garbage
@@ -78,12 +78,11 @@ def _beside_others(count: int, repeats: int) -> Figure:
         (low,), (high,) = _costs(few, count, 1), _costs(many, count, 1)
         ratios.append(high / low)
         costs.append(high)
-    return Figure(
+    return as_ratio(
         f"an event beside {MANY:,} workflows it does not touch, against {FEW}",
-        middle(ratios),
-        "times",
         1.2,
-        samples=ratios,
+        ratios,
+        unit="times",
         ceiling=f"{FEW} workflows",
         beside={"CPU µs/event": middle(costs)},
     )
@@ -111,12 +110,11 @@ def _among_accounts(count: int, repeats: int, *, most: int) -> Figure:
         ratios.append(high / low)
         costs.append(high / part * 1e6)
     gc.unfreeze()
-    return Figure(
+    return as_ratio(
         f"an event among {most:,} accounts in memory, against 1,000",
-        middle(ratios),
-        "times",
         1.2,
-        samples=ratios,
+        ratios,
+        unit="times",
         ceiling="1,000 accounts",
         beside={"CPU µs/event": middle(costs)},
     )

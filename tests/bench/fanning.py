@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import events, hubs
-from bench.figures import Figure
+from bench.figures import Figure, as_ratio
 from bench.measure import cpu_seconds, idle, middle, percentile
 from bench.poster import Poster
 from processes.client import HubClient
@@ -55,12 +55,10 @@ async def _measure(folder: Path, hub: HubProcess, crowd: hubs.Sink, count: int, 
         last = await _last_of_each(hub, crowd, trades, int(RATE * (5 if count <= 100 else 15)))
     ratios = [mine / theirs for mine, theirs in zip(ours, bare, strict=True)]
     return [
-        Figure(
+        as_ratio(
             f"fan-out 1 to {ENDPOINTS}, a delivery of it",
-            middle(ratios),
-            "x",
             _TARGET,
-            samples=ratios,
+            ratios,
             ceiling="the bare signed aiohttp client",
             beside={
                 "CPU µs/delivery": middle([each / deliveries * 1e6 for each in ours]),

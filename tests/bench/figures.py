@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.measure import middle
 from rich.console import Console
 from rich.table import Table
 
@@ -31,6 +32,19 @@ class Figure:
             return ""
         met = self.value <= self.target if self.better == "lower" else self.value >= self.target
         return "PASS" if met else "MISS"
+
+
+def as_ratio(
+    name: str,
+    target: float,
+    ratios: Sequence[float],
+    *,
+    unit: str = "x",
+    ceiling: str = "",
+    beside: dict[str, float | str],
+) -> Figure:
+    """Return what was compared in each repeat, judged by the repeat in the middle."""
+    return Figure(name, middle(ratios), unit, target, samples=ratios, ceiling=ceiling, beside=beside)
 
 
 @dataclass(frozen=True, slots=True)

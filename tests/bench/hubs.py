@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.request import Request, urlopen
 
-from bench.figures import Figure
+from bench.figures import Figure, as_ratio
 from bench.measure import load_apart, measured_here, middle
 from processes.harness import HubProcess
 from processes.program import Program, eventually
@@ -134,12 +134,10 @@ def against_bare(
 ) -> Figure:
     """Return what `count` deliveries cost in each repeat, as a ratio to the bare client's in the same one."""
     ratios = [mine.cpu / theirs.cpu for mine, theirs in zip(ours, bare, strict=True)]
-    return Figure(
+    return as_ratio(
         name,
-        middle(ratios),
-        "x",
         target,
-        samples=ratios,
+        ratios,
         ceiling="the bare signed aiohttp client",
         beside={
             "CPU µs/delivery": middle([each.cpu / count * 1e6 for each in ours]),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import events, hubs
-from bench.figures import Figure
+from bench.figures import Figure, as_ratio
 from bench.measure import cpu_seconds, idle, load_apart, measured_here, middle
 from bench.poster import Poster
 from processes.harness import HubProcess
@@ -77,12 +77,10 @@ async def _run(poster: Poster, pid: int, posts: list[bytes], count: int) -> Run:
 
 def _figure(load: Load, pairs: list[tuple[Run, Run]], pushed_back: int) -> Figure:
     ratios = [mine.cpu_us / bare.cpu_us for mine, bare in pairs]
-    return Figure(
+    return as_ratio(
         load.name,
-        middle(ratios),
-        "x",
         load.target,
-        samples=ratios,
+        ratios,
         ceiling="a bare aiohttp server that decodes",
         beside={
             "CPU µs/event": middle([mine.cpu_us for mine, _ in pairs]),

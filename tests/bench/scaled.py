@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import events, hubs
-from bench.figures import Figure
+from bench.figures import Figure, as_ratio
 from bench.measure import cpu_seconds, middle
 from bench.poster import Poster
 from processes.client import HubClient
@@ -189,12 +189,10 @@ async def _line(stack: AsyncExitStack, folder: Path, kind: Kind, services: Servi
 
 def _figure(name: str, costs: Sequence[tuple[Cost, Cost]], target: float) -> Figure:
     ratios = [cost.judged / other.judged for cost, other in costs]
-    return Figure(
+    return as_ratio(
         name,
-        middle(ratios),
-        "x",
         target,
-        samples=ratios,
+        ratios,
         beside={
             "hub µs/event": middle([cost.hub for cost, _ in costs]),
             "PostgreSQL": middle([cost.postgres for cost, _ in costs]),

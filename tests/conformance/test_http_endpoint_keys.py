@@ -9,31 +9,15 @@ from typing import Any
 
 import pytest
 from conformance.api_bench import ApiBench, an_api
+from conformance.endpoint_requests import NEW, made, send
 
-from hub.control.keys import Scope
 from hub.dispatch.keyring import generate, keyring_of
-
-JSON = {"Content-Type": "application/json"}
-NEW = {"url": "https://crm.example.com/hub", "events": ["trade.*"]}
 
 
 @pytest.fixture
 async def api() -> AsyncIterator[ApiBench]:
     async with an_api() as bench:
         yield bench
-
-
-async def send(api: ApiBench, method: str, path: str, body: Any) -> tuple[int, Any]:
-    status, told, _ = await api.ask(
-        method, path, data=json.dumps(body), headers=JSON, scope=Scope.ENDPOINTS_MANAGE
-    )
-    return status, told
-
-
-async def made(api: ApiBench, **fields: Any) -> Any:
-    status, told = await send(api, "POST", "/v1/endpoints", NEW | fields)
-    assert status == 201, told
-    return told
 
 
 async def rotate(api: ApiBench, endpoint: Any, **body: Any) -> tuple[int, Any]:

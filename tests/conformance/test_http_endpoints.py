@@ -8,15 +8,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 from conformance.api_bench import ApiBench, an_api
+from conformance.endpoint_requests import NEW, made, send
 
-from hub.control.keys import Scope
 from hub.dispatch.challenge import OptionsChallenger
 from hub.dispatch.channels.http_way_out import WayOut
 from hub.dispatch.headers import HIDDEN
 from hub.testing import a_trade_closed
-
-JSON = {"Content-Type": "application/json"}
-NEW = {"url": "https://crm.example.com/hub", "events": ["trade.closed"]}
 
 
 class Receiver:
@@ -55,19 +52,6 @@ async def api() -> AsyncIterator[ApiBench]:
     }
     async with an_api(more=more) as bench:
         yield bench
-
-
-async def send(api: ApiBench, method: str, path: str, body: Any) -> tuple[int, Any]:
-    status, told, _ = await api.ask(
-        method, path, data=json.dumps(body), headers=JSON, scope=Scope.ENDPOINTS_MANAGE
-    )
-    return status, told
-
-
-async def made(api: ApiBench, **fields: Any) -> Any:
-    status, told = await send(api, "POST", "/v1/endpoints", NEW | fields)
-    assert status == 201, told
-    return told
 
 
 async def refused(api: ApiBench, **fields: Any) -> dict[str, str]:

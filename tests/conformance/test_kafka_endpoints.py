@@ -1,7 +1,6 @@
 """Endpoints that are Kafka topics: records with the request's headers, an account in one partition, and retries as for any."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
@@ -10,7 +9,7 @@ from typing import Any
 import aiokafka
 import orjson
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from kafka_kit import a_topic
 from processes.program import eventually
 from processes.services import Kafka
 from standardwebhooks.webhooks import Webhook
@@ -37,14 +36,7 @@ SECRET = generate_secret()
 
 @pytest.fixture
 async def topic(kafka_server: Kafka) -> str:
-    name = f"crm-{uuid.uuid4().hex[:10]}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_server.bootstrap)
-    await admin.start()
-    try:
-        await admin.create_topics([NewTopic(name, 3, 1)])
-    finally:
-        await admin.close()
-    return name
+    return await a_topic(kafka_server, "crm")
 
 
 def an_endpoint(topic: str, **options: Any) -> Endpoint:

@@ -1,7 +1,6 @@
 """Events leave through Kafka for a data lake: each once its place is known, in order per account, and again from there."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,8 +8,8 @@ from typing import Any
 import aiokafka
 import orjson
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from conformance.backends import PostgresBackend, SqliteBackend
+from kafka_kit import a_topic
 from processes.program import eventually
 from processes.services import Kafka
 
@@ -28,14 +27,7 @@ Backend = SqliteBackend | PostgresBackend
 
 @pytest.fixture
 async def topic(kafka_server: Kafka) -> str:
-    name = f"lake-{uuid.uuid4().hex[:10]}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_server.bootstrap)
-    await admin.start()
-    try:
-        await admin.create_topics([NewTopic(name, 3, 1)])
-    finally:
-        await admin.close()
-    return name
+    return await a_topic(kafka_server, "lake")
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import random
 import apsw
 import pytest
 from conformance.backends import SqliteBackend, assert_numbered_without_gaps, rows_of
+from conformance.following import every_row_comes_once
 
-from hub.bus.follower import Follower
 from hub.bus.log import Appended, Input, InputKind, Lane, Mark
 from hub.ids import PARTITIONS, account_key, partition_of
 from hub.testing import (
@@ -355,28 +355,7 @@ async def test_the_bulk_lane_stores_the_same_and_answers_the_same(hub: SqliteBac
 
 
 async def test_a_follower_gets_every_row_once_while_others_append(sqlite: SqliteBackend) -> None:
-    log = sqlite.store.log
-    await log.append([], inputs=[an_input(i % 5) for i in range(40)])
-    follower = Follower(
-        log, [0] * PARTITIONS, room=16
-    )  # so small that it overflows and catches up again and again
-    log.listen(follower.offer)
-    taken: list[list[int]] = [[] for _ in range(PARTITIONS)]
-    total = 40 + 30 * 12
-
-    async def tell(worker: int) -> None:
-        for step in range(12):
-            await log.append([], inputs=[an_input((worker + step) % 9)])
-
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        for worker in range(30):
-            group.create_task(tell(worker))
-        while sum(map(len, taken)) < total:
-            for row in await follower.take(7):
-                taken[row.partition].append(row.n)
-
-    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in taken)
-    assert follower.backlog() == 0
+    await every_row_comes_once(sqlite.store.log, tellers=30, each=12)
 
 
 async def test_two_followers_at_different_places_both_see_what_they_miss(sqlite: SqliteBackend) -> None:

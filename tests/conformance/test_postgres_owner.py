@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 from conformance.backends import HOUR, PostgresBackend, assert_numbered_without_gaps, error_of, rows_of
+from conformance.following import every_row_comes_once
 from conformance.test_engine_store import a_timer, everything
 
 from hub.bus.follower import Follower
@@ -330,23 +331,4 @@ async def test_a_listener_that_fails_fails_no_append_and_no_other_listener(postg
 
 
 async def test_a_follower_gets_every_row_once_while_others_append(postgres: PostgresBackend) -> None:
-    log = postgres.store.log
-    await log.append([], inputs=[an_input(i % 5) for i in range(40)])
-    follower = Follower(log, [0] * PARTITIONS, room=16)
-    log.listen(follower.offer)
-    taken: list[list[int]] = [[] for _ in range(PARTITIONS)]
-    total = 40 + 10 * 8
-
-    async def tell(worker: int) -> None:
-        for step in range(8):
-            await log.append([], inputs=[an_input((worker + step) % 9)])
-
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        for worker in range(10):
-            group.create_task(tell(worker))
-        while sum(map(len, taken)) < total:
-            for row in await follower.take(7):
-                taken[row.partition].append(row.n)
-
-    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in taken)
-    assert follower.backlog() == 0
+    await every_row_comes_once(postgres.store.log, tellers=10, each=8)

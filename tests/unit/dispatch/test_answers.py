@@ -15,17 +15,22 @@ from hub.dispatch.outbox import DeliveryState
 from hub.errors import StoreUnavailable
 
 
+async def two_are_told_and_it_asks_for_two_minutes(house, answer):
+    """Have an endpoint answer the first of two events so, and see that it is left alone until it may be asked."""
+    house.receivers.answers["ep"] = answer
+    await house.tell(an_event(1))
+    await house.tell(an_event(2))
+    await house.advance(seconds=119)
+    assert len(house.receivers.requests()) == 1
+
+    house.receivers.answers["ep"] = OK
+    await house.advance(seconds=1)
+
+
 @pytest.mark.parametrize("status", [302, 404, 429, 500, 503])
 async def test_retry_after_pauses_the_whole_endpoint_whatever_the_status(status):
     async with Answering(an_endpoint()).running() as house:
-        house.receivers.answers["ep"] = Refused(status, 10, b"", 120 * SECOND_US)
-        await house.tell(an_event(1))
-        await house.tell(an_event(2))
-        await house.advance(seconds=119)
-        assert len(house.receivers.requests()) == 1
-
-        house.receivers.answers["ep"] = OK
-        await house.advance(seconds=1)
+        await two_are_told_and_it_asks_for_two_minutes(house, Refused(status, 10, b"", 120 * SECOND_US))
         assert len(house.receivers.requests()) >= 2
         await house.advance(minutes=10)
         assert set(house.states().values()) == {DeliveryState.DELIVERED}
@@ -33,14 +38,9 @@ async def test_retry_after_pauses_the_whole_endpoint_whatever_the_status(status)
 
 async def test_who_does_not_want_one_event_may_ask_for_a_pause_before_the_next():
     async with Answering(an_endpoint(), concurrency=1).running() as house:
-        house.receivers.answers["ep"] = Aborted(429, 10, retry_after_us=120 * SECOND_US)
-        await house.tell(an_event(1))
-        await house.tell(an_event(2))
-        await house.advance(seconds=119)
-        assert len(house.receivers.requests()) == 1
-
-        house.receivers.answers["ep"] = OK
-        await house.advance(seconds=1)
+        await two_are_told_and_it_asks_for_two_minutes(
+            house, Aborted(429, 10, retry_after_us=120 * SECOND_US)
+        )
         assert house.states() == {("ep", 1): DeliveryState.ABORTED, ("ep", 2): DeliveryState.DELIVERED}
 
 
