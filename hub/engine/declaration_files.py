@@ -35,17 +35,15 @@ def declarations_beside(paths: Iterable[Path], among: Collection[Path] = ()) -> 
     others = found.difference(among)
     if not others:
         return []
-    # Two paths may lead to one file, and that declares its event once.
+    # Two paths may lead to one file, and that declares its event once, under the same path every time.
     seen = {None, *(identity(path) for path in among)}
-    once = {same: path for path in others if (same := identity(path)) not in seen}
+    once = {same: path for path in sorted(others) if (same := identity(path)) not in seen}
     return sorted(once.values())
 
 
 def _in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
     try:
-        names = [each.name for each in folder.iterdir()]
+        names = [each.name for each in folder.iterdir()] if folder.is_dir() else []
     except OSError as problem:
         folder_unreadable(problem)
     found = sorted(name for name in names if name.endswith(_SUFFIXES) and not name.startswith("."))
