@@ -172,7 +172,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             MtRemoteBackend(manager, session)
             for manager, session in zip(settings.managers, sessions, strict=True)
         ]
-        recipients = Recipients(store.contacts, store.contacts, store.messages, store.devices)
+        recipients = Recipients(store.contacts, store.contacts, store.messages, store.devices, store.pushed)
         actions = action_worker(
             settings,
             store.intents,

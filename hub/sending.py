@@ -14,6 +14,7 @@ from hub.dispatch.bounces import Bounces
 from hub.dispatch.channels.crm.build import crm_channels
 from hub.dispatch.channels.crm.line import whole
 from hub.dispatch.channels.email import EmailChannel
+from hub.dispatch.channels.push_trust import Taken
 from hub.dispatch.channels.sms_twilio import SmsChannel
 from hub.dispatch.contacts import Contacts, Suppressions
 from hub.dispatch.devices import Devices
@@ -40,6 +41,7 @@ class Recipients:
     suppressions: Suppressions
     messages: Messages
     devices: Devices
+    pushed: Taken
 
 
 def notifiers(
@@ -65,7 +67,7 @@ def notifiers(
         except EndpointUrlInvalid as error:
             raise ConfigError(f"sms.url: {error}") from error
     if settings.push is not None:
-        found.append(_push(settings, recipients.devices, clock))
+        found.append(_push(settings, recipients, clock))
     found += crm_channels(
         settings.crm,
         clock,
@@ -144,7 +146,7 @@ def teller_of(teller: Teller, clock: Clock) -> Callable[[str, Said, str], Awaita
     return tell
 
 
-def _push(settings: Settings, devices: Devices, clock: Clock) -> Notifier:
+def _push(settings: Settings, recipients: Recipients, clock: Clock) -> Notifier:
     try:
         from hub.dispatch.channels.push_fcm import PushChannel  # noqa: PLC0415 (its library is an extra)
     except ImportError as error:
@@ -160,7 +162,8 @@ def _push(settings: Settings, devices: Devices, clock: Clock) -> Notifier:
     return PushChannel(
         push,
         account,
-        devices,
+        recipients.devices,
+        recipients.pushed,
         clock,
         allow_loopback=settings.delivering.allow_loopback_endpoints,
         networks=settings.delivering.allow_networks,

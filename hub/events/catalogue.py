@@ -221,6 +221,12 @@ _TYPES = (
         operations.AddressClosed,
         about="Whoever is at an address wants no more messages, or none of a category.",
     ),
+    EventType(
+        147,
+        "notification.sender_refused",
+        operations.ChannelRefused,
+        about="A channel takes no message from us until somebody has looked at its settings.",
+    ),
     EventType(150, "workflow.tripped", operations.WorkflowSwitched, about="A workflow's breaker stopped it."),
     EventType(151, "workflow.reset", operations.WorkflowSwitched, about="A person let a workflow go on."),
     EventType(152, "manager.halted", operations.ActionsSwitched, about="All manager actions were halted."),

@@ -156,6 +156,11 @@ _DATA: Final[dict[str, Example]] = {
     "notification.token_invalidated": {"token": "dev_41aa", "client": "c-1027", "reason": "unregistered"},
     "notification.bounced": {**_CLOSED_ADDRESS, "reason": "550 no such user"},
     "notification.unsubscribed": {**_CLOSED_ADDRESS, "category": "marketing"},
+    "notification.sender_refused": {
+        "channel": "push",
+        "sender": "broker-app",
+        "reason": "answered 403, SENDER_ID_MISMATCH: look at push.project and the service account",
+    },
     "workflow.tripped": {"workflow": "deposit-bonus", "by": "breaker", "because": "more than 100 actions an hour"},
     "workflow.reset": {"workflow": "deposit-bonus", "by": "dora", "because": "a campaign began"},
     "manager.halted": {"by": "dora", "because": "the price feed is wrong"},

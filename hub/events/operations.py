@@ -61,6 +61,14 @@ class TokenInvalidated(Data):
     reason: Words | None = None
 
 
+class ChannelRefused(Data):
+    """A channel takes nothing from us until a person has put something right; `sender` is who we are there: a project, an account."""
+
+    channel: Name
+    sender: Text
+    reason: Words | None = None
+
+
 class AddressClosed(Data):
     """Nothing is sent to an address on a channel any more; `category`: nothing of that kind. `message` is what it followed on."""
 

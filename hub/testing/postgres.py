@@ -27,7 +27,7 @@ from hub.store.postgres.outbox import PostgresDeliveries
 from hub.store.postgres.profiles import PostgresProfiles
 from hub.store.postgres.prune import PostgresPruner
 from hub.store.postgres.replays import PostgresReplays
-from hub.store.postgres.switches import PostgresSwitches
+from hub.store.postgres.switches import PUSHED, PostgresSwitches
 from hub.store.postgres.tokens import PostgresTickets, PostgresTokens
 from hub.store.retention import Retention
 
@@ -59,6 +59,7 @@ class PostgresStore:
     browser: PostgresBrowser
     pruner: PostgresPruner
     switches: PostgresSwitches
+    pushed: PostgresSwitches
     feed: PostgresFeed
     tokens: PostgresTokens
     tickets: PostgresTickets
@@ -109,6 +110,7 @@ async def open_postgres(
             browser=PostgresBrowser(database),
             pruner=PostgresPruner(database, clock, retention),
             switches=PostgresSwitches(database),
+            pushed=PostgresSwitches(database, PUSHED),
             feed=PostgresFeed(database),
             tokens=PostgresTokens(database),
             tickets=PostgresTickets(database),

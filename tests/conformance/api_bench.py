@@ -454,7 +454,7 @@ async def an_api(
 
     control = Control(MemorySwitches(), clock, real)
     contacts, devices = MemoryContacts(), MemoryDevices()
-    recipients = Recipients(contacts, contacts, contacts.messages, devices)
+    recipients = Recipients(contacts, contacts, contacts.messages, devices, MemorySwitches())
     links = PublicLinks(PublicSettings(url="https://hub.example", link_secret=SecretStr("s" * 40)))
     after = aftermath(recipients, real, clock)
     app = make_api(

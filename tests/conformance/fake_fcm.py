@@ -151,7 +151,8 @@ async def an_fcm() -> AsyncIterator[FakeFcm]:
     fcm = FakeFcm()
     application = web.Application()
     application.router.add_post("/token", fcm.token)
-    application.router.add_post(f"/v1/projects/{PROJECT}/messages:send", fcm.send)
+    for project in (PROJECT, "other-app"):
+        application.router.add_post(f"/v1/projects/{project}/messages:send", fcm.send)
     runner = web.AppRunner(application)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -9,6 +9,7 @@ from conformance.backends import StoreBackend
 
 from hub.bus.pages import BadCursor
 from hub.clock import to_us
+from hub.dispatch.channels.push_trust import MOST_TAKEN, PushTrust
 from hub.dispatch.contacts import KEPT, Asked, Contacts, Suppression, Suppressions
 from hub.dispatch.devices import MOST_DEVICES, Device, Devices, device_id
 from hub.dispatch.memory_contacts import MemoryContacts
@@ -299,3 +300,17 @@ async def test_messages_are_kept_as_long_as_contacts(store: StoreBackend) -> Non
 
     assert kept is not None
     assert await store.store.messages.get(message_id("i1")) is None
+
+
+async def test_what_devices_took_counts_for_three_of_them_also_after_a_restart(store: StoreBackend) -> None:
+    taking = PushTrust(store.store.pushed, "ours")
+    for _ in range(MOST_TAKEN):
+        await taking.took()
+    await store.reopen()
+
+    ours, other = [PushTrust(store.store.pushed, project) for project in ("ours", "other")]
+    believed = [await ours.believed() for _ in range(4)]
+
+    assert believed == [True, True, True, False]
+    assert not await other.believed()
+    assert await store.store.switches.read() == {}

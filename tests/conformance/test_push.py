@@ -12,11 +12,13 @@ from conformance.fake_fcm import FakeFcm, an_fcm
 from pydantic import SecretStr
 
 from hub.clock import ManualClock, to_us
+from hub.control.memory import MemorySwitches
 from hub.dispatch.addresses import in_house
 from hub.dispatch.channels.push_fcm import PushChannel
 from hub.dispatch.channels.push_settings import PushSettings
+from hub.dispatch.channels.push_trust import MOST_TAKEN, TAKEN_FOR_ONE
 from hub.dispatch.devices import Device, device_id
-from hub.dispatch.effects.notifier import Declined, Later, Sent, TokenDead, Told
+from hub.dispatch.effects.notifier import Declined, Later, SenderRefused, Sent, TokenDead, Told
 from hub.dispatch.memory_messages import MemoryDevices
 from hub.dispatch.messages import message_id
 from hub.errors import ConfigError
@@ -37,12 +39,15 @@ class Shop:
         self.fcm = fcm
         self.clock = ManualClock(START)
         self.devices = MemoryDevices()
+        self.taken = MemorySwitches()
         self.account = fcm.account()
         self.channel = self.make()
 
     def make(self) -> PushChannel:
         settings = PushSettings(service_account=SecretStr(self.account), url=self.fcm.url)
-        return PushChannel(settings, SecretStr(self.account), self.devices, self.clock, allow_loopback=True)
+        return PushChannel(
+            settings, SecretStr(self.account), self.devices, self.taken, self.clock, allow_loopback=True
+        )
 
     async def has(self, *tokens: str, client: str = "c-1") -> None:
         platforms = {PHONE: "android", TABLET: "ios", BROWSER: "web"}
@@ -116,7 +121,7 @@ async def test_a_token_that_is_refused_is_asked_for_anew_once(shop: Shop) -> Non
     assert shop.fcm.tokens == 3
 
 
-@pytest.mark.parametrize("error", ["unregistered", "bad token", "other sender"])
+@pytest.mark.parametrize("error", ["unregistered", "bad token"])
 async def test_a_device_that_is_gone_is_told_of_and_the_others_get_it(shop: Shop, error: str) -> None:
     await shop.has(PHONE, TABLET)
     shop.fcm.says[PHONE] = [error]
@@ -131,6 +136,78 @@ async def test_a_device_that_is_gone_is_told_of_and_the_others_get_it(shop: Shop
     assert PHONE not in dead.reason
 
 
+async def test_a_project_that_never_reached_a_device_costs_none_and_operators_hear_of_it(shop: Shop) -> None:
+    await shop.has(PHONE, TABLET)
+    shop.fcm.says = {PHONE: ["other sender"] * 9, TABLET: ["other sender"] * 9}
+
+    first, second = await shop.send(), await shop.send(a_push("b"))
+    await shop.clock.advance(timedelta(days=1))
+    third = await shop.send(a_push("c"))
+
+    assert isinstance(first, Later)
+    (refused,) = first.news
+    assert isinstance(refused, SenderRefused)
+    assert (refused.channel, refused.sender) == ("push", "broker-app")
+    assert refused.reason.startswith("answered 403, SENDER_ID_MISMATCH: look at push.project")
+    assert isinstance(second, Later)
+    assert second.news == ()
+    assert isinstance(third, Later)
+    assert third.news == (refused,)
+
+
+async def test_a_device_of_another_app_goes_once_others_took_ten_messages_and_keeps_nobody_from_his(
+    shop: Shop,
+) -> None:
+    await shop.has(PHONE, TABLET)
+    shop.fcm.says[PHONE] = ["other sender"] * 99
+
+    before = [await shop.send(a_push(str(n))) for n in range(TAKEN_FOR_ONE)]
+    after = await shop.send(a_push("then"))
+
+    assert [type(told) for told in before] == [Later] * TAKEN_FOR_ONE
+    assert shop.fcm.asked[TABLET] == TAKEN_FOR_ONE + 1
+    assert isinstance(after, Sent)
+    assert after.news == (
+        TokenDead(
+            device_id(PHONE),
+            "c-1",
+            NOW,
+            "answered 403, SENDER_ID_MISMATCH: the token is of another app",
+        ),
+    )
+
+
+async def test_a_service_account_of_another_app_costs_three_devices_and_not_all_also_over_a_restart(
+    shop: Shop,
+) -> None:
+    await shop.has(PHONE)
+    for n in range(3 * MOST_TAKEN):
+        await shop.send(a_push(str(n)))
+    shop.fcm.everybody = ["other sender"] * 99
+
+    dropped = 0
+    for n in range(9):
+        shop.channel = shop.make()
+        told = await shop.send(a_push(f"then {n}"))
+        dropped += any(isinstance(news, TokenDead) for news in told.news)
+
+    assert dropped == 3
+
+
+async def test_a_project_is_believed_for_what_devices_took_of_it_and_not_of_another(shop: Shop) -> None:
+    await shop.has(PHONE)
+    for n in range(MOST_TAKEN):
+        await shop.send(a_push(str(n)))
+    shop.account = json.dumps(json.loads(shop.account) | {"project_id": "other-app"})
+    shop.channel = shop.make()
+    shop.fcm.everybody = ["other sender"]
+
+    told = await shop.send(a_push("then"))
+
+    assert isinstance(told, Later)
+    assert [type(news) for news in told.news] == [SenderRefused]
+
+
 async def test_a_client_whose_devices_are_all_gone_is_not_reached(shop: Shop) -> None:
     await shop.has(PHONE)
     shop.fcm.says[PHONE] = ["unregistered"]
@@ -141,11 +218,8 @@ async def test_a_client_whose_devices_are_all_gone_is_not_reached(shop: Shop) ->
     assert len(told.news) == 1
 
 
-@pytest.mark.parametrize(
-    "error",
-    ["internal", "unavailable", "bad gateway", "quota", "apns", "no permission", "no project"],
-)
-async def test_trouble_that_passes_or_is_ours_waits_and_costs_no_device(shop: Shop, error: str) -> None:
+@pytest.mark.parametrize("error", ["internal", "unavailable", "bad gateway", "quota"])
+async def test_trouble_that_passes_waits_and_costs_no_device(shop: Shop, error: str) -> None:
     await shop.has(PHONE)
     shop.fcm.says[PHONE] = [error]
 
@@ -153,6 +227,19 @@ async def test_trouble_that_passes_or_is_ours_waits_and_costs_no_device(shop: Sh
 
     assert isinstance(told, Later)
     assert told.news == ()
+
+
+@pytest.mark.parametrize("error", ["apns", "no permission", "no project"])
+async def test_trouble_that_is_ours_waits_costs_no_device_and_operators_hear_of_it(
+    shop: Shop, error: str
+) -> None:
+    await shop.has(PHONE)
+    shop.fcm.says[PHONE] = [error]
+
+    told = await shop.send()
+
+    assert isinstance(told, Later)
+    assert [type(news) for news in told.news] == [SenderRefused]
 
 
 async def test_a_message_nobody_takes_is_not_tried_again(shop: Shop) -> None:
@@ -257,7 +344,7 @@ async def test_a_service_account_that_cannot_work_is_refused_without_telling_it(
 
 async def test_an_interface_in_a_network_of_ones_own_has_to_be_opened(shop: Shop) -> None:
     inside = PushSettings(service_account=SecretStr(shop.account), url="https://fcm.corp.internal")
-    given = inside, SecretStr(shop.account), shop.devices, shop.clock
+    given = inside, SecretStr(shop.account), shop.devices, shop.taken, shop.clock
 
     with pytest.raises(ConfigError, match=r"push\.url: .* inner network"):
         PushChannel(*given, allow_loopback=True)

@@ -22,6 +22,13 @@ class DeadToken:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherSender:
+    """Our project may not send to the token: one of the two belongs to another app."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class BadMessage:
     """No device will ever take it."""
 
@@ -45,7 +52,7 @@ class NotNow:
     all: bool = False
 
 
-Answer = Pushed | DeadToken | BadMessage | BadAccess | NotNow
+Answer = Pushed | DeadToken | OtherSender | BadMessage | BadAccess | NotNow
 
 
 def answer_of(reply: Reply, now_us: int) -> Answer:
@@ -63,7 +70,7 @@ def answer_of(reply: Reply, now_us: int) -> Answer:
         case (404, "UNREGISTERED"):
             return DeadToken(reason)
         case (403, "SENDER_ID_MISMATCH"):
-            return DeadToken(f"{reason}: the token is of another sender")
+            return OtherSender(reason)
         case (400, _) if _blames_token(error):
             return DeadToken(reason)
         case (400 | 413, _):
@@ -73,9 +80,8 @@ def answer_of(reply: Reply, now_us: int) -> Answer:
         case (401, _):
             return BadAccess(reason)
         case (403 | 404, _):
-            return NotNow(
-                f"{reason}: look at push.project and the rights of the service account", wait, ours=True
-            )
+            why = f"{reason}: look at push.project and the rights of the service account"
+            return NotNow(why, wait, ours=True, all=True)
         case (429, _):
             return NotNow(f"{reason}: too many messages", wait or QUOTA_US, all=True)
         case _:

@@ -24,13 +24,24 @@ from hub.dispatch.channels.push_answers import (
     BadMessage,
     DeadToken,
     NotNow,
+    OtherSender,
     Pushed,
     answer_of,
 )
 from hub.dispatch.channels.push_settings import PushSettings
+from hub.dispatch.channels.push_trust import PushTrust, Taken
 from hub.dispatch.channels.rest import Rest
 from hub.dispatch.devices import Device, Devices
-from hub.dispatch.effects.notifier import Declined, Later, Notifier, Sent, TokenDead, Told
+from hub.dispatch.effects.notifier import (
+    Declined,
+    Later,
+    News,
+    Notifier,
+    SenderRefused,
+    Sent,
+    TokenDead,
+    Told,
+)
 from hub.dispatch.endpoint_url import EndpointUrlInvalid, parse_endpoint_url
 from hub.dispatch.lateness import seconds_left
 from hub.dispatch.messages import message_id
@@ -41,6 +52,8 @@ from hub.intents.verbs import SendMessage
 LARGEST: Final = 4_096  # bytes of a message, by the protocol
 LONGEST_TTL_S: Final = 2_419_200
 _REMEMBERED: Final = 10_000  # messages of which it is known which devices have them
+_DAY_US: Final = 86_400 * SECOND_US
+_NOT_OURS: Final = "look at push.project and the service account, or the device is of another app"
 _CLIENT_KEY: Final = "client="
 _encode = msgspec.json.Encoder().encode
 
@@ -54,6 +67,7 @@ class PushChannel(Notifier):
         settings: PushSettings,
         account: SecretStr,
         devices: Devices,
+        taken: Taken,
         clock: Clock,
         *,
         allow_loopback: bool = False,
@@ -71,12 +85,14 @@ class PushChannel(Notifier):
         self._access = ServiceAccount(
             account, clock, self._way_out, allow_loopback=allow_loopback, networks=networks
         )
-        project = settings.project or self._access.project
-        self._url = yarl.URL(f"{settings.url.rstrip('/')}/v1/projects/{project}/messages:send")
+        self._project = settings.project or self._access.project
+        self._url = yarl.URL(f"{settings.url.rstrip('/')}/v1/projects/{self._project}/messages:send")
+        self._trust = PushTrust(taken, self._project)
         self._within = timedelta(seconds=settings.timeout_s)
         self._devices = devices
         self._clock = clock
         self._rest = Rest(clock)  # while the quota is used up, nothing is asked
+        self._told: dict[str, int] = {}  # why nothing could be sent, and on which day that was said
         self._reached: OrderedDict[str, set[str]] = OrderedDict()
 
     @property
@@ -102,7 +118,7 @@ class PushChannel(Notifier):
     async def _to_all(self, intent: Intent, message: SendMessage, devices: Any) -> Told:
         """Send to each device that does not have it yet; a device more is worth more than one the second time."""
         reached = self._reached.setdefault(intent.key, set())
-        dead: list[TokenDead] = []
+        news: list[News] = []
         later: NotNow | None = None
         bad, name = "", ""
         for device in devices:
@@ -112,23 +128,32 @@ class PushChannel(Notifier):
                 case Pushed(given):
                     reached.add(device.id)
                     name = name or given
+                    await self._trust.took()
                 case DeadToken(reason):
-                    dead.append(TokenDead(device.id, device.client, device.seen_at, reason))
+                    news.append(TokenDead(device.id, device.client, device.seen_at, reason))
+                case OtherSender(reason) if await self._trust.believed():
+                    why = f"{reason}: the token is of another app"
+                    news.append(TokenDead(device.id, device.client, device.seen_at, why))
+                case OtherSender(reason):
+                    why = f"{reason}: {_NOT_OURS}"
+                    self._not_set_up(why, news)
+                    later = later or NotNow(why, ours=True)
                 case BadMessage(reason) | BadAccess(reason):
                     bad = reason
                 case NotNow() as not_now:
                     later = not_now
-                    if not_now.all or not_now.ours:
+                    if not_now.ours:
+                        self._not_set_up(not_now.reason, news)
+                    if not_now.all:
                         break
-        news = tuple(dead)
         if later is not None:
             while len(self._reached) > _REMEMBERED:
                 self._reached.popitem(last=False)
-            return Later(later.reason, later.after_us, news)
+            return Later(later.reason, later.after_us, tuple(news))
         self._reached.pop(intent.key, None)
         if reached:
-            return Sent(f"to {len(reached)} of {len(devices)} devices", name, news)
-        return Declined(bad or "none of the client's devices takes push messages any more", news)
+            return Sent(f"to {len(reached)} of {len(devices)} devices", name, tuple(news))
+        return Declined(bad or "none of the client's devices takes push messages any more", tuple(news))
 
     async def _to_one(self, intent: Intent, message: SendMessage, device: Device) -> Answer:
         left_us = self._rest.left_us()
@@ -140,7 +165,7 @@ class PushChannel(Notifier):
             try:
                 token = await self._access.token(instead_of=refused)
             except NoToken as problem:
-                return NotNow(str(problem), ours=True)
+                return NotNow(str(problem), all=True)
             found = await exchange(
                 self._way_out,
                 "POST",
@@ -156,13 +181,18 @@ class PushChannel(Notifier):
                 break
             refused = token
         else:
-            answer = NotNow("a new access token was not accepted either", ours=True)
-        if isinstance(answer, NotNow):
-            if answer.all:
-                self._rest.begin(answer.after_us)
-            if answer.ours:
-                log.error("push.not_set_up", reason=answer.reason)
+            answer = NotNow("a new access token was not accepted either", ours=True, all=True)
+        if isinstance(answer, NotNow) and answer.all:
+            self._rest.begin(answer.after_us)
         return answer
+
+    def _not_set_up(self, reason: str, news: list[News]) -> None:
+        """Have operators hear that a person has to put something right: in the log each time, as an event once a day."""
+        log.error("push.not_set_up", reason=reason)
+        today = self._clock.now_us() // _DAY_US
+        if self._told.get(reason) != today:
+            self._told = {why: day for why, day in self._told.items() if day == today} | {reason: today}
+            news.append(SenderRefused("push", self._project, reason))
 
     def _body(self, intent: Intent, message: SendMessage, token: str, platform: str) -> dict[str, Any]:
         name = message_id(intent.key)

@@ -6,19 +6,31 @@ All of it is done before the outcome is written, and may be done twice: a crash 
 from collections.abc import Awaitable, Callable
 from typing import Final, final
 
-from hub.clock import Clock
+from hub.clock import SECOND_US, Clock
 from hub.dispatch.contacts import Suppression, Suppressions
 from hub.dispatch.devices import Devices
-from hub.dispatch.effects.notifier import Bounced, Declined, Later, News, OptedOut, Sent, TokenDead, Told
+from hub.dispatch.effects.notifier import (
+    Bounced,
+    Declined,
+    Later,
+    News,
+    OptedOut,
+    SenderRefused,
+    Sent,
+    TokenDead,
+    Told,
+)
 from hub.dispatch.messages import Messages, message_id
-from hub.events.operations import AddressClosed, TokenInvalidated
+from hub.events.operations import AddressClosed, ChannelRefused, TokenInvalidated
 from hub.intents.contact import CHANNELS
 from hub.intents.intent import Intent
 
-Said = AddressClosed | TokenInvalidated
+Said = AddressClosed | TokenInvalidated | ChannelRefused
 BOUNCED: Final = "notification.bounced"
 UNSUBSCRIBED: Final = "notification.unsubscribed"
 TOKEN_DEAD: Final = "notification.token_invalidated"  # noqa: S105 - the name of an event
+SENDER_REFUSED: Final = "notification.sender_refused"
+_DAY_US: Final = 86_400 * SECOND_US
 _BY: Final = "hub"
 _REASON: Final = 256
 
@@ -61,6 +73,11 @@ class Aftermath:
                 said = TokenInvalidated(token=device, client=client, reason=reason)
                 await self._announce(TOKEN_DEAD, said, f"{device}:{seen_at}:dead")
                 await self._devices.drop(device, seen_at)
+            case SenderRefused(channel, sender, reason):
+                # Every message finds it out: it is told once a day.
+                day = self._clock.now_us() // _DAY_US
+                refused = ChannelRefused(channel=channel, sender=sender, reason=reason)
+                await self._announce(SENDER_REFUSED, refused, f"{channel}:{sender}:{reason}:{day}")
 
     async def unsubscribed(self, address: str, channel: str, category: str, message: str) -> None:
         """Close the way of one category to an address, as whoever is there has asked."""

@@ -34,7 +34,16 @@ class TokenDead:
     reason: str
 
 
-News = Bounced | OptedOut | TokenDead
+@dataclass(frozen=True, slots=True)
+class SenderRefused:
+    """A channel takes nothing from us until a person has put something right; `sender` is who we are there."""
+
+    channel: str
+    sender: str
+    reason: str
+
+
+News = Bounced | OptedOut | TokenDead | SenderRefused
 
 
 @dataclass(frozen=True, slots=True)

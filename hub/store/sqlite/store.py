@@ -33,7 +33,7 @@ from hub.store.sqlite.profiles import SqliteProfiles
 from hub.store.sqlite.prune import Pruner
 from hub.store.sqlite.reader import Reader
 from hub.store.sqlite.replays import SqliteReplays
-from hub.store.sqlite.switches import SqliteSwitches
+from hub.store.sqlite.switches import PUSHED, SqliteSwitches
 from hub.store.sqlite.tokens import SqliteTickets, SqliteTokens
 from hub.store.sqlite.writer import Writer
 
@@ -62,6 +62,7 @@ class SqliteStore:
     pruner: Pruner
     places: SqlitePlaces
     switches: SqliteSwitches
+    pushed: SqliteSwitches
     feed: SqliteFeed
     tokens: SqliteTokens
     tickets: SqliteTickets
@@ -134,6 +135,7 @@ async def open_sqlite(
                 browser=SqliteBrowser(reader),
                 places=SqlitePlaces(writer, reader),
                 switches=SqliteSwitches(writer, reader),
+                pushed=SqliteSwitches(writer, reader, PUSHED),
                 feed=SqliteFeed(reader),
                 tokens=SqliteTokens(writer, reader),
                 tickets=SqliteTickets(writer),

@@ -20,6 +20,7 @@ from hub.dispatch.effects.notifier import (
     Later,
     Notifier,
     OptedOut,
+    SenderRefused,
     SendsOnce,
     Sent,
     TokenDead,
@@ -228,6 +229,21 @@ async def test_a_dead_token_is_told_of_and_removed_also_where_others_got_the_mes
         ((kind, said, _),) = shop.said
         assert kind == "notification.token_invalidated"
         assert said.model_dump(exclude_none=True)["token"] == "dev_1"
+
+
+async def test_a_channel_that_refuses_us_is_told_of_once_a_day() -> None:
+    refused = (SenderRefused("push", "broker-app", "answered 403, SENDER_ID_MISMATCH"),)
+    channel = Channel(*[Later("answered 403", 21_600_000_000, news=refused)] * 99, once=False)
+    messages = a_message(verb="notify.push"), a_message("next", verb="notify.push")
+    async with Shop(channel, *messages).running() as shop:
+        told = [(kind, said.model_dump(exclude_none=True)) for kind, said, _ in shop.said]
+        today = {key for _, _, key in shop.said}
+        await shop.clock.advance(timedelta(days=1))
+        in_two_days = {key for _, _, key in shop.said}
+
+    said = {"channel": "push", "sender": "broker-app", "reason": "answered 403, SENDER_ID_MISMATCH"}
+    assert told == [("notification.sender_refused", said)] * 2
+    assert (len(today), len(in_two_days)) == (1, 2)
 
 
 async def test_what_follows_is_done_before_the_message_ends_however_long_the_store_is_away() -> None:
