@@ -69,7 +69,8 @@ async def test_every_device_of_the_client_shows_it(shop: Shop) -> None:
 
     told = await shop.send()
 
-    assert told == Sent("to 3 of 3 devices", "projects/broker-app/messages/0:1")
+    everyone = {device_id(token): "taken" for token in (PHONE, TABLET, BROWSER)}
+    assert told == Sent("to 3 of 3 devices", "projects/broker-app/messages/0:1", each=everyone)
     tag = message_id(a_push().key)
     assert {token: list(shown) for token, shown in shop.fcm.shown.items()} == {
         PHONE: [tag],
@@ -129,7 +130,8 @@ async def test_a_device_that_is_gone_is_told_of_and_the_others_get_it(shop: Shop
     told = await shop.send()
 
     assert isinstance(told, Sent)
-    assert told.reason == "to 1 of 2 devices"
+    assert told.reason == f"to 1 of 2 devices; not to 1: {told.each[device_id(PHONE)]}"
+    assert told.each[device_id(TABLET)] == "taken"
     (dead,) = told.news
     assert isinstance(dead, TokenDead)
     assert (dead.device, dead.client) == (device_id(PHONE), "c-1")
@@ -248,7 +250,8 @@ async def test_a_message_nobody_takes_is_not_tried_again(shop: Shop) -> None:
 
     told = await shop.send()
 
-    assert told == Declined("answered 400, INVALID_ARGUMENT")
+    why = "answered 400, INVALID_ARGUMENT"
+    assert told == Declined(why, each={device_id(PHONE): why})
 
 
 async def test_only_those_without_it_get_it_when_it_is_tried_again(shop: Shop) -> None:
@@ -257,9 +260,39 @@ async def test_only_those_without_it_get_it_when_it_is_tried_again(shop: Shop) -
 
     first, second = await shop.send(), await shop.send()
 
-    assert isinstance(first, Later)
-    assert second == Sent("to 2 of 2 devices", "projects/broker-app/messages/0:2")
+    why = "answered 503, UNAVAILABLE"
+    phone, tablet = device_id(PHONE), device_id(TABLET)
+    assert first == Later(
+        f"to 1 of 2 devices; not to 1: {why}", taken=True, each={phone: "taken", tablet: why}
+    )
+    assert second == Sent(
+        "to 2 of 2 devices",
+        "projects/broker-app/messages/0:2",
+        each={phone: "taken", tablet: "taken"},
+    )
     assert shop.fcm.asked == {PHONE: 1, TABLET: 2}
+
+
+async def test_devices_of_apple_that_cannot_be_reached_keep_no_other_from_it(shop: Shop) -> None:
+    await shop.has(TABLET, PHONE)
+    shop.fcm.says[TABLET] = ["apns"]
+
+    told = await shop.send()
+
+    assert isinstance(told, Later)
+    assert list(shop.fcm.shown) == [PHONE]
+
+
+async def test_a_quota_that_is_used_up_on_the_way_says_so_of_every_device_left(shop: Shop) -> None:
+    await shop.has(PHONE, TABLET, BROWSER)
+    shop.fcm.says[TABLET] = ["quota"]
+
+    told = await shop.send()
+
+    why = "answered 429, QUOTA_EXCEEDED: too many messages"
+    assert isinstance(told, Later)
+    assert told.reason == f"to 1 of 3 devices; not to 2: {why}"
+    assert shop.fcm.asked[BROWSER] == 0
 
 
 @pytest.mark.parametrize(("header", "wait"), [({}, 60), ({"Retry-After": "300"}, 300)])
@@ -305,8 +338,10 @@ async def test_without_a_token_nothing_is_sent(shop: Shop) -> None:
 
     first, second = await shop.send(), await shop.send()
 
-    assert first == Later("no access token: answered 400, invalid_grant")
-    assert second == Later("no access token: answered 200")
+    assert isinstance(first, Later)
+    assert isinstance(second, Later)
+    assert first.reason == "no access token: answered 400, invalid_grant"
+    assert second.reason == "no access token: answered 200"
     assert shop.fcm.asked[PHONE] == 0
     assert isinstance(await shop.send(), Sent)
 

@@ -28,6 +28,7 @@ from hub.dispatch.channels.push_answers import (
     Pushed,
     answer_of,
 )
+from hub.dispatch.channels.push_reached import Reached
 from hub.dispatch.channels.push_settings import PushSettings
 from hub.dispatch.channels.push_trust import PushTrust, Taken
 from hub.dispatch.channels.rest import Rest
@@ -93,7 +94,7 @@ class PushChannel(Notifier):
         self._clock = clock
         self._rest = Rest(clock)  # while the quota is used up, nothing is asked
         self._told: dict[str, int] = {}  # why nothing could be sent, and on which day that was said
-        self._reached: OrderedDict[str, set[str]] = OrderedDict()
+        self._reached: OrderedDict[str, Reached] = OrderedDict()
 
     @property
     @override
@@ -117,43 +118,51 @@ class PushChannel(Notifier):
 
     async def _to_all(self, intent: Intent, message: SendMessage, devices: Any) -> Told:
         """Send to each device that does not have it yet; a device more is worth more than one the second time."""
-        reached = self._reached.setdefault(intent.key, set())
+        reached = self._reached.setdefault(intent.key, Reached())
         news: list[News] = []
         later: NotNow | None = None
         bad, name = "", ""
         for device in devices:
-            if device.id in reached:
+            if reached.has(device.id):
+                continue
+            if later is not None and later.all:
+                reached.did_not(device.id, later.reason)
                 continue
             match await self._to_one(intent, message, device):
                 case Pushed(given):
-                    reached.add(device.id)
+                    reached.took(device.id)
                     name = name or given
                     await self._trust.took()
                 case DeadToken(reason):
+                    reached.did_not(device.id, reason)
                     news.append(TokenDead(device.id, device.client, device.seen_at, reason))
                 case OtherSender(reason) if await self._trust.believed():
                     why = f"{reason}: the token is of another app"
+                    reached.did_not(device.id, why)
                     news.append(TokenDead(device.id, device.client, device.seen_at, why))
                 case OtherSender(reason):
                     why = f"{reason}: {_NOT_OURS}"
+                    reached.did_not(device.id, why)
                     self._not_set_up(why, news)
                     later = later or NotNow(why, ours=True)
                 case BadMessage(reason) | BadAccess(reason):
+                    reached.did_not(device.id, reason)
                     bad = reason
                 case NotNow() as not_now:
+                    reached.did_not(device.id, not_now.reason)
                     later = not_now
                     if not_now.ours:
                         self._not_set_up(not_now.reason, news)
-                    if not_now.all:
-                        break
         if later is not None:
             while len(self._reached) > _REMEMBERED:
                 self._reached.popitem(last=False)
-            return Later(later.reason, later.after_us, tuple(news))
+            reason = reached.in_words() if reached.taken else later.reason
+            return Later(reason, later.after_us, tuple(news), taken=reached.taken > 0, each=reached.each)
         self._reached.pop(intent.key, None)
-        if reached:
-            return Sent(f"to {len(reached)} of {len(devices)} devices", name, tuple(news))
-        return Declined(bad or "none of the client's devices takes push messages any more", tuple(news))
+        if reached.taken:
+            return Sent(reached.in_words(), name, tuple(news), each=reached.each)
+        reason = bad or "none of the client's devices takes push messages any more"
+        return Declined(reason, tuple(news), each=reached.each)
 
     async def _to_one(self, intent: Intent, message: SendMessage, device: Device) -> Answer:
         left_us = self._rest.left_us()

@@ -1,9 +1,12 @@
 """What a channel for messages must be able to do, and what it may have to tell."""
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol, runtime_checkable
 
 from hub.intents.intent import Intent
+
+TAKEN: Final = "taken"  # of one of several devices: it has the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,16 @@ News = Bounced | OptedOut | TokenDead | SenderRefused
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """`ref` is the channel's own number for the message; `made` that of what there is now in another system."""
+    """`ref` is the channel's own number for the message; `made` that of what there is now in another system.
+
+    `each`, here and below: of a message that goes to several devices, what became of it at each.
+    """
 
     reason: str = ""
     ref: str = ""
     news: tuple[News, ...] = ()
     made: str = ""
+    each: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +69,21 @@ class Declined:
 
     reason: str
     news: tuple[News, ...] = ()
+    each: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Temporary trouble, and surely not sent: try again on the schedule, and not before what the receiver asked for."""
+    """Temporary trouble, and surely not sent: try again on the schedule, and not before what the receiver asked for.
+
+    `taken`: of several devices some have it.
+    """
 
     reason: str
     after_us: int = 0
     news: tuple[News, ...] = ()
+    taken: bool = False
+    each: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,6 +231,53 @@ async def test_a_dead_token_is_told_of_and_removed_also_where_others_got_the_mes
         assert said.model_dump(exclude_none=True)["token"] == "dev_1"
 
 
+SOME = Later("to 1 of 2 devices; not to 1: away", taken=True, each={"dev_1": "taken", "dev_2": "away"})
+NONE = Later("away", each={"dev_1": "away", "dev_2": "away"})
+
+
+@pytest.mark.parametrize(
+    ("answers", "params", "reason"),
+    [
+        ([SOME] * 9, {}, SOME.reason),
+        ([SOME, *[NONE] * 9], {}, "some devices took it before; away"),
+        ([SOME, Declined("gone")], {}, "some devices took it before; gone"),
+        (
+            [SOME] * 9,
+            {"expires": "10m"},
+            f"{SOME.reason}; not tried again: expired: it was of use until 2026-06-23T09:10:00.000Z",
+        ),
+    ],
+    ids=["all along", "forgotten in a restart", "declined at last", "too late for the others"],
+)
+async def test_a_message_that_some_devices_took_was_delivered_whatever_became_of_the_others(
+    answers: list[Told | Exception], params: dict[str, str], reason: str
+) -> None:
+    channel = Channel(*answers, once=False)
+    async with Shop(channel, a_message(verb="notify.push", params=params)).running() as shop:
+        await shop.clock.advance(timedelta(hours=20))
+
+        assert await shop.state() is State.DELIVERED
+        told = decode_outcome(shop.intents.told[-1].body)
+        assert (told.state, told.reason, told.sends) == ("delivered", reason, 1)
+
+
+async def test_later_steps_read_what_became_of_a_message_at_each_device() -> None:
+    channel = Channel(*[SOME] * 9, once=False)
+    async with Shop(channel, a_message(verb="notify.push")).running() as shop:
+        await shop.clock.advance(timedelta(hours=20))
+
+        told = decode_outcome(shop.intents.told[-1].body)
+        assert told.after == {"devices": {"dev_1": "taken", "dev_2": "away"}}
+
+
+async def test_a_message_no_device_took_is_exhausted() -> None:
+    channel = Channel(*[NONE] * 9, once=False)
+    async with Shop(channel, a_message(verb="notify.push")).running() as shop:
+        await shop.clock.advance(timedelta(hours=20))
+
+        assert await shop.state() is State.EXHAUSTED
+
+
 async def test_a_channel_that_refuses_us_is_told_of_once_a_day() -> None:
     refused = (SenderRefused("push", "broker-app", "answered 403, SENDER_ID_MISMATCH"),)
     channel = Channel(*[Later("answered 403", 21_600_000_000, news=refused)] * 99, once=False)
