@@ -323,6 +323,8 @@ class Dispatcher(HandOver):
             pace = self._paces[endpoint.id] = Pace(self._random)
         now_us, options = self._clock.now_us(), endpoint.options
         pace.settle_on(options.concurrency or self._concurrency, options.pace, options.burst, now_us)
+        if watch.health.paused_until > pace.paused_until > 0:
+            watch.paused(pace.paused_until)  # the clock was set back, and the pause with it
         longest = now_us + self._longest_pause_us
         if watch.health.paused_until > longest:  # the clock it was stored by ran ahead
             watch.paused(longest)

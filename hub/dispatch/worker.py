@@ -37,6 +37,7 @@ from hub.dispatch.pace import Pace
 from hub.dispatch.request_maker import NotShaped, RequestMaker
 from hub.dispatch.safe_http import Transport
 from hub.dispatch.schedule import LONGEST_WAIT_US, WAITS
+from hub.dispatch.set_back import SetBack, longest_of, put_right
 from hub.dispatch.settler import Settler, Settling
 from hub.dispatch.waiting import until
 from hub.dispatch.watch import Watch
@@ -85,6 +86,7 @@ class EndpointWorker(Settling):
         self._longest_pause_us = longest_pause_us
         self._queue = EndpointQueue() if queue is None else queue
         self._line = queue if isinstance(queue, AccountQueue) else None
+        self._set_back = SetBack(clock)
         self._called = asyncio.Event()
         self._idle: list[asyncio.Future[None]] = []
         self._slots = 0
@@ -123,6 +125,7 @@ class EndpointWorker(Settling):
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             self._group = group
+            await self._put_right()
             if self._line is not None:
                 await learn_floors(self._line, self.endpoint.id, self._deliveries, self._clock)
             while not self._stopped:
@@ -132,6 +135,9 @@ class EndpointWorker(Settling):
 
     async def _tend(self) -> None:
         now_us = self._clock.now_us()
+        if self._set_back.by_us():
+            self.stop()  # what it holds is due by the clock as it was: another one begins with what is in the store
+            return
         if now_us < self._pace.not_before:
             self._pace.look(now_us)
         if now_us < self._pace.not_before:
@@ -177,6 +183,26 @@ class EndpointWorker(Settling):
             except msgspec.DecodeError:
                 log.exception("delivery.event_unreadable", delivery=row.event_id)
         self._queue.finish_reading(items, _following(rows, near), now_us)
+
+    async def _put_right(self) -> None:
+        """Have what a clock wrote that ran ahead be due by its schedule."""
+        longest = longest_of(self._waits, in_order=self._line is not None)
+        while not self._stopped:
+            now_us = self._clock.now_us()
+            try:
+                moved = await put_right(self._deliveries, self.endpoint.id, longest, now_us)
+            except StoreUnavailable as problem:
+                log.warning("delivery.not_put_right", endpoint=self.endpoint.id, reason=str(problem))
+                await self._clock.sleep(STORE_RETRY)
+                continue
+            except LeaseLost as problem:
+                log.warning("delivery.endpoint_of_another", endpoint=self.endpoint.id, reason=str(problem))
+                await self._clock.sleep(STORE_RETRY)
+                self.stop()
+                return
+            if moved:
+                log.warning("delivery.put_right", endpoint=self.endpoint.id, deliveries=moved)
+            return
 
     async def _put_off(self, line: AccountQueue) -> None:
         moves = list(line.put_off)

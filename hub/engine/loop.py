@@ -23,6 +23,7 @@ from hub.engine.state import KeyState
 from hub.engine.values import Kind
 from hub.errors import StoreRefused, StoreUnavailable
 from hub.ids import PARTITIONS
+from hub.intents.intent import Intent
 from hub.sizes import Sizes
 
 MAX_INPUTS = 256
@@ -300,6 +301,8 @@ class EngineLoop:
     async def _commit(self, builder: BatchBuilder, partitions: Collection[int] = ()) -> None:
         """Write a batch under the leases of the partitions it moves on, or changes without moving on."""
         batch = builder.build()
+        if batch.intents:
+            _due_by(batch.intents, self._clock.now_us())
         if batch.positions or batch.levels or batch.states or batch.series:
             await self._store.commit(batch, self._fence(batch.positions or partitions))
         self.counters.batches += 1
@@ -319,3 +322,13 @@ class EngineLoop:
                 TIMER_PAUSE if due is None else min(TIMER_PAUSE, timedelta(microseconds=max(due - now, 1000)))
             )
             await self._clock.sleep(pause)
+
+
+def _due_by(intents: list[Intent], now_us: int) -> None:
+    """Have what was just decided be due by now, in its order.
+
+    Time never goes back in a partition: after a clock that ran ahead its inputs are of a moment that is still to come.
+    """
+    for place, intent in enumerate(intents):
+        if intent.due > now_us:
+            intents[place] = intent._replace(due=now_us - len(intents) + place)

@@ -10,6 +10,7 @@ from hub.clock import to_us
 from hub.dispatch.options import EndpointOptions
 from hub.dispatch.outbox import Delivery, DeliveryState, PutOff
 from hub.dispatch.sealed import SealedEndpoints
+from hub.dispatch.set_back import longest_of, put_right
 from hub.sealing import SealRing, new_key
 from hub.testing import MORNING, a_delivery, a_trade_closed, an_endpoint, settled
 
@@ -276,6 +277,30 @@ async def test_those_who_asked_hear_of_every_change_of_endpoints(sqlite: SqliteB
     await sqlite.endpoints.delete("ep_1")
 
     assert len(seen) == 3
+
+
+async def test_what_a_clock_wrote_that_ran_ahead_is_due_by_its_schedule_and_what_a_receiver_asked_for_holds(
+    dispatch: Dispatch,
+) -> None:
+    day, asked = 86_400_000_000, 3_600_000_000
+    rows = [a_delivery(n=n, due=NOW) for n in (1, 2)] + [
+        a_delivery(n=n, due=NOW + day)._replace(created_at=NOW + day) for n in (3, 4)
+    ]
+    await dispatch.deliveries.fan_out({0: 4}, rows)
+    tried = [
+        (rows[1], NOW, NOW + asked),  # by Retry-After
+        (rows[2], NOW + day, NOW + day + asked),
+    ]
+    for row, at, due in tried:
+        one = settled(row, DeliveryState.WAITING, due=due)
+        await dispatch.deliveries.settle([one._replace(attempt=one.attempt._replace(at=at, next_at=due))])
+    await dispatch.reopen()
+
+    moved = await put_right(dispatch.deliveries, "ep_1", longest_of((5.0,), in_order=False), NOW + 9)
+
+    assert moved == 2
+    due = {row.n: row.due for row in await waiting(dispatch)}
+    assert due == {1: NOW, 2: NOW + asked, 3: NOW + 9 + asked, 4: NOW + 9}
 
 
 async def test_what_is_put_off_waits_at_its_new_time_and_what_is_over_stays_over(dispatch: Dispatch) -> None:

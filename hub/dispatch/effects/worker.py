@@ -12,7 +12,7 @@ import structlog
 from hub.bus.log import InputKind, NewInput
 from hub.clock import MICROSECOND, Clock
 from hub.dispatch.contacts import ContactGate
-from hub.dispatch.effects import fresh, machine, notices, requests
+from hub.dispatch.effects import fresh, machine, notices, requests, set_back
 from hub.dispatch.effects.aftermath import Aftermath
 from hub.dispatch.effects.backend import Executed, Found, ManagerBackend, Seen, Unknown, Unreadable
 from hub.dispatch.effects.lanes import Lanes
@@ -20,15 +20,16 @@ from hub.dispatch.effects.machine import Step, Timing
 from hub.dispatch.effects.notifier import Notifier
 from hub.dispatch.effects.notifying import STORE_RETRY, Notifying
 from hub.dispatch.effects.requests import Asked, Requester, Unanswered
+from hub.dispatch.effects.set_back import is_manager as _is_manager
 from hub.dispatch.effects.slots import Slots
 from hub.dispatch.outbox import Intents, Move
+from hub.dispatch.set_back import SetBack
 from hub.dispatch.waiting import until
 from hub.errors import StoreUnavailable
 from hub.intents.checks import without_checks
 from hub.intents.gate import Gate, Go, Hold, Open, Refuse
 from hub.intents.intent import Intent, State, decided_by
 from hub.intents.outcome import encode_outcome
-from hub.intents.verbs import VERBS
 
 BATCH = 256
 IN_FLIGHT = 32
@@ -84,6 +85,7 @@ class ActionWorker:
         self._lanes = Lanes()
         self._running = Slots(in_flight)
         self._held_back = 0
+        self._set_back = SetBack(clock)
         self._called = asyncio.Event()
         self.counts: dict[State, int] = dict.fromkeys(State, 0)
         self._turns = 0
@@ -104,6 +106,9 @@ class ActionWorker:
         async with asyncio.TaskGroup() as group:
             while not stopping.is_set():
                 try:
+                    back_us = self._set_back.by_us()
+                    if back_us:
+                        await self._put_right(back_us)
                     started = await self.step(group)
                     self._turns += 1
                 except StoreUnavailable as problem:
@@ -127,6 +132,21 @@ class ActionWorker:
             for intent in await self._intents.in_state(state, _EVERYTHING):
                 if _is_manager(intent):
                     self._lanes.stands(intent)
+        await self._put_right()
+
+    async def _put_right(self, back_us: int = 0) -> None:
+        """Have what a clock wrote that ran ahead be due by its schedule; `back_us` is by how much it was set back, if known."""
+        for state in (State.UNKNOWN, State.READY):
+            found = await self._intents.in_state(state, _EVERYTHING)
+            idle = [intent for intent in found if intent.key not in self._running]
+            moves = set_back.put_right(idle, self._timing, self._clock.now_us(), back_us)
+            for n in range(0, len(moves), BATCH):
+                await self._intents.move(moves[n : n + BATCH])
+            for move in moves:
+                if _is_manager(move.after):
+                    self._lanes.stands(move.after)
+            if moves:
+                log.warning("actions.put_right", intents=len(moves))
 
     async def step(self, group: asyncio.TaskGroup) -> int:
         """Start what is due and may go; return how many were started."""
@@ -362,8 +382,3 @@ class ActionWorker:
                 "action.incident", intent=before.key, account=before.account, reason=step.outcome.incident
             )
         return True
-
-
-def _is_manager(intent: Intent) -> bool:
-    verb = VERBS.get(intent.verb)
-    return verb is None or verb.is_manager

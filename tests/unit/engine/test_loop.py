@@ -343,3 +343,16 @@ async def test_the_loop_runs_until_it_is_told_to_stop(engine):
         engine.inbox.stop()
 
     assert len(engine.store.intents) == 1
+
+
+async def test_what_is_decided_in_a_partition_whose_clock_ran_ahead_is_due_by_now(engine):
+    await engine.trade("12")
+    await engine.settle()
+    engine.clock.__init__(MORNING - timedelta(days=1))
+    await engine.trade("13")
+    await engine.settle()
+
+    (intent,) = engine.store.intents.values()
+
+    assert intent.at > to_us(engine.clock.now())
+    assert intent.due <= to_us(engine.clock.now())
