@@ -271,6 +271,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
                 lambda: metrics.deliveries(dispatcher.counters()),
                 lambda: metrics.skipped(dispatcher.subscriptions.skipped),
                 lambda: metrics.standing(dispatcher.standing(), clock.now_us()),
+                lambda: metrics.places(dispatcher.places),
                 lambda: metrics.action_moves(actions.counts),
                 approvals.metrics,
                 rounds.metrics,

@@ -104,6 +104,8 @@ InHouse = Annotated[IPv4Network | IPv6Network, BeforeValidator(in_house)]
 class Delivering(Section):
     """`schedule` holds the waits before each attempt, in seconds; `concurrency` is per endpoint.
 
+    `at_once` is for all endpoints of a process; left out, it follows from how many files the process may have open.
+
     `origin` is who the hub says it is when it asks a receiver whether it wants to be called.
 
     `longest_pause` is how far a receiver's Retry-After is listened to; `disable_after` how long an endpoint may fail,
@@ -114,6 +116,7 @@ class Delivering(Section):
 
     timeout: Duration = timedelta(seconds=15)
     concurrency: Annotated[int, Field(ge=1, le=256)] = 16
+    at_once: Annotated[int, Field(ge=4, le=1_000_000)] | None = None
     schedule: Annotated[tuple[Wait, ...], Field(max_length=MAX_WAITS)] | None = None
     longest_pause: Annotated[Duration, Field(gt=timedelta(), le=timedelta(days=7))] = timedelta(days=1)
     disable_after: Annotated[Duration, Field(ge=timedelta(), le=timedelta(days=90))] = timedelta(days=5)

@@ -1,5 +1,6 @@
 """What delivers webhooks in a hub of either shape, made as `delivering` in the settings says."""
 
+import resource
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from random import Random
@@ -15,6 +16,7 @@ from hub.dispatch.channels.http_way_out import WayOut
 from hub.dispatch.dispatcher import Dispatcher
 from hub.dispatch.health import Healths
 from hub.dispatch.outbox import Deliveries, Endpoints
+from hub.dispatch.places import Places, places_within
 from hub.dispatch.safe_http import AiohttpTransport, Transport
 from hub.dispatch.sealed import SealedEndpoints
 from hub.errors import ConfigError
@@ -68,6 +70,7 @@ def make_dispatcher(
         healths=healths,
         disable_after=delivering.disable_after,
         longest_pause=delivering.longest_pause,
+        places=Places(delivering.at_once or places_within(resource.getrlimit(resource.RLIMIT_NOFILE)[0])),
     )
 
 

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from hub.dispatch.filters import Skip
 from hub.dispatch.metrics import LATENCY_BOUNDS, Counters, Standing
+from hub.dispatch.places import Places
 from hub.engine.loop import EngineCounters
 from hub.intents.intent import State
 from hub.sizes import BOUNDS, Sizes
@@ -90,6 +91,14 @@ def skipped(counts: Mapping[tuple[str, Skip], int]) -> Iterator[Metric]:
     for (endpoint, reason), count in counts.items():
         family.add_metric([endpoint, reason.value], count)
     yield family
+
+
+def places(known: Places) -> Iterator[Metric]:
+    yield GaugeMetricFamily("hub_delivery_places", "Attempts at a time of all endpoints.", value=known.most)
+    yield GaugeMetricFamily("hub_delivery_places_taken", "How many of them are made now.", value=known.taken)
+    yield GaugeMetricFamily(
+        "hub_delivery_places_awaited", "Endpoints that wait for one of them.", value=known.waiting
+    )
 
 
 def standing(known: Mapping[str, Standing], now_us: int) -> Iterator[Metric]:

@@ -27,6 +27,7 @@ from hub.dispatch.memory_health import MemoryHealths
 from hub.dispatch.metrics import Counters, Standing
 from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, Endpoints, Settled
 from hub.dispatch.pace import Pace
+from hub.dispatch.places import Places
 from hub.dispatch.request_maker import request_maker
 from hub.dispatch.safe_http import AiohttpTransport, Transport
 from hub.dispatch.schedule import LONGEST_WAIT_US
@@ -83,6 +84,7 @@ class Dispatcher(HandOver):
         longest_pause: timedelta = LONGEST_WAIT_US * MICROSECOND,
         linger: timedelta = LINGER,
         patience: timedelta = PATIENCE,
+        places: Places | None = None,
     ) -> None:
         self.subscriptions = Subscriptions()
         self._endpoints = endpoints
@@ -102,6 +104,7 @@ class Dispatcher(HandOver):
         self._healths = MemoryHealths() if healths is None else healths
         self._disable_after_us = disable_after // MICROSECOND
         self._longest_pause_us = longest_pause // MICROSECOND
+        self.places = Places() if places is None else places
         self._paces: dict[str, Pace] = {}
         self._watches: dict[str, Watch] = {}
         self._settler = Settler(
@@ -281,6 +284,7 @@ class Dispatcher(HandOver):
             longest_pause_us=self._longest_pause_us,
             counters=self._counters.setdefault(endpoint.id, Counters()),
             queue=self._queue(endpoint),
+            places=self.places,
         )
 
     def _way(self, endpoint: Endpoint) -> tuple[yarl.URL, Transport]:
@@ -322,7 +326,8 @@ class Dispatcher(HandOver):
         if pace is None:
             pace = self._paces[endpoint.id] = Pace(self._random)
         now_us, options = self._clock.now_us(), endpoint.options
-        pace.settle_on(options.concurrency or self._concurrency, options.pace, options.burst, now_us)
+        most = min(options.concurrency or self._concurrency, self.places.most_each)
+        pace.settle_on(most, options.pace, options.burst, now_us)
         if watch.health.paused_until > pace.paused_until > 0:
             watch.paused(pace.paused_until)  # the clock was set back, and the pause with it
         longest = now_us + self._longest_pause_us

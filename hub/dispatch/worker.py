@@ -34,6 +34,7 @@ from hub.dispatch.endpoint_queue import EndpointQueue, Item, Key
 from hub.dispatch.metrics import Counters
 from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, Settled
 from hub.dispatch.pace import Pace
+from hub.dispatch.places import Places, Visitor
 from hub.dispatch.request_maker import NotShaped, RequestMaker
 from hub.dispatch.safe_http import Transport
 from hub.dispatch.schedule import LONGEST_WAIT_US, WAITS
@@ -53,7 +54,7 @@ log = structlog.get_logger(__name__)
 
 
 @final
-class EndpointWorker(Settling):
+class EndpointWorker(Settling, Visitor):
     def __init__(
         self,
         endpoint: Endpoint,
@@ -70,6 +71,7 @@ class EndpointWorker(Settling):
         longest_pause_us: int = LONGEST_WAIT_US,
         counters: Counters | None = None,
         queue: EndpointQueue | None = None,
+        places: Places | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.counters = Counters() if counters is None else counters
@@ -86,6 +88,7 @@ class EndpointWorker(Settling):
         self._longest_pause_us = longest_pause_us
         self._queue = EndpointQueue() if queue is None else queue
         self._line = queue if isinstance(queue, AccountQueue) else None
+        self._places = Places() if places is None else places
         self._set_back = SetBack(clock)
         self._called = asyncio.Event()
         self._idle: list[asyncio.Future[None]] = []
@@ -131,6 +134,7 @@ class EndpointWorker(Settling):
             while not self._stopped:
                 await self._tend()
         self._group = None
+        self._places.go(self)
         self._queue.drop()
 
     async def _tend(self) -> None:
@@ -220,6 +224,10 @@ class EndpointWorker(Settling):
             return
         line.was_put_off(moves)
 
+    @override
+    def come(self) -> None:
+        self._wake()
+
     def _wake(self) -> None:
         if self._stopped:
             return
@@ -237,13 +245,19 @@ class EndpointWorker(Settling):
 
     async def _slot(self) -> None:
         loop = asyncio.get_running_loop()
-        clock, queue, pace = self._clock, self._queue, self._pace
+        clock, queue, pace, places = self._clock, self._queue, self._pace, self._places
         while not self._stopped:
             now_us = clock.now_us()
             open_now = now_us >= pace.not_before and pace.running < pace.limit
-            item = queue.take(now_us) if open_now else None
+            item, crowded = None, False
+            if open_now and queue.ready(now_us):
+                crowded = not places.enter(self)
+                item = None if crowded else queue.take(now_us)
+                if item is None and not crowded:
+                    places.leave()
             if item is None:
-                if open_now and queue.has_later():
+                places.give_back(self)
+                if open_now and not crowded and queue.has_later():
                     self._called.set()  # the alarm was set for what this slot has taken: set it for the next
                 waiter = loop.create_future()
                 self._idle.append(waiter)
@@ -251,8 +265,11 @@ class EndpointWorker(Settling):
             else:
                 if pace.begins(now_us):
                     self._called.set()  # nobody may take the next one yet: set the alarm for when somebody may
+                if places.waiting and pace.running < pace.limit and queue.ready(now_us):
+                    places.wants_more(self)
                 await self._attempt(item, now_us)
                 pace.running -= 1
+                places.leave()
 
     async def _attempt(self, item: Item, started_us: int) -> None:
         delivery, body = item

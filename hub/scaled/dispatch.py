@@ -26,7 +26,7 @@ from hub.dispatch.subscriptions import ENABLED
 from hub.ending import GiveUp
 from hub.events.declared import Known
 from hub.intents.gate import Gate
-from hub.metrics import action_moves, deliveries, standing
+from hub.metrics import action_moves, deliveries, places, standing
 from hub.parts import action_worker
 from hub.pulses import ACTIONS_STAND_AFTER, Pulses
 from hub.scaled.ears import Ears
@@ -203,6 +203,7 @@ async def add(
     _add_replays(process, endpoints, dispatcher, owned, owns, declared)
     process.metrics.append(lambda: deliveries(dispatcher.counters()))
     process.metrics.append(lambda: standing(dispatcher.standing(), process.clock.now_us()))
+    process.metrics.append(lambda: places(dispatcher.places))
 
     actions = ActionRole(
         settings,
