@@ -9,10 +9,12 @@ from typing import Final, final
 
 from hub.clock import SECOND_US, Clock
 from hub.dispatch.outbox import Deliveries, Delivery, PutOff
-from hub.dispatch.schedule import JITTER
+from hub.dispatch.schedule import JITTER, LONGEST_WAIT_US
 
 NOTICED_US: Final = SECOND_US
 _PAGE: Final = 1_000
+# After a schedule was made shorter, all that waits looks as if it waited for too long.
+LOOKED_UP: Final = 1_000
 
 Longest = Callable[[Delivery], int]
 
@@ -65,12 +67,21 @@ async def put_right(deliveries: Deliveries, endpoint: str, longest: Longest, now
     Raises StoreUnavailable and LeaseLost; it may be called again.
     """
     after = (now_us, 0, 0)
-    moved = 0
+    moved = looked_up = 0
     while True:
         rows = await deliveries.waiting(endpoint, after=after, limit=_PAGE)
         late = [row for row in rows if row.due > now_us + longest(row)]
-        moves = [PutOff(row, await _due_again(deliveries, row, longest(row), now_us)) for row in late]
-        moves = [move for move in moves if move.due < move.delivery.due]
+        moves = []
+        for row in late:
+            if not row.attempts:
+                due = now_us
+            elif looked_up < LOOKED_UP:
+                looked_up += 1
+                due = await _by_its_record(deliveries, row, longest(row), now_us)
+            else:
+                due = due_instead(row.due, max(longest(row), LONGEST_WAIT_US), now_us)
+            if due < row.due:
+                moves.append(PutOff(row, due))
         if moves:
             await deliveries.put_off(moves)
             moved += len(moves)
@@ -79,10 +90,8 @@ async def put_right(deliveries: Deliveries, endpoint: str, longest: Longest, now
         after = (rows[-1].due, rows[-1].partition, rows[-1].n)
 
 
-async def _due_again(deliveries: Deliveries, row: Delivery, longest_us: int, now_us: int) -> int:
+async def _by_its_record(deliveries: Deliveries, row: Delivery, longest_us: int, now_us: int) -> int:
     """Return when one that waits for longer than its schedule says is due: its receiver may have asked for that."""
-    if not row.attempts:
-        return now_us
     attempts = await deliveries.attempts(row.endpoint, row.partition, row.n)
     if not attempts or attempts[-1].next_at is None:  # past its retention
         return now_us + longest_us

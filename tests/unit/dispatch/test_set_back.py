@@ -12,8 +12,9 @@ from unit.dispatch.test_dispatcher import LOST, OK, START, an_endpoint, an_event
 
 from hub.clock import SECOND_US, ManualClock
 from hub.dispatch.delivery import DeliveryState, Refused
+from hub.dispatch.memory import MemoryDeliveries
 from hub.dispatch.outbox import Delivery
-from hub.dispatch.set_back import SetBack, due_instead
+from hub.dispatch.set_back import LOOKED_UP, SetBack, due_instead, longest_of, put_right
 
 AHEAD = timedelta(days=365)
 
@@ -159,3 +160,27 @@ async def test_small_corrections_add_up_and_a_clock_that_goes_ahead_is_no_news()
         seen.append(looking.by_us())
 
     assert seen == [0, 0, 1_200_000, 0, 0, 1_100_000]
+
+
+async def test_of_many_that_seem_to_wait_for_too_long_no_more_than_a_thousand_are_looked_up():
+    """An operator who made a schedule shorter has all that waits look so, each time an endpoint begins."""
+
+    class Counting(MemoryDeliveries):
+        looked_up = 0
+
+        async def attempts(self, *which):
+            self.looked_up += 1
+            return await super().attempts(*which)
+
+    hour, day = 3_600 * SECOND_US, 86_400 * SECOND_US
+    deliveries = Counting()
+    rows = [Delivery("ep", 0, n, "evt", DeliveryState.WAITING, 1, hour + n, 0) for n in range(1, 2_001)]
+    rows += [Delivery("ep", 0, 2_001, "evt", DeliveryState.WAITING, 1, 30 * day, 0)]
+    await deliveries.fan_out({}, rows)
+
+    moved = await put_right(deliveries, "ep", longest_of((5.0,), in_order=False), 0)
+
+    assert deliveries.looked_up == LOOKED_UP
+    assert moved == LOOKED_UP + 1
+    (last,) = [row for row in deliveries.rows() if row.n == 2_001]
+    assert last.due == day
