@@ -14,7 +14,14 @@ from hub.bus.log import InputKind, NewInput
 from hub.clock import Clock, ManualClock, to_us
 from hub.engine.decision import Verdict, decode_trace
 from hub.engine.load_text import load_text
-from hub.engine.loop import LOOK_AT_THE_CLOCK_EVERY, MAX_INPUTS, MAX_SECONDS, EngineLoop
+from hub.engine.loop import (
+    CROWD,
+    LOOK_AT_THE_CLOCK_EVERY,
+    MAX_INPUTS,
+    MAX_SECONDS,
+    PACE_SECONDS,
+    EngineLoop,
+)
 from hub.engine.memory import MemoryEngineStore, MemoryInbox, MemoryLog
 from hub.engine.program import Mode
 from hub.errors import ConfigError, LeaseLost, StoreRefused, StoreUnavailable
@@ -356,3 +363,49 @@ async def test_what_is_decided_in_a_partition_whose_clock_ran_ahead_is_due_by_no
 
     assert intent.at > to_us(engine.clock.now())
     assert intent.due <= to_us(engine.clock.now())
+
+
+async def decided_at_once(engine, first, behind):
+    """Have `first` inputs decided in one batch, bring `behind` more; return how many batches there are before time moves."""
+    stopping = asyncio.Event()
+    engine.batches.clear()
+    for deal in range(1, first + 1):
+        await engine.trade("0.01", deal=deal)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(engine.loop.run(stopping))
+        await engine.clock.advance(timedelta())
+        assert len(engine.batches) == 1
+        for deal in range(first + 1, first + behind + 1):
+            await engine.trade("0.01", deal=deal)
+        await engine.clock.advance(timedelta())
+        found = len(engine.batches)
+        await engine.clock.advance(timedelta(seconds=PACE_SECONDS))
+        assert not engine.inbox.backlog()
+        stopping.set()
+        engine.inbox.stop()
+        await engine.clock.advance(timedelta(seconds=PACE_SECONDS))
+    return found
+
+
+async def test_after_a_crowd_the_next_batch_gathers_for_a_moment(engine):
+    assert await decided_at_once(engine, first=CROWD, behind=3) == 1
+
+
+async def test_what_comes_by_a_few_is_decided_as_it_comes(engine):
+    assert await decided_at_once(engine, first=CROWD - 1, behind=3) == 2
+
+
+async def test_after_a_crowd_nobody_waits_where_as_many_are_there_already(engine):
+    engine.batches.clear()
+    for deal in range(1, 2 * MAX_INPUTS + 1):
+        await engine.trade("0.01", deal=deal)
+    stopping = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(engine.loop.run(stopping))
+        await engine.clock.advance(timedelta())
+        decided = engine.loop.counters.decided - 64  # workflows went live in every partition
+        stopping.set()
+        engine.inbox.stop()
+        await engine.clock.advance(timedelta(seconds=PACE_SECONDS))
+
+    assert decided == 2 * MAX_INPUTS
