@@ -61,4 +61,4 @@ class StageBreaker:
 
 
 def rejected(intent: Intent) -> Outcome:
-    return Outcome(intent.key, intent.verb, REJECTED.value, reason=intent.reason)
+    return Outcome(intent.key, intent.verb, REJECTED.value, reason=intent.reason, stopped=True)

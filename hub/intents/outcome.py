@@ -13,7 +13,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """`state` is the intent's State; `before` and `after` are the fields that were read, as the backend names them.
 
     `unverified`: it was applied, and what had to hold afterwards does not. `again`: a request that came to nothing may be
-    made again without doing anything twice. `sends` and `looks` say how often it was really sent and looked for; `incident` is why a person should hear of it.
+    made again without doing anything twice. `stopped`: the workflow's breaker refused it before it was ever sent. `sends` and `looks` say how often it was really sent and looked for; `incident` is why a person should hear of it.
     """
 
     intent: str
@@ -28,6 +28,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     incident: str = ""
     unverified: str = ""
     again: bool = False
+    stopped: bool = False
 
 
 _encode = msgspec.json.Encoder().encode

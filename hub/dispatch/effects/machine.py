@@ -97,6 +97,14 @@ def reject(intent: Intent, reason: str, *, before: Fields | None = None) -> Step
     return _told(_move(intent, State.REJECTED, reason=reason), before=before, incident=incident)
 
 
+def stop(intent: Intent, reason: str) -> Step:
+    """Return it as refused by its workflow's breaker: of what was never sent it is sure that nothing happened."""
+    step = reject(intent, reason)
+    if intent.sends or step.outcome is None:
+        return step
+    return step._replace(outcome=msgspec.structs.replace(step.outcome, stopped=True))
+
+
 def not_yet(intent: Intent, reason: str, now_us: int, timing: Timing) -> Step:
     """Return it as one that waits before anything is sent."""
     return Step(_move(intent, State.READY, due=now_us + _retry_us(intent, timing), reason=reason), None)

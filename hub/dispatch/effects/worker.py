@@ -339,7 +339,7 @@ class ActionWorker:
             case Go():
                 return True
             case Refuse(reason):
-                await self._move(intent, machine.reject(intent, reason))
+                await self._move(intent, machine.stop(intent, reason))
             case Hold(reason, workflow):
                 log.info("action.held", intent=intent.key, reason=reason)
                 self._shut[workflow] = opens_at

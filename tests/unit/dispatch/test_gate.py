@@ -96,7 +96,18 @@ async def test_what_is_refused_has_ended_and_the_engine_is_told_why():
         assert shop.backend.log == []
         assert shop.channel.sent == []
         told = {item.ref: decode_outcome(item.body) for item in shop.intents.told}
-        assert told["a"].reason == "the breaker tripped"
+        assert (told["a"].reason, told["a"].stopped) == ("the breaker tripped", True)
+
+
+async def test_of_what_was_sent_before_nobody_is_told_that_it_only_was_stopped():
+    gate = Gate(Refuse("the breaker tripped"))
+    shop = a_shop(gate, an_intent("a", sends=1))
+    async with shop.running():
+        await shop.pass_time(1)
+
+        (told,) = [decode_outcome(item.body) for item in shop.intents.told]
+        assert (told.state, told.stopped) == ("rejected", False)
+        assert "sent before and never found" in told.incident
 
 
 async def test_while_nobody_can_tell_nothing_is_sent():
