@@ -27,7 +27,7 @@ Activate = Callable[[Sequence[Workflow], Sequence[Unread]], Awaitable[bool]]
 def stopped_in_shadow(workflows: Iterable[Workflow], tripped: Collection[str]) -> list[Workflow]:
     """Return the workflows, those that were stopped in shadow: they decide, and nothing is sent."""
     return [
-        replace(workflow, mode=Mode.SHADOW)
+        replace(workflow, mode=Mode.SHADOW, stopped=True)
         if workflow.id in tripped and workflow.mode is Mode.LIVE
         else workflow
         for workflow in workflows

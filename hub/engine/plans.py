@@ -110,6 +110,11 @@ class Plan:
     def shadow(self) -> bool:
         return self.workflow.mode is not Mode.LIVE
 
+    @property
+    def stopped(self) -> bool:
+        """Return whether it is in shadow only until a person has looked at its breaker."""
+        return self.shadow and self.workflow.stopped
+
 
 @dataclass(slots=True, eq=False)
 class Candidate:

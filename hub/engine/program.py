@@ -259,7 +259,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """`hash` is sha256 of the file's text: a run is pinned to it."""
+    """`hash` is sha256 of the file's text: a run is pinned to it. `stopped`: it is in shadow because its breaker tripped."""
 
     id: str
     title: str
@@ -284,3 +284,4 @@ class Workflow:
     anchors: tuple[Anchor, ...] = ()
     queue: int | None = None  # how many runs of one key may wait for the open one; None: none does
     trip: Trip | None = None
+    stopped: bool = False

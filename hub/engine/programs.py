@@ -8,6 +8,7 @@ from secrets import token_hex
 
 import msgspec
 import structlog
+from msgspec import UNSET, UnsetType
 
 from hub.bus.log import InputKind, NewInput
 from hub.engine.index import Program
@@ -29,13 +30,17 @@ log = structlog.get_logger(__name__)
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """One workflow of a manifest; `mode` stands beside the text because an operator may set it apart from the file."""
+    """One workflow of a manifest; `mode` stands beside the text because an operator may set it apart from the file.
+
+    `stopped` is written only where it is so: a manifest that says nothing new stays the same, byte for byte.
+    """
 
     id: str
     hash: str
     mode: Mode
     file: str = ""  # its name: which workflow a file held that cannot be read any more
     trip: Trip | None = None  # here as well, for those who count and compile nothing
+    stopped: bool | UnsetType = UNSET
 
 
 class ManifestText(msgspec.Struct, frozen=True):
@@ -72,7 +77,14 @@ class Programs:
             if all(each.hash != workflow.hash for each in was):
                 await self._store.save_version(workflow.hash, workflow.id, workflow.text)
         listed = [
-            Listed(each.id, each.hash, each.mode, PurePath(each.place.path).name, each.trip)
+            Listed(
+                each.id,
+                each.hash,
+                each.mode,
+                PurePath(each.place.path).name,
+                each.trip,
+                each.stopped or UNSET,
+            )
             for each in workflows
         ] + _kept(was, unread, {each.id for each in workflows})
         manifest = _encode(ManifestText(sorted(listed, key=lambda each: each.id))).decode()
@@ -185,7 +197,10 @@ class Programs:
                     "workflow.not_loaded", workflow=listed.id, version=listed.hash, reason=str(problem)
                 )
                 return None
-        return workflow if workflow.mode is listed.mode else replace(workflow, mode=listed.mode)
+        stands = (listed.mode, listed.stopped is True)
+        if (workflow.mode, workflow.stopped) == stands:
+            return workflow
+        return replace(workflow, mode=listed.mode, stopped=listed.stopped is True)
 
 
 def _kept(was: Iterable[Listed], unread: Sequence[Unread], loaded: Collection[str]) -> list[Listed]:

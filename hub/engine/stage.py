@@ -371,7 +371,7 @@ class Stage:
         """Have the workflow go on in shadow once its breaker has tripped; True when that is new."""
         if not self.breaker.tripped:
             return False
-        return await self._loop.activate([replace(self._workflow, mode=Mode.SHADOW)])
+        return await self._loop.activate([replace(self._workflow, mode=Mode.SHADOW, stopped=True)])
 
     def reads(self, fields: Mapping[str, Any]) -> None:
         """Have a fresh look at the account say this from now on."""
