@@ -127,7 +127,7 @@ class _Explaining:
         if workflow.grant is not None:
             yield from promise(workflow.grant, workflow.mode, self._wording)
             if workflow.trip is not None:
-                yield timed.trip(workflow.trip)
+                yield f"{timed.trip(workflow.trip)} What is owed by then is booked after that."
             yield from self._events()
             return
         yield from starts(workflow.triggers, self._wording)

@@ -8,11 +8,11 @@ from hub.engine.ledgers import (
     begin,
     booking_time,
     close,
+    ended,
     is_closing,
     is_new,
     ledger_of,
     name_of,
-    plan_of,
     put,
     timed,
     turn_down,
@@ -22,27 +22,24 @@ from hub.engine.plans import Plan
 from hub.engine.program import Grant
 from hub.engine.promise import env_for
 from hub.engine.scene import Scene
+from hub.engine.stopped import STOPPED, gone_on, let_go
 
 
 def realign(scene: Scene) -> None:
     """Bring ledgers in line with another set of workflows: what was promised keeps its text, what was not goes over."""
     for name, ledger in scene.state.ledgers:
-        live = scene.program.plans.get(workflow_of(name))
-        grant = live.workflow.grant if live is not None else None
-        if grant is not None and grant.id != name.split("/")[1]:
-            grant = None
         if is_closing(ledger):
             continue
-        if live is None or grant is None:
-            close(scene, name, ledger, "the workflow is live no more")
-        elif is_new(ledger):
-            _go_over(scene, name, ledger, live, grant)
-        else:
-            plan = plan_of(scene, name, ledger)
-            if plan is None or not scene.program.follows(plan):
-                close(scene, name, ledger, "what it is worked out from was edited")
-            elif ledger.held == "shadow" and not live.shadow:
-                put(scene, name, timed(scene, name, replace(ledger, held=""), scene.item.at + 1))
+        over = ended(scene, name, ledger)
+        if over:
+            close(scene, name, ledger, over)
+            continue
+        live = scene.program.plans[workflow_of(name)]
+        if is_new(ledger):
+            assert live.workflow.grant is not None
+            _go_over(scene, name, ledger, live, live.workflow.grant)
+        elif let_go(ledger, live):
+            put(scene, name, timed(scene, name, gone_on(ledger), scene.item.at + 1))
     for plan in scene.program.granting:
         _begin_for_known(scene, plan)
 
@@ -73,6 +70,10 @@ def _go_over(scene: Scene, name: str, ledger: Ledger, live: Plan, grant: Grant) 
     if not same or span_of(grant.calendar, max(ledger.start, 0)) != (ledger.start, ledger.end):
         close(scene, name, ledger, "the period was edited")
         return
-    due = booking_time(grant, ledger)
-    ledger = replace(ledger, version=live.workflow.hash, held="")
-    put(scene, name, timed(scene, name, ledger, max(due, scene.item.at + 1) if due else 0))
+    due, soon = booking_time(grant, ledger), scene.item.at + 1
+    if ledger.held == STOPPED:  # it was to be booked, and nothing else need ever happen to it
+        due = soon if let_go(ledger, live) else due
+    else:
+        ledger = replace(ledger, held="")
+    ledger = replace(ledger, version=live.workflow.hash)
+    put(scene, name, timed(scene, name, ledger, max(due, soon) if due else 0))

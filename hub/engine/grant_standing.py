@@ -12,6 +12,7 @@ from hub.engine.plans import Plan
 from hub.engine.program import Grant
 from hub.engine.promise import RATE, env_for, owed, plain
 from hub.engine.scene import Env, Scene
+from hub.engine.stopped import STOPPED
 from hub.engine.values import Kind
 from hub.expr import Expression
 from hub.expr.evaluate import evaluate
@@ -70,6 +71,7 @@ def _stands(scene: Scene, name: str, ledger: Ledger) -> tuple[bool | None, str]:
         f"{label_in(name)}: {target}",
         _booked(ledger),
         *_waits(ledger),
+        *_stopped(scene, name, ledger, found.target),
     ]
     parts.append(_when(grant, ledger))
     holds = None if found.target is None else found.target > NONE
@@ -83,6 +85,17 @@ def _booked(ledger: Ledger) -> str:
     if ledger.short:
         said += f", of which {plain(ledger.short)} could not be taken back"
     return said + (" (in shadow: nothing was sent)" if ledger.shadow and ledger.entries else "")
+
+
+def _stopped(scene: Scene, name: str, ledger: Ledger, target: Decimal | None) -> Iterator[str]:
+    """Yield that a booking waits for the breaker, where anything is to be booked."""
+    if ledger.held != STOPPED or target == ledger.booked - ledger.short:
+        return
+    live = scene.program.plans.get(workflow_of(name))
+    until = "asked for again when that is reset"
+    if ledger.again > scene.item.at and (live is None or not live.stopped):
+        until += f", or at {iso(ledger.again)}"
+    yield f"stopped by the workflow's breaker: {until}"
 
 
 def _waits(ledger: Ledger) -> Iterator[str]:

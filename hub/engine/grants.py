@@ -25,6 +25,9 @@ from hub.engine.ledgers import (
     keep,
     ledger_of,
     mark,
+    must_wait,
+    next_look,
+    outlasts_watch,
     plan_of,
     put,
     run_id,
@@ -39,11 +42,12 @@ from hub.engine.program import Grant
 from hub.engine.program_steps import Value
 from hub.engine.promise import RATE, env_for, owed, plain, taking
 from hub.engine.promised_before import was_before
-from hub.engine.proportion import both, share_left
 from hub.engine.quotes import KNOWN, LONGEST_WAIT, Quote
 from hub.engine.scene import NONE_BROKEN, Broken, Env, Scene
 from hub.engine.state import KeyState
 from hub.engine.steps import StepFailed, encoded, resolve
+from hub.engine.stopped import SHADOW, STOPPED, refused, waits_on
+from hub.engine.withdrawn import withdrawn
 from hub.intents.converted import with_conversion
 from hub.intents.intent import Intent, State
 from hub.intents.outcome import Outcome
@@ -65,7 +69,7 @@ def hear(scene: Scene, type_name: str, record: Any, changed: Iterable[str]) -> N
     writes.changed = (*writes.changed, *changed)
     if type_name == WITHDRAWN:
         for name, ledger in scene.state.ledgers:
-            _withdrawn(scene, name, ledger, record.amount)
+            withdrawn(scene, name, ledger, record.amount)
 
 
 def elapse(scene: Scene, changed: Iterable[str]) -> None:
@@ -79,17 +83,21 @@ def elapse(scene: Scene, changed: Iterable[str]) -> None:
             continue
         live = scene.program.plans.get(workflow_of(name))
         if ledger.stage == "watched":
-            if ledger.closes <= now and ledger.wanted and now < ledger.closes + LONGEST_WAIT:
+            if ledger.closes <= now and ledger.held == STOPPED:
+                put(scene, name, waits_on(scene, name, ledger))
+                mark(scene, name)
+            elif ledger.closes <= now and ledger.wanted and now < ledger.closes + LONGEST_WAIT:
                 put(scene, name, timed(scene, name, ledger, ledger.closes + LONGEST_WAIT))
             elif ledger.closes <= now:
                 close(scene, name, ledger, "the watch is over")
             else:
-                put(scene, name, timed(scene, name, ledger, ledger.closes))
+                put(scene, name, timed(scene, name, ledger, next_look(scene, ledger, ledger.closes)))
                 mark(scene, name)
         elif live is None or live.workflow.grant is None:
             put(scene, name, timed(scene, name, ledger, 0))
         elif now < ledger.end:  # it waited for something else
-            put(scene, name, timed(scene, name, ledger, ledger.end if ledger.end != AGES else 0))
+            due = ledger.end if ledger.end != AGES else 0
+            put(scene, name, timed(scene, name, ledger, next_look(scene, ledger, due)))
             mark(scene, name)
         else:
             _period_over(scene, name, ledger, live, live.workflow.grant)
@@ -136,16 +144,30 @@ def learn(scene: Scene, outcome: Outcome, state: State) -> dict[str, Any]:
             doubt="",
             held="",
             refused=None,
+            stopped=0,
+            again=0,
             applied_at=scene.item.at,
             foreign=ledger.aimed or ledger.foreign,
             aimed=None,
         )
         verdict, reason = Verdict.BOOKED, f"{what} was applied: {plain(ledger.booked)} is booked"
+    elif state is State.REJECTED and outcome.stopped:
+        ledger = refused(scene, name, ledger)
+        verdict = Verdict.HELD_BACK
+        reason = f"{what} was refused{because}; what is owed is asked for again when the breaker is reset"
     elif state is State.REJECTED:
         target = ledger.booked - ledger.short + asked
         worth = ledger.aimed.worth if ledger.aimed is not None else None
         ledger = replace(
-            ledger, asked=None, doubt="", held="refused", refused=target, aimed=None, refused_worth=worth
+            ledger,
+            asked=None,
+            doubt="",
+            held="refused",
+            refused=target,
+            stopped=0,
+            again=0,
+            aimed=None,
+            refused_worth=worth,
         )
         verdict = Verdict.FAILED
         reason = f"{what} was refused{because}; it is asked for again when something else than {plain(target)} is owed"
@@ -169,7 +191,7 @@ def _period_over(scene: Scene, name: str, ledger: Ledger, live: Plan, grant: Gra
     """Go on from a period to its watch, by the text that is live now unless something was promised by another."""
     now = scene.item.at
     if is_new(ledger):
-        ledger = replace(ledger, version=live.workflow.hash, shadow=live.shadow)
+        ledger = replace(ledger, version=live.workflow.hash, shadow=live.shadow and not live.stopped)
     plan = plan_of(scene, name, ledger)
     told_by = plan.workflow.grant if plan is not None and plan.workflow.grant is not None else grant
     put(scene, name, watched(scene, name, ledger, now + told_by.watch // MICROSECOND))
@@ -181,13 +203,14 @@ def _follow(scene: Scene, name: str, ledger: Ledger, changed: frozenset[str]) ->
     plan = plan_of(scene, name, ledger)
     if plan is None or plan.workflow.grant is None or is_closing(ledger):
         return
-    if f"{MARK}{name}" not in changed and plan.granted_on.isdisjoint(changed):
+    marked = f"{MARK}{name}" in changed
+    if not marked and plan.granted_on.isdisjoint(changed):
         return
     grant = plan.workflow.grant
     if (grant.at_end and ledger.stage == "open") or ledger.start > scene.item.at:
         return  # nothing is booked before its period is over, nor anything before it has begun
-    if ledger.stage == "watched" and ledger.due > ledger.closes + 1 and scene.item.ref != KNOWN:
-        return  # the watch is over: it waits for a rate, and for nothing else
+    if outlasts_watch(ledger) and scene.item.ref != KNOWN and not (marked and ledger.held == STOPPED):
+        return  # it waits for a rate or for its breaker, and for nothing else
     broken = scene.broken.get(name)
     if broken is not None:
         _hold(scene, name, ledger, "broken", broken)
@@ -200,7 +223,7 @@ def _follow(scene: Scene, name: str, ledger: Ledger, changed: frozenset[str]) ->
 
 def _keep_promise(scene: Scene, name: str, ledger: Ledger, plan: Plan, grant: Grant) -> None:
     """Ask for the difference between what is owed and what is booked, unless something speaks against it."""
-    if is_busy(ledger):
+    if is_busy(ledger) or must_wait(scene, ledger):
         return
     env = env_for(scene, plan, ledger)
     found = owed(scene, plan, ledger, env)
@@ -222,8 +245,8 @@ def _keep_promise(scene: Scene, name: str, ledger: Ledger, plan: Plan, grant: Gr
     difference = target - (ledger.booked - short)
     if not difference:
         if short != ledger.short or ledger.held or ledger.refused is not None:
-            new = replace(ledger, short=short, held="", refused=None, foreign=found.foreign, aimed=None)
-            put(scene, name, new)
+            settled = replace(ledger, short=short, held="", refused=None, stopped=0, again=0)
+            put(scene, name, replace(settled, foreign=found.foreign, aimed=None))
         return
     if ledger.refused == target:
         return
@@ -232,16 +255,13 @@ def _keep_promise(scene: Scene, name: str, ledger: Ledger, plan: Plan, grant: Gr
     live = scene.program.plans.get(workflow_of(name))
     if live is None:
         return
-    shadow = live.shadow if is_new(ledger) else ledger.shadow
+    shadow = live.shadow and not live.stopped if is_new(ledger) else ledger.shadow
     if live.shadow and not shadow:
         what = "given" if difference > 0 else "taken back"
-        _hold(
-            scene,
-            name,
-            ledger,
-            "shadow",
-            f"{plain(abs(difference))} would be {what}: the workflow is in shadow",
-        )
+        until = " until its breaker is reset, and it is asked for then" if live.stopped else ""
+        reason = f"{plain(abs(difference))} would be {what}: the workflow is in shadow{until}"
+        ledger = replace(ledger, refused=None, refused_worth=None)  # something else is owed: it may come back
+        _hold(scene, name, ledger, STOPPED if live.stopped else SHADOW, reason)
         return
     if ledger.entries >= MOST_ENTRIES:
         _hold(
@@ -322,7 +342,7 @@ def _ask(
     target = ledger.booked - ledger.short + amount
     version = plan.workflow.hash
     new = replace(ledger, entries=number, version=version, refused=None, held="", wanted=0)
-    if new.stage == "watched" and new.due > new.closes + 1:  # it was over but for this
+    if outlasts_watch(new):  # it was over but for this
         new = timed(scene, name, new, 0)
     if ledger.stage == "open" and ledger.end == AGES:  # a lifetime's watch begins here
         new = watched(scene, name, new, item.at + grant.watch // MICROSECOND)
@@ -366,27 +386,3 @@ def _hold(scene: Scene, name: str, ledger: Ledger, code: str, reason: str) -> No
     put(scene, name, ledger)
     verdict = Verdict.FAILED if code in {"broken", "params", "many"} else Verdict.HELD_BACK
     keep(scene, name, ledger, verdict, reason)
-
-
-def _withdrawn(scene: Scene, name: str, ledger: Ledger, amount: Decimal) -> None:
-    """Let a withdrawal take its part of what was given."""
-    plan = plan_of(scene, name, ledger)
-    grant = plan.workflow.grant if plan is not None else None
-    deposit = grant.take_back.deposit if grant is not None else None
-    if plan is None or deposit is None or is_closing(ledger):
-        return
-    if not (ledger.entries or ledger.held or ledger.wanted):
-        return  # nothing was owed yet: what leaves before a promise is none of it
-    env = env_for(scene, plan, ledger)
-    env["account"] = scene.account_before
-    paid, balance = deposit.evaluate(env), scene.account_before.balance
-    if not isinstance(paid, Decimal) or balance is None:
-        missing = deposit.explain(env) if balance is not None else "account.balance is missing"
-        reason = (
-            f"{plain(amount)} was withdrawn, and nobody can tell what part of the deposit that is: {missing}"
-        )
-        keep(scene, name, ledger, Verdict.FAILED, reason)
-        return
-    left = share_left(paid, balance, amount)
-    put(scene, name, replace(ledger, share=both(ledger.share, left)))
-    mark(scene, name)

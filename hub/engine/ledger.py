@@ -47,7 +47,8 @@ class Ledger(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One promise for one period: what it is worth is worked out anew, what was booked of it stands here.
 
     `asked` is the one booking under way, less than 0 where something is taken back; `doubt` says that nobody knows
-    whether it happened. `refused` is the target a booking was refused at: it is asked for again at another one.
+    whether it happened. `refused` is the target a booking was refused at: it is asked for again at another one. What the
+    workflow's breaker refused is asked for again when that lets it go: `stopped` and `again` are for that.
     """
 
     start: int
@@ -72,4 +73,6 @@ class Ledger(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     aimed: Foreign | None = None  # what it comes to once the booking is applied that is under way
     refused_worth: Decimal | None = None  # as `refused`, in the promise's currency
     wanted: int = 0  # when a rate was asked for that is not used yet
+    stopped: int = 0  # since when the breaker has refused every booking
+    again: int = 0  # before this moment it is not asked another time, unless the workflow is let go on
     v: int = 1

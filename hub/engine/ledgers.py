@@ -82,6 +82,18 @@ def is_new(ledger: Ledger) -> bool:
     return ledger.stage == "open" and not ledger.entries
 
 
+def ended(scene: Scene, name: str, ledger: Ledger) -> str:
+    """Return why a ledger is not followed any more with what is live now; empty where it is."""
+    live = scene.program.plans.get(workflow_of(name))
+    grant = live.workflow.grant if live is not None else None
+    if grant is None or grant.id != name.split("/")[1]:
+        return "the workflow is live no more"
+    plan = plan_of(scene, name, ledger)
+    if not is_new(ledger) and (plan is None or not scene.program.follows(plan)):
+        return "what it is worked out from was edited"
+    return ""
+
+
 def begin_first(scene: Scene) -> None:
     """Begin a ledger for the present period of every grant that has none."""
     for plan in scene.program.granting:
@@ -141,13 +153,25 @@ def timed(scene: Scene, name: str, ledger: Ledger, due: int) -> Ledger:
     return replace(ledger, due=due, timer=timer)
 
 
+def must_wait(scene: Scene, ledger: Ledger) -> bool:
+    """Return whether its breaker has refused it so lately that it is not asked yet."""
+    return scene.item.at < ledger.again
+
+
+def next_look(scene: Scene, ledger: Ledger, due: int) -> int:
+    """Return when a ledger has to be looked at that is due at a moment, or at none (0): at the latest when it may be asked again."""
+    if not must_wait(scene, ledger):
+        return due
+    return min(due, ledger.again) if due else ledger.again
+
+
 def watched(scene: Scene, name: str, ledger: Ledger, closes: int) -> Ledger:
     """Return the ledger as it is followed from now on until a moment; it is looked at once at least."""
     return timed(
         scene,
         name,
         replace(ledger, stage="watched", closes=closes),
-        max(closes, scene.item.at + 1),
+        next_look(scene, ledger, max(closes, scene.item.at + 1)),
     )
 
 
@@ -203,6 +227,11 @@ def close(scene: Scene, name: str, ledger: Ledger, reason: str) -> None:
 def is_closing(ledger: Ledger) -> bool:
     """Return whether it only waits for what becomes of its last booking."""
     return ledger.stage == "watched" and not ledger.timer
+
+
+def outlasts_watch(ledger: Ledger) -> bool:
+    """Return whether its watch is over, but for one booking that waits for something."""
+    return ledger.stage == "watched" and ledger.due > ledger.closes + 1
 
 
 def put(scene: Scene, name: str, ledger: Ledger | None) -> None:

@@ -1,5 +1,6 @@
 """Grants in the engine that stores what it decides: over crashes, edits, and versions that are live no more."""
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -11,11 +12,13 @@ from unit.engine.test_loop import Engine
 
 from hub.bus.log import InputKind, NewInput
 from hub.clock import to_us
+from hub.engine.program import Mode
 from hub.engine.rows import KeyRows
 from hub.engine.state import KeyState
 from hub.engine.values import Kind
 from hub.engine.why import why
 from hub.ids import partition_of
+from hub.intents.intent import State
 from hub.intents.outcome import Outcome, encode_outcome
 from hub.testing import a_trade_closed, an_account, an_event
 
@@ -55,13 +58,13 @@ class Crashing(Engine):
             await self.settle()
         await self.clock.advance(timedelta(microseconds=to_us(at) - self.clock.now_us()))
 
-    async def answer(self, state="applied"):
+    async def answer(self, state="applied", **fields):
         """Tell what became of everything that is under way, once each."""
         for key, intent in list(self.store.intents.items()):
             if key not in self.paid:
                 amount = SIGNS[intent.verb] * Decimal(msgspec.json.decode(intent.params)["amount"])
                 self.paid[key] = amount if state == "applied" else Decimal(0)
-                body = encode_outcome(Outcome(intent=key, verb=intent.verb, state=state))
+                body = encode_outcome(Outcome(intent=key, verb=intent.verb, state=state, **fields))
                 told = NewInput(intent.partition, InputKind.OUTCOME, "live-1:7001", key, body)
                 await self.log.append((), inputs=(told,))
         await self.settle()
@@ -165,6 +168,63 @@ steps = st.one_of(
     st.tuples(st.just("edit"), st.integers(0, 2), st.just(0)),
     st.tuples(st.just("gone"), st.just(0), st.just(0)),
 )
+stops = st.one_of(
+    *[st.just((what, 0, 0)) for what in ("answer", "stop", "trip", "reset", "kill", "half", "half")],
+    st.tuples(st.just("deal"), st.integers(1, 30), st.integers(0, 40)),
+    st.tuples(st.just("wait"), st.integers(1, 300), st.just(0)),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(stops, max_size=25))
+async def test_what_a_breaker_stopped_is_paid_once_whenever_the_hub_is_killed(script):
+    engine, live = Crashing(), bonus()
+    stopped = dataclasses.replace(live, mode=Mode.SHADOW, stopped=True)
+    await engine.open(live)
+    await engine.deal("25")
+    await engine.until(BOOKED)
+
+    async def still():
+        await engine.settle()
+        await engine.until(engine.clock.now() + timedelta(microseconds=2))
+
+    for what, number, back in script:
+        match what:
+            case "deal":
+                await engine.deal(str(number), END - back * DAY)
+            case "wait":
+                await engine.until(engine.clock.now() + timedelta(hours=number))
+            case "answer":
+                await engine.answer()
+            case "stop":
+                await engine.answer("rejected", stopped=True)
+            case "trip":
+                await engine.loop.activate([stopped])
+            case "reset":
+                await engine.loop.activate([live])
+            case "half":  # a little of what is to be done, and no more
+                if engine.inbox.backlog() or engine.loop.waiting or engine.loop.changing:
+                    await engine.loop.step()
+                await engine.restart()
+            case _:
+                await engine.restart()
+    followed = engine.clock.now() < CLOSED - DAY
+    await engine.loop.activate([live])
+    for _ in range(20):
+        await still()
+        await engine.answer()
+    await engine.until(engine.clock.now() + DAY)
+    await still()
+    await engine.answer()
+
+    assert {intent.state for intent in engine.store.intents.values()} == {State.READY}
+    march = (await engine.ledgers())["rule/bonus/2026-03"]
+    paid = sum(amount for key, amount in engine.paid.items() if "/2026-03/" in key)
+    assert (march.booked, march.held, march.asked) == (paid, "", None)
+    if followed:  # what is told afterwards is not promised any more
+        late = sum(lots for what, lots, back in script if what == "deal" and 1 <= back <= 30)
+        assert paid == 2 * (25 + late)
+    assert engine.loop.counters.quarantined == 0
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,6 +1,7 @@
 """Whatever happens, in whatever order: what is booked is what is owed once everything is quiet, and never twice."""
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from random import Random
@@ -15,7 +16,9 @@ from unit.engine.test_grants import bonus
 from unit.engine.test_replay import Stored
 
 from hub.engine import grants
+from hub.engine.program import Mode
 from hub.engine.values import Kind
+from hub.intents.intent import State
 
 NICOSIA = ZoneInfo("Europe/Nicosia")
 BEGIN = datetime(2026, 3, 20, 8, tzinfo=UTC)  # clocks go forward on the 29th, and in October back
@@ -278,6 +281,107 @@ def test_no_more_is_taken_than_there_is_and_the_rest_is_written_down(script):
     broker.wait(broker.now + HOUR)
     broker.quieten()
     broker.check()
+
+
+class Stopped(Broker):
+    """A broker whose workflow has a breaker: `tripped` is how it stands, `in_shadow` what the engine was told of that last.
+
+    What was asked for before it tripped may be on its way; what is asked for afterwards is refused until it is reset.
+    """
+
+    tripped = in_shadow = False
+    lost = 0  # refusals by the breaker since the last reset
+
+    def __init__(self, begin=BEGIN):
+        self.doomed = set()
+        super().__init__(begin)
+
+    def take(self, intents):
+        for intent in intents:
+            assert intent.state is State.READY, "what is owed was recorded and not sent"
+            assert not self.in_shadow, "it is asked for in shadow"
+            if self.tripped:
+                self.doomed.add(intent.key)
+        super().take(intents)
+
+    def play(self, script):
+        for what, number, late in script:
+            match what:
+                case "stopped":
+                    self.tripped = True
+                    if self.open:
+                        self.refuse(sorted(self.open)[number % len(self.open)])
+                case "reset":
+                    self.tripped, self.doomed = False, set()
+                case "look":
+                    self.look()
+                case _:
+                    super().play([(what, number, late)])
+
+    def settle(self, run, state):
+        if self.open[run].key in self.doomed:
+            self.refuse(run)
+        else:
+            super().settle(run, state)
+
+    def refuse(self, run):
+        intent = self.open.pop(run)
+        self.lost += 1
+        self.take(self.desk.outcome(intent, "rejected", reason="the breaker tripped", stopped=True))
+
+    def look(self):
+        """Have the engine hear how the breaker stands, as it does within a second."""
+        if self.in_shadow == self.tripped:
+            return
+        self.in_shadow = self.tripped
+        workflow = self.workflow()
+        if self.tripped:
+            workflow = replace(workflow, mode=Mode.SHADOW, stopped=True)
+        self.desk.switch(workflow)
+        self.wait(self.now + timedelta(microseconds=2))
+
+    def quieten(self):
+        """Reset it, and let the longest pass after which a timer asks again."""
+        self.tripped, self.doomed = False, set()
+        self.look()
+        super().quieten()
+        self.wait(self.now + timedelta(days=1))
+        super().quieten()
+
+
+stops = st.one_of(
+    moves,
+    st.tuples(st.just("stopped"), st.integers(0, 3), st.just(0)),
+    st.tuples(st.sampled_from(["reset", "look", "look"]), st.just(0), st.just(0)),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(script=st.lists(stops, max_size=40))
+def test_what_a_breaker_refused_is_booked_once_it_is_reset_and_everything_is_quiet(script):
+    broker = Stopped()
+    broker.play(script)
+    broker.quieten()
+    broker.check()
+
+
+def a_stormy_history(chance):
+    """Return a long history of a month that is over, with a breaker that trips again and again."""
+    history = [move for move in a_long_history(chance) if move[0] not in {"lose", "withdraw"}]
+    for what in chance.choices(["stopped", "reset", "look"], [3, 3, 4], k=60):
+        history.insert(chance.randrange(len(history)), (what, chance.randint(0, 3), 0))
+    return [("trade", 25, 0), ("wait", 24 * 12, 0), *history]
+
+
+def test_long_histories_with_a_breaker_come_to_rest_at_what_is_owed():
+    lost = 0
+    for seed in range(25):
+        broker = Stopped()
+        broker.play(a_stormy_history(Random(seed)))
+        broker.quieten()
+        broker.check()
+        lost += broker.lost
+    assert lost > 50  # else it shows nothing
 
 
 def a_long_history(chance):

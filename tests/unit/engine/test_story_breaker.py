@@ -23,10 +23,24 @@ trip: {more_than: 2, risk: notify, within: 5m}
 steps: [{do: event.publish, with: {type: custom.seen}}]
 """
 
+PROMISES = """
+trip: {more_than: 2, risk: money, within: 5m}
+aggregates:
+  lots: {from: trade.closed, sum: event.lots, window: lifetime}
+grant:
+  id: bonus
+  action: credit.grant
+  amount: lots * 2
+  while: lots > 0
+  book: {at: once_true}
+  watch: 30d
+  take_back: {mode: full}
+"""
 
-async def told(steps, workflow=PAYS):
+
+async def told(steps, workflow=PAYS, given="{}"):
     lines = "\n".join(f"      - {step}" for step in steps)
-    text = f"workflow: rule\ntests:\n  - name: a story\n    story:\n{lines}\n"
+    text = f"workflow: rule\ntests:\n  - name: a story\n    given: {given}\n    story:\n{lines}\n"
     book = read_stories(text, "rule.test.yaml")
     assert book.file is not None, [str(problem) for problem in book.problems]
     result = await run_story(a_workflow(workflow), book.file.tests[0], book.places[0])
@@ -68,6 +82,24 @@ async def test_after_a_reset_it_counts_from_nothing_and_makes_up_for_nothing():
         "{reset: breaker, expect_none: true, expect_tripped: false}",
         closed(3), closed(4), closed(5, "expect_none: true, expect_tripped: true"),
     ])  # fmt: skip
+
+
+async def test_after_a_reset_a_promise_is_kept_for_all_who_were_stopped_and_what_it_asks_for_counts():
+    def paid(*logins):
+        return (
+            "expect: [" + ", ".join(f"{{action: credit.grant, login: {n}, amount: 2}}" for n in logins) + "]"
+        )
+
+    known = ", ".join(f"{{server: live-1, login: {n}, currency: USD}}" for n in (1002, 1003, 1004))
+    given = f"{{account: {{server: live-1, login: 1001, currency: USD}}, accounts: [{known}]}}"
+    assert not await told([
+        closed(0, paid(1001)), closed(1, paid(1002), login=1002),
+        closed(2, NOTHING, login=1003),
+        closed(3, "expect_none: true", login=1004), "{restart: hub}",
+        "{reset: breaker, expect_tripped: false}",
+        f"{{at: 2026-03-02T10:04Z, {paid(1003, 1004)}, expect_tripped: false}}",
+        closed(5, "expect_none: true, why: 'what is owed is asked for again when the breaker is reset'"), "{expect_tripped: true}",
+    ], PROMISES, given)  # fmt: skip
 
 
 async def test_what_lies_behind_the_time_counts_no_more():
