@@ -21,7 +21,7 @@ EVERY: Final = timedelta(seconds=1)
 
 log = structlog.get_logger(__name__)
 
-Activate = Callable[[Sequence[Workflow], Sequence[Unread]], Awaitable[bool]]
+Activate = Callable[[Sequence[Workflow], Sequence[Unread], Collection[str]], Awaitable[bool]]
 
 
 def stopped_in_shadow(workflows: Iterable[Workflow], tripped: Collection[str]) -> list[Workflow]:
@@ -57,7 +57,7 @@ class Rounds:
         """Make these the live workflows, those that were stopped in shadow."""
         assert self._activate is not None
         stopped = frozenset(self._control.tripped)
-        made = await self._activate(stopped_in_shadow(workflows, stopped), unread)
+        made = await self._activate(stopped_in_shadow(workflows, stopped), unread, stopped)
         self._in_force = stopped
         return made
 

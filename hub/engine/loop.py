@@ -101,9 +101,14 @@ class EngineLoop:
         )
         self.counters = EngineCounters()
 
-    async def activate(self, workflows: Sequence[Workflow], unread: Sequence[Unread] = ()) -> bool:
+    async def activate(
+        self,
+        workflows: Sequence[Workflow],
+        unread: Sequence[Unread] = (),
+        stopped: Collection[str] | None = None,
+    ) -> bool:
         """Make these the live workflows from the next input of every partition on; False when they already are."""
-        return await self.programs.activate(workflows, unread)
+        return await self.programs.activate(workflows, unread, stopped)
 
     @property
     def changing(self) -> bool:

@@ -64,10 +64,16 @@ class Programs:
         self.stands: dict[int, Manifest] = {}
         self._activated: frozenset[str] = frozenset()
 
-    async def activate(self, workflows: Sequence[Workflow], unread: Sequence[Unread] = ()) -> bool:
+    async def activate(
+        self,
+        workflows: Sequence[Workflow],
+        unread: Sequence[Unread] = (),
+        stopped: Collection[str] | None = None,
+    ) -> bool:
         """Store the versions and their manifest, and tell every partition; False when just these are live already.
 
-        What was live of a file that cannot be read now stays live: an error in typing takes no limit away.
+        What was live of a file that cannot be read now stays live: an error in typing takes no limit away. Of those
+        `stopped` says which are in shadow because of their breakers; None: as they were.
         """
         active = await self._store.active()
         was = _decode(active).workflows if active is not None else []
@@ -86,7 +92,7 @@ class Programs:
                 each.stopped or UNSET,
             )
             for each in workflows
-        ] + _kept(was, unread, {each.id for each in workflows})
+        ] + [_as_stopped(each, stopped) for each in _kept(was, unread, {each.id for each in workflows})]
         manifest = _encode(ManifestText(sorted(listed, key=lambda each: each.id))).decode()
         if active == manifest:
             return False
@@ -201,6 +207,15 @@ class Programs:
         if (workflow.mode, workflow.stopped) == stands:
             return workflow
         return replace(workflow, mode=listed.mode, stopped=listed.stopped is True)
+
+
+def _as_stopped(listed: Listed, stopped: Collection[str] | None) -> Listed:
+    """Return a workflow nobody can read now as its breaker has it."""
+    if stopped is not None and listed.mode is Mode.LIVE and listed.id in stopped:
+        return msgspec.structs.replace(listed, mode=Mode.SHADOW, stopped=True)
+    if stopped is not None and listed.stopped is True and listed.id not in stopped:
+        return msgspec.structs.replace(listed, mode=Mode.LIVE, stopped=UNSET)
+    return listed
 
 
 def _kept(was: Iterable[Listed], unread: Sequence[Unread], loaded: Collection[str]) -> list[Listed]:

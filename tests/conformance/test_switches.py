@@ -13,6 +13,7 @@ from hub.control.control import Control
 from hub.engine.keys import partition_of
 from hub.engine.live_files import LiveFiles
 from hub.engine.load import LoadedSet
+from hub.engine.load_text import load_text
 from hub.engine.starting import StartRefused
 from hub.engine.values import Kind
 from hub.intents.breakers import Rule
@@ -152,6 +153,40 @@ async def test_a_workflow_that_tripped_goes_on_in_shadow_until_it_is_reset_over_
     await rounds.look()
     await process.settle()
     assert await asked_for(7004) is State.READY
+
+
+async def test_a_workflow_whose_file_was_broken_meanwhile_is_stopped_and_let_go_on_as_any_other(
+    store: StoreBackend,
+) -> None:
+    process = Process(store)
+    await process.start()
+    workflow = a_workflow(BONUS, id="bonus")
+    gate = Control(store.store.switches, store.clock, store.store.log)
+    broken = LiveFiles.fixed(LoadedSet((), (load_text("schema: 1\nid: bonus\n", "bonus.yaml"),)))
+    assert broken.loaded.unread == (("bonus.yaml", "bonus"),)
+    rounds = Rounds(gate, store.clock, process.loop.programs, broken, process.loop.activate)
+    await rounds.make_live([workflow])
+    await rounds.make_live((), broken.loaded.unread)
+    await rounds.look()
+    await process.settle()
+
+    async def asked_for(login: int) -> State:
+        await process.trade("1", login=login)
+        await process.settle()
+        (intent,) = [each for each in await process.intents() if each.account == f"live-1:{login}"]
+        return intent.state
+
+    assert await asked_for(7001) is State.READY
+    for n in range(2):
+        await gate.ask(an_intent(n, verb="account.disable"))
+    await rounds.look()
+    await process.settle()
+    assert await asked_for(7002) is State.SHADOW
+
+    await gate.reset("bonus", "me", "looked")
+    await rounds.look()
+    await process.settle()
+    assert await asked_for(7003) is State.READY
 
 
 async def test_a_start_reaches_the_owner_from_a_process_that_owns_nothing(postgres: PostgresBackend) -> None:
