@@ -7,6 +7,7 @@ from typing import Any
 from hub.engine.account_rows import AccountRow
 from hub.engine.counting import Counting
 from hub.engine.fold import Rule, folded, rule_of
+from hub.engine.fold_trades import AT_ONCE, AtOnce
 from hub.engine.index import Program
 from hub.engine.mail import could_concern
 from hub.engine.plans import Candidate, Feed, TypePlan
@@ -80,6 +81,7 @@ class Course:
     type: str
     fields: frozenset[str]  # that the type may tell
     plan: TypePlan
+    at_once: AtOnce | None
     rule: Rule | None
     feeds: tuple[Fed, ...]
     find: Find | None
@@ -101,7 +103,8 @@ def course_of(program: Program, body: bytes) -> Course | None:
     feeds = tuple(_fed(1 << position, feed) for position, feed in enumerate(plan.feeds.items))
     record = record_type(name)
     fields = frozenset(record.__struct_fields__) if record is not None else frozenset[str]()
-    return Course(decode, name, fields, plan, rule_of(name), feeds, _finder(plan.feeds, feeds), {})
+    at_once = AT_ONCE.get(name)
+    return Course(decode, name, fields, plan, at_once, rule_of(name), feeds, _finder(plan.feeds, feeds), {})
 
 
 def _read(program: Program) -> frozenset[str] | None:

@@ -66,7 +66,9 @@ def straight(program: Program, state: KeyState, item: Input) -> Decision | None:
     worths = Worths()
     worths.state, worths.now = state, now
     try:
-        account, changed = fold_by(course.rule, before, None if told.flags.replayed else told.account, record)
+        who = None if told.flags.replayed else told.account
+        folded = course.at_once(before, who, record) if course.at_once is not None else None
+        account, changed = folded or fold_by(course.rule, before, who, record)
         if changed:
             decision.puts[ACCOUNT] = account
         env: dict[str, Any] = {"event": record, "account": account, "client": state.client or NOBODY}

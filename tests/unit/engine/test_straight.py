@@ -80,10 +80,9 @@ def some(*names):
 
 
 numbers = st.integers(0, 9)
+MOVES = ("close", "part", "open", "deposit", "cancel", "account", "wait", "replay", "group", "money")
 moves = st.tuples(
-    st.sampled_from(
-        ["close", "close", "close", "open", "deposit", "cancel", "account", "wait", "replay", "group"]
-    ),
+    st.sampled_from(["close", "close", *MOVES]),
     numbers,
     st.sampled_from(["EURUSD", "XAUUSD", "DE40"]),
     st.integers(0, 30),
@@ -104,8 +103,15 @@ def play(desk, script):
                 desk.tell("trade.closed", **trade, **money)
             case "replay":
                 desk.tell("trade.closed", **trade, replayed=True)
+            case "part" if number % 2:
+                desk.tell("trade.closed", **trade, **money, partial=True)
+            case "part":
+                desk.tell("trade.closed", **trade, **money, remaining_lots=str(number))
             case "open":
-                desk.tell("trade.opened", **trade)
+                costs = {3: {"commission": "-1.5"}, 6: {"fee": "-0.5"}}.get(number, {})
+                desk.tell("trade.opened", **trade, **costs)
+            case "money":
+                desk.account(currency="EUR" if number > 4 else "USD")
             case "deposit":
                 desk.tell("balance.deposited", amount=str(number + 1), **told)
             case "cancel":
