@@ -84,7 +84,7 @@ class Program:
         self.plans: dict[str, Plan] = {}
         self._versions: dict[str, Plan] = {}
         self._types: dict[str, TypePlan] = {}
-        self.courses: dict[bytes, Course | None] = {}  # by how events of a type begin
+        self.courses: dict[bytes, Course | None] = {}  # by what stands near the type of an event
         self._joined_questions: dict[tuple[int, ...], Joined[Candidate]] = {}
         self._bindings: dict[tuple[tuple[tuple[str, Feed], ...], int], Binding] = {}
         self._awaited: set[str] = set()

@@ -34,6 +34,7 @@ from hub.engine.stage_positions import position_key
 from hub.engine.state import KeyState
 from hub.engine.values import ACCOUNT, CLIENT
 from hub.errors import HubError
+from hub.events.brief import NEAR_TYPE, OF_ITSELF, named_type
 from hub.events.facts import Fact, stored
 from hub.events.records import Envelope, decode_data, decode_envelope, encode
 from hub.events.watched import CROSSINGS, POSITION_CROSSED
@@ -46,8 +47,7 @@ _WATCHED = CROSSINGS | {POSITION_CROSSED}
 EVENT, TIMER = int(InputKind.EVENT), int(InputKind.TIMER)
 WINDOW_TIMER = "window"
 WINDOW = f"{WINDOW_TIMER}:"  # how the ref of such a timer begins
-_TYPE = b'"type":"'
-_NEAR_THE_FRONT = 200
+_CAUSED = b'"caused_by":"'
 
 
 class Endless(HubError):
@@ -98,10 +98,9 @@ class Rehearsal:
         self._since = since
         self._known = known
         self.people = people
-        self._own = [b'"caused_by":"' + workflow.id.encode() + b"/" for workflow in live]
+        self._own = [_CAUSED + workflow.id.encode() + b"/" for workflow in live]
         self._crosses = any(part.crosses for part in (self.program, *self.program.mailed))
         self._states: dict[str, KeyState] = {}
-        self._skips: dict[bytes, bool] = {}
         self._timers = Timers()
         self._following: deque[Input] = deque()
         self._levels: dict[str, dict[str, LevelRow]] = {}
@@ -113,7 +112,7 @@ class Rehearsal:
 
     def tell(self, rows: Iterable[Input]) -> None:
         """Tell events in the order they were recorded in."""
-        skips, due, following = self._skips, self._timers.due, self._following
+        skips, due, following = self.needed.skips, self._timers.due, self._following
         plain = not self._crosses
         for row in rows:
             if row.kind != EVENT:
@@ -122,26 +121,22 @@ class Rehearsal:
                 continue
             self.events += 1
             body = row.body
-            start = body.find(_TYPE, 0, _NEAR_THE_FRONT) + len(_TYPE)
-            name = body[start : body.find(b'"', start)]
-            skip = skips.get(name)
+            skip = skips.get(body[NEAR_TYPE])
             if skip is None:
-                if len(skips) > 4096:
-                    skips.clear()
-                skip = skips[name] = not self.needed(name.decode())
+                skip = self.needed.skip(body)
             if skip:
                 continue
             at = row.at
             if due and due[0][0] < at:
                 self._elapse(at - 1)
             self._at = max(self._at, at)
-            if plain and not self._groups and b'"caused_by":"' not in body:
+            if plain and not self._groups and (body.endswith(OF_ITSELF) or _CAUSED not in body):
                 if row.key:
                     self._decide(row)
                     if following:
                         self._go_on()
             elif row.key:
-                self._event(row, name.decode())
+                self._event(row, named_type(body))
 
     def sampled(self, key: str, sample: Sample, at: int) -> None:
         """Compare a sample with the account's levels, as the hub's watcher does."""
@@ -175,7 +170,7 @@ class Rehearsal:
 
     def _event(self, row: Input, name: str) -> None:
         body = row.body
-        if b'"caused_by":"' in body and any(own in body for own in self._own):
+        if _CAUSED in body and any(own in body for own in self._own):
             return  # what the live version led to: here it leads to its own
         if row.key in self._groups:
             row = self._regrouped(row)

@@ -21,6 +21,7 @@ from hub.engine.program import (
 )
 from hub.engine.program_steps import Approve, Set, Stop, Wait
 from hub.engine.reads import conditions, matches
+from hub.events.brief import NEAR_TYPE, named_type, tells_type
 
 _TRADES = ("trade.", "position.")
 _MONEY = ("balance.", "credit.", "bonus.")
@@ -76,6 +77,7 @@ class Needed:
     """Answers for one program, and remembers each type it was asked for."""
 
     def __init__(self, program: Program) -> None:
+        self.skips: dict[bytes, bool] = {}  # by what stands near the type of an event
         self._programs = (program, *program.mailed)
         workflows = [each for part in self._programs for each in part.workflows.values()]
         plans = [plan for part in self._programs for plan in part.plans.values()]
@@ -85,6 +87,15 @@ class Needed:
             step.event for plan in plans for step in plan.code if isinstance(step, Wait) and step.event
         ]
         self._known: dict[str, bool] = {}
+
+    def skip(self, body: bytes) -> bool:
+        """Return whether nobody needs to be told a stored event."""
+        near, skip = body[NEAR_TYPE], not self(named_type(body))
+        if len(self.skips) >= _MOST_TYPES:
+            self.skips.clear()
+        if tells_type(near):
+            self.skips[near] = skip
+        return skip
 
     def __call__(self, name: str) -> bool:
         known = self._known.get(name)

@@ -27,7 +27,7 @@ from hub.engine.trigger_rows import Edge
 from hub.engine.values import ACCOUNT, Slot, Value
 from hub.engine.windows import Worth
 from hub.engine.worths import Worths
-from hub.events.brief import TYPE_FROM, TYPE_NAME, head_of
+from hub.events.brief import NEAR_TYPE, tells_type
 from hub.events.facts import us_of
 
 Seek = Callable[[Feed], Worth]
@@ -52,7 +52,7 @@ def straight(program: Program, state: KeyState, item: Input) -> Decision | None:
     ):
         return None
     try:
-        course = program.courses[body[TYPE_FROM : body.find(b'"', TYPE_NAME)]]  # `head_of`, without a call
+        course = program.courses[body[NEAR_TYPE]]
     except KeyError:
         course = _learn(program, body)
     if course is None:
@@ -239,5 +239,6 @@ def absorb(state: KeyState, decision: Decision) -> None:
 def _learn(program: Program, body: bytes) -> Course | None:
     if len(program.courses) >= MOST_COURSES:
         program.courses.clear()
-    course = program.courses[head_of(body)] = course_of(program, body)
+    near = body[NEAR_TYPE]
+    course = program.courses[near] = course_of(program, body) if tells_type(near) else None
     return course
