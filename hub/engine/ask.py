@@ -42,7 +42,7 @@ def _doubtful(scene: Scene, hits: Hits[Candidate]) -> list[Candidate]:
         if edge is not None and is_up(edge):
             return hits.sure
     try:
-        return hits.sure if joined.doubt(scene.base(), scene.value) else joined.rest
+        return hits.sure if joined.doubt(scene.base(), scene) else joined.rest
     except Exception:  # whatever it was, it is met again where only the one it belongs to suffers
         return hits.sure
 

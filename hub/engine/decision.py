@@ -232,13 +232,12 @@ class BatchBuilder:
 
     def add(self, decision: Decision) -> None:
         partition, key = decision.partition, decision.key
-        if decision.puts:
+        puts = decision.puts
+        if puts:
             where = (partition, key)
             known = self._states.get(where)
-            if known is None:
-                self._states[where] = decision.puts.copy()
-            else:
-                known.update(decision.puts)
+            # Most keys have one decision in a batch, whose own mapping serves: nobody changes it any more.
+            self._states[where] = puts if known is None else known | puts
         changes = decision.changes
         for name in changes:  # nearly always there are none
             for op in changes[name].ops:

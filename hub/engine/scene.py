@@ -182,6 +182,8 @@ class Scene:
         worth: Worth = values[name]
         return worth
 
+    __getitem__ = value  # what is sought in a joined question is looked up there as in any mapping
+
     def value_before(self, feed: Feed) -> Worth:
         """Return what it was worth before this input."""
         if feed.name not in self._before:

@@ -4,7 +4,7 @@ Nearly every event is one of these. What cannot be answered here with certainty 
 afresh, because trying changes nothing. Where both answer they answer the same; a property says so.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -25,12 +25,10 @@ from hub.engine.timers import window_timer
 from hub.engine.totals import Alarm, Total
 from hub.engine.trigger_rows import Edge
 from hub.engine.values import ACCOUNT, Slot, Value
-from hub.engine.windows import Worth
 from hub.engine.worths import Worths
 from hub.events.brief import NEAR_TYPE, tells_type
 from hub.events.facts import us_of
 
-Seek = Callable[[Feed], Worth]
 EVENT = int(InputKind.EVENT)
 MOST_COURSES = 4096  # custom types are named by whoever posts them
 NOBODY_COUNTED = 0
@@ -170,8 +168,7 @@ def _may_turn(
         place = place_of(program, course, counted, changed)
     if place is None:
         return True
-    seek = worths.__getitem__
-    if place.always is not None and _any_may(program, state, place.always, env, seek):
+    if place.always is not None and _any_may(program, state, place.always, env, worths):
         return True
     for look in place.looks:
         value = look.get(env[look.root])
@@ -181,17 +178,17 @@ def _may_turn(
         if hits is None:
             continue
         if state.has_edges or hits.doubts is None:
-            if _any_may(program, state, hits, env, seek):
+            if _any_may(program, state, hits, env, worths):
                 return True
         else:  # nearly always
             for doubt in hits.doubts:
-                if doubt(env, seek):
+                if doubt(env, worths):
                     return True
     return False
 
 
 def _any_may(
-    program: Program, state: KeyState, hits: Hits[Candidate], env: Mapping[str, object], seek: Seek
+    program: Program, state: KeyState, hits: Hits[Candidate], env: Mapping[str, object], worths: Worths
 ) -> bool:
     """Return whether any trigger of one place may fire or let go."""
     stored = state.values
@@ -200,11 +197,13 @@ def _any_may(
     if unsure.rest or any(edge in stored for edge in unsure.edges):
         return True
     if _any_is_up(stored, sure.edges):
-        return any(_may_turn_alone(each, stored, env, seek) for each in hits.sure) or unsure.doubt(env, seek)
+        return any(_may_turn_alone(each, stored, env, worths) for each in hits.sure) or unsure.doubt(
+            env, worths
+        )
     if sure.rest:
         return True
     hits.doubts = tuple(each.doubt for each, asked in ((sure, hits.sure), (unsure, hits.unsure)) if asked)
-    return any(doubt(env, seek) for doubt in hits.doubts)
+    return any(doubt(env, worths) for doubt in hits.doubts)
 
 
 def _any_is_up(stored: Mapping[Slot, Value], edges: Iterable[Slot]) -> bool:
@@ -213,25 +212,24 @@ def _any_is_up(stored: Mapping[Slot, Value], edges: Iterable[Slot]) -> bool:
 
 
 def _may_turn_alone(
-    candidate: Candidate, stored: Mapping[Slot, Value], env: Mapping[str, object], seek: Seek
+    candidate: Candidate, stored: Mapping[Slot, Value], env: Mapping[str, object], worths: Worths
 ) -> bool:
     """Return whether one trigger may fire, or let go where its condition held: then it has to hold still."""
     edge = stored.get(candidate.edge)
     if type(edge) not in _EDGES:
         return True
     may_turn = candidate.alone(held=edge is not None and is_up(edge))
-    return may_turn is None or may_turn(env, seek)
+    return may_turn is None or may_turn(env, worths)
 
 
 def absorb(state: KeyState, decision: Decision) -> None:
     """Make what was decided here visible to the next input of the same key: `apply`, where nothing is taken away."""
     puts: Any = decision.puts
-    state.values.update(puts)
+    state.values |= puts
     if decision.changes:
         apply_contributions(state, decision)
-    account = puts.get(ACCOUNT)
-    if account is not None:
-        state.account = account
+    account: Any = state.values[ACCOUNT]
+    state.account = account
     if decision.writes is not NOTHING:  # a timer waits where none did
         state.set_alarm()
 

@@ -8,7 +8,7 @@ import ast
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, NamedTuple, cast, final
+from typing import Any, Final, NamedTuple, Protocol, cast, final
 
 from hub.expr.arithmetic import ARITHMETIC, COMPARE, CONTEXT, member, narrow, negate, not_member, refuse
 from hub.expr.functions import FUNCTIONS
@@ -35,7 +35,15 @@ from hub.expr.tree import (
 from hub.expr.types import NUMERIC, Kind
 
 Fast = Callable[[Mapping[str, object]], object]
-Doubt = Callable[[Mapping[str, object], Callable[[Any], object]], bool]
+
+
+class Seeker(Protocol):
+    """Where what is sought is found by its name."""
+
+    def __getitem__(self, _name: Any, /) -> object: ...
+
+
+Doubt = Callable[[Mapping[str, object], Seeker], bool]
 
 
 class Fixed(NamedTuple):
@@ -99,7 +107,7 @@ def generate_doubt(conditions: Sequence[tuple[Node, Roots]]) -> Doubt:
         writer.read_from({})
         taken = [_is_never(writer.in_hand[path.names], writer.access(path)) for path in read_often]
         asked = ast.BoolOp(op=ast.Or(), values=[*taken, body])
-    made = ast.Expression(body=ast.Lambda(args=_arguments("env", "seek"), body=asked))
+    made = ast.Expression(body=ast.Lambda(args=_arguments("env", "sought"), body=asked))
     code = compile(ast.fix_missing_locations(made), "<conditions>", "eval")
     return cast(Doubt, eval(code, {"__builtins__": {}, **writer.bound}))  # noqa: S307 - as above
 
@@ -312,6 +320,6 @@ class _Writer:
             case Fixed(value=value):
                 return self._bind(value)
             case Sought(name=sought):
-                return ast.Call(func=_name("seek"), args=[self._bind(sought)], keywords=[])
+                return ast.Subscript(value=_name("sought"), slice=self._bind(sought), ctx=ast.Load())
             case None:
                 return ast.Subscript(value=_name("env"), slice=ast.Constant(value=name), ctx=ast.Load())
