@@ -16,13 +16,18 @@ from hub.engine.periods import Periods, Span, periods
 from hub.engine.program import Aggregate, Calendar, SinceEnd, Sliding, Tumbling
 from hub.engine.series import EXACT, WITHDRAWN, ZERO, Op, Part, Series, single
 from hub.engine.totals import Bucket, Total
+from hub.events.decimals import plain
 
 MAX_CONTRIBUTIONS = 20_000
 PRUNED_AT_ONCE = 1_000
 EMPTY: Sequence[Part] = ()
 NO_OPS: Sequence[Op] = ()
 NO_SERIES = Series()  # stays empty
-_plus, _minus = EXACT.add, EXACT.subtract  # each look-up of a method makes another object
+_plus, _minus, _normalize = (
+    EXACT.add,
+    EXACT.subtract,
+    EXACT.normalize,
+)  # each look-up of a method makes another object
 LIFETIME: Span = (-(2**62), 2**62)
 # What an aggregate can be worth: nearly always a number, but the latest value is whatever the events tell.
 Worth = Decimal | int | str | datetime | timedelta | None
@@ -136,7 +141,7 @@ class Accumulator:
         if count >= MAX_CONTRIBUTIONS and len(series) >= MAX_CONTRIBUTIONS:
             return None
         # What counts adds nothing, over and over.
-        text, total = ("0", total) if value is ZERO else (format(value, "f"), _plus(total, value))
+        text, total = ("0", total) if value is ZERO else (plain(value), _plus(total, value))
         added = Op(at, ref, text, single(at, ref, value))
         ops: Sequence[Op] = (added,)
         if oldest is not None and oldest <= start:
@@ -385,8 +390,8 @@ class Accumulator:
 
 def shortest(value: Decimal) -> Decimal:
     """Return the value without trailing zeros or an exponent: equal values read alike, however they came about."""
-    plain = value.normalize(EXACT)
-    return plain.quantize(Decimal(1), context=EXACT) if "E+" in str(plain) else plain
+    found = _normalize(value)
+    return found.quantize(Decimal(1), context=EXACT) if "E+" in str(found) else found
 
 
 def _quotient(total: Decimal, count: int) -> Decimal:

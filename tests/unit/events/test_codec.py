@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from hub.clock import from_us, iso, to_us
 from hub.events.base import Change, Moment, Money, Number
 from hub.events.catalogue import BY_CODE, BY_NAME, CUSTOM
+from hub.events.decimals import plain
 from hub.events.facts import encode_data, stored, us_of
 from hub.events.records import RECORDS, decode_data, decode_envelope, wire
 from hub.testing import a_trade_closed, an_account, an_event
@@ -181,3 +182,8 @@ def test_the_account_travels_whole() -> None:
 
     assert account is not None
     assert (account.login, account.group, account.key) == (2**62, "real\\std", f"live-1:{2**62}")
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False) | PLAIN_DECIMALS)
+def test_a_decimal_is_spelled_out_without_an_exponent(value):
+    assert plain(value) == format(value, "f")
