@@ -23,13 +23,9 @@ class Chatter(HttpProcessingError):
 
 
 class Bounded(ResponseHandler):
-    """As it is made it listens to one answer; whoever keeps it says so before each of the others."""
+    """For a connection that is made for one answer."""
 
     _left = MOST_RECEIVED
-
-    def expect(self) -> None:
-        """Begin to listen to an answer."""
-        self._left = MOST_RECEIVED
 
     @override
     def data_received(self, data: bytes) -> None:

@@ -3,13 +3,12 @@
 An address is looked at twice: before a socket is made for it, and when the socket says who is at its other end.
 """
 
+import asyncio
 import errno
 import socket
 import ssl
-from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, final
+from typing import final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -20,7 +19,8 @@ from typing_extensions import override
 
 from hub.clock import Clock
 from hub.dispatch.addresses import Networks, denied_text
-from hub.dispatch.bounded_protocol import Bounded
+from hub.dispatch.line import Familiar, Line
+from hub.dispatch.opening import Making, Opening, making
 
 _AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
 
@@ -34,70 +34,6 @@ class AddressDenied(OSError):
         self.why = why
 
 
-@dataclass(slots=True)
-class Opening:
-    """When each step of a connection's making was reached, on the monotonic clock; None for one that never was."""
-
-    began: float
-    resolved: float | None = None
-    handshake: float | None = None
-    ended: float | None = None
-    tried: str = ""  # the address a socket was last made for
-
-    def shaking_hands(self) -> bool:
-        """Say whether it came as far as the TLS handshake, and not past it."""
-        return self.handshake is not None and self.ended is None
-
-    def dns_us(self) -> int | None:
-        return _between(self.began, self.resolved)
-
-    def connect_us(self) -> int | None:
-        return _between(self.resolved, self.handshake or self.ended)
-
-    def tls_us(self) -> int | None:
-        return _between(self.handshake, self.ended)
-
-
-def _between(began: float | None, ended: float | None) -> int | None:
-    return None if began is None or ended is None else max(int((ended - began) * 1e6), 0)
-
-
-@dataclass(slots=True)
-class Making:
-    """What a request in want of a connection hears of its making; stays None when a kept one is taken."""
-
-    opening: Opening | None = None
-
-
-# One variable for a request and for whatever is started on its behalf: lookups and rival connects run in tasks of their own.
-making: ContextVar[Making] = ContextVar("making")
-
-
-@final
-class Known(Bounded):
-    """A connection with its peer's address and TLS version, which notes when the first byte of an answer arrives."""
-
-    address: str = ""
-    tls: str = ""
-
-    def __init__(self, clock: Clock, **options: Any) -> None:
-        super().__init__(**options)
-        self._monotonic = clock.monotonic
-        self.first_byte = 0.0
-        self._left = 0  # nothing is listened to before somebody asks
-
-    @override
-    def expect(self) -> None:
-        self.first_byte = 0.0
-        super().expect()
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        if not self.first_byte:
-            self.first_byte = self._monotonic()
-        super().data_received(data)
-
-
 @final
 class Connections(aiohttp.TCPConnector):
     def __init__(
@@ -106,6 +42,7 @@ class Connections(aiohttp.TCPConnector):
         *,
         ssl_context: ssl.SSLContext,
         resolver: AbstractResolver,
+        connect_seconds: float,
         allow_loopback: bool = False,
         networks: Networks = (),
     ) -> None:
@@ -116,12 +53,32 @@ class Connections(aiohttp.TCPConnector):
             socket_factory=self._open_socket,
             ttl_dns_cache=30,
         )
-        make = partial(Known, clock, loop=self._loop)
-        self._factory = make  # type: ignore[assignment]  # partial is invariant, a Known is a ResponseHandler
+        self._lines: set[Line] = set()
+        make = partial(Line, clock, self._lines, Familiar())
+        self._factory = make  # type: ignore[assignment]  # all it does with one is to hand it back
+        self._within = aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds)
         self._clock = clock
         self._allow_loopback = allow_loopback
         self._networks = networks
         ssl_context.sslobject_class = _noted(clock)
+
+    async def open(self, target: aiohttp.ClientRequest) -> Line:
+        """Return a new connection to an address that may be asked; whoever has it closes it."""
+        line = await self._create_connection(target, [], self._within)
+        assert isinstance(line, Line), "it makes nothing else"
+        if self.closed:
+            line.hang_up()
+            raise aiohttp.ClientConnectionError("there are no connections any more")
+        return line
+
+    @override
+    async def close(self, *, abort_ssl: bool = True) -> None:
+        await super().close(abort_ssl=abort_ssl)
+        closing = [line.gone for line in self._lines]
+        for line in list(self._lines):
+            line.abort()
+        if closing:
+            await asyncio.wait(closing)
 
     @override
     async def _create_connection(
@@ -135,8 +92,9 @@ class Connections(aiohttp.TCPConnector):
         protocol = await super()._create_connection(req, traces, timeout)
         opening.ended = self._clock.monotonic()
         transport = protocol.transport
-        assert transport is not None
-        assert isinstance(protocol, Known)
+        assert isinstance(protocol, Line), "the factory makes nothing else"
+        if transport is None:
+            raise aiohttp.ServerDisconnectedError  # closed as soon as it was open
         protocol.address = str((transport.get_extra_info("peername") or ("",))[0])
         why = self._why_not(protocol.address)
         if why:

@@ -21,7 +21,8 @@ from hub.dispatch.bounded_protocol import Chatter
 from hub.dispatch.connections import AddressDenied, Connections
 from hub.dispatch.deadlines import Deadlines
 from hub.dispatch.delivery import CONTROL, Delivered, ErrorClass, Outcome, Unreachable, answered
-from hub.dispatch.exchange import Answer, Exchange, OutOfTurn
+from hub.dispatch.exchange import Awaited, Exchange
+from hub.dispatch.line import OutOfTurn
 from hub.dispatch.resolver import PooledResolver
 from hub.dispatch.schedule import parse_retry_after
 
@@ -85,10 +86,11 @@ class AiohttpTransport(Transport):
             self._clock,
             ssl_context=context,
             resolver=self._resolver,
+            connect_seconds=CONNECT_SECONDS,
             allow_loopback=self._allow_loopback,
             networks=self._networks,
         )
-        self._exchange = Exchange(connector, self._clock, connect_seconds=CONNECT_SECONDS)
+        self._exchange = Exchange(connector, self._clock)
         self._deadlines = Deadlines(self._deadline)
         return self
 
@@ -124,7 +126,7 @@ class AiohttpTransport(Transport):
         started = clock.monotonic()
         last_try = False
         while True:
-            answer = Answer()
+            answer = Awaited()
             try:
                 # The time goes on counting while the body is read: no receiver holds a slot longer.
                 with deadlines.start():

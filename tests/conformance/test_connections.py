@@ -43,6 +43,7 @@ async def receiver(
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
+            writers.remove(writer)
             writer.close()
 
     server = await asyncio.start_server(serve, host, 0, ssl=tls)

@@ -16,10 +16,10 @@ import yarl
 from conformance import hostile
 
 from hub.clock import SystemClock
-from hub.dispatch import bounded_protocol, exchange
+from hub.dispatch import line
 from hub.dispatch.attempt_record import MOST_BYTES, MOST_HEADERS
 from hub.dispatch.delivery import Delivered, Refused, Unreachable
-from hub.dispatch.exchange import KEEP
+from hub.dispatch.line import KEEP
 from hub.dispatch.safe_http import AiohttpTransport, base_headers
 
 EACH = 200
@@ -179,16 +179,16 @@ FAR = 10**9
 @pytest.mark.parametrize(
     ("name", "guards"),
     [
-        ("continue_flood", [(bounded_protocol, "MOST_INFORMATIONAL"), (exchange, "MOST_INFORMATIONAL")]),
-        ("endless_headers", [(exchange, "MOST_HEADERS")]),
-        ("endless_body", [(exchange, "READ_AT_MOST")]),
+        ("continue_flood", [(line, "MOST_INFORMATIONAL")]),
+        ("endless_headers", [(line, "MOST_HEADERS")]),
+        ("endless_body", [(line, "READ_AT_MOST")]),
     ],
 )
 async def test_without_its_guards_a_receiver_is_listened_to_till_the_deadline(
     town, name, guards, monkeypatch
 ):
     """The bounds above are worth something: with a receiver's guards gone it is answered differently."""
-    for module, guard in [*guards, (bounded_protocol, "MOST_RECEIVED")]:
+    for module, guard in [*guards, (line, "MOST_RECEIVED")]:
         monkeypatch.setattr(module, guard, FAR)
 
     outcomes, _ = await crowd(town, name, each=2)
@@ -198,7 +198,7 @@ async def test_without_its_guards_a_receiver_is_listened_to_till_the_deadline(
 
 async def test_all_that_is_said_counts_towards_what_is_listened_to(town, monkeypatch):
     """A body of single bytes in chunks of their own is cut by what it takes to send it, not by what it comes to."""
-    monkeypatch.setattr(exchange, "READ_AT_MOST", FAR)
+    monkeypatch.setattr(line, "READ_AT_MOST", FAR)
 
     outcomes, slowest = await crowd(town, "endless_body", each=2, deadline=AMPLE)
 

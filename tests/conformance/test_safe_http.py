@@ -13,7 +13,7 @@ from conformance.raw_server import raw_server
 
 from hub.clock import SystemClock
 from hub.dispatch.delivery import Aborted, Delivered, ErrorClass, Gone, Refused, Unreachable
-from hub.dispatch.exchange import KEEP
+from hub.dispatch.line import KEEP
 from hub.dispatch.safe_http import AiohttpTransport, base_headers
 
 DEADLINE = timedelta(seconds=1.5)
@@ -463,7 +463,7 @@ async def test_a_connection_that_closes_just_before_the_request_is_written_costs
         transport() as sending,
     ):
         await sending.send(url, base_headers(), b"1")
-        ((kept, _),) = [kept for pool in sending._exchange._connector._conns.values() for kept in pool]
+        (kept,) = sending._exchange._connector._lines
         second = asyncio.ensure_future(sending.send(url, base_headers(), b"2"))
         # Its turn comes after the request took the connection and before it writes.
         asyncio.get_running_loop().call_soon(kept.transport.abort)
@@ -484,9 +484,9 @@ async def test_an_answer_that_comes_before_its_request_is_not_believed():
 
     async with receiver(behave) as (url, requests), transport() as sending:
         assert isinstance(await sending.send(url, base_headers(), b"1"), Refused)
-        ((kept, _),) = [kept for pool in sending._exchange._connector._conns.values() for kept in pool]
+        (kept,) = sending._exchange._connector._lines
         async with asyncio.timeout(5):
-            while not kept.should_close:
+            while kept.may_be_asked():
                 await asyncio.sleep(0.01)
         second = await sending.send(url, base_headers(), b"2")
 
