@@ -4,29 +4,42 @@
 """
 
 import asyncio
-from typing import final
+from typing import Protocol, final
+
+from typing_extensions import override
+
+
+class Due(Protocol):
+    """What is to end in time."""
+
+    due: float
+
+    def expire(self) -> None: ...
 
 
 @final
 class Deadlines:
-    """``with deadlines.start():`` raises TimeoutError where the body takes longer than `seconds`."""
+    """``with deadlines.start():`` raises TimeoutError where the body takes longer than `seconds`.
+
+    What needs no task says `begun` and `over` itself.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
-        self._running: dict[Deadline, None] = {}  # in the order they began
+        self._running: dict[Due, None] = {}  # in the order they began
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> "Deadline":
         return Deadline(self)
 
-    def begun(self, deadline: "Deadline") -> None:
+    def begun(self, deadline: Due) -> None:
         deadline.due = self._loop.time() + self._seconds
         self._running[deadline] = None
         if self._timer is None:
             self._timer = self._loop.call_at(deadline.due, self._expire)
 
-    def over(self, deadline: "Deadline") -> None:
+    def over(self, deadline: Due) -> None:
         self._running.pop(deadline, None)
 
     def close(self) -> None:
@@ -45,10 +58,8 @@ class Deadlines:
 
 
 @final
-class Deadline:
+class Deadline(Due):
     """One use of it; what `asyncio.Timeout` is to `asyncio.timeout`."""
-
-    __slots__ = ("_cancelling", "_deadlines", "_expired", "_task", "due")
 
     def __init__(self, deadlines: Deadlines) -> None:
         self._deadlines = deadlines
@@ -68,6 +79,7 @@ class Deadline:
         if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
+    @override
     def expire(self) -> None:
         self._expired = True
         self._task.cancel()

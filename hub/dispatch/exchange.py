@@ -94,9 +94,6 @@ class Exchange:
         request = target.request(header_lines(headers), body)
         line = target.pool.take(self._clock.monotonic()) or await self._open(target, answer)
         try:
-            # Everybody who is ready gets ready to write first: writes that follow one another cost half as much, because
-            # the first wakes the receiver and the others find it awake.
-            await asyncio.sleep(0)  # noqa: TID251 - no wait: a turn for the others
             line.ask(request, answer)
             await answer.wait()
         except BaseException:
@@ -111,6 +108,9 @@ class Exchange:
                 self._targets.clear()
             target = self._targets[url] = Target(url, self._pools)
         return target
+
+    def known(self, url: yarl.URL) -> Target | None:
+        return self._targets.get(url)
 
     async def _open(self, target: Target, answer: Answer) -> Line:
         making.set(answer)

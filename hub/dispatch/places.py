@@ -59,15 +59,14 @@ class Places:
 
     def give_back(self, who: Visitor) -> None:
         """Give up what is kept: there is nothing to do for now."""
-        if self._kept and who in self._kept:
-            self._use(who)
-            self.leave()
+        if self._kept:
+            for _ in range(self._kept.pop(who, 0)):
+                self.leave()
 
     def go(self, who: Visitor) -> None:
         """Give up what is kept, and the place in the line: nobody comes any more."""
         self._line.pop(who, None)
-        for _ in range(self._kept.pop(who, 0)):
-            self.leave()
+        self.give_back(who)
 
     def _use(self, who: Visitor) -> None:
         left = self._kept.pop(who) - 1

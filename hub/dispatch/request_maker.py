@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from hub.clock import SECOND_US
 from hub.dispatch import attempt_record, signing
+from hub.dispatch.exchange import header_lines
 from hub.dispatch.formats import Formed, Former, NotShaped, TransformInvalid, forms
 from hub.dispatch.keyring import Keyring, Signer, SigningKey, keyring_of, signers_of
 from hub.dispatch.legacy_signing import LEGACY_HEADERS, legacy_header
@@ -34,6 +35,10 @@ class RequestMaker(Protocol):
 
     async def prepare(self, delivery: Delivery, body: bytes, started_us: int) -> tuple[Headers, bytes]:
         """Return headers and body of an attempt that begins now. Raises NotShaped when there can be none."""
+
+    def at_once(self, delivery: Delivery, body: bytes, started_us: int) -> str | None:
+        """Return the lines of the same headers where the body goes out as it is; None where there is more to do."""
+        return None
 
 
 @final
@@ -60,6 +65,10 @@ class PlainRequests(RequestMaker):
         )  # all of them, so that one that cannot sign is told now
         self._changes_us: float = 0
         self._asked = self._kept()
+        try:
+            self._begins: str | None = header_lines(headers)
+        except ValueError:
+            self._begins = None  # `prepare` makes them, and whoever sends them says what is wrong
 
     @property
     @override
@@ -82,6 +91,24 @@ class PlainRequests(RequestMaker):
             if legacy is not None:
                 headers[legacy[0]] = legacy[1]
         return headers, body
+
+    @override
+    def at_once(self, delivery: Delivery, body: bytes, started_us: int) -> str | None:
+        begins, event_id = self._begins, delivery.event_id
+        if (
+            begins is None
+            or self._scheme != "standard"
+            or not (event_id.isascii() and event_id.isprintable())
+        ):
+            return None
+        if started_us >= self._changes_us:
+            self._look(started_us)
+        timestamp = str(started_us // SECOND_US)
+        signature = signing.signature_header(self._signers, event_id, timestamp, body)
+        return (
+            f"{begins}{signing.ID_HEADER}: {event_id}\r\n{signing.TIMESTAMP_HEADER}: {timestamp}\r\n"
+            f"{signing.SIGNATURE_HEADER}: {signature}\r\n"
+        )
 
     def _look(self, now_us: int) -> None:
         """Take the keys that are live now, until the next of them ends."""

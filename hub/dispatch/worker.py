@@ -1,14 +1,16 @@
 """One endpoint's worker: takes what is due, sends it on a few connections, and hands the results over for writing.
 
-Each endpoint has its own slots, so one that hangs holds up nobody else. Nothing is written before an attempt: a crash
-repeats the attempts in flight and those of the settler's last moment, with the same webhook-id, and nothing more.
+Each endpoint has its own pace, so one that hangs holds up nobody else. What can be sent at once, on a kept connection,
+goes without a task: what was answered in a turn of the loop is settled together, and what is ready then is signed
+together and sent together. Nothing is written before an attempt: a crash repeats the attempts in flight and those of
+the settler's last moment, with the same webhook-id, and nothing more.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from random import Random
-from typing import final
+from typing import NamedTuple, final
 
 import msgspec
 import structlog
@@ -36,7 +38,7 @@ from hub.dispatch.outbox import Deliveries, Delivery, DeliveryState, Endpoint, S
 from hub.dispatch.pace import Pace
 from hub.dispatch.places import Places, Visitor
 from hub.dispatch.request_maker import NotShaped, RequestMaker
-from hub.dispatch.safe_http import Transport
+from hub.dispatch.safe_http import Flight, Headers, Prompt, Transport
 from hub.dispatch.schedule import LONGEST_WAIT_US, WAITS
 from hub.dispatch.set_back import SetBack, longest_of, put_right
 from hub.dispatch.settler import Settler, Settling
@@ -51,6 +53,14 @@ FAILURES = frozenset({"refused", "unreachable"})
 STORE_RETRY = timedelta(seconds=1)
 
 log = structlog.get_logger(__name__)
+
+
+class _Sent(NamedTuple):
+    """What there is to know of an attempt while it is on its way."""
+
+    item: Item
+    started_us: int
+    size: int  # of its body
 
 
 @final
@@ -91,10 +101,14 @@ class EndpointWorker(Settling, Visitor):
         self._places = Places() if places is None else places
         self._set_back = SetBack(clock)
         self._called = asyncio.Event()
-        self._idle: list[asyncio.Future[None]] = []
-        self._slots = 0
+        self._way = transport.way(url) if isinstance(transport, Prompt) else None
         self._group: asyncio.TaskGroup | None = None
         self._stopped = False
+        self._turning = False  # a turn is due already
+        self._flights = 0
+        self._over: list[Flight] = []
+        self._landed = asyncio.Event()
+        self._bug: Exception | None = None
 
     def offer(self, delivery: Delivery, body: bytes) -> bool:
         """Take a delivery that is being written, if there is room."""
@@ -119,22 +133,26 @@ class EndpointWorker(Settling, Visitor):
         """Start no further attempt; `run` returns when those in flight are over."""
         self._stopped = True
         self._called.set()
-        while self._idle:
-            self._release(self._idle.pop())
 
     def held(self) -> int:
         return len(self._queue)
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            await self._put_right()
-            if self._line is not None:
-                await learn_floors(self._line, self.endpoint.id, self._deliveries, self._clock)
-            while not self._stopped:
-                await self._tend()
-        self._group = None
-        self._places.go(self)
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                await self._put_right()
+                if self._line is not None:
+                    await learn_floors(self._line, self.endpoint.id, self._deliveries, self._clock)
+                while not self._stopped:
+                    await self._tend()
+                while self._flights and self._bug is None:
+                    self._landed.clear()
+                    await self._landed.wait()
+            if self._bug is not None:
+                raise self._bug
+        finally:
+            self._group = None  # whatever is still on its way is nobody's: whoever comes next repeats it
+            self._places.go(self)
         self._queue.drop()
 
     async def _tend(self) -> None:
@@ -151,7 +169,7 @@ class EndpointWorker(Settling, Visitor):
             await self._put_off(self._line)
         if self._queue.wants_reading(now_us):
             await self._read_page()
-        for _ in range(min(self._pace.room(), self._queue.ready(self._clock.now_us()))):
+        if self._queue.ready(self._clock.now_us()):
             self._wake()
         if self._line is not None and self._line.put_off:
             return  # those just read have to go behind others first
@@ -226,28 +244,56 @@ class EndpointWorker(Settling, Visitor):
 
     @override
     def come(self) -> None:
-        self._wake()
+        self._call_turn()  # also to give the place back, where there is nothing to do
 
     def _wake(self) -> None:
-        if self._stopped:
+        if self._pace.running < self._pace.limit and not self._stopped:
+            self._call_turn()
+
+    def _call_turn(self) -> None:
+        if not self._turning and self._group is not None:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _told(self, flight: Flight) -> None:
+        self._over.append(flight)
+        self._call_turn()
+
+    def _turn(self) -> None:
+        """Settle what was answered meanwhile and send what may go now."""
+        self._turning = False
+        group = self._group
+        if group is None:
             return
-        if self._idle:
-            # Last in, first out: under little load the same connections are used and the others may close.
-            self._release(self._idle.pop())
-        elif self._slots < self._pace.most and self._group is not None:
-            self._slots += 1
-            self._group.create_task(self._slot())
+        try:
+            self._take_answers(group)
+            self._send_some(group)
+        except Exception as bug:  # here it has nobody to go to
+            self._bug = bug
+            self.stop()
+            self._landed.set()
 
-    @staticmethod
-    def _release(waiter: asyncio.Future[None]) -> None:
-        if not waiter.done():
-            waiter.set_result(None)
+    def _take_answers(self, group: asyncio.TaskGroup) -> None:
+        flights, self._over = self._over, []
+        if not flights:
+            return
+        now_us = self._clock.now_us()
+        for flight in flights:
+            self._flights -= 1
+            sent, outcome = flight.about, flight.outcome()
+            assert isinstance(sent, _Sent), "it was begun here"
+            if outcome is None:
+                group.create_task(self._once_more(flight, sent))
+            else:
+                self._ended(sent.item, outcome, sent.started_us, now_us, sent.size)
+        if self._stopped:
+            self._landed.set()
 
-    async def _slot(self) -> None:
-        loop = asyncio.get_running_loop()
-        clock, queue, pace, places = self._clock, self._queue, self._pace, self._places
+    def _send_some(self, group: asyncio.TaskGroup) -> None:
+        queue, pace, requests, way, places = self._queue, self._pace, self._requests, self._way, self._places
+        now_us = self._clock.now_us()
+        ready: list[tuple[Item, str]] = []
         while not self._stopped:
-            now_us = clock.now_us()
             open_now = now_us >= pace.not_before and pace.running < pace.limit
             item, crowded = None, False
             if open_now and queue.ready(now_us):
@@ -256,35 +302,69 @@ class EndpointWorker(Settling, Visitor):
                 if item is None and not crowded:
                     places.leave()
             if item is None:
-                places.give_back(self)
                 if open_now and not crowded and queue.has_later():
-                    self._called.set()  # the alarm was set for what this slot has taken: set it for the next
-                waiter = loop.create_future()
-                self._idle.append(waiter)
-                await waiter
+                    self._called.set()  # the alarm was set for what was taken now: set it for the next
+                break
+            if pace.begins(now_us):
+                self._called.set()  # nobody may take the next one yet: set the alarm for when somebody may
+            self.counters.sent += 1
+            lines = None
+            if way is not None:
+                try:
+                    lines = requests.at_once(*item, now_us)
+                except Exception:
+                    lines = None  # whoever prepares it at leisure finds out, and says why
+            if lines is None:
+                group.create_task(self._attempt(item, now_us))
             else:
-                if pace.begins(now_us):
-                    self._called.set()  # nobody may take the next one yet: set the alarm for when somebody may
-                if places.waiting and pace.running < pace.limit and queue.ready(now_us):
-                    places.wants_more(self)
-                await self._attempt(item, now_us)
-                pace.running -= 1
-                places.leave()
+                ready.append((item, lines))
+        places.give_back(self)
+        # Writes that follow one another cost half as much: the first wakes the receiver, the others find it awake.
+        for item, lines in ready:
+            assert way is not None, "without one there are no lines"
+            body = item.body
+            if way.begin(lines, body, _Sent(item, now_us, len(body)), self._told):
+                self._flights += 1
+            else:
+                group.create_task(self._attempt(item, now_us))
 
     async def _attempt(self, item: Item, started_us: int) -> None:
+        """Send what has to wait for something: for its form, for a connection, or in a transport that takes a task."""
+
+        async def send(headers: Headers, body: bytes) -> Outcome:
+            return await self._transport.send(self._url, headers, body)
+
+        await self._try(item, started_us, send)
+
+    async def _once_more(self, flight: Flight, sent: _Sent) -> None:
+        way = self._way
+        assert way is not None, "it has flown"
+
+        async def send(headers: Headers, body: bytes) -> Outcome:
+            return await way.once_more(flight, headers, body)
+
+        await self._try(sent.item, sent.started_us, send)
+
+    async def _try(
+        self, item: Item, started_us: int, send: Callable[[Headers, bytes], Awaitable[Outcome]]
+    ) -> None:
         delivery, body = item
-        self.counters.sent += 1
         sent = b""
         try:
             headers, sent = await self._requests.prepare(delivery, body, started_us)
-            outcome = await self._transport.send(self._url, headers, sent)
+            outcome = await send(headers, sent)
         except NotShaped as problem:
             outcome = Unreachable(ErrorClass.TRANSFORM, str(problem), 0)
         except Exception as bug:
             # Whatever this is, it must not end the other endpoints' work with this one's.
             log.exception("delivery.transport_failed", endpoint=self.endpoint.id)
             outcome = Unreachable(ErrorClass.CONNECT, f"the hub failed: {type(bug).__name__}", 0)
-        now_us = self._clock.now_us()
+        self._ended(item, outcome, started_us, self._clock.now_us(), len(sent))
+        self._call_turn()
+
+    def _ended(self, item: Item, outcome: Outcome, started_us: int, now_us: int, size: int) -> None:
+        """Hand over what came of an attempt with a body of `size` bytes."""
+        delivery, body = item
         if type(outcome) is not Delivered or outcome.farewell or self._pace.unwell:
             self._hold_back(outcome, started_us, now_us)
         settled = settle(
@@ -294,13 +374,15 @@ class EndpointWorker(Settling, Visitor):
             now_us=now_us,
             waits=self._waits,
             random=self._random,
-            record=attempt_record.written(self._requests.asked, len(sent), outcome.seen),
+            record=attempt_record.written(self._requests.asked, size, outcome.seen),
             longest_us=self._longest_pause_us,
         )
         if self._line is not None:
             settled = self._line.judged(settled, now_us)
         self._watched(settled)
         self._settler.add(self, settled, body)
+        self._pace.running -= 1
+        self._places.leave()
 
     def _hold_back(self, outcome: Outcome, started_us: int, now_us: int) -> None:
         """Listen to what an answer says about the endpoint as a whole."""
