@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
-PYTHON ?= python3
+# What the virtual environment was made with, once there is one: another would take it apart.
+PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 BIN := .venv/bin
 FOR ?=
 WORKERS ?= 2
