@@ -278,8 +278,11 @@ class _Way(Way):
         if line is None:
             return False
         flight = _Flight(self._clock, self._deadlines, line, about, told)
+        try:
+            line.ask(target.request(lines, body), flight)
+        except aiohttp.ServerDisconnectedError:
+            return False  # gone meanwhile: nothing was written
         self._deadlines.begun(flight)
-        line.ask(target.request(lines, body), flight)
         return True
 
     @override

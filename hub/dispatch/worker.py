@@ -280,8 +280,12 @@ class EndpointWorker(Settling, Visitor):
         now_us = self._clock.now_us()
         for flight in flights:
             self._flights -= 1
-            sent, outcome = flight.about, flight.outcome()
+            sent = flight.about
             assert isinstance(sent, _Sent), "it was begun here"
+            try:
+                outcome = flight.outcome()
+            except Exception as bug:
+                outcome = self._failed(bug)
             if outcome is None:
                 group.create_task(self._once_more(flight, sent))
             else:
@@ -356,11 +360,14 @@ class EndpointWorker(Settling, Visitor):
         except NotShaped as problem:
             outcome = Unreachable(ErrorClass.TRANSFORM, str(problem), 0)
         except Exception as bug:
-            # Whatever this is, it must not end the other endpoints' work with this one's.
-            log.exception("delivery.transport_failed", endpoint=self.endpoint.id)
-            outcome = Unreachable(ErrorClass.CONNECT, f"the hub failed: {type(bug).__name__}", 0)
+            outcome = self._failed(bug)
         self._ended(item, outcome, started_us, self._clock.now_us(), len(sent))
         self._call_turn()
+
+    def _failed(self, bug: Exception) -> Unreachable:
+        """Return what an attempt came to that met a bug: it must not end the other endpoints' work with this one's."""
+        log.error("delivery.transport_failed", endpoint=self.endpoint.id, exc_info=bug)
+        return Unreachable(ErrorClass.CONNECT, f"the hub failed: {type(bug).__name__}", 0)
 
     def _ended(self, item: Item, outcome: Outcome, started_us: int, now_us: int, size: int) -> None:
         """Hand over what came of an attempt with a body of `size` bytes."""

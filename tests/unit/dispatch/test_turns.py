@@ -146,6 +146,25 @@ async def test_whoever_is_cancelled_lets_what_is_in_the_air_go():
     assert await house.deliveries.attempts("ep", 0, 1) == []
 
 
+async def test_an_answer_the_hub_stumbles_over_is_a_failed_attempt_and_ends_nobody_elses_work():
+    class Stumbles(Flight):
+        def outcome(self):
+            raise ZeroDivisionError
+
+    async with KeptHouse(an_endpoint(), an_endpoint("other")).running() as house:
+        await house.tell(an_event(1))
+        flying = house.receivers.ways["ep"].flying
+        flying[0].__class__ = Stumbles
+        house.receivers.ways["ep"].land()
+        await house.settle()
+        house.receivers.ways["other"].land()
+        await house.settle()
+
+        assert house.states() == {("ep", 1): DeliveryState.WAITING, ("other", 1): DeliveryState.DELIVERED}
+        (attempt,) = await house.deliveries.attempts("ep", 0, 1)
+        assert attempt.error == "connect"
+
+
 async def test_a_bug_in_a_turn_ends_the_run_and_is_not_swallowed(monkeypatch):
     house = KeptHouse(an_endpoint())
 
