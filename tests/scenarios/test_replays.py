@@ -44,6 +44,16 @@ async def enable(hub: HubProcess, endpoint: str) -> None:
         assert answer.status == 200, await answer.text()
 
 
+async def until_counted(hub: HubProcess, endpoint: str, count: int) -> None:
+    """Return once so many would be replayed: an event counts when fan-out has passed it by, a moment after its answer."""
+    deadline = time.monotonic() + WITHIN
+    while True:
+        _, out, _ = await terminal(hub, "start", endpoint, "--since", "1h", "--preview", "--json")
+        if json.loads(out)["queued"] == count:
+            return
+        assert time.monotonic() < deadline, out
+
+
 async def until_over(client: HubClient, replay: str) -> dict[str, Any]:
     deadline = time.monotonic() + WITHIN
     while (found := await client.get(f"/v1/replays/{replay}"))["state"] == "running":
@@ -67,6 +77,7 @@ async def test_an_endpoint_gets_what_came_before_it_once_over_a_killed_hub(tmp_p
         async with VerifyingReceiver() as crm, HubClient(hub) as client:
             sent = await client.post_until_acknowledged([an_event(number) for number in range(1, EVENTS + 1)])
             endpoint, secret = await client.create_endpoint(crm.url, ["trade.*"])
+            await until_counted(hub, endpoint, EVENTS)
             crm.trust(secret)
             code, out, error = await terminal(
                 hub, "start", endpoint, "--since", "1h", "--missing", "--preview"
@@ -122,6 +133,7 @@ async def test_a_replay_is_paused_resumed_and_cancelled_at_a_terminal(tmp_path: 
             await client.post_until_acknowledged([an_event(number) for number in range(1, 41)])
             endpoint, secret = await client.create_endpoint(crm.url)
             crm.trust(secret)
+            await until_counted(hub, endpoint, 40)
             code, out, _ = await terminal(
                 hub, "start", endpoint, "--since", "1h", "--rate", "5", "-y", "--no-follow", "--json"
             )
