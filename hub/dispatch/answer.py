@@ -1,5 +1,6 @@
 """What came of one request: the answer as far as it arrived, and what there is to record of it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
@@ -17,7 +18,7 @@ class Peer(Protocol):
     tls: str
 
 
-class Answer(Making):
+class Answer(Making, ABC):
     """Filled in as it arrives: of an answer that breaks off the status is known all the same.
 
     What an answer says of itself stands in the class until it is known: most say little, and one is made per attempt.
@@ -31,9 +32,9 @@ class Answer(Making):
     sent: float = 0.0
     first_byte: float | None = None
 
+    @abstractmethod
     def over(self, problem: Exception | None, at: float) -> None:
         """Hear that nothing more is to come, and what went wrong if anything did. Called once."""
-        raise NotImplementedError
 
     def seen(self) -> Seen:
         """Return what there is to record of it."""
