@@ -7,6 +7,7 @@ from hub.engine.program_timed import Quiet
 from hub.errors import HubError
 
 DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
 
 
 class NoClock(HubError):
@@ -24,9 +25,22 @@ def quiet_until(quiet: Quiet, at: datetime, env: dict[str, object]) -> datetime 
         is_quiet, last = now >= quiet.start or now < quiet.end, today if now < quiet.end else today + DAY
     if not is_quiet:
         return None
-    # A time the clocks jump over is the jump, as in calendars; where they are put back it may lie behind: then it is over.
-    end = datetime.combine(last, quiet.end, tzinfo=zone).astimezone(UTC)
+    # Where the clocks are put back the end may lie behind: then it is over.
+    end = _first_at(datetime.combine(last, quiet.end), zone)
     return end if end > at else None
+
+
+def _first_at(wall: datetime, zone: ZoneInfo) -> datetime:
+    """Return when a clock first shows that time; of one it jumps over, the jump."""
+    found = wall.replace(tzinfo=zone).astimezone(UTC)
+    if _shown(found, zone) != wall:
+        while _shown(found - MINUTE, zone) >= wall:
+            found -= MINUTE
+    return found
+
+
+def _shown(at: datetime, zone: ZoneInfo) -> datetime:
+    return at.astimezone(zone).replace(tzinfo=None)
 
 
 def _zone(quiet: Quiet, env: dict[str, object]) -> ZoneInfo:

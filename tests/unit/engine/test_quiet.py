@@ -90,6 +90,61 @@ def test_an_expression_may_name_a_zone_for_those_who_have_none():
     assert len(told(desk)) == 1
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "zone", "at", "until"),
+    [
+        # 29 March 2026: in Nicosia the clock goes from 03:00 to 04:00.
+        (
+            time(21),
+            time(3),
+            "Europe/Nicosia",
+            datetime(2026, 3, 28, 20, tzinfo=UTC),
+            datetime(2026, 3, 29, 1, tzinfo=UTC),
+        ),
+        (
+            time(21),
+            time(3, 30),
+            "Europe/Nicosia",
+            datetime(2026, 3, 28, 20, tzinfo=UTC),
+            datetime(2026, 3, 29, 1, tzinfo=UTC),
+        ),
+        (
+            time(21),
+            time(4),
+            "Europe/Nicosia",
+            datetime(2026, 3, 28, 20, tzinfo=UTC),
+            datetime(2026, 3, 29, 1, tzinfo=UTC),
+        ),
+        # 26 April 2024: in Cairo it goes from 00:00 to 01:00.
+        (
+            time(21),
+            time(0),
+            "Africa/Cairo",
+            datetime(2024, 4, 25, 20, tzinfo=UTC),
+            datetime(2024, 4, 25, 22, tzinfo=UTC),
+        ),
+        (
+            time(21),
+            time(0, 30),
+            "Africa/Cairo",
+            datetime(2024, 4, 25, 20, tzinfo=UTC),
+            datetime(2024, 4, 25, 22, tzinfo=UTC),
+        ),
+        # 25 October 2026: in Nicosia 03:30 comes twice, and its first coming counts.
+        (
+            time(21),
+            time(3, 30),
+            "Europe/Nicosia",
+            datetime(2026, 10, 24, 20, tzinfo=UTC),
+            datetime(2026, 10, 25, 0, 30, tzinfo=UTC),
+        ),
+        (time(21), time(3, 30), "Europe/Nicosia", datetime(2026, 10, 25, 1, 15, tzinfo=UTC), None),
+    ],
+)
+def test_on_days_when_clocks_change_they_end_when_the_clock_is_first_past_it(start, end, zone, at, until):
+    assert quiet_until(Quiet(start, end, zone, skip=False), at, {}) == until
+
+
 ZONES = st.sampled_from(["UTC", "Europe/Nicosia", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"])
 TIMES = st.builds(time, st.integers(0, 23), st.integers(0, 59))
 MOMENTS = st.datetimes(datetime(2024, 1, 1), datetime(2027, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))
