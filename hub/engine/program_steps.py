@@ -68,7 +68,7 @@ Value = Literally | Computed | Rendered | Nested | Worded
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """At most `max` times more after a refusal, `delay` later and each time `factor` times longer, at most `up_to`."""
+    """At most `max` times more after a refusal, `delay` later and each time `factor` times longer, at most `up_to` or a day."""
 
     max: int
     delay: timedelta
@@ -78,7 +78,7 @@ class Retry:
     def pause(self, tried: int) -> timedelta:
         """Return how long to wait after so many refusals."""
         seconds = Decimal(self.delay // timedelta(microseconds=1)) * self.factor ** (tried - 1)
-        longest = self.up_to if self.up_to is not None else LONGEST_PAUSE
+        longest = self.up_to if self.up_to is not None else max(self.delay, LONGEST_PAUSE)
         return min(longest, timedelta(microseconds=int(min(seconds, Decimal(10) ** 15))))
 
 

@@ -66,6 +66,19 @@ def test_one_that_succeeds_in_the_end_goes_on():
     assert set(desk.runs.values()) == {"done"}
 
 
+@pytest.mark.parametrize(("delay", "first", "second"), [("6h", 6, 24), ("3d", 72, 72)])
+def test_without_up_to_a_pause_grows_to_a_day_and_is_never_shorter_than_the_file_says(delay, first, second):
+    desk = Desk(rule(f", retry: {{max: 3, delay: {delay}, factor: 10}}"))
+    desk.tell("trade.closed")
+
+    for asked, after in ((1, timedelta()), (2, timedelta(hours=first)), (3, timedelta(hours=first + second))):
+        desk.until(MORNING + after - SECOND)
+        assert len(locks(desk)) == max(asked - 1, 1)
+        desk.until(MORNING + after)
+        assert len(locks(desk)) == asked
+        desk.outcome(locks(desk)[-1], "rejected")
+
+
 @pytest.mark.parametrize("state", ["parked", "unknown"])
 def test_what_may_have_happened_is_never_asked_for_again(state):
     desk = Desk(rule(RETRY))
