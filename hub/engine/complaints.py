@@ -155,6 +155,8 @@ def sentence(detail: ErrorDetails, label: str) -> str:
             return f"{label} is text, not {given}: put it between quotes"
         case "bool_type" | "bool_parsing":
             return f"{label} is true or false, not {given}"
+        case "is_instance_of" if context.get("class") == "Decimal":
+            return f"{label} is a plain number, not {given}"
         case "int_type" | "int_parsing" | "int_from_float" | "is_instance_of":
             return f"{label} is a whole number, not {given}"
         case "int_parsing_size":

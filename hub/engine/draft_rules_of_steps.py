@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Final, final
 
 from hub.engine.draft import Draft
@@ -63,7 +62,7 @@ class StepRules:
                 (*at, "retry"),
                 f"{made.verb.name} is tried again by itself: `retry` is for actions on accounts and for requests",
             )
-        return Retry(given.max, given.delay, Decimal(given.factor), given.up_to)
+        return Retry(given.max, given.delay, given.factor, given.up_to)
 
     def _timeout(self, at: Location, made: Do, file: DoStep) -> timedelta | None:
         if made.verb.name == "event.publish":

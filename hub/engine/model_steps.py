@@ -4,10 +4,12 @@ from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import (
+    BeforeValidator,
     Discriminator,
     Field,
     StringConstraints,
     Tag,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -27,13 +29,28 @@ MOST_BRANCHES: Final = 1_000  # items of one step, those of the steps within it 
 Params = dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], Any]
 
 
+def _exactly(value: object) -> object:
+    return Decimal(value) if type(value) is int else value
+
+
+# One type and not a union of two: a complaint would name the types pydantic tried, and not the field.
+Factor = Annotated[
+    Decimal,
+    BeforeValidator(_exactly),
+    Field(ge=1, le=10),
+    WithJsonSchema({"type": "number", "minimum": 1, "maximum": 10}),
+]
+
+
 class RetryFile(Part):
     """How often an action that was refused is asked for again. One that may have happened never is."""
 
     max: Annotated[int, Field(ge=1, le=100)] = Field(description="At most so many times more.")
     delay: Duration = Field(description="How long after the first refusal, such as 200ms.")
-    factor: Annotated[Decimal, Field(ge=1, le=10)] | Annotated[int, Field(ge=1, le=10)] = Field(
-        1, description="By how much each pause is longer than the one before."
+    factor: Factor = Field(
+        Decimal(1),
+        description="By how much each pause is longer than the one before.",
+        json_schema_extra={"default": 1},
     )
     up_to: Duration | None = Field(None, description="The longest pause.")
 

@@ -457,6 +457,14 @@ REFUSALS = [
         ),
     ),
     (("max: 1", "max: 0"), "9:14: error: `max` is at least 1, not `0`"),
+    (
+        ("    do: credit", "    retry: {max: 1, delay: 1s, factor: 0.5}\n    do: credit"),
+        "12:40: error: `factor` is at least 1, not `0.5`",
+    ),
+    (
+        ("    do: credit", "    retry: {max: 1, delay: 1s, factor: twice}\n    do: credit"),
+        "12:40: error: `factor` is a plain number, not `twice`",
+    ),
     (("max: 1", "max: x"), "9:14: error: `max` is a whole number, not `x`"),
     (
         ("every: 30d", "every: 30"),
