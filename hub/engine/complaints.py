@@ -184,7 +184,7 @@ def sentence(detail: ErrorDetails, label: str) -> str:
 
 _WINDOWS: Final = (
     "a window is `{calendar: month, tz: Europe/Nicosia}`, `{sliding: 7d}`, `{tumbling: 1h}`, `{since: period_end}`, "
-    "`{since: {event: ...}}` or `lifetime`"
+    "`{since: {event: ...}}`, `{since: {anchor: ...}}` or `lifetime`"
 )
 _BOUNDS: Final = {
     "greater_than": ("more than", "gt"),

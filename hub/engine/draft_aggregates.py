@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from hub.engine.draft import Draft
 from hub.engine.draft_grants import since_end
-from hub.engine.draft_names import event_is_sound, zone_is_known
+from hub.engine.draft_names import event_is_sound, is_zone, zone_is_known
 from hub.engine.keys import KeyedBy
 from hub.engine.model_aggregates import (
     FUNCTIONS,
@@ -19,11 +19,13 @@ from hub.engine.model_aggregates import (
     CalendarWindow,
     DaysFile,
     ShareFile,
+    SinceAnchorFile,
     SinceFile,
     SinceWindow,
     SlidingWindow,
     TumblingWindow,
 )
+from hub.engine.model_anchors import AnchorFile
 from hub.engine.nodes import Location
 from hub.engine.problems import did_you_mean, quoted
 from hub.engine.program import (
@@ -66,7 +68,11 @@ def name_problem(name: str) -> str | None:
 
 
 def aggregate(
-    draft: Draft, name: str, file: AggregateFile, given: Mapping[str, Param]
+    draft: Draft,
+    name: str,
+    file: AggregateFile,
+    given: Mapping[str, Param],
+    anchors: Mapping[str, AnchorFile],
 ) -> tuple[Aggregate | None, Type]:
     """Return the aggregate and its type; the type is known even where the aggregate is not sound."""
     location: Location = ("aggregates", name)
@@ -93,7 +99,8 @@ def aggregate(
             at = (*at, "of")
         value = draft.expression(at, scope, expects)
         sound = _can_be_kept(draft, at, function, value) and sound
-    window, retract = _window(draft, location, file.window, function), _retract(draft, location, file)
+    window = _window(draft, location, file.window, function, anchors)
+    retract = _retract(draft, location, file)
     days = _days(draft, location, function, file, window) if function in _BY_DAY else None
     type_ = _type(function, value)
     if isinstance(window, Since) and window.missing:
@@ -215,6 +222,7 @@ def _window(
     location: Location,
     file: CalendarWindow | SlidingWindow | TumblingWindow | SinceWindow | Literal["lifetime"],
     function: str,
+    anchors: Mapping[str, AnchorFile],
 ) -> Window | None:
     match file:
         case SlidingWindow(sliding=span):
@@ -226,6 +234,8 @@ def _window(
             return Calendar(period, zone, daily_at) if known else None
         case SinceWindow(since=SinceFile() as since):
             return _since(draft, (*location, "window", "since"), since)
+        case SinceWindow(since=SinceAnchorFile(anchor=name)):
+            return _since_anchor(draft, (*location, "window", "since", "anchor"), name, anchors)
         case SinceWindow():
             return since_end(draft, location, function)
         case _:
@@ -241,6 +251,31 @@ def _since(draft: Draft, location: Location, file: SinceFile) -> Since | None:
         if where is None:
             return None
     return Since(file.event, where, file.otherwise == "missing")
+
+
+def _since_anchor(
+    draft: Draft, location: Location, name: str, anchors: Mapping[str, AnchorFile]
+) -> Window | None:
+    """Return what the window would be if it said itself when the anchor is taken."""
+    draft.reads.add(name)
+    match anchors.get(name):
+        case None:
+            draft.error(location, f"there is no anchor {quoted(name)}{did_you_mean(name, anchors)}")
+            return None
+        case AnchorFile(daily_at=str() as daily_at, tz=str() as zone):
+            return Calendar("day", zone, daily_at) if is_zone(zone) else None  # the anchor complains itself
+        case AnchorFile(event=str() as event, where=where):
+            if not event_is_sound(draft, location, event, pattern=False):
+                return None
+            scope = draft.scopes.aggregate(event)
+            which = draft.expression(("anchors", name, "where"), scope, Kind.BOOL) if where else None
+            return Since(event, which, missing=False) if which or not where else None
+        case _:
+            draft.error(
+                location,
+                f"a window begins with an anchor that is taken when a day begins, or at an event, and {quoted(name)} is not",
+            )
+            return None
 
 
 def _retract(draft: Draft, location: Location, file: AggregateFile) -> Retract | None:

@@ -138,8 +138,11 @@ class Drafting:
     def _aggregates(self) -> tuple[Aggregate, ...]:
         made: list[Aggregate] = []
         for name, file in self._file.aggregates.items():
-            drafting = rows if rows.is_over_rows(file) else aggregates
-            found, type_ = drafting.aggregate(self._draft, name, file, self._params)
+            found, type_ = (
+                rows.aggregate(self._draft, name, file, self._params)
+                if rows.is_over_rows(file)
+                else aggregates.aggregate(self._draft, name, file, self._params, self._file.anchors)
+            )
             if found is not None:
                 made.append(found)
             if aggregates.name_problem(name) is None:

@@ -15,6 +15,7 @@ from hub.engine.fields import (
     Duration,
     EventName,
     Expr,
+    Identifier,
     Source,
 )
 from hub.engine.model_part import Part
@@ -56,16 +57,28 @@ class SinceFile(Part):
     )
 
 
+class SinceAnchorFile(Part):
+    """The anchor a window begins with."""
+
+    anchor: Identifier = Field(
+        description="An anchor that is taken when a day begins, or at an event: what happened after that counts."
+    )
+
+
 def _kind_of_since(value: object) -> str:
-    return "(since_event)" if isinstance(value, dict) else "(since_end)"
+    if not isinstance(value, dict):
+        return "(since_end)"
+    return "(since_anchor)" if "anchor" in value else "(since_event)"
 
 
 class SinceWindow(Part):
     since: Annotated[
-        Annotated[SinceFile, Tag("(since_event)")] | Annotated[Literal["period_end"], Tag("(since_end)")],
+        Annotated[SinceFile, Tag("(since_event)")]
+        | Annotated[SinceAnchorFile, Tag("(since_anchor)")]
+        | Annotated[Literal["period_end"], Tag("(since_end)")],
         Discriminator(_kind_of_since),
     ] = Field(
-        description="What happened after the latest `{event: TYPE}`; or, with `period_end`, what came since the period "
+        description="What happened after the latest `{event: TYPE}`, or after `{anchor: NAME}` was taken; or, with `period_end`, what came since the period "
         "ended: that of the grant, or of the trigger `period_end`."
     )
 

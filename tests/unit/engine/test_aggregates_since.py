@@ -282,3 +282,71 @@ def test_what_is_wrong_with_such_an_aggregate_is_said(aggregate, complaint):
     text = f"schema: 1\nid: rule\ntitle: t\naggregates:\n  n: {aggregate}\nwhen: [{{becomes: n > 1}}]\nsteps: [{{do: event.publish, with: {{type: custom.x}}}}]\n"
     messages = [problem.message for problem in load_text(text, "rule.yaml").problems]
     assert complaint in messages, messages
+
+
+# By the name of an anchor
+
+ANCHORED = """
+anchors: {base: {take: account.balance, %s}}
+aggregates: {lost: {from: trade.closed, sum: -event.net_profit, window: %s}}
+when: [{becomes: lost > 500}]
+steps: [{do: event.publish, with: {type: custom.drained, data: {lost: = lost}}}]
+"""
+DAILY = 'daily_at: "17:00", tz: America/New_York'
+PAID = "event: balance.deposited, where: event.amount >= 100"
+
+
+@pytest.mark.parametrize(
+    ("taken", "window"),
+    [
+        (DAILY, '{calendar: day, tz: America/New_York, daily_at: "17:00"}'),
+        (PAID, "{since: {event: balance.deposited, where: event.amount >= 100}}"),
+    ],
+)
+def test_a_window_since_an_anchor_is_the_one_that_says_itself_when_it_begins(taken, window):
+    (named,) = a_workflow(ANCHORED % (taken, "{since: {anchor: base}}")).aggregates
+    (said,) = a_workflow(ANCHORED % (taken, window)).aggregates
+
+    assert named.window == said.window or named.window.where.text == said.window.where.text
+    assert named.id == said.id  # an edit from one to the other counts nothing anew
+
+
+def test_what_was_lost_before_the_day_the_anchor_was_taken_is_out():
+    desk = Desk(a_workflow(ANCHORED % (DAILY, "{since: {anchor: base}}")))
+    day = datetime(2026, 3, 9, 21, tzinfo=UTC)  # 17:00 in New York, the day after clocks went forward
+    desk.tell("trade.closed", deal=1, net_profit="-400", at=day - timedelta(seconds=1))
+    assert lose(desk, "500", at=day) == []
+    assert len(lose(desk, "0.01", at=day + timedelta(hours=23, minutes=59))) == 1
+
+
+def test_what_was_lost_before_the_event_the_anchor_was_taken_at_is_out():
+    desk = Desk(a_workflow(ANCHORED % (PAID, "{since: {anchor: base}}")))
+    lose(desk, "400")
+    desk.tell("balance.deposited", amount="50", at=MORNING + timedelta(hours=1))
+    desk.tell("balance.deposited", amount="100", at=MORNING + timedelta(hours=2))
+    assert lose(desk, "500", at=MORNING + timedelta(hours=3)) == []
+    assert len(lose(desk, "0.01", at=MORNING + timedelta(hours=4))) == 1
+
+
+@pytest.mark.parametrize(
+    ("taken", "name", "complaints"),
+    [
+        (DAILY, "bases", ["there is no anchor `bases`; did you mean base?"]),
+        ("once: true", "base", ["a window begins with an anchor that is taken when a day begins, or at an event, and `base` is not"]),
+        ("event: balance.*", "base", ["one type of event is needed here, not the pattern `balance.*`"]),
+        ('daily_at: "17:00", tz: Mars/Base', "base", ["unknown time zone `Mars/Base`; write it by name, such as Europe/Nicosia"]),
+        ("event: balance.deposited, where: event.amuont > 1", "base", ["unknown field event.amuont; did you mean event.amount?"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_window_since_an_anchor_is_said_once(taken, name, complaints):
+    head = "schema: 1\nid: rule\ntitle: t\n"
+    report = load_text(head + ANCHORED % (taken, f"{{since: {{anchor: {name}}}}}"), "rule.yaml")
+
+    assert [problem.message for problem in report.problems if problem.severity == "error"] == complaints
+
+
+def test_an_anchor_that_only_a_window_begins_with_is_read():
+    text = ANCHORED % (DAILY, "{since: {anchor: base}}")
+    report = load_text("schema: 1\nid: rule\ntitle: t\n" + text, "rule.yaml")
+
+    assert not any("nothing reads" in problem.message for problem in report.problems)

@@ -485,7 +485,7 @@ REFUSALS = [
     ),
     (
         ("window: {sliding: 7d}", "window: week"),
-        "6:55: error: a window is `{calendar: month, tz: Europe/Nicosia}`, `{sliding: 7d}`, `{tumbling: 1h}`, `{since: period_end}`, `{since: {event: ...}}` or `lifetime`",
+        "6:55: error: a window is `{calendar: month, tz: Europe/Nicosia}`, `{sliding: 7d}`, `{tumbling: 1h}`, `{since: period_end}`, `{since: {event: ...}}`, `{since: {anchor: ...}}` or `lifetime`",
     ),
     (
         ("sum: event.lots", "sum: event.lots, count: true"),
