@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from hub.engine.fields import as_text
 from hub.engine.model import ParamFile
 from hub.engine.model_blueprint import ChangeFile, UseFile
+from hub.engine.problems import did_you_mean
 from hub.engine.program import Workflow
 from hub.errors import Place
 
@@ -43,6 +44,7 @@ class Use:
     file: UseFile
     place: Place  # of the line that names the blueprint
     places: Mapping[str, Place]  # of the values
+    scope: Place  # of its own scope
 
     @property
     def blueprint(self) -> str:
@@ -119,7 +121,10 @@ def differences(blueprint: Blueprint, use: Use) -> Iterator[Difference]:
         if use.version < change.version <= blueprint.version:
             yield Difference("", f"version {change.version}: {change.what}", False)
     for name in sorted(given.keys() - blueprint.params.keys()):
-        yield Difference(name, f"`{name}` is no param of {blueprint.name} version {blueprint.version}", True)
+        near = did_you_mean(name, blueprint.params)
+        yield Difference(
+            name, f"`{name}` is no param of {blueprint.name} version {blueprint.version}{near}", True
+        )
     for name, param in blueprint.params.items():
         about = f" ({param.about})" if param.about else ""
         if name in given:

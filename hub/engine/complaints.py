@@ -208,6 +208,8 @@ _FORMS: Final = {
 def _form(pattern: str) -> str:
     if pattern.startswith(r"^[^\x00-\x1f\x7f]"):
         return "write one line, without control characters"
+    if "}@[" in pattern:
+        return "write the blueprint and its version, such as daily-loss@2"
     if "@" in pattern:
         return "write an address such as name@example.com"
     if pattern.startswith(("^-?[0-9]", "^[0-9]")):

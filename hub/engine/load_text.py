@@ -19,9 +19,10 @@ from hub.engine.nodes import Mapping as Node
 from hub.engine.problems import Problem, Problems
 from hub.engine.program import Workflow
 from hub.engine.yaml import read
-from hub.errors import Place
+from hub.errors import ExpressionError, Place
 from hub.events.catalogue import is_custom
 from hub.events.declared import NONE_DECLARED, Declarations, Declared
+from hub.expr.parse import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +145,16 @@ def _use(document: Document, problems: Problems) -> Use | None:
     except ValidationError as error:
         complain(document, error, problems, UseFile)
         return None
+    if file.scope is not None:
+        try:
+            parse(
+                file.scope
+            )  # by itself: beside another, `a) or (b` would be sound, and let in whom the other keeps out
+        except ExpressionError as error:
+            problems.error(document.within(("scope",), error.offset), error.message)
+            return None
     places = {name: document.place(("params", name)) for name in file.params}
-    return Use(file, document.place(("use",)), places)
+    return Use(file, document.place(("use",)), places, document.place(("scope",)))
 
 
 def _validated(document: Document, data: dict[str, Any], problems: Problems) -> WorkflowFile | None:

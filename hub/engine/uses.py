@@ -48,14 +48,25 @@ def _made(report: LoadReport, use: Use, found: Sequence[Blueprint], known: Itera
         return _without(
             report, [Problem(use.places.get(each.param, use.place), each.sentence) for each in unfit]
         )
+    made = _loaded(blueprint, use, report.path)
+    wrong = _errors(made)
+    if not wrong:
+        return replace(report, workflow=made.workflow)
+    without_scope = replace(use, file=use.file.model_copy(update={"scope": None}))
+    if use.file.scope is not None and not _errors(_loaded(blueprint, without_scope, report.path)):
+        return _without(report, [Problem(use.scope, message) for message in wrong])
+    return _without(
+        report, [Problem(use.place, f"{blueprint.name} with these values: {message}") for message in wrong]
+    )
+
+
+def _loaded(blueprint: Blueprint, use: Use, path: str) -> LoadReport:
     # The messages its blueprint names belong to the use as well.
-    made = _loaded_once(made_of(blueprint, use) + taken_apart(blueprint.workflow.text)[1], report.path)
-    problems = [
-        Problem(use.place, f"{blueprint.name} with these values: {each.message}")
-        for each in made.problems
-        if each.severity is Severity.ERROR
-    ]
-    return _without(report, problems) if problems else replace(report, workflow=made.workflow)
+    return _loaded_once(made_of(blueprint, use) + taken_apart(blueprint.workflow.text)[1], path)
+
+
+def _errors(made: LoadReport) -> list[str]:
+    return [each.message for each in made.problems if each.severity is Severity.ERROR]
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)

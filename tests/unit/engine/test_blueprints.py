@@ -98,11 +98,12 @@ def test_two_programmes_share_a_blueprint_and_no_state(folder):
         (("equity-floor@2", "equity-flor@2"), "there is no blueprint equity-flor among these files; did you mean equity-floor?"),
         (("floor: 95000, ", ""), "ftmo.yaml:3:6: error: `floor` has to be given: a number, such as 9000 (the lowest equity)"),
         (("floor: 95000", "floor: high"), "ftmo.yaml:7:17: error: `floor`: the value of a number parameter is a plain number"),
-        (("note:", "notes:"), "ftmo.yaml:7:31: error: `notes` is no param of equity-floor version 2"),
+        (("note:", "notes:"), "ftmo.yaml:7:31: error: `notes` is no param of equity-floor version 2; did you mean note?"),
         (("mode: live", "mode: on"), "ftmo.yaml:4:7: error: `mode` is 'off', 'shadow' or 'live', not"),
         (("owner:", "ownr:"), "ftmo.yaml:5:1: error: unknown key `ownr`; did you mean owner?"),
-        (('"ftmo"', "ftmo"), "ftmo.yaml:3:6: error: equity-floor with these values: "),
-        (("use: equity-floor@2", "use: equity-floor"), "ftmo.yaml:3:6: error: `use` cannot be `equity-floor`: "),
+        (('"ftmo"', "ftmo"), "ftmo.yaml:6:8: error: unknown name ftmo"),
+        (('"ftmo"', '"ftmo") or (account.type == "demo"'), "ftmo.yaml:6:33: error: "),
+        (("use: equity-floor@2", "use: equity-floor"), "ftmo.yaml:3:6: error: `use` cannot be `equity-floor`: write the blueprint and its version, such as daily-loss@2"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_said_where_it_stands(folder, change, said):
