@@ -15,7 +15,7 @@ from hub.commands.recorded import EventFile, Sampled
 from hub.engine.account_rows import AccountRow, ClientRow
 from hub.engine.backtest import Backtest, Tally, finished
 from hub.engine.memory_of import memory_of
-from hub.engine.program import Workflow
+from hub.engine.program import PeriodEnd, Workflow
 from hub.engine.questions import note_on
 from hub.engine.record import Record, steady
 from hub.engine.rehearsal import Rehearsal
@@ -23,6 +23,7 @@ from hub.engine.rehearsed import People
 from hub.errors import ConfigError
 
 FOREVER = 2**62
+GOES_ON = timedelta(days=100)  # after the last event of a file: a quarter, and what is booked when it is over
 OnProgress = Callable[[float, int], None]  # what part of the time is told, and how many events that were
 Seeds = dict[str, tuple[AccountRow | None, ClientRow | None]]
 
@@ -142,8 +143,19 @@ async def rehearse_file(
         )
     if file.reading.refused_count:
         notes.append(f"{file.reading.refused_count} lines are no events: {file.reading.refused[0]}")
-    end = min(until, last + 1)
+    end = min(until, last + 1 + GOES_ON // MICROSECOND) if until != FOREVER else last + 1
+    if end < until != FOREVER:
+        notes.append(f"time went on for {GOES_ON.days} days after the last event, and no longer")
+    elif until == FOREVER and any(_falls_due_later(each) for each in workflows):
+        notes.append(
+            f"nothing falls due after the last event, {iso(last)}: say with --to how long time goes on"
+        )
     return [_finish(each, max(since, first), end, notes) for each in told]
+
+
+def _falls_due_later(workflow: Workflow) -> bool:
+    at_end = workflow.grant is not None and workflow.grant.at_end
+    return at_end or any(isinstance(each, PeriodEnd) for each in workflow.triggers)
 
 
 def _told(workflows: Sequence[Workflow], since: int, seeds: Seeds, people: People | None) -> list[Told]:
