@@ -21,7 +21,7 @@ from hub.engine.model_grants import PeriodEndTrigger
 from hub.engine.model_steps import AnyStep, ChooseStep, DoStep, ForEachStep, IfStep, ParallelStep
 from hub.engine.model_timed import ManualTrigger, ScheduleTrigger
 from hub.engine.model_triggers import AbsentTrigger, AnyTrigger, BecomesTrigger, CrossesTrigger, EventTrigger
-from hub.engine.money import MoneyRules, pinned_currencies
+from hub.engine.money import MoneyRules, pinned_currencies, warn_of_mixed
 from hub.engine.nodes import Document, Location
 from hub.engine.problems import Problems
 from hub.engine.program import Aggregate, Anchor, Mode, Trigger, Workflow
@@ -78,12 +78,8 @@ class Drafting:
         )
         triggers = self._triggers()
         currencies = None if scope is None and file.scope is not None else pinned_currencies(scope)
-        money = MoneyRules(
-            draft,
-            currencies,
-            limited=file.limit is not None,
-            base=_in_base_currency(aggregates),
-        )
+        base = _in_base_currency(aggregates)
+        money = MoneyRules(draft, currencies, limited=file.limit is not None, base=base)
         # Asked of the file, not of what compiled: one bad trigger shall not make its steps look wrong too.
         drafter = StepDrafter(
             draft,
@@ -98,6 +94,7 @@ class Drafting:
         if grant is not None:
             draft.verbs.add(grant.verb.name)
         self._warn_about_unread()
+        warn_of_mixed(draft, base)
         text = self._document.source + self._below()
         return Workflow(
             id=file.id,

@@ -7,6 +7,7 @@ from hub.engine.draft import Draft
 from hub.engine.nodes import Location
 from hub.engine.program_steps import Computed, Literally, Value
 from hub.expr import Expression, Kind, Scope, Type
+from hub.expr.tree import Choice, Node, children, paths
 from hub.intents.verbs import Verb
 
 CURRENCY: Final = "account.currency"
@@ -79,6 +80,39 @@ class MoneyRules:
                 "the amount is a plain number and is paid in each account's own currency: add "
                 f'`{CURRENCY} == "USD"` to `scope`, or say so with a money parameter',
             )
+
+
+def warn_of_mixed(draft: Draft, base: frozenset[str]) -> None:
+    """Warn where money in a named currency meets an account's own, and nothing asks which currency that is.
+
+    What is in the hub's base currency is left out: `base` are the aggregates of it.
+    """
+    if {CURRENCY, "event.currency"} & draft.reads:
+        return
+    for place, expression in draft.compiled:
+        currency = _met(expression.tree, base)
+        if currency is not None:
+            draft.problems.warn(
+                place,
+                f"money in {currency} meets money in each account's own currency, as if the two were one: add "
+                f'`{CURRENCY} == "{currency}"` to `scope`, or to `where`',
+            )
+
+
+def _met(node: Node, base: frozenset[str]) -> str | None:
+    """Return the currency that meets an unnamed one somewhere in a tree."""
+    parts = children(node)
+    sides = parts[1:] if isinstance(node, Choice) else parts
+    moneys = [side for side in sides if side.type.kind is Kind.MONEY]
+    named = next((side.type.currency for side in moneys if side.type.currency is not None), None)
+    if named is not None and any(side.type.currency is None and not _in_base(side, base) for side in moneys):
+        return named
+    return next((found for part in parts if (found := _met(part, base)) is not None), None)
+
+
+def _in_base(node: Node, base: frozenset[str]) -> bool:
+    moneys = [path.dotted for path in paths(node) if path.type.kind is Kind.MONEY]
+    return all(name in base or name.endswith("_base") for name in moneys)
 
 
 def converted(currency: str) -> str:

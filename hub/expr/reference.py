@@ -30,7 +30,7 @@ KINDS: Final = (
     (Kind.NUMBER, f"exact decimals of up to {MAX_DIGITS} digits: `20`, `0.1`, `1e6`"),
     (
         Kind.MONEY,
-        "a number with a currency; two currencies never mix. Without a currency it is in the account's own, which goes with any",
+        "a number with a currency; two currencies never mix. Without a currency it is in the account's own, which goes with any: `hub check` warns where it meets a named one and nothing asks for `account.currency`",
     ),
     (Kind.PERCENT, "a percent number: 5 is five percent. It behaves as a number"),
     (Kind.STRING, "text: `\"fx\"` or `'fx'`, with `\\\\ \\\" \\' \\n \\t \\uXXXX`"),
