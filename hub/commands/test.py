@@ -57,11 +57,11 @@ def _show(report: StoryReport) -> None:
         console.print(f"{mark} {escape(result.workflow)}: {escape(result.name)}", soft_wrap=True)
         for failure in result.failures:
             console.print(f"  {escape(str(result.place))}: {escape(failure)}", soft_wrap=True)
-    failed = sum(not result.passed for result in report.results) + len(report.problems)
+    failed = sum(not result.passed for result in report.results)
+    told = f"{len(report.results)} stories" + (f", {failed} failed" if failed else " passed")
+    errors = len(report.problems)
     console.print(
-        f"{len(report.results)} stories, {failed} failed"
-        if failed
-        else f"{len(report.results)} stories passed"
+        told + (f", {errors} {'error' if errors == 1 else 'errors'} in their files" if errors else "")
     )
 
 

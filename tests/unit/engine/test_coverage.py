@@ -121,6 +121,22 @@ def test_too_little_coverage_is_a_finding(folder, capsys):
     assert json.loads(first)["coverage"][0]["branches"] == {"kind holds": True, "kind does not": False}
 
 
+def test_errors_in_files_are_no_stories_that_failed(folder, capsys):
+    run_stories([folder], None, 0, coverage=False, as_json=False)
+    assert "1 stories passed\n" in capsys.readouterr().out
+
+    for name in ("broken", "other"):
+        (folder / f"{name}.yaml").write_text(
+            RULE.replace("id: rule", f"id: {name}\nonce: true"), encoding="utf-8"
+        )
+        (folder / f"{name}.test.yaml").write_text(
+            STORIES.replace("workflow: rule", f"workflow: {name}"), encoding="utf-8"
+        )
+
+    assert run_stories([folder], None, 0, coverage=False, as_json=False) == 1
+    assert "1 stories passed, 2 errors in their files\n" in capsys.readouterr().out
+
+
 def test_the_table_says_what_is_not_reached(folder, capsys):
     run_stories([folder], None, 0, coverage=True, as_json=False)
 
