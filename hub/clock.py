@@ -8,7 +8,7 @@ import asyncio
 import heapq
 import itertools
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from typing import Protocol, final
 
 from typing_extensions import override
@@ -31,6 +31,11 @@ def iso(us: int) -> str:
     """Return RFC 3339 in UTC with milliseconds, or microseconds where there are any: ``2026-06-23T09:00:00.123Z``."""
     spec = "milliseconds" if us % 1000 == 0 else "microseconds"
     return from_us(us).isoformat(timespec=spec).removesuffix("+00:00") + "Z"
+
+
+def every_zone_shows(moment: datetime) -> bool:
+    """Return whether it can be moved to any zone and compared: Python knows no year before 1 and none after 9999."""
+    return MINYEAR < moment.year < MAXYEAR
 
 
 def cpu_seconds() -> float:

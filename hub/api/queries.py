@@ -5,7 +5,7 @@ from datetime import datetime
 from aiohttp import web
 
 from hub.api.problems import Problem
-from hub.clock import to_us
+from hub.clock import every_zone_shows, to_us
 from hub.ingest.refusals import FieldError, nearest, shown
 
 DEFAULT_LIMIT = 100
@@ -51,7 +51,7 @@ class Query:
             told = datetime.fromisoformat(text.replace(" ", "+") if text.count(" ") == 1 else text)
         except ValueError:
             told = None
-        if told is None or told.tzinfo is None:
+        if told is None or told.tzinfo is None or not every_zone_shows(told):
             raise _invalid(name, "must be a time with its offset, such as 2026-03-02T10:00:00Z")
         return to_us(told)
 

@@ -29,8 +29,8 @@ def moment(text: str, option: str) -> int | None:
         return None
     try:
         told = datetime.fromisoformat(text)
-    except ValueError as error:
+        return to_us((told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC))
+    except (ValueError, OverflowError) as error:
         raise ConfigError(
             f"{option} {text!r} is no time: write 2026-03-01 or 2026-03-01T12:00+02:00"
         ) from error
-    return to_us(told if told.tzinfo else told.replace(tzinfo=UTC))

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from hub.clock import every_zone_shows
 from hub.engine.account_rows import AccountRow, ClientRow
 from hub.events.records import Envelope
 
@@ -258,7 +259,9 @@ def _moment(value: object) -> datetime | None:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return moment if moment is not None and moment.tzinfo is not None else None
+    if moment is None or moment.tzinfo is None or not every_zone_shows(moment):
+        return None
+    return moment
 
 
 def _words(value: object) -> list[str] | None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from hub import durations
+from hub.clock import every_zone_shows
 from hub.engine.decision import Trace, Verdict
 from hub.engine.kept import keep_all
 from hub.engine.keys import KeyKind
@@ -155,6 +156,6 @@ def _time(name: str, text: str) -> datetime:
     found = None
     with suppress(ValueError):
         found = datetime.fromisoformat(text)
-    if found is None or found.tzinfo is None:
+    if found is None or found.tzinfo is None or not every_zone_shows(found):
         raise InputRefused(name, "it is a time with its offset from UTC, such as 2026-03-02T10:00+02:00")
     return found

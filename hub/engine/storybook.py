@@ -41,6 +41,8 @@ def _moment(value: object) -> object:
 def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time names its offset from UTC, as in 2026-03-02T10:00+02:00")
+    if not 1970 <= value.year < 2200:
+        raise ValueError("a time lies between 1970 and 2199, as those of events do")
     return value
 
 

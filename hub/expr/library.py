@@ -9,6 +9,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from hub import durations
+from hub.clock import every_zone_shows
 from hub.expr.arithmetic import (
     CONTEXT,
     Number,
@@ -134,6 +135,8 @@ def to_time(x: object) -> datetime:
         raise Unknowable("the text is not a time such as 2026-03-31T21:00:00Z") from None
     if value.tzinfo is None:
         raise Unknowable("the time has no zone: end it in Z or +02:00")
+    if not every_zone_shows(value):
+        raise Unknowable("the time lies beyond the calendar")
     return value
 
 

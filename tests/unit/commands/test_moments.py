@@ -24,7 +24,9 @@ def test_a_time_or_how_long_ago_may_be_typed(text: str, at: str) -> None:
     assert iso(found) == at
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2x", "2", "99999d", "-1h"])
+@pytest.mark.parametrize(
+    "text", ["yesterday", "2x", "2", "99999d", "-1h", "0001-01-01T00:00+14:00", "9999-12-31T23:59-10:00"]
+)
 def test_what_is_neither_is_refused_with_both_ways_to_write_it(text: str) -> None:
     with pytest.raises(ConfigError, match=r"--since .* is no time: write 2026-03-01 .* such as 2h"):
         moment_or_age(text, "--since", ManualClock(MORNING))

@@ -600,3 +600,23 @@ def test_an_input_of_no_account_changes_nothing():
     )
 
     assert (decision.puts, decision.intents) == ({}, [])
+
+
+BEYOND = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-10:00"]
+
+
+@pytest.mark.parametrize("moment", BEYOND)
+@pytest.mark.parametrize(
+    "condition", ["time(event.when) < now", "time(event.when) > now", 'day_of(time(event.when), "UTC") == "x"',
+                  "account.registered_at < now", "account.last_trade_at > now"],
+)  # fmt: skip
+def test_a_time_beyond_the_calendar_is_unknown_and_stops_no_other_rule(condition, moment):
+    step = "steps: [{do: event.publish, with: {type: custom.told, data: {}}}]"
+    asks = a_workflow(f"when: [{{event: custom.asked, where: '{condition}'}}]\n{step}")
+    other = a_workflow(f"when: [{{event: custom.asked}}]\n{step}", id="other")
+    desk = Desk(asks, other)
+    desk.account(registered_at=moment, last_trade_at=moment)
+
+    desk.tell("custom.asked", when=moment)
+
+    assert [run.split("/")[0] for run in desk.runs] == ["other"]

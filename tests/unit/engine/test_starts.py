@@ -263,6 +263,12 @@ def test_whatever_is_given_is_a_value_or_is_refused(kind, text):
     assert not isinstance(found, Decimal) or found.is_finite()
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-10:00", "noon"])
+def test_a_time_no_clock_can_show_is_refused(text):
+    with pytest.raises(InputRefused, match="it is a time with its offset from UTC"):
+        read_input("a", Kind.TIME, text)
+
+
 def test_it_is_explained_in_plain_english():
     text = explain(refunds()).text()
 

@@ -142,6 +142,13 @@ async def test_the_report_is_junit_with_a_place_for_every_story(tmp_path):
             "names its offset",
         ),
         ("workflow: x\ntests: [{name: a, story: [{at: noon, restart: hub}]}]", "x.test.yaml:2:"),
+        *[
+            (
+                f"workflow: x\ntests: [{{name: a, story: [{{at: {at}, restart: hub}}]}}]",
+                "between 1970 and 2199",
+            )
+            for at in ("0001-01-01T00:00Z", "9999-12-31T23:59-10:00", "1950-01-01T00:00Z")
+        ],
         (
             "workflow: x\ntests: [{name: a, story: [{restart: hub, sample: {}}]}]",
             "one thing happens in a step",
