@@ -146,10 +146,9 @@ def _use(document: Document, problems: Problems) -> Use | None:
         complain(document, error, problems, UseFile)
         return None
     if file.scope is not None:
+        # By itself: beside the blueprint's own, `a) or (b` would be sound, and let in whom that keeps out.
         try:
-            parse(
-                file.scope
-            )  # by itself: beside another, `a) or (b` would be sound, and let in whom the other keeps out
+            parse(file.scope)
         except ExpressionError as error:
             problems.error(document.within(("scope",), error.offset), error.message)
             return None
