@@ -20,6 +20,8 @@ _EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _RATE: Final = Context(prec=DIGITS, rounding=ROUND_HALF_EVEN)
 ASKED_AGAIN: Final = 60_000_000  # µs after which a rate is asked for once more
 _SMALLEST: Final = Decimal(1).scaleb(-8)
+# More digits are kept than count: what rounding lost is not to grow until half a cent is taken for less.
+_KEPT: Final = Decimal(1).scaleb(-10)
 
 
 def plain(amount: Decimal) -> str:
@@ -43,13 +45,18 @@ def owed_by(scene: Scene, was: Foreign, worth: Decimal, pair: Pair) -> Foreign |
     if worth == was.worth:
         return was
     if worth < was.worth:
-        left = _EXACT.multiply(was.exact, _EXACT.divide(worth, was.worth))
-        return Foreign(was.currency, worth, left, was.rate, was.at)
+        left = _EXACT.divide(_EXACT.multiply(was.exact, worth), was.worth)
+        return Foreign(was.currency, worth, left.quantize(_KEPT, context=_EXACT), was.rate, was.at)
     quote = rate_for(scene, pair)
     if quote is None:
         return None
     exact = _EXACT.add(was.exact, quote.of(worth - was.worth))
-    return Foreign(was.currency, worth, exact.quantize(_SMALLEST, context=_EXACT), quote.rate, quote.at)
+    return Foreign(was.currency, worth, exact.quantize(_KEPT, context=_EXACT), quote.rate, quote.at)
+
+
+def counted(foreign: Foreign) -> Decimal:
+    """Return what a promise came to in the account's currency, to be rounded to the digits of that."""
+    return foreign.exact.quantize(_SMALLEST, context=_EXACT)
 
 
 def conversion(was: Foreign, now: Foreign) -> Converted:

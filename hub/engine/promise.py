@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Final
 
-from hub.engine.abroad import is_refused, owed_by, spoken, stood
+from hub.engine.abroad import counted, is_refused, owed_by, spoken, stood
 from hub.engine.calendars import facts_of
 from hub.engine.currencies import digits_of
 from hub.engine.ledger import NONE, Foreign, Ledger
@@ -130,7 +130,7 @@ def _abroad(
         if problem:
             return Owed(None, f"{told}: {problem}", "currency")
         return Owed(None, f"{told}: it is booked at the rate there is then", RATE)
-    booked = _rounded(foreign.exact, digits, ROUND_HALF_UP)
+    booked = _rounded(counted(foreign), digits, ROUND_HALF_UP)
     if booked is None:
         return Owed(None, f"the amount {foreign.exact} cannot be booked with {digits} digits", "amount")
     said = why if foreign == was else f"{why}; {spoken(was, foreign, target)}"
