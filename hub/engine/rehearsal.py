@@ -22,16 +22,17 @@ from hub.engine.decision import NOTHING, Decision, Writes, apply
 from hub.engine.index import Program
 from hub.engine.keys import KeyedBy
 from hub.engine.levels import GONE, Sample, Seen, crossings, new_peaks, observations, peaks_of
-from hub.engine.moved_on import moved_on
+from hub.engine.moved_on import is_awaited, moved_on, moving
 from hub.engine.program import Mode, Workflow
 from hub.engine.quotes import TOLD
 from hub.engine.rehearsed import People
 from hub.engine.rehearsed_samples import crossing_input, first_sight, told_by
-from hub.engine.rehearsed_timers import Timers
+from hub.engine.rehearsed_timers import Timers, Window
 from hub.engine.relevant import Needed
-from hub.engine.rows import ApprovalMove, ApprovalRow, LevelRow, TraceRow
+from hub.engine.rows import ApprovalMove, ApprovalRow, LevelRow, TimerRow, TraceRow
 from hub.engine.stage_positions import position_key
-from hub.engine.state import KeyState
+from hub.engine.state import NEVER, KeyState
+from hub.engine.timers import decode_window
 from hub.engine.values import ACCOUNT, CLIENT
 from hub.errors import HubError
 from hub.events.brief import NEAR_TYPE, OF_ITSELF, named_type
@@ -112,7 +113,7 @@ class Rehearsal:
 
     def tell(self, rows: Iterable[Input]) -> None:
         """Tell events in the order they were recorded in."""
-        skips, due, following = self.needed.skips, self._timers.due, self._following
+        skips, timers, following = self.needed.skips, self._timers, self._following
         plain = not self._crosses
         for row in rows:
             if row.kind != EVENT:
@@ -127,7 +128,7 @@ class Rehearsal:
             if skip:
                 continue
             at = row.at
-            if due and due[0][0] < at:
+            if timers.next < at:
                 self._elapse(at - 1)
             self._at = max(self._at, at)
             if plain and not self._groups and (body.endswith(OF_ITSELF) or _CAUSED not in body):
@@ -242,9 +243,9 @@ class Rehearsal:
 
     def _follow(self, writes: Writes) -> None:
         for gone in writes.cancelled:
-            self._timers.cancel(gone.due, gone.id)
+            self._timers.cancel(gone)
         for timer in writes.timers:
-            self._timers.wait(timer)
+            self._wait(timer)
         for level in writes.levels:
             self._level(level)
         for told in writes.mail:
@@ -333,15 +334,34 @@ class Rehearsal:
 
     def _elapse(self, until: int) -> None:
         """Fire what is due, in order, each at its own moment."""
-        while (timer := self._timers.take(until)) is not None:
-            self._at = max(self._at, timer.due)
-            if timer.kind == WINDOW_TIMER:
-                moved = moved_on(self.program, self._states[timer.key], timer, self._at)
-                if moved is not None:
-                    self._timers.wait(moved)
+        timers = self._timers
+        while (waiting := timers.take(until)) is not None:
+            due, window = waiting.due, waiting.window
+            if window is not None:
+                if not is_awaited(window.state, window.feed, due):
                     continue
+                moved = moved_on(window.state, window.feed, due)
+                if moved is not None:
+                    self._at = max(self._at, due)
+                    if moved == NEVER:
+                        self._n += 1  # as if it had been decided
+                    else:
+                        timers.watch(window, moved)
+                    continue
+            self._at = max(self._at, due)
+            timer = waiting.timer
             ref = f"{timer.kind}:{timer.due}:{timer.id}"
             self._take(Input(timer.partition, 0, self._at, TIMER, timer.key, ref, None, timer.body))
+
+    def _wait(self, timer: TimerRow) -> None:
+        """Have a timer wait; that of a window which only lets go for as long as it is the window's."""
+        if timer.kind == WINDOW_TIMER:
+            state = self._states[timer.key]
+            feed = moving(self.program.of(state.kind), decode_window(timer.body).aggregate)
+            if feed is not None:
+                self._timers.watch(Window(state, feed), timer.due)
+                return
+        self._timers.wait(timer)
 
     # Sampled values
 

@@ -9,8 +9,10 @@ from unit.engine.desk import MORNING, Desk, a_workflow
 
 from hub.clock import to_us
 from hub.engine import rehearsal as rehearsing
+from hub.engine.keys import KeyKind
 from hub.engine.moved_on import moved_on
 from hub.engine.rehearsal import Rehearsal
+from hub.engine.state import NEVER
 
 DO = "steps: [{do: event.publish, with: {type: custom.told, data: {why: x}}}]"
 PLAIN = "when: [{event: custom.never}]\nsteps: [{do: event.publish, with: {type: custom.x}}]"
@@ -91,7 +93,9 @@ def test_moving_timers_on_changes_nothing_that_is_found(name, script):
         assert rehearsed(name, inputs, until) == found
 
 
-@pytest.mark.parametrize(("name", "moves"), [("rising", True), ("falling", False), ("clock", False)])
+@pytest.mark.parametrize(
+    ("name", "moves"), [("rising", True), ("twice", True), ("falling", False), ("clock", False)]
+)
 def test_only_timers_of_windows_that_let_go_are_moved_on(name, moves, monkeypatch):
     seen = []
     monkeypatch.setattr(rehearsing, "moved_on", lambda *a: seen.append(moved_on(*a)) or seen[-1])
@@ -99,5 +103,39 @@ def test_only_timers_of_windows_that_let_go_are_moved_on(name, moves, monkeypatc
 
     rehearsed(name, inputs, until)
 
-    assert seen
     assert any(seen) is moves
+
+
+def test_a_window_that_everything_has_left_is_waited_for_no_more():
+    inputs, until = recorded([(0, 1, "EURUSD", -1), (8, 1, "EURUSD", -1)])
+    rehearsal = Rehearsal([a_rule("rising")], Heard())
+    rehearsal.tell(inputs)
+    (state,) = rehearsal.states(KeyKind.ACCOUNT, 2)
+    assert state.series
+    assert state.alarm_due != NEVER
+
+    rehearsal.until(until)
+
+    assert not state.series
+    assert state.alarm_due == NEVER
+
+
+def test_a_timer_of_a_window_leaves_the_moment_to_what_else_runs_out_then(monkeypatch):
+    """Both run out twelve hours after the same event: what the hub decides first must be decided first here."""
+    inputs, until = recorded([(0, 7, "EURUSD", -1)])
+    text = (
+        "aggregates:\n  lots: {from: trade.closed, sum: event.lots, window: {sliding: 12h}}\n"
+        "  losses: {from: trade.closed, where: event.net_profit < 0, count: true, window: {sliding: 20h}}\n"
+        "when: [{id: never, becomes: lots > 99}, {id: lost, becomes: losses > 0, for: 12h}]"
+    )
+    monkeypatch.setitem(TEXTS, "both", f"{text}\nlimit: {{max: 1, every: 30d}}")
+    told = "data: {why: = steps.pay.ticket}"  # assumed tickets are numbered by what was decided
+    steps = f"[{{id: pay, do: credit.grant, with: {{amount: 5}}}}, {{do: event.publish, with: {{type: custom.told, {told}}}}}]"
+    monkeypatch.setitem(STEPS, "both", f"steps: {steps}")
+
+    found = rehearsed("both", inputs, until)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rehearsing, "moved_on", lambda *_: None)
+        assert rehearsed("both", inputs, until) == found
+    assert [row for row in found if row[1] == "fired"]
