@@ -126,6 +126,11 @@ def advance(program: Program, state: KeyState, item: Input) -> list[Decision]:
     if told is not None:
         absorb(state, told)
         return [told]
+    return advance_with_care(program, state, item)
+
+
+def advance_with_care(program: Program, state: KeyState, item: Input) -> list[Decision]:
+    """Do the same with what the straight way has left to the careful one, or would."""
     made: list[Decision] = []
     changed: tuple[str, ...] = ()
     while True:

@@ -5,7 +5,7 @@ come first, then timers by (due, id).
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
@@ -17,7 +17,7 @@ from hub.bus.log import Input, InputKind
 from hub.engine import rehearsed
 from hub.engine.account_rows import AccountRow, ClientRow
 from hub.engine.ballots import encode_ballot
-from hub.engine.decide import advance, decide
+from hub.engine.decide import advance, advance_with_care, decide
 from hub.engine.decision import NOTHING, Decision, Writes, apply
 from hub.engine.index import Program
 from hub.engine.keys import KeyedBy
@@ -32,6 +32,7 @@ from hub.engine.relevant import Needed
 from hub.engine.rows import ApprovalMove, ApprovalRow, LevelRow, TimerRow, TraceRow
 from hub.engine.stage_positions import position_key
 from hub.engine.state import NEVER, KeyState
+from hub.engine.straight import absorb, straight
 from hub.engine.timers import decode_window
 from hub.engine.values import ACCOUNT, CLIENT
 from hub.errors import HubError
@@ -49,6 +50,8 @@ EVENT, TIMER = int(InputKind.EVENT), int(InputKind.TIMER)
 WINDOW_TIMER = "window"
 WINDOW = f"{WINDOW_TIMER}:"  # how the ref of such a timer begins
 _CAUSED = b'"caused_by":"'
+
+Way = Callable[[Program, KeyState, Input], Iterable[Decision]]
 
 
 class Endless(HubError):
@@ -113,7 +116,7 @@ class Rehearsal:
 
     def tell(self, rows: Iterable[Input]) -> None:
         """Tell events in the order they were recorded in."""
-        skips, timers, following = self.needed.skips, self._timers, self._following
+        skips, timers, states = self.needed.skips, self._timers, self._states
         plain = not self._crosses
         for row in rows:
             if row.kind != EVENT:
@@ -130,14 +133,30 @@ class Rehearsal:
             at = row.at
             if timers.next < at:
                 self._elapse(at - 1)
-            self._at = max(self._at, at)
+            now = self._at = max(self._at, at)
+            key = row.key
             if plain and not self._groups and (body.endswith(OF_ITSELF) or _CAUSED not in body):
-                if row.key:
-                    self._decide(row)
-                    if following:
-                        self._go_on()
-            elif row.key:
+                state = states.get(key)
+                if state is not None and at == now and row.n:
+                    self._go_straight(state, row)
+                elif key:
+                    self._take(row)
+            elif key:
                 self._event(row, named_type(body))
+
+    def _go_straight(self, state: KeyState, row: Input) -> None:
+        """Decide an event as it was recorded, of a key there is: nearly always it folds and counts, and that is all."""
+        try:
+            told = straight(self.program, state, row)
+        except Exception:
+            self._take(row)  # whatever it was, it is met again where it is noted
+            return
+        if told is None:
+            self._take(row, advance_with_care)
+            return
+        absorb(state, told)
+        if told.writes is not NOTHING:
+            self._follow(told.writes)
 
     def sampled(self, key: str, sample: Sample, at: int) -> None:
         """Compare a sample with the account's levels, as the hub's watcher does."""
@@ -183,10 +202,11 @@ class Rehearsal:
         if name == "day.rolled" and (last := self._last.get(row.key)) is not None:
             self._sample(row.key, last)  # a limit that moved is compared at once
 
-    def _take(self, first: Input) -> None:
+    def _take(self, first: Input, way: Way = advance) -> None:
         """Decide an input, and then all that follows from it at the same moment."""
-        self._decide(first)
-        self._go_on()
+        self._decide(first, way)
+        if self._following:
+            self._go_on()
 
     def _go_on(self) -> None:
         following = self._following
@@ -198,9 +218,9 @@ class Rehearsal:
                 raise Endless(
                     f"one event led to more than {MOST_AT_ONCE} others: does the workflow set itself off?"
                 )
-            self._decide(following.popleft())
+            self._decide(following.popleft(), advance)
 
-    def _decide(self, item: Input) -> None:
+    def _decide(self, item: Input, way: Way) -> None:
         key = item.key
         state = self._states.get(key)
         if state is None:
@@ -212,7 +232,7 @@ class Rehearsal:
             n = item.n or self._n
             item = Input(item.partition, n, self._at, item.kind, key, item.ref, item.sequence, item.body)
         try:
-            for decision in self._decisions(state, item):
+            for decision in self._decisions(state, item, way):
                 if decision.writes is not NOTHING:
                     self._follow(decision.writes)
         except Exception as problem:
@@ -220,9 +240,9 @@ class Rehearsal:
             if len(self.broken) < MOST_BROKEN:
                 self.broken.append(f"{key}: {item.ref}: {type(problem).__name__}: {problem}")
 
-    def _decisions(self, state: KeyState, item: Input) -> Iterable[Decision]:
+    def _decisions(self, state: KeyState, item: Input, way: Way) -> Iterable[Decision]:
         if item.kind != TIMER or not item.ref.startswith(WINDOW):
-            return advance(self.program, state, item)
+            return way(self.program, state, item)
         # What a window lets go is all there is to such a moment; asking what else there is costs as much again.
         made: list[Decision] = []
         while state.alarm_due <= item.at:
