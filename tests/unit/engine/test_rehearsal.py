@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.engine.desk import MORNING, Desk, a_workflow
 
+from hub.bus.log import InputKind
 from hub.clock import to_us
+from hub.engine import rehearsal as rehearsing
 from hub.engine.account_rows import AccountRow
 from hub.engine.backtest import Tally
+from hub.engine.decide import advance
 from hub.engine.levels import PositionSample, Sample
 from hub.engine.load_text import load_text
 from hub.engine.rehearsal import Rehearsal
@@ -403,3 +406,17 @@ def test_a_message_nobody_agreed_to_is_not_counted_as_sent():
     _, tally = rehearse(offer, record)
 
     assert tally.actions["notify.email"] == 1
+
+
+@pytest.mark.parametrize(("listens", "told"), [("custom.never", 0), ("custom.x", 1)])
+def test_what_it_publishes_itself_is_decided_where_somebody_needs_it(listens, told, monkeypatch):
+    decided = []
+    monkeypatch.setattr(rehearsing, "advance", lambda *a: decided.append(a[2].kind) or advance(*a))
+    record = a_record()
+    record.tell("trade.closed", lots="1", deal=1)
+    text = f"when: [{{id: a, event: trade.closed}}, {{id: b, event: {listens}}}]\nsteps: [{{do: event.publish, with: {{type: custom.x}}}}]"
+
+    _, tally = rehearse(a_workflow(text), record)
+
+    assert tally.actions["event.publish"] == 1
+    assert decided.count(InputKind.EVENT) == told
