@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from hub.bus.log import Input
@@ -139,8 +140,8 @@ class Scene:
         if not row.login:
             return None
         if self.state.by_mail:
-            return AccountRef(server=row.server, login=row.login)
-        return AccountRef(server=row.server, login=row.login, group=row.group, currency=row.currency)
+            return _ref(row.server, row.login, None, None)
+        return _ref(row.server, row.login, row.group, row.currency)
 
     def beside(self, event: Any, depth: int) -> "Scene":
         """Return a scene of the same moment and the same decision, about another event."""
@@ -393,6 +394,11 @@ class Scene:
         timer = window_timer(self.state.partition, self.state.key, feed.name, expiry)
         puts[feed.alarm] = Alarm(expiry, timer.id)
         self.decision.writing().timers.append(timer)
+
+
+@lru_cache(maxsize=256)  # a run that goes on tells of several events, and checking a name takes a while
+def _ref(server: str, login: int, group: str | None, currency: str | None) -> AccountRef:
+    return AccountRef(server=server, login=login, group=group, currency=currency)
 
 
 def _known(value: object) -> Any:

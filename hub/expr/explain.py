@@ -28,6 +28,7 @@ from hub.expr.types import Kind
 
 MAX_SHOWN: Final = 60
 MAX_PARTS: Final = 6
+_LINE_END: Final = re.compile(r"\s*\n\s*")
 
 
 def explain(text: str, tree: Node, env: Env) -> str:
@@ -61,7 +62,7 @@ class _Explainer:
                 return f"{self._source(node)} is {shown(value)}{self._evidence(node)}"
 
     def _source(self, node: Node) -> str:
-        return re.sub(r"\s*\n\s*", " ", self._text[node.start : node.end])
+        return _in_one_line(self._text[node.start : node.end])
 
     def _unknown(self, gap: Gap) -> str:
         return _joined([self._reason(reason) for reason in gap.reasons])
@@ -69,7 +70,7 @@ class _Explainer:
     def _reason(self, reason: Reason) -> str:
         if reason.path is not None:
             return reason.text
-        place = re.sub(r"\s*\n\s*", " ", self._text[reason.start : reason.end])
+        place = _in_one_line(self._text[reason.start : reason.end])
         return f"{place} is unknown: {reason.text}"
 
     def _several(self, parts: tuple[Node, ...], *, decisive: bool, value: object) -> str:
@@ -112,6 +113,10 @@ class _Explainer:
         told = [f"{name} = {shown(value)}" for name, value in values if not isinstance(value, Gap)]
         more = ", …" if len(told) > MAX_PARTS else ""
         return f" ({', '.join(told[:MAX_PARTS])}{more})" if told else ""
+
+
+def _in_one_line(text: str) -> str:
+    return _LINE_END.sub(" ", text) if "\n" in text else text
 
 
 def _joined(parts: list[str]) -> str:
