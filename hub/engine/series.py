@@ -109,11 +109,12 @@ class Series:
 
     def until(self, at: int) -> list[Part]:
         """Return the parts at or before a moment: those a window that starts after it has let go."""
-        parts, start = self._parts, self._gone
-        if start == len(parts) or parts[start].at > at:
-            return []
-        end = bisect_left(parts, at + 1, lo=start, key=_at)
-        return parts[start:end]
+        parts = self._parts
+        first = last = self._gone
+        # One by one: nearly always it is none or one, and as many as are found are returned anyway.
+        while last < len(parts) and parts[last][0] <= at:
+            last += 1
+        return parts[first:last]
 
     def between(self, start: int, end: int) -> list[Part]:
         """Return the parts with start <= at < end."""
@@ -123,6 +124,11 @@ class Series:
 
     def head(self, count: int) -> list[Part]:
         return self._parts[self._gone : self._gone + count]
+
+    def oldest_after(self, count: int) -> int | None:
+        """Return when the first of them happened but for so many."""
+        parts, index = self._parts, self._gone + count
+        return parts[index][0] if index < len(parts) else None
 
     def of_ref(self, ref: str) -> list[Part]:
         """Return what stands under a ref, its later tellings included."""
@@ -242,8 +248,10 @@ class Series:
         self.count -= part.counted
 
     def _find(self, at: int, ref: str) -> int | None:
-        parts = self._parts
-        index = bisect_left(parts, (at, ref), lo=self._gone)
+        parts, index = self._parts, self._gone
+        if index < len(parts) and parts[index][0] == at and parts[index][1] == ref:
+            return index  # nearly always it is the oldest that leaves
+        index = bisect_left(parts, (at, ref), lo=index)
         if index < len(parts) and parts[index].at == at and parts[index].ref == ref:
             return index
         return None

@@ -17,6 +17,7 @@ NEVER = 2**63  # later than any moment
 
 
 _TIMED = (Alarm, Hold, Absence, Ledger, PeriodEnds, Scheduled)  # each waits for its timer, if it has one
+_KINDS = frozenset(_TIMED)  # asked first: most values are none of these, and one look says so
 
 
 class KeyState:
@@ -85,10 +86,19 @@ class KeyState:
         return [(name, value) for (k, name), value in self.values.items() if k == kind]
 
     def set_alarm(self) -> None:
-        first = min((run.wait.due for run in self.open_runs if run.wait is not None), default=NEVER)
+        first = NEVER
         for value in self.values.values():
-            if isinstance(value, _TIMED) and value.due < first and (type(value) is Alarm or value.timer):
+            kind = type(value)
+            if (
+                kind in _KINDS
+                and isinstance(value, _TIMED)
+                and value.due < first
+                and (kind is Alarm or value.timer)
+            ):
                 first = value.due
+        for run in self.open_runs:
+            if run.wait is not None and run.wait.due < first:
+                first = run.wait.due
         self.alarm_due = first
 
     def note_runs(self) -> None:

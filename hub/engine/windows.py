@@ -150,8 +150,7 @@ class Accumulator:
             for part in expired:
                 total, count = _minus(total, part.sum), count - part.counted
             ops.append(added)
-            left = series.head(len(expired) + 1)[len(expired) :]
-            oldest = left[0].at if left else None
+            oldest = series.oldest_after(len(expired))
         newest = series.newest
         return Change(
             self._finish(total, count + 1, None, None),
