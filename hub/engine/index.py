@@ -1,6 +1,6 @@
 """A set of workflows made ready to run: the rule index, the shared aggregates, and every version still needed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hub.engine.accumulators import counting
@@ -85,6 +85,8 @@ class Program:
         self._versions: dict[str, Plan] = {}
         self._types: dict[str, TypePlan] = {}
         self.courses: dict[bytes, Course | None] = {}  # by what stands near the type of an event
+        # Whether anybody is to hear of what became of an action, by the type of that event; in a hub endpoints do.
+        self.hears: Callable[[str], bool] = lambda _: True
         self._joined_questions: dict[tuple[int, ...], Joined[Candidate]] = {}
         self._bindings: dict[tuple[tuple[tuple[str, Feed], ...], int], Binding] = {}
         self._awaited: set[str] = set()

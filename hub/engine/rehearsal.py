@@ -94,7 +94,7 @@ class Rehearsal:
     ) -> None:
         live = [replace(workflow, mode=Mode.LIVE) for workflow in workflows]
         self.program = Program(live)
-        self.needed = Needed(self.program)
+        self.needed = self.program.hears = Needed(self.program)
         self.events = 0  # told, skipped ones too
         self.broken: list[str] = []  # why inputs could not be decided: the first few
         self.broken_count = 0

@@ -88,7 +88,7 @@ def conclude(scene: Scene) -> None:
     if run is not None and run.account is not None:  # as it was when the run began: this key knows no later
         scene.account, scene.client = run.account, scene.state.client or run.client or NOBODY
     booking = grants.learn(scene, outcome, state) if run is None and scene.state.ledgers else {}
-    if state in ACTION_EVENTS:
+    if state in ACTION_EVENTS and scene.program.hears(ACTION_EVENTS[state]):
         _tell(scene, outcome, state, run or late, booking)
     if late is not None:
         came_late(scene, late, outcome, state)
