@@ -17,6 +17,7 @@ import apsw
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bench import plain_event
 from bench.figures import Figure
 
 from hub.bus.log import Input
@@ -132,14 +133,17 @@ def measure(folder: Path, *, quick: bool) -> list[Figure]:
     count = 50_000 if quick else 200_000
     folder /= "backtest"
     asyncio.run(fill(folder, count))
+    before = plain_event.seconds()
     began = time.process_time()
     report = asyncio.run(run(folder))
     spent = time.process_time() - began
+    yardstick = (before + plain_event.seconds()) / 2
     assert report.events == count
     assert report.tally.actions["credit.grant"] > 0
+    name = "backtest over the hub's log"
     return [
         Figure(
-            "backtest over the hub's log",
+            name,
             count / spent,
             "events/s",
             TARGET,
@@ -148,7 +152,15 @@ def measure(folder: Path, *, quick: bool) -> list[Figure]:
                 "CPU µs/event": 1e6 * spent / count,
                 "actions": float(sum(report.tally.actions.values())),
             },
-        )
+        ),
+        Figure(
+            f"{name}, an event of it",
+            spent / count / yardstick,
+            "times",
+            1 / (TARGET * plain_event.SECONDS),
+            ceiling="one typed decoding of a plain event",
+            beside={"µs of that": 1e6 * yardstick},
+        ),
     ]
 
 
