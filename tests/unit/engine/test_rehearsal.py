@@ -13,12 +13,14 @@ from unit.engine.desk import MORNING, Desk, a_workflow
 from hub.bus.log import InputKind
 from hub.clock import to_us
 from hub.engine import rehearsal as rehearsing
+from hub.engine import runs
 from hub.engine.account_rows import AccountRow
 from hub.engine.backtest import Tally
 from hub.engine.decide import advance
 from hub.engine.levels import PositionSample, Sample
 from hub.engine.load_text import load_text
 from hub.engine.rehearsal import Rehearsal
+from hub.events.operations import ActionMoved
 
 HOUR = timedelta(hours=1)
 
@@ -420,3 +422,21 @@ def test_what_it_publishes_itself_is_decided_where_somebody_needs_it(listens, to
 
     assert tally.actions["event.publish"] == 1
     assert decided.count(InputKind.EVENT) == told
+
+
+@pytest.mark.parametrize(("listens", "moved"), [("action.applied", 1), ("custom.never", 0)])
+def test_what_became_of_an_action_is_made_into_an_event_where_somebody_hears_it(listens, moved, monkeypatch):
+    made = []
+    monkeypatch.setattr(runs, "ActionMoved", lambda **said: made.append(said["verb"]) or ActionMoved(**said))
+    record = a_record()
+    record.tell("trade.closed", lots="1", deal=1)
+    text = f"""
+when: [{{id: a, event: trade.closed}}, {{id: b, event: {listens}}}]
+limit: {{max: 1, every: 1d, per: trigger}}
+steps: [{{id: pay, do: credit.grant, with: {{amount: 5}}}}]
+"""
+
+    _, tally = rehearse(a_workflow(text), record)
+
+    assert tally.actions["credit.grant"] == 1
+    assert made == ["credit.grant"] * moved
