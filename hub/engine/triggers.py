@@ -35,7 +35,8 @@ def on_event(scene: Scene, candidate: Candidate, trigger: OnEvent, *, in_scope: 
     if trigger.where is not None and trigger.where.test(env) is not True:
         return
     assert scene.envelope is not None
-    reason = trigger.where.explain(env) if trigger.where is not None else f"{scene.envelope.type} came in"
+    where = trigger.where
+    reason = where.explain(env, answer=True) if where is not None else f"{scene.envelope.type} came in"
     fire(scene, candidate, scene.envelope.id, Cause(trigger.id, scene.now), reason, trigger.on_replay)
 
 
@@ -63,7 +64,7 @@ def becomes(scene: Scene, candidate: Candidate, trigger: Becomes, *, in_scope: b
     if now is False:
         puts[candidate.edge] = Edge(False, edge.number)
         hold = let_go(scene, candidate.part) if trigger.hold is not None else None
-        reason = trigger.condition.explain(env)
+        reason = trigger.condition.explain(env, answer=False)
         if hold is not None:
             reason += f"; it held since {iso(hold.since)}, not for {spoken(trigger.hold or timedelta())}"
         _armed(scene, candidate, reason, edge.number)
@@ -77,7 +78,7 @@ def becomes(scene: Scene, candidate: Candidate, trigger: Becomes, *, in_scope: b
     number = edge.number + 1
     puts[candidate.edge] = Edge(True, number)
     scene.follow(candidate)
-    reason = trigger.condition.explain(env)
+    reason = trigger.condition.explain(env, answer=True)
     if trigger.hold is not None:
         if not _is_skipped(scene, trigger.on_replay):
             begin_hold(scene, candidate, trigger.hold, number, reason)

@@ -100,9 +100,9 @@ class Expression:
             return []
         return list(dict.fromkeys(reason.path for reason in value.reasons if reason.path is not None))
 
-    def explain(self, env: Mapping[str, object]) -> str:
-        """Return one sentence: the deciding part, its answer and its values."""
-        return explain(self.text, self._tree, env)
+    def explain(self, env: Mapping[str, object], *, answer: bool | None = None) -> str:
+        """Return one sentence: the deciding part, its answer and its values. `answer`: what `test` has just said."""
+        return explain(self.text, self._tree, env, answer=answer)
 
 
 def _equalities(node: Node) -> list[Equality]:

@@ -31,8 +31,9 @@ MAX_PARTS: Final = 6
 _LINE_END: Final = re.compile(r"\s*\n\s*")
 
 
-def explain(text: str, tree: Node, env: Env) -> str:
-    return _Explainer(text, env).of(tree)
+def explain(text: str, tree: Node, env: Env, *, answer: bool | None = None) -> str:
+    """Return why; `answer` is what a condition came to, from whoever has asked it already."""
+    return _Explainer(text, env).of(tree, answer)
 
 
 class _Explainer:
@@ -40,8 +41,8 @@ class _Explainer:
         self._text = text
         self._env = env
 
-    def of(self, node: Node) -> str:
-        value = evaluate(node, self._env)
+    def of(self, node: Node, answer: bool | None = None) -> str:
+        value = evaluate(node, self._env) if answer is None else answer
         if isinstance(value, Gap):
             return self._unknown(value)
         if node.type.kind is not Kind.BOOL:
@@ -54,7 +55,7 @@ class _Explainer:
             case Or(parts=parts):
                 return self._several(parts, decisive=True, value=value)
             case Not(operand=And() | Or() as inner):
-                return self.of(inner)
+                return self.of(inner, not value)
             case Choice(condition=condition, then=then, otherwise=otherwise):
                 taken = then if evaluate(condition, self._env) is True else otherwise
                 return f"{self.of(condition)}, so {self.of(taken)}"
@@ -74,12 +75,12 @@ class _Explainer:
         return f"{place} is unknown: {reason.text}"
 
     def _several(self, parts: tuple[Node, ...], *, decisive: bool, value: object) -> str:
-        """Name the one part that decided, or all of them where all were needed."""
+        """Name the one part that decided, or all of them where all were needed: each came to the same then."""
         if value is decisive:
             for part in parts:
                 if evaluate(part, self._env) is decisive:
-                    return self.of(part)
-        return _joined([self.of(part) for part in parts])
+                    return self.of(part, decisive)
+        return _joined([self.of(part, not decisive) for part in parts])
 
     def _value(self, node: Node, value: object) -> str:
         if node.type.kind is Kind.SECRET:

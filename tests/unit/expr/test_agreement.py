@@ -197,6 +197,17 @@ def test_the_fast_code_answers_alone_where_nothing_is_missing(text):
 
 
 @settings(max_examples=200, deadline=None)
+@given(conditions, environments)
+def test_whoever_has_asked_already_is_told_the_same_reason(text, env):
+    expression = tried(text, WORLD)
+    if isinstance(expression, ExpressionError):
+        return
+    answer = expression.test(env)
+    if answer is not UNKNOWN:
+        assert expression.explain(env, answer=answer) == expression.explain(env)
+
+
+@settings(max_examples=200, deadline=None)
 @given(conditions, environments, st.data())
 def test_knowing_more_never_turns_an_answer_around(text, env, data):
     """Kleene's promise: what is decided with a value missing stays decided once it is there."""
