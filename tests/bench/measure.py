@@ -78,11 +78,3 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def middle(values: Sequence[float]) -> float:
     return float(median(values))
-
-
-QUIET = 0.02  # of all pieces: those nobody disturbed, and not the one that a clock misread
-
-
-def quiet(costs: Sequence[float], share: float = QUIET) -> float:
-    """Return what so large a share of the samples stays at or below: the quickest fiftieth, where nothing else is said."""
-    return sorted(costs)[int(len(costs) * share)]

@@ -1,10 +1,13 @@
 """The hub and the simulated broker as real processes, with everything a test needs to talk to them."""
 
 import json
+import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,20 @@ _READY = r"^hub is ready at (http://\S+)\s*$"
 _KEY = r"admin key: (hub_\S+)"
 
 
+# Below those that connections are given: one of these, once free, soon belongs to whoever connects to anything. Each of the
+# processes that run tests side by side has a stretch of its own, and goes round in it.
+_FIRST_PORT, _PORTS_EACH = 10_000, 2_000
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 11
+_ports = count(os.getpid() % _PORTS_EACH)
+
+
 def free_port() -> int:
     """Return a port nobody listens on now. For programs that must come back on the same one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = _FIRST_PORT + _WORKER * _PORTS_EACH + next(_ports) % _PORTS_EACH
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class HubProcess:
