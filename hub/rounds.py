@@ -56,7 +56,7 @@ class Rounds:
     async def make_live(self, workflows: Sequence[Workflow], unread: Sequence[Unread] = ()) -> bool:
         """Make these the live workflows, those that were stopped in shadow."""
         assert self._activate is not None
-        stopped = frozenset(self._control.tripped)
+        stopped = frozenset(self._control.stands.tripped)
         made = await self._activate(stopped_in_shadow(workflows, stopped), unread, stopped)
         self._in_force = stopped
         return made
@@ -67,7 +67,7 @@ class Rounds:
     async def look(self) -> None:
         await self._control.count_published()
         rows = await self._control.look()
-        if self._activate is not None and self._in_force != frozenset(self._control.tripped):
+        if self._activate is not None and self._in_force != frozenset(self._control.stands.tripped):
             await self.make_live(self._files.loaded.workflows, self._files.loaded.unread)
         # Of what is live, and not of the files: one that was broken meanwhile keeps its breaker.
         trips = await self._programs.trips()
@@ -93,7 +93,7 @@ def switched(control: Control) -> GaugeMetricFamily:
     family = GaugeMetricFamily(
         "hub_switched_off", "1 for what was halted by a person or stopped by a breaker.", labels=["what"]
     )
-    family.add_metric(["actions"], 0.0 if control.halted is None else 1.0)
-    for workflow in control.tripped:
+    family.add_metric(["actions"], 0.0 if control.stands.halted is None else 1.0)
+    for workflow in control.stands.tripped:
         family.add_metric([f"workflow {workflow}"], 1.0)
     return family

@@ -19,7 +19,7 @@ async def readyz(request: web.Request) -> web.Response:
     said = {
         "status": "not ready" if problems else "ready",
         "problems": problems,
-        "halted": deps.control.halted is not None,
+        "halted": deps.control.stands.halted is not None,
     }
     return answer(said, 503 if problems else 200)
 

@@ -63,10 +63,11 @@ def _who(request: web.Request) -> str:
 
 
 def _state(control: Control) -> dict[str, Any]:
+    halted, resumed, tripped = control.stands
     return {
-        "halted": _said(control.halted),
-        "resumed": _said(control.resumed),
-        "tripped": [{"workflow": name, **(_said(stop) or {})} for name, stop in control.tripped.items()],
+        "halted": _said(halted),
+        "resumed": _said(resumed),
+        "tripped": [{"workflow": name, **(_said(stop) or {})} for name, stop in tripped.items()],
     }
 
 

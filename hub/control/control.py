@@ -4,8 +4,12 @@ What is sent is counted where it is sent and not where it is decided: a storm is
 while every action passes here, one row counts those of all processes, and what was decided before the breaker tripped is
 caught as well. Events a workflow publishes leave with the decision, so they are counted just after it, and what is
 decided until the workflow is in shadow is published too.
+
+Many ask at once, and each is answered by the rows it read or changed itself: what is kept here is for those who show it,
+and whoever comes back later from an earlier read would answer for the others as well.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -25,8 +29,10 @@ from hub.control.switches import (
     TRIPPED,
     Change,
     Rows,
+    Stands,
     Switched,
     SwitchStore,
+    stands,
 )
 from hub.errors import HubError, StoreUnavailable
 from hub.events.catalogue import BY_NAME
@@ -50,7 +56,7 @@ class NotSwitched(HubError):
 
 @final
 class Control(Gate):
-    """`halted` and `tripped` are as of the last look; `ask` looks anew each time. `rules` None: not known yet."""
+    """`stands` is as of the last look or change; `ask` looks anew each time. `rules` None: not known yet."""
 
     def __init__(self, store: SwitchStore, clock: Clock, teller: Teller) -> None:
         self._store = store
@@ -60,19 +66,20 @@ class Control(Gate):
         self._published: Counter[str] = Counter()  # events, by workflow, that are not counted yet
         self._counted: dict[str, None] = {}  # intents, by key; the oldest is forgotten first
         self.rules: Mapping[str, Rule] | None = None
-        self.halted: Switched | None = None
-        self.resumed: Switched | None = None
-        self.tripped: Mapping[str, Switched] = {}
+        self.stands = Stands()
+        self._changing = asyncio.Lock()
+        self._looks = 0
+        self._seen = 0  # which look, in the order they were begun, or change, in the order they were made, `stands` is of
 
     # --- for whoever sends
 
     @override
     async def ask(self, intent: Intent) -> Answer:
-        await self.look()
+        halted, _, tripped = stands(await self.look())
         verb = VERBS.get(intent.verb)
-        if self.halted is not None and (verb is None or verb.is_manager):
-            return Hold(f"halted by {self.halted.by}: {self.halted.because}")
-        stop = self.tripped.get(intent.workflow)
+        if halted is not None and (verb is None or verb.is_manager):
+            return Hold(f"halted by {halted.by}: {halted.because}")
+        stop = tripped.get(intent.workflow)
         if stop is not None:
             return self._stopped(intent, stop)
         if self.rules is None:
@@ -99,7 +106,7 @@ class Control(Gate):
         while self._published and self.rules is not None:
             name, number = next(iter(self._published.items()))
             rule = self.rules.get(name)
-            if rule is not None and rule.counts(PUBLISH) and name not in self.tripped:
+            if rule is not None and rule.counts(PUBLISH) and name not in self.stands.tripped:
                 because = (
                     f"more than {rule.more_than} within {rule.within}: {number} more events were published"
                 )
@@ -118,15 +125,13 @@ class Control(Gate):
         def work(rows: Rows) -> Mapping[str, bytes | None]:
             return {} if HALT in rows else {HALT: switches.encode(Switched(now, by, because))}
 
-        await self._change(work)
-        assert self.halted is not None
+        rows = await self._change(work)
         log.warning("manager.halted", by=by, because=because)
-        return self.halted
+        return switches.decode(rows[HALT])
 
     async def resume(self, by: str, because: str) -> Switched:
         """Let actions go again. Raises NotSwitched when nothing was halted."""
-        await self.look()
-        if self.halted is None:
+        if HALT not in await self.look():
             raise NotSwitched("nothing is halted")
         said = Switched(self._clock.now_us(), by, because)
 
@@ -139,8 +144,7 @@ class Control(Gate):
 
     async def reset(self, workflow: str, by: str, because: str) -> Switched:
         """Let a workflow that was stopped go on, and count from nothing. Raises NotSwitched when it was not stopped."""
-        await self.look()
-        if workflow not in self.tripped:
+        if TRIPPED + workflow not in await self.look():
             raise NotSwitched(f"the breaker of {workflow} has not tripped")
         said = Switched(self._clock.now_us(), by, because)
 
@@ -161,8 +165,10 @@ class Control(Gate):
 
     async def look(self) -> Rows:
         """Return the rows as they are on disk now, after taking over what they say."""
+        self._looks += 1
+        begun = self._looks
         rows = await self._store.read()
-        self._see(rows)
+        self._see(rows, begun)
         return rows
 
     async def tell(self, rows: Rows) -> None:
@@ -179,22 +185,22 @@ class Control(Gate):
 
     # ---
 
-    async def _change(self, work: Change) -> None:
-        rows = await self._store.change(work)
-        self._see(rows)
+    async def _change(self, work: Change) -> Rows:
+        """Return the rows right after the change; others may have changed them again by then."""
+        async with self._changing:  # so that changes are seen in the order they were made
+            rows = await self._store.change(work)
+            self._looks += 1
+            self._see(rows, self._looks)
         try:
             await self.tell(rows)
         except StoreUnavailable as problem:  # it is in force; whoever looks next tells of it
             log.warning("control.not_told", reason=str(problem))
+        return rows
 
-    def _see(self, rows: Rows) -> None:
-        self.halted = switches.decode(rows[HALT]) if HALT in rows else None
-        self.resumed = switches.decode(rows[RESUMED]) if RESUMED in rows else None
-        self.tripped = {
-            name.removeprefix(TRIPPED): switches.decode(value)
-            for name, value in sorted(rows.items())
-            if name.startswith(TRIPPED)
-        }
+    def _see(self, rows: Rows, place: int) -> None:
+        """Take over what rows say, unless something is known that was read, or changed, after these were."""
+        if place > self._seen:
+            self._seen, self.stands = place, stands(rows)
 
     async def _count(self, intent: Intent, rule: Rule) -> Answer:
         because = f"more than {rule.more_than} within {rule.within}: {intent.key} would be one too many"
@@ -209,20 +215,19 @@ class Control(Gate):
     async def _count_more(self, name: str, rule: Rule, number: int, because: str) -> Switched | None:
         """Count so many more of a workflow; return what stopped it, now or before."""
         now = self._clock.now_us()
-        stop = switches.encode(Switched(now, ITSELF, because))
+        stop = Switched(now, ITSELF, because)
 
         def work(rows: Rows) -> Mapping[str, bytes | None]:
             if TRIPPED + name in rows:
                 return {}
             count = counted(rows.get(COUNT + name), rule, now, number)
             if count.total > rule.more_than:
-                return {TRIPPED + name: stop}
+                return {TRIPPED + name: switches.encode(stop)}
             return {COUNT + name: encode_count(count)}
 
-        await self._change(work)
-        tripped = self.tripped.get(name)
-        if tripped is not None:
-            log.error("workflow.tripped", workflow=name, because=tripped.because)
+        tripped = stands(await self._change(work)).tripped.get(name)
+        if tripped == stop:
+            log.error("workflow.tripped", workflow=name, because=because)
         return tripped
 
     @staticmethod

@@ -1,7 +1,8 @@
 """What a person has switched off, and what switched itself off: a handful of rows every process reads."""
 
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -29,6 +30,26 @@ _decode = msgspec.json.Decoder(Switched).decode
 
 def decode(value: bytes) -> Switched:
     return _decode(value)
+
+
+class Stands(NamedTuple):
+    """What some rows say: whether everything is halted, who let it go on last, and which workflows are stopped."""
+
+    halted: Switched | None = None
+    resumed: Switched | None = None
+    tripped: Mapping[str, Switched] = MappingProxyType({})
+
+
+def stands(rows: Rows) -> Stands:
+    return Stands(
+        decode(rows[HALT]) if HALT in rows else None,
+        decode(rows[RESUMED]) if RESUMED in rows else None,
+        {
+            name.removeprefix(TRIPPED): decode(value)
+            for name, value in sorted(rows.items())
+            if name.startswith(TRIPPED)
+        },
+    )
 
 
 class SwitchStore(Protocol):

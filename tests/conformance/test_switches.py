@@ -51,8 +51,8 @@ async def test_a_halt_outlives_the_process(store: StoreBackend) -> None:
     await store.reopen()
     again = control(store)
     assert await again.ask(an_intent()) == Go()
-    assert again.resumed is not None
-    assert again.resumed.because == "mended"
+    assert again.stands.resumed is not None
+    assert again.stands.resumed.because == "mended"
 
 
 async def test_a_breaker_counts_exactly_however_many_ask_at_once_and_stays_tripped(

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -78,7 +79,7 @@ async def test_it_holds_in_every_process_and_over_a_restart_until_somebody_resum
     await desk.another().resume("b", "mended")
 
     assert await desk.control.ask(an_intent()) == Go()
-    assert desk.control.resumed.by == "b"
+    assert desk.control.stands.resumed.by == "b"
 
 
 async def test_who_halts_what_is_halted_changes_neither_who_nor_why():
@@ -115,6 +116,57 @@ async def test_they_are_counted_one_after_the_other_however_many_ask_at_once():
     assert answers.count(Go()) == 3
 
 
+class Late(MemorySwitches):
+    """Says how things stood when it was asked, or right after a change, some turns of the loop later; so does its log."""
+
+    def __init__(self, seed, log):
+        super().__init__()
+        self._random = Random(seed)
+        self._log = log
+
+    async def read(self):
+        return await self.later(await super().read())
+
+    async def change(self, work):
+        return await self.later(await super().change(work))
+
+    async def append(self, facts):
+        return await self.later(await self._log.append(facts))
+
+    async def later(self, answer):
+        for _ in range(self._random.randrange(6)):
+            await asyncio.sleep(0)
+        return answer
+
+
+def slow_desk(seed, **rules):
+    desk = Desk()
+    desk.store = desk.log = Late(seed, desk.log)
+    desk.control = desk.another(**rules)
+    return desk
+
+
+@given(st.integers(0, 2**32))
+def test_exactly_as_many_are_sent_whoever_hears_first_what_was_read_before(seed):
+    async def asked():
+        desk = slow_desk(seed, bonus=MONEY)
+        return await asyncio.gather(*(desk.control.ask(an_intent(n)) for n in range(12)))
+
+    assert asyncio.run(asked()).count(Go()) == 3
+
+
+@given(st.integers(0, 2**32))
+def test_what_was_read_before_it_was_halted_does_not_show_it_as_running_later(seed):
+    async def run():
+        desk = slow_desk(seed)
+        looks = [desk.control.look() for _ in range(9)]
+        *_, said = await asyncio.gather(*looks, desk.control.halt("a", "b"))
+        return said, desk.control.stands.halted
+
+    said, shown = asyncio.run(run())
+    assert shown == said
+
+
 def published(number, workflow="bonus", state=State.DELIVERED):
     return [an_intent(n, PUBLISH, workflow, state=state) for n in range(number)]
 
@@ -124,12 +176,12 @@ async def test_events_it_published_are_counted_once_a_look_and_stop_it():
     desk.control.published(published(3))
     await desk.control.count_published()
     await desk.control.count_published()  # nothing new
-    assert not desk.control.tripped
+    assert not desk.control.stands.tripped
 
     desk.control.published(published(2))
     await desk.control.count_published()
 
-    assert "2 more events were published" in desk.control.tripped["bonus"].because
+    assert "2 more events were published" in desk.control.stands.tripped["bonus"].because
     assert (await desk.told()) == ["workflow.tripped"]
     assert isinstance(await desk.control.ask(an_intent(9, "notify.email")), Refuse)
 
@@ -153,7 +205,7 @@ async def test_events_of_shadow_of_others_and_of_another_risk_do_not_count():
 
     await desk.control.count_published()
 
-    assert not desk.control.tripped
+    assert not desk.control.stands.tripped
     assert desk.store.rows == {}
 
 
@@ -172,7 +224,7 @@ async def test_events_published_while_the_store_is_away_are_counted_when_it_is_b
     desk.store.change = change
     await desk.control.count_published()
 
-    assert "chatty" in desk.control.tripped
+    assert "chatty" in desk.control.stands.tripped
 
 
 async def test_events_are_kept_to_be_counted_until_it_is_known_who_has_a_breaker():
@@ -184,7 +236,7 @@ async def test_events_are_kept_to_be_counted_until_it_is_known_who_has_a_breaker
 
     await desk.control.count_published()
 
-    assert "chatty" in desk.control.tripped
+    assert "chatty" in desk.control.stands.tripped
 
 
 async def test_other_workflows_other_risks_and_what_is_asked_again_do_not_count():
