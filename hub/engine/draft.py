@@ -36,8 +36,7 @@ class Draft:
         self.verbs: set[str] = set()
         self.known_messages = messages
         self.messages: dict[str, Message] = {}
-        self.compiled: list[tuple[Place, Expression]] = []  # where the file names a currency
-        self._names_currencies = "currency" in document.source
+        self.compiled: list[tuple[Location, Expression]] = []
 
     def error(self, location: Location, message: str) -> None:
         self.problems.error(self.document.place(location), message)
@@ -65,8 +64,7 @@ class Draft:
             self.problems.error(place, self._said_better(error, text))
             return None
         self.reads |= expression.reads
-        if self._names_currencies:
-            self.compiled.append((self.document.place(location), expression))
+        self.compiled.append((location, expression))
         return expression
 
     def _said_better(self, error: ExpressionError, text: str) -> str:

@@ -33,7 +33,8 @@ class PeriodEnds(msgspec.Struct, frozen=True, gc=False):
 class Foreign(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A promise in another currency than the account's: its `worth` in that, and what it came to in the account's.
 
-    `exact` is not rounded: what is booked is, and nothing is lost between two bookings. `rate` and `at` are the last.
+    `exact` is not rounded to the account's digits: what is booked is, so that no cent is lost between two bookings. It
+    has ten digits after the point, of which eight count. `rate` and `at` are the last.
     """
 
     currency: str

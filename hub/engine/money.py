@@ -89,11 +89,11 @@ def warn_of_mixed(draft: Draft, base: frozenset[str]) -> None:
     """
     if {CURRENCY, "event.currency"} & draft.reads:
         return
-    for place, expression in draft.compiled:
+    for location, expression in draft.compiled:
         currency = _met(expression.tree, base)
         if currency is not None:
-            draft.problems.warn(
-                place,
+            draft.warn(
+                location,
                 f"money in {currency} meets money in each account's own currency, as if the two were one: add "
                 f'`{CURRENCY} == "{currency}"` to `scope`, or to `where`',
             )

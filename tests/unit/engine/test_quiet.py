@@ -91,58 +91,26 @@ def test_an_expression_may_name_a_zone_for_those_who_have_none():
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "zone", "at", "until"),
+    ("end", "zone", "at", "until"),
     [
-        # 29 March 2026: in Nicosia the clock goes from 03:00 to 04:00.
-        (
-            time(21),
-            time(3),
-            "Europe/Nicosia",
-            datetime(2026, 3, 28, 20, tzinfo=UTC),
-            datetime(2026, 3, 29, 1, tzinfo=UTC),
-        ),
-        (
-            time(21),
-            time(3, 30),
-            "Europe/Nicosia",
-            datetime(2026, 3, 28, 20, tzinfo=UTC),
-            datetime(2026, 3, 29, 1, tzinfo=UTC),
-        ),
-        (
-            time(21),
-            time(4),
-            "Europe/Nicosia",
-            datetime(2026, 3, 28, 20, tzinfo=UTC),
-            datetime(2026, 3, 29, 1, tzinfo=UTC),
-        ),
-        # 26 April 2024: in Cairo it goes from 00:00 to 01:00.
-        (
-            time(21),
-            time(0),
-            "Africa/Cairo",
-            datetime(2024, 4, 25, 20, tzinfo=UTC),
-            datetime(2024, 4, 25, 22, tzinfo=UTC),
-        ),
-        (
-            time(21),
-            time(0, 30),
-            "Africa/Cairo",
-            datetime(2024, 4, 25, 20, tzinfo=UTC),
-            datetime(2024, 4, 25, 22, tzinfo=UTC),
-        ),
-        # 25 October 2026: in Nicosia 03:30 comes twice, and its first coming counts.
-        (
-            time(21),
-            time(3, 30),
-            "Europe/Nicosia",
-            datetime(2026, 10, 24, 20, tzinfo=UTC),
-            datetime(2026, 10, 25, 0, 30, tzinfo=UTC),
-        ),
-        (time(21), time(3, 30), "Europe/Nicosia", datetime(2026, 10, 25, 1, 15, tzinfo=UTC), None),
+        # In Nicosia the clock goes from 03:00 to 04:00.
+        ("03:00", "Europe/Nicosia", "2026-03-28T20:00Z", "2026-03-29T01:00Z"),
+        ("03:30", "Europe/Nicosia", "2026-03-28T20:00Z", "2026-03-29T01:00Z"),
+        ("04:00", "Europe/Nicosia", "2026-03-28T20:00Z", "2026-03-29T01:00Z"),
+        # In Cairo it goes from 00:00 to 01:00.
+        ("00:00", "Africa/Cairo", "2024-04-25T20:00Z", "2024-04-25T22:00Z"),
+        ("00:30", "Africa/Cairo", "2024-04-25T20:00Z", "2024-04-25T22:00Z"),
+        # In Nicosia 03:30 comes twice, and its first coming counts.
+        ("03:30", "Europe/Nicosia", "2026-10-24T20:00Z", "2026-10-25T00:30Z"),
+        ("03:30", "Europe/Nicosia", "2026-10-25T01:15Z", None),
     ],
 )
-def test_on_days_when_clocks_change_they_end_when_the_clock_is_first_past_it(start, end, zone, at, until):
-    assert quiet_until(Quiet(start, end, zone, skip=False), at, {}) == until
+def test_on_days_when_clocks_change_they_end_when_the_clock_is_first_past_it(end, zone, at, until):
+    quiet = Quiet(time(21), time.fromisoformat(end), zone, skip=False)
+
+    found = quiet_until(quiet, datetime.fromisoformat(at), {})
+
+    assert found == (datetime.fromisoformat(until) if until is not None else None)
 
 
 ZONES = st.sampled_from(["UTC", "Europe/Nicosia", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"])
