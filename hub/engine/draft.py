@@ -22,7 +22,8 @@ _UNKNOWN = "unknown name "
 class Draft:
     """`reads` collects every path that is read, to tell what nobody reads; `verbs` what the steps do.
 
-    `trails` are anchors that follow samples, `messages` those of the `known_messages` that steps name.
+    `trails` are anchors that follow samples, `messages` those of the `known_messages` that steps name. `of_events` is
+    what the scope says of the account of every event.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Draft:
         self.known_messages = messages
         self.messages: dict[str, Message] = {}
         self.compiled: list[tuple[Location, Expression]] = []
+        self.of_events = ""
 
     def error(self, location: Location, message: str) -> None:
         self.problems.error(self.document.place(location), message)
@@ -66,6 +68,25 @@ class Draft:
         self.reads |= expression.reads
         self.compiled.append((location, expression))
         return expression
+
+    def where(
+        self, location: Location, text: str | None, scope: Scope, *, scope_is_asked: bool = False
+    ) -> tuple[Expression | None, bool]:
+        """Return what is asked of an event, and whether it is sound: what stands there, and what the scope says of events."""
+        own = None
+        if text is not None:
+            own = self.expression(location, scope, Kind.BOOL)
+            if own is None:
+                return None, False
+        if scope_is_asked or not self.of_events:
+            return own, True
+        both = self.of_events if text is None else f"({self.of_events}) and ({text})"
+        try:
+            return compile_expression(both, scope, expects=Kind.BOOL), True
+        except ExpressionError as error:
+            at = location if text is not None else ("scope",)
+            self.error(at, f"together with what `scope` says of events: {error.message}")
+            return None, False
 
     def _said_better(self, error: ExpressionError, text: str) -> str:
         if not error.message.startswith(_UNKNOWN):

@@ -86,11 +86,7 @@ def aggregate(
         draft.error(location, "`window` is missing: over which time, such as `window: {sliding: 7d}`")
         return None, ANY
     scope = draft.scopes.aggregate(file.source)
-    where = None
-    sound = True
-    if file.where is not None:
-        where = draft.expression((*location, "where"), scope, Kind.BOOL)
-        sound = where is not None
+    where, sound = draft.where((*location, "where"), file.where, scope)
     value = None
     if function not in {"count", "distinct_days"}:
         expects = None if function in _TAKES_OTHERS else Kind.NUMBER
@@ -245,11 +241,9 @@ def _window(
 def _since(draft: Draft, location: Location, file: SinceFile) -> Since | None:
     if not event_is_sound(draft, (*location, "event"), file.event, pattern=False):
         return None
-    where = None
-    if file.where is not None:
-        where = draft.expression((*location, "where"), draft.scopes.aggregate(file.event), Kind.BOOL)
-        if where is None:
-            return None
+    where, sound = draft.where((*location, "where"), file.where, draft.scopes.aggregate(file.event))
+    if not sound:
+        return None
     return Since(file.event, where, file.otherwise == "missing")
 
 
@@ -268,8 +262,8 @@ def _since_anchor(
             if not event_is_sound(draft, location, event, pattern=False):
                 return None
             scope = draft.scopes.aggregate(event)
-            which = draft.expression(("anchors", name, "where"), scope, Kind.BOOL) if where else None
-            return Since(event, which, missing=False) if which or not where else None
+            which, sound = draft.where(("anchors", name, "where"), where, scope)
+            return Since(event, which, missing=False) if sound else None
         case _:
             draft.error(
                 location,

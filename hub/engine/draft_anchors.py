@@ -47,10 +47,8 @@ def anchor(
         draft.error((*location, "take"), f"an anchor remembers one value, and this is {taken.type}")
     day = _day(draft, location, file) if file.daily_at is not None else None
     where = None
-    if sound and file.where is not None:
-        assert file.event is not None
-        where = draft.expression((*location, "where"), draft.scopes.where(file.event), Kind.BOOL)
-        sound = where is not None
+    if sound and file.event is not None:
+        where, sound = draft.where((*location, "where"), file.where, draft.scopes.where(file.event))
     kind = Kind.NUMBER if taken.type.numeric else None if taken.type.kind is Kind.ANY else taken.type.kind
     first = lock = None
     if file.first is not None:

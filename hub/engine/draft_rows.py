@@ -38,11 +38,8 @@ def aggregate(
     if not _form_is_sound(draft, location, over, function, file):
         return None, ANY
     scope = draft.scopes.rows(over)
-    where = value = None
-    sound = True
-    if file.where is not None:
-        where = draft.expression((*location, "where"), scope, Kind.BOOL)
-        sound = where is not None
+    value = None
+    where, sound = draft.where((*location, "where"), file.where, scope)
     if function != "count":
         value = draft.expression((*location, function), scope, Kind.NUMBER)
         sound = value is not None and sound

@@ -87,11 +87,10 @@ def trigger(
         case EventTrigger():
             if not event_is_sound(draft, (*location, "event"), file.event, pattern=True):
                 return None
-            where = None
-            if file.where is not None:
-                where = draft.expression((*location, "where"), draft.scopes.where(file.event), Kind.BOOL)
-                if where is None:
-                    return None
+            at, scope = (*location, "where"), draft.scopes.where(file.event)
+            where, sound = draft.where(at, file.where, scope, scope_is_asked=draft.scopes.by_events)
+            if not sound:
+                return None
             return OnEvent(name, file.event, where, file.on_replay or on_replay)
         case BecomesTrigger():
             condition = draft.expression((*location, "becomes"), draft.scopes.becomes, Kind.BOOL)

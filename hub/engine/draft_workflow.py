@@ -12,6 +12,7 @@ from hub.engine import draft_timed as timed
 from hub.engine.draft import Draft
 from hub.engine.draft_anchors import anchor
 from hub.engine.draft_names import belongs_to_no_account
+from hub.engine.draft_scope import scope_of
 from hub.engine.draft_steps import StepDrafter
 from hub.engine.keys import kept_by
 from hub.engine.message_files import NO_MESSAGES, Messages
@@ -28,7 +29,7 @@ from hub.engine.program import Aggregate, Anchor, Mode, Trigger, Workflow
 from hub.engine.scopes import Scopes, unknown_event
 from hub.events.declared import NONE_DECLARED, Declarations
 from hub.events.watched import POSITION_CROSSED
-from hub.expr import Expression, Kind, Type
+from hub.expr import Expression, Type
 from hub.intents.verbs import VERBS
 
 WITHOUT_EVENT = BecomesTrigger | AbsentTrigger | PeriodEndTrigger | ScheduleTrigger | ManualTrigger
@@ -71,13 +72,12 @@ class Drafting:
 
     def workflow(self) -> Workflow:
         file, draft = self._file, self._draft
+        scope = scope_of(draft, file.scope, file.when, file.aggregates)
         aggregates = self._aggregates()
         anchors = self._anchors()
-        scope = (
-            draft.expression(("scope",), draft.scopes.scope, Kind.BOOL) if file.scope is not None else None
-        )
         triggers = self._triggers()
-        currencies = None if scope is None and file.scope is not None else pinned_currencies(scope)
+        is_unknown = scope is None and file.scope is not None and not draft.of_events
+        currencies = None if is_unknown else pinned_currencies(scope)
         base = _in_base_currency(aggregates)
         money = MoneyRules(draft, currencies, limited=file.limit is not None, base=base)
         # Asked of the file, not of what compiled: one bad trigger shall not make its steps look wrong too.

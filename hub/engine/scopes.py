@@ -265,6 +265,15 @@ class Scopes:
         facts = self._with_event if self.by_events else self._standing
         return Scope({**facts, "now": TIME}, hint_for_sampled=_USE_CROSSES)
 
+    def stands(self, root: str) -> bool:
+        """Return whether it is known between events."""
+        return root in self._standing or root == "now"
+
+    @cached_property
+    def scope_with_event(self) -> Scope:
+        """Return the scope where an event is looked at: its account and client are known then, whatever the key."""
+        return Scope({**self._with_event, "now": TIME}, hint_for_sampled=_USE_CROSSES)
+
     def aggregate(self, source: str) -> Scope:
         return Scope(
             {**self._with_event, "event": event_root(frozenset({source}), self.declared)},

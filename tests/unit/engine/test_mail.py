@@ -42,6 +42,9 @@ steps:
 """
 
 
+PUBLISHES = "steps: [{do: event.publish, with: {type: custom.x}}]"
+
+
 class Town(Engine):
     """Accounts of several clients, and the workflows that watch over more than one account."""
 
@@ -156,6 +159,59 @@ async def test_one_mail_a_client_whichever_account_it_comes_from():
     held = town.traces("held_back")
     assert len(held) == 1
     assert held[0].reason.startswith("limit: 1 run(s) within 30d")
+
+
+REAL_ONES = """
+scope: account.group == "real" and client.consent_marketing
+aggregates:
+  lots: {from: trade.closed, where: event.lots >= 1, sum: event.lots, window: lifetime}
+"""
+SAYS = "steps: [{do: event.publish, with: {type: custom.much, data: {lots: = lots}}}]"
+
+
+@pytest.mark.parametrize(
+    ("when", "fires"),
+    [
+        ("becomes: lots > 20", ["rule/client=anna/becomes/1"]),
+        # There the account is at hand: trades of others count no more than by `becomes`.
+        ("event: trade.closed, where: lots > 20", ["rule/client=anna/event/"]),
+    ],
+)
+async def test_what_the_scope_of_a_client_says_of_accounts_is_asked_of_each_event(when, fires):
+    town = Town()
+    await town.open(a_workflow(f"{REAL_ONES}\nwhen: [{{{when}}}]\n{SAYS}", key="client"))
+    await town.client("anna", 7001, 7002, consent_marketing=True)
+    await town.client("ben", 7003, consent_marketing=False)
+
+    await town.closes(7001, "12")
+    await town.closes(7002, "30", group="demo")
+    await town.closes(7001, "0.5")
+    await town.closes(7003, "30")
+    assert town.runs() == []
+    await town.closes(7002, "9")
+
+    assert [run.startswith(name) for run, name in zip(town.runs(), fires, strict=True)] == [True]
+    (said,) = town.intents("event.publish")
+    assert b'"21"' in said.params
+
+
+async def test_of_the_accounts_of_a_client_those_in_scope_are_counted():
+    town = Town()
+    text = """
+scope: account.group == "real" or account.currency == "EUR"
+aggregates: {held: {from: positions, count: true}}
+when: [{becomes: held > 1}]
+steps: [{do: event.publish, with: {type: custom.many, data: {held: = held}}}]
+"""
+    await town.open(a_workflow(text, key="client"))
+    await town.client("anna", 7001, 7002)
+    for number, (login, group) in enumerate([(7001, "real"), (7002, "demo"), (7002, "demo"), (7001, "real")]):
+        assert town.runs() == []
+        account = an_account(login=login, group=group)
+        await town.log.append([a_trade_opened(account, deal=number + 1, position=number + 1)])
+        await town.settle()
+
+    assert town.runs() == ["rule/client=anna/becomes/1"]
 
 
 @pytest.mark.parametrize(
@@ -324,6 +380,16 @@ async def test_why_answers_for_a_client_and_says_how_to_ask():
          "`trade.cancelled` names no symbol, so nothing kept by symbol hears of it"),
         ("group", "when: [{becomes: account.balance > 5}]\nsteps: [{do: event.publish, with: {type: custom.x}}]",
          "`account` is not known here: with `key: group` there is one only while an event is looked at, as in `where`"),
+        # Of what is asked there a scope would say nothing.
+        ("client", "scope: account.group == \"real\"\nwhen: [{schedule: {cron: '0 9 * * *', tz: UTC}}]\n" + PUBLISHES,
+         "`account` is not known here: with `key: client` there is one only while an event is looked at, as in `where`"),
+        ("client", 'scope: account.group == "real"\nwhen: [{becomes: client.kyc == "confirmed"}]\n' + PUBLISHES,
+         "`account` is not known here: with `key: client` there is one only while an event is looked at, as in `where`"),
+        ("client", "scope: account.registered_at < now\n" + LOTS,
+         "what is said of an event's account cannot depend on `now`: say it in `where`"),
+        ("client", "scope: " + " or ".join(f"account.login == {n}" for n in range(70)) + "\n"
+         + LOTS.replace("sum: event.lots", "where: '" + " or ".join(f"event.deal == {n}" for n in range(70)) + "', sum: event.lots"),
+         "together with what `scope` says of events: the expression has 2991 characters, 2000 are allowed: move parts of it into aggregates or steps"),
         ("all", LOTS.replace("do: event.publish, with: {type: custom.much, data: {lots: = lots}}", "do: account.disable_trading"),
          "account.disable_trading acts on an account, and with `key: all` only an event names one: start at events alone, or use `key: account`"),
     ],
