@@ -22,7 +22,7 @@ from hub.engine.model_grants import PeriodEndTrigger
 from hub.engine.model_steps import AnyStep, ChooseStep, DoStep, ForEachStep, IfStep, ParallelStep
 from hub.engine.model_timed import ManualTrigger, ScheduleTrigger
 from hub.engine.model_triggers import AbsentTrigger, AnyTrigger, BecomesTrigger, CrossesTrigger, EventTrigger
-from hub.engine.money import MoneyRules, pinned_currencies, warn_of_mixed
+from hub.engine.money import MoneyRules, pinned_currencies, refuse_mixed
 from hub.engine.nodes import Document, Location
 from hub.engine.problems import Problems
 from hub.engine.program import Aggregate, Anchor, Mode, Trigger, Workflow
@@ -46,7 +46,10 @@ class Drafting:
         problems: Problems,
         messages: Messages = NO_MESSAGES,
         declared: Declarations = NONE_DECLARED,
+        *,
+        stored: bool = False,
     ) -> None:
+        self._stored = stored
         self._document = document
         self._file = file
         self._problems = problems
@@ -94,7 +97,8 @@ class Drafting:
         if grant is not None:
             draft.verbs.add(grant.verb.name)
         self._warn_about_unread()
-        warn_of_mixed(draft, base)
+        if not self._stored:  # what was live before this was asked goes on as it is
+            refuse_mixed(draft, base)
         text = self._document.source + self._below()
         return Workflow(
             id=file.id,

@@ -54,6 +54,7 @@ def load_text(
     `messages` None: that of a stored version, with its own of both below.
     """
     problems = Problems()
+    stored = messages is None
     if messages is None:
         text, lower = taken_apart(text)
         try:
@@ -75,17 +76,25 @@ def load_text(
     if "blueprint" in data:
         blueprint = _blueprint(document, problems, messages, declared)
         return LoadReport(path, None, tuple(problems), text, blueprint=None if problems.fatal else blueprint)
-    workflow = _workflow(document, data, problems, messages, declared)
+    workflow = _workflow(document, data, problems, messages, declared, stored=stored)
     return LoadReport(path, None if problems.fatal else workflow, tuple(problems), text, named)
 
 
 def _workflow(
-    document: Document, data: dict[str, Any], problems: Problems, messages: Messages, declared: Declarations
+    document: Document,
+    data: dict[str, Any],
+    problems: Problems,
+    messages: Messages,
+    declared: Declarations,
+    *,
+    stored: bool = False,
 ) -> Workflow | None:
     file = _validated(document, data, problems)
     # What the text does not name is none of its version: that a declaration elsewhere changes makes no new one.
     known = declared.named(document.source)
-    return Drafting(document, file, problems, messages, known).workflow() if file is not None else None
+    if file is None:
+        return None
+    return Drafting(document, file, problems, messages, known, stored=stored).workflow()
 
 
 def load_declaration(document: Document, problems: Problems) -> LoadReport:

@@ -82,8 +82,8 @@ class MoneyRules:
             )
 
 
-def warn_of_mixed(draft: Draft, base: frozenset[str]) -> None:
-    """Warn where money in a named currency meets an account's own, and nothing asks which currency that is.
+def refuse_mixed(draft: Draft, base: frozenset[str]) -> None:
+    """Refuse money in a named currency that meets an account's own, where nothing asks which currency that is.
 
     What is in the hub's base currency is left out: `base` are the aggregates of it.
     """
@@ -92,7 +92,7 @@ def warn_of_mixed(draft: Draft, base: frozenset[str]) -> None:
     for location, expression in draft.compiled:
         currency = _met(expression.tree, base)
         if currency is not None:
-            draft.warn(
+            draft.error(
                 location,
                 f"money in {currency} meets money in each account's own currency, as if the two were one: add "
                 f'`{CURRENCY} == "{currency}"` to `scope`, or to `where`',
