@@ -60,8 +60,12 @@ def _fits_the_type(draft: Draft, at: Location, name: str) -> None:
         if key not in fields:
             draft.key_error(
                 (*at, "with", "data", key),
-                f"{name} has no field {quoted(key)}{did_you_mean(key, fields)}",
+                f"{name} has no field {quoted(key)}{did_you_mean(key, fields) or _as_evidence(key, fields)}",
             )
+
+
+def _as_evidence(key: str, fields: Mapping[str, object]) -> str:
+    return f": say it as evidence, in `values: {{{key}: ...}}`" if "values" in fields else ""
 
 
 def _fits_the_declaration(draft: Draft, at: Location, declared: Declared, data: Value | None) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final, final
 
 from hub.engine.draft import Draft
+from hub.engine.keys import KeyKind
 from hub.engine.nodes import Location
 from hub.engine.program_steps import Computed, Literally, Value
 from hub.expr import Expression, Kind, Scope, Type
@@ -27,10 +28,12 @@ class MoneyRules:
 
     def check(self, step: Location, verb: Verb, params: Mapping[str, Value], known: Scope) -> None:
         if not self._limited:
+            # What events name is a request or the like: whoever tells it twice, under two keys, shall pay once.
+            every = "30d" if isinstance(self._draft.scopes.key, KeyKind) else "forever"
             self._draft.error(
                 (*step, "do"),
                 f"{verb.name} moves money and the workflow has no `limit`: add one, such as "
-                "`limit: {max: 1, every: 30d}`",
+                f"`limit: {{max: 1, every: {every}}}`",
             )
         if self._currencies is None:
             return

@@ -593,6 +593,10 @@ REFUSALS = [
         "13:43: error: challenge.failed has no field `rul`; did you mean rule?",
     ),
     (
+        (PUBLISH, "do: event.publish\n    with: {type: challenge.failed, data: {equity: 5}}"),
+        "13:43: error: challenge.failed has no field `equity`: say it as evidence, in `values: {equity: ...}`",
+    ),
+    (
         (PUBLISH, "do: notify.email\n    with: {to: nobody, subject: x, text: x}"),
         "13:16: error: `to` cannot be `nobody`: write an address such as name@example.com",
     ),

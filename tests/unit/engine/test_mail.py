@@ -390,6 +390,8 @@ async def test_why_answers_for_a_client_and_says_how_to_ask():
         ("client", "scope: " + " or ".join(f"account.login == {n}" for n in range(70)) + "\n"
          + LOTS.replace("sum: event.lots", "where: '" + " or ".join(f"event.deal == {n}" for n in range(70)) + "', sum: event.lots"),
          "together with what `scope` says of events: the expression has 2991 characters, 2000 are allowed: move parts of it into aggregates or steps"),
+        ("event.request", 'scope: account.currency == "USD"\nwhen: [{event: withdrawal.requested}]\nsteps: [{id: pay, do: balance.withdraw, with: {amount: 5}}]',
+         "balance.withdraw moves money and the workflow has no `limit`: add one, such as `limit: {max: 1, every: forever}`"),
         ("all", LOTS.replace("do: event.publish, with: {type: custom.much, data: {lots: = lots}}", "do: account.disable_trading"),
          "account.disable_trading acts on an account, and with `key: all` only an event names one: start at events alone, or use `key: account`"),
     ],
