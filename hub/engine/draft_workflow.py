@@ -14,6 +14,7 @@ from hub.engine.draft_anchors import anchor
 from hub.engine.draft_names import belongs_to_no_account
 from hub.engine.draft_scope import scope_of
 from hub.engine.draft_steps import StepDrafter
+from hub.engine.draft_words import warn_of_words
 from hub.engine.keys import kept_by
 from hub.engine.message_files import NO_MESSAGES, Messages
 from hub.engine.messages import MAX_WORDS, below
@@ -97,6 +98,7 @@ class Drafting:
         if grant is not None:
             draft.verbs.add(grant.verb.name)
         self._warn_about_unread()
+        warn_of_words(draft)
         if not self._stored:  # what was live before this was asked goes on as it is
             refuse_mixed(draft, base)
         text = self._document.source + self._below()

@@ -41,6 +41,12 @@ _OF_NO_UNIT: Final = frozenset(
     | {(PositionCrossed, "value"), (PositionCrossed, "limit")}
 )  # the unit is that of `field`
 _SAMPLED_KINDS: Final = {"margin_level": PERCENT}
+# What rows keep as text, and is one of a few words.
+_WORDS: Final[Mapping[tuple[type, str], tuple[str, ...]]] = {
+    (AccountRow, "type"): ("real", "demo", "contest"),
+    (AccountRow, "platform"): ("mt4", "mt5"),
+    (PositionRow, "side"): ("buy", "sell"),
+}
 
 _USE_CROSSES: Final = "use a `crosses` trigger, which fires when it passes a limit"
 LATER_ROOTS: Final = frozenset({"secrets"})
@@ -79,7 +85,7 @@ def type_from(annotation: Any, *, name: str = "", money: bool = False) -> Type:
         found = type_from(members[0], name=name, money=money) if len(members) == 1 else ANY
         return found.or_missing() if len(members) < len(arguments) else found
     if origin is Literal:
-        return STRING
+        return replace(STRING, words=arguments)
     if origin is list:
         return Type(Kind.LIST, item=type_from(arguments[0]))
     if annotation is Decimal:
@@ -91,7 +97,11 @@ def type_from(annotation: Any, *, name: str = "", money: bool = False) -> Type:
 
 def _fields_of_record(record: type) -> dict[str, Type]:
     hints = get_type_hints(record, include_extras=True)
-    return {name: type_from(hint, name=name) for name, hint in hints.items() if name != "v"}
+    return {
+        name: replace(type_from(hint, name=name), words=_WORDS.get((record, name), ()))
+        for name, hint in hints.items()
+        if name != "v"
+    }
 
 
 ACCOUNT: Final = Type(
@@ -192,7 +202,9 @@ def _event_root(names: frozenset[str], declared: tuple[Declared, ...]) -> Type:
             same = replace(known, optional=False) == replace(type_, optional=False)
             # What one event has as text and another as a number is read as whatever it is when it comes.
             same = same and known.written == type_.written
-            merged[name] = type_.or_missing(known.optional or type_.optional) if same else ANY
+            words = (*dict.fromkeys(known.words + type_.words),) if known.words and type_.words else ()
+            either = replace(type_, optional=known.optional or type_.optional, words=words)
+            merged[name] = either if same else ANY
     for name, type_ in merged.items():
         if not all(name in fields for fields in every):
             merged[name] = type_.or_missing()

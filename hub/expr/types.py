@@ -51,7 +51,8 @@ class Type:
     Money without a currency is in the account's currency, which nobody knows while loading. An object's fields
     are read as attributes, or with ``mapping`` as keys. Of a ``finite`` number the owner of the name promises that it
     is an int, a finite decimal or missing, because it was checked where it came in. What is ``written`` stands as text
-    in its record, as JSON has decimals and times, and is read as what it is.
+    in its record, as JSON has decimals and times, and is read as what it is. A text that is one of a few ``words`` has
+    no other value.
     """
 
     kind: Kind
@@ -62,6 +63,7 @@ class Type:
     mapping: bool = False
     finite: bool = field(default=False, compare=False)
     written: bool = field(default=False, compare=False)
+    words: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def numeric(self) -> bool:
