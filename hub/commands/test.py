@@ -58,10 +58,11 @@ def _show(report: StoryReport) -> None:
         for failure in result.failures:
             console.print(f"  {escape(str(result.place))}: {escape(failure)}", soft_wrap=True)
     failed = sum(not result.passed for result in report.results)
-    told = f"{len(report.results)} stories" + (f", {failed} failed" if failed else " passed")
-    errors = len(report.problems)
+    told, errors = len(report.results), len(report.problems)
     console.print(
-        told + (f", {errors} {'error' if errors == 1 else 'errors'} in their files" if errors else "")
+        f"{told} {'story' if told == 1 else 'stories'}"
+        + (f", {failed} failed" if failed else " passed")
+        + (f", {errors} {'error' if errors == 1 else 'errors'} in their files" if errors else "")
     )
 
 

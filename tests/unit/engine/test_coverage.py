@@ -123,7 +123,7 @@ def test_too_little_coverage_is_a_finding(folder, capsys):
 
 def test_errors_in_files_are_no_stories_that_failed(folder, capsys):
     run_stories([folder], None, 0, coverage=False, as_json=False)
-    assert "1 stories passed\n" in capsys.readouterr().out
+    assert "1 story passed\n" in capsys.readouterr().out
 
     for name in ("broken", "other"):
         (folder / f"{name}.yaml").write_text(
@@ -134,7 +134,7 @@ def test_errors_in_files_are_no_stories_that_failed(folder, capsys):
         )
 
     assert run_stories([folder], None, 0, coverage=False, as_json=False) == 1
-    assert "1 stories passed, 2 errors in their files\n" in capsys.readouterr().out
+    assert "1 story passed, 2 errors in their files\n" in capsys.readouterr().out
 
 
 def test_the_table_says_what_is_not_reached(folder, capsys):
