@@ -63,7 +63,7 @@ def asked_for(
         raise StartRefused("workflow", f"{workflow.id} is off", "set `mode: shadow` or `mode: live`")
     if unsound := keys.problem(key):
         raise StartRefused("key", unsound, "")
-    if keys.kind_of(key) is not workflow.key:
+    if keys.kind_of(key) != workflow.key:
         raise StartRefused(
             "key", f"{workflow.id} is kept by {workflow.key}", f"write it as {keys.form_of(workflow.key)}"
         )

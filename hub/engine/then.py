@@ -48,7 +48,7 @@ async def stood(
     if event is not None and whole and event.key != key:
         reason = f"that event is about {event.key or 'no account'}: ask with that key"
         return Then((Standing("", False, reason),), "")
-    if workflow.key is not kind_of(key):
+    if workflow.key != kind_of(key):
         return Then((Standing("", False, f"the workflow is kept by {workflow.key}"),), "")
     until = at if at is not None else event.at + MAIL_WITHIN if event is not None else 0
     told = await history.told(key, until=until, last=event if whole else None, most=most)

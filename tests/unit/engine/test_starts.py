@@ -97,6 +97,14 @@ async def test_a_command_that_is_told_twice_is_one_run():
     assert list(engine.store.runs) == [told.run]
 
 
+async def test_a_run_for_what_events_have_in_a_field_is_asked_for_with_its_value():
+    workflow = a_workflow("when: [{manual: {}}]\nsteps: [{stop: x}]", key="event.request")
+
+    told = asked_for(workflow, "event.request=r-1", trigger=None, inputs={}, name="n", by="a")
+
+    assert told.input.key == "event.request=r-1"
+
+
 @pytest.mark.parametrize(
     ("changes", "field", "reason"),
     [

@@ -154,3 +154,16 @@ async def test_a_key_that_hears_by_mail_is_asked_up_to_the_mail_of_that_event():
     assert kind_of(rows[0].key) == "client"
     assert then.standing[0].reason == "lots > 20 is false (17 > 20)"
     assert stranger.standing[0].reason.startswith("client=c-2 was not told of that event")
+
+
+async def test_a_key_by_a_field_of_events_is_asked_after_its_past_too():
+    rule = a_workflow(RULE.replace('scope: account.type == "real"\n', ""), key="event.symbol")
+    desk = Desk(rule)
+    desk.account(type="real")
+    desk.tell("trade.closed", lots="8", deal=1, at=MORNING + timedelta(hours=1))
+    (mail,) = [mail for decision in desk.decisions for mail in decision.mail]
+    row = desk.inputs[-1]._replace(kind=int(mail.kind), key=mail.key, ref=mail.ref, body=mail.body)
+
+    then = await stood(Kept([row]), rule, mail.key, no_turn, event=desk.inputs[-1])
+
+    assert then.standing[0].reason == "lots > 20 is false (8 > 20)"
