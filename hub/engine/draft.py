@@ -92,7 +92,7 @@ class Draft:
         if not error.message.startswith(_UNKNOWN):
             return error.message
         name = text[error.offset : error.offset + error.length].partition(".")[0]
-        return about_unknown(name, self.scopes.aggregates, self.scopes.key) or error.message
+        return about_unknown(name, self.scopes.aggregates, self.scopes.kept_by) or error.message
 
     def template(self, location: Location, source: str, scope: Scope) -> Template | None:
         """Compile human text, or HTML where the field is called that; every path in it is checked as an expression would be."""

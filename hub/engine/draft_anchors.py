@@ -88,7 +88,7 @@ def _taken(draft: Draft, location: Location, file: AnchorFile, how: How) -> Expr
     if how == "daily" and draft.scopes.key is not KeyKind.ACCOUNT:
         draft.error(
             (*location, "daily_at"),
-            f"days are those of an account, and `key: {draft.scopes.key}` names none: use `key: account`",
+            f"days are those of an account, and `key: {draft.scopes.kept_by}` names none: use `key: account`",
         )
         return None
     expects = Kind.NUMBER if how in {"max", "min"} else None
@@ -127,7 +127,8 @@ def _may_be_sampled(
 def _may_shift(draft: Draft, location: Location, how: How, taken: Expression, field: Sampled | None) -> bool:
     if draft.scopes.key is not KeyKind.ACCOUNT:
         draft.error(
-            location, f"money comes to an account, and `key: {draft.scopes.key}` is none: use `key: account`"
+            location,
+            f"money comes to an account, and `key: {draft.scopes.kept_by}` is none: use `key: account`",
         )
         return False
     if not taken.type.numeric:

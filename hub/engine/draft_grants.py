@@ -84,7 +84,7 @@ def grant(
     if draft.scopes.key is not KeyKind.ACCOUNT:
         draft.key_error(
             GRANT,
-            f"a grant is paid to an account, and `key: {draft.scopes.key}` names none: use `key: account`",
+            f"a grant is paid to an account, and `key: {draft.scopes.kept_by}` names none: use `key: account`",
         )
         return None
     verb = _verb(draft, file)

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from hub.engine.draft import Draft
 from hub.engine.draft_declared import ask_whether_declared
+from hub.engine.draft_key import unheard
 from hub.engine.keys import KeyKind
 from hub.engine.nodes import Location
 from hub.engine.problems import did_you_mean, quoted
@@ -39,7 +40,9 @@ def event_is_sound(draft: Draft, location: Location, name: str, *, pattern: bool
         draft.error(location, problem)
         return False
     ask_whether_declared(draft, location, name)
-    if belongs_to_no_account(name) and draft.scopes.key in _OF_ACCOUNTS:
+    naming = draft.scopes.naming
+    of_accounts = draft.scopes.key in _OF_ACCOUNTS if naming is None else not naming.of_events
+    if belongs_to_no_account(name) and of_accounts:
         draft.warn(location, f"`{name}` belongs to no account, so nothing counted per account comes of it")
     return True
 
@@ -51,6 +54,8 @@ def belongs_to_no_account(name: str) -> bool:
 def _unheard(draft: Draft, name: str) -> str | None:
     """Return why keys of a kind never hear of an event, or None."""
     key, declared = draft.scopes.key, draft.scopes.declared
+    if draft.scopes.naming is not None:
+        return unheard(draft.scopes.naming, name, draft.scopes.keyed(name))
     field = key.partition(".")[2] or str(key)
     if is_undeclared(name, declared) or (isinstance(key, KeyKind) and key not in _NAMED_BY_EVENTS):
         return None

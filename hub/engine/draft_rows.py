@@ -69,7 +69,7 @@ def _form_is_sound(draft: Draft, location: Location, over: Over, function: str, 
     if kind is KeyKind.POSITION or not isinstance(kind, KeyKind):
         draft.error(
             (*location, "from"),
-            f"`key: {kind}` names no {over}: `from: {over}` is for account, client, group, symbol and all",
+            f"`key: {draft.scopes.kept_by}` names no {over}: `from: {over}` is for account, client, group, symbol and all",
         )
         return False
     if over == "accounts" and kind in {KeyKind.ACCOUNT, KeyKind.SYMBOL}:

@@ -147,7 +147,7 @@ def _crosses(
     if draft.scopes.key not in _WATCHED:
         draft.error(
             trigger_at,
-            f"`crosses` watches one account or position, and `key: {draft.scopes.key}` names none: use `key: account`, "
+            f"`crosses` watches one account or position, and `key: {draft.scopes.kept_by}` names none: use `key: account`, "
             "or `key: position`",
         )
         return None

@@ -350,7 +350,7 @@ class StepDrafter:
         if verb.is_manager and not self._draft.scopes.names_account:
             self._draft.error(
                 (*at, "do"),
-                f"{verb.name} acts on an account, and with `key: {self._draft.scopes.key}` only an event names one: "
+                f"{verb.name} acts on an account, and with `key: {self._draft.scopes.kept_by}` only an event names one: "
                 "start at events alone, or use `key: account`",
             )
         if verb.risk is Risk.MONEY and name is None:

@@ -28,7 +28,7 @@ def schedule(draft: Draft, location: Location, name: str, file: ScheduleFile) ->
     if not lasting:
         draft.error(
             location,
-            f"`key: {key}` names what comes and goes, and a schedule has no end: use one of {', '.join(LASTING)}",
+            f"`key: {draft.scopes.kept_by}` names what comes and goes, and a schedule has no end: use one of {', '.join(LASTING)}",
         )
     known = zone_is_known(draft, (*location, "tz"), file.tz) and lasting
     wrong = cron.problem(file.cron)

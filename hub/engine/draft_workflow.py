@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal, final
 
 from hub.engine import draft_aggregates as aggregates
@@ -11,11 +12,13 @@ from hub.engine import draft_rules as rules
 from hub.engine import draft_timed as timed
 from hub.engine.draft import Draft
 from hub.engine.draft_anchors import anchor
+from hub.engine.draft_key import naming
 from hub.engine.draft_names import belongs_to_no_account
 from hub.engine.draft_scope import scope_of
 from hub.engine.draft_steps import StepDrafter
 from hub.engine.draft_words import warn_of_words
-from hub.engine.keys import kept_by
+from hub.engine.key_text import is_key
+from hub.engine.keys import KeyKind, kept_by
 from hub.engine.message_files import NO_MESSAGES, Messages
 from hub.engine.messages import MAX_WORDS, below
 from hub.engine.model import WorkflowFile
@@ -59,7 +62,7 @@ class Drafting:
         scopes = Scopes(
             rules.param_types(file.params),
             self._types,
-            kept_by(file.key),
+            kept_by(file.key) if is_key(file.key) else KeyKind.ACCOUNT,
             by_events=bool(file.when)
             and all(
                 isinstance(trigger, EventTrigger) and not belongs_to_no_account(trigger.event)
@@ -73,6 +76,9 @@ class Drafting:
             declared=declared,
         )
         self._draft = Draft(document, problems, scopes, messages)
+        named = naming(self._draft, file, self._params)
+        if named is not None:
+            self._draft.scopes = replace(scopes, key=named.kind, naming=named)
 
     def workflow(self) -> Workflow:
         file, draft = self._file, self._draft
@@ -126,6 +132,7 @@ class Drafting:
             place=self._document.root.place,
             grant=grant,
             anchors=anchors,
+            naming=draft.scopes.naming,
         )
 
     def _below(self) -> str:

@@ -15,7 +15,7 @@ from hub.engine.explain_names import Param
 from hub.engine.explain_results import sources
 from hub.engine.explain_steps import StepSayings
 from hub.engine.explain_triggers import starts
-from hub.engine.keys import KeyedBy, KeyKind
+from hub.engine.keys import KeyKind, form_of
 from hub.engine.messages import taken_apart
 from hub.engine.model import ParamFile
 from hub.engine.problems import Problems
@@ -123,7 +123,7 @@ class _Explaining:
         yield self._scope()
         yield from self._with()
         yield from self._counts()
-        yield from remembered(workflow.anchors, _each(workflow.key), self._wording)
+        yield from remembered(workflow.anchors, _each(workflow), self._wording)
         if workflow.grant is not None:
             yield from promise(workflow.grant, workflow.mode, self._wording)
             if workflow.trip is not None:
@@ -140,7 +140,7 @@ class _Explaining:
         if workflow.most_open is not None:
             yield self._most_open(workflow.most_open)
         if workflow.queue is not None:
-            yield timed.queue(workflow.queue, _each(workflow.key))
+            yield timed.queue(workflow.queue, _each(workflow))
         if workflow.trip is not None:
             yield timed.trip(workflow.trip)
         results = sources((*workflow.steps, *workflow.on_error))
@@ -153,8 +153,18 @@ class _Explaining:
         yield from self._events()
 
     def _scope(self) -> str:
-        every, scope = _every(self._workflow.key), self._workflow.scope
+        every, scope = self._every(), self._workflow.scope
         return f"{every}." if scope is None else f"{every}, where {self._wording.condition(scope)}."
+
+    def _every(self) -> str:
+        kind, naming = self._workflow.key, self._workflow.naming
+        if naming is not None:
+            return (
+                f"For every value of {self._wording.value(naming.expression)}, asked for as {form_of(kind)}"
+            )
+        return (
+            _EVERY[kind] if isinstance(kind, KeyKind) else f"For every {names.field(kind.partition('.')[2])}"
+        )
 
     def _with(self) -> Iterator[str]:
         if self._params:
@@ -166,7 +176,7 @@ class _Explaining:
 
     def _counts(self) -> Iterator[str]:
         if self._workflow.aggregates:
-            yield f"Counts, {_each(self._workflow.key)}:"
+            yield f"Counts, {_each(self._workflow)}:"
         for aggregate in self._workflow.aggregates:
             yield f"  {self._aggregate(aggregate)}"
 
@@ -212,12 +222,14 @@ class _Explaining:
     def _limit(self, limit: Limit) -> str:
         within = "ever" if limit.every is None else f"in {names.span(limit.every)}"
         triggers = " and each way it starts" if limit.per == "trigger" else ""
-        each = f"{_each(self._workflow.key)}{triggers}"
+        each = f"{_each(self._workflow)}{triggers}"
         return f"At most {names.times(limit.max)} {within} {each}; what that holds back is not made up for later."
 
     def _most_open(self, number: int) -> str:
         runs = names.count(number, "run")
-        return f"At most {runs} {_each(self._workflow.key)} at a time; what would begin meanwhile does not happen."
+        return (
+            f"At most {runs} {_each(self._workflow)} at a time; what would begin meanwhile does not happen."
+        )
 
     def _quiet(self, quiet: Quiet) -> str:
         start, end = (moment.isoformat("minutes") for moment in (quiet.start, quiet.end))
@@ -247,11 +259,10 @@ class _Explaining:
             yield f"  {name}: {BY_NAME[name].about}"
 
 
-def _every(kind: KeyedBy) -> str:
-    return _EVERY[kind] if isinstance(kind, KeyKind) else f"For every {names.field(kind.partition('.')[2])}"
-
-
-def _each(kind: KeyedBy) -> str:
+def _each(workflow: Workflow) -> str:
+    if workflow.naming is not None:
+        return "for each of these values"
+    kind = workflow.key
     return _EACH[kind] if isinstance(kind, KeyKind) else f"for each {names.field(kind.partition('.')[2])}"
 
 

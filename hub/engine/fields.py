@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from hub import durations
-from hub.engine.key_text import is_key, key_problem
+from hub.engine.key_text import key_problem
 from hub.engine.keys import FIELD, KeyKind
 from hub.events.catalogue import BY_NAME
 from hub.intents.verbs import VERBS
@@ -17,9 +17,9 @@ _KEYS = tuple(kind.value for kind in KeyKind)
 
 
 def _key(value: object) -> object:
-    if isinstance(value, str) and is_key(value):
-        return value
-    raise PydanticCustomError("hub", "{reason}", {"reason": key_problem(value)})
+    if problem := key_problem(value):
+        raise PydanticCustomError("hub", "{reason}", {"reason": problem})
+    return value
 
 
 def _scalar(value: object) -> object:
@@ -63,7 +63,16 @@ def _every(value: object) -> timedelta | None:
 Key = Annotated[
     str,
     BeforeValidator(_key),
-    WithJsonSchema({"anyOf": [{"enum": list(_KEYS)}, {"type": "string", "pattern": f"^{FIELD.pattern}$"}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(_KEYS)},
+                {"type": "string", "pattern": f"^{FIELD.pattern}$"},
+                # An expression; a lone word is none.
+                {"type": "string", "pattern": "[^A-Za-z0-9_]"},
+            ]
+        }
+    ),
 ]
 Default = Annotated[
     str | bool | int | Decimal,

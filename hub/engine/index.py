@@ -80,6 +80,8 @@ class Program:
         self.workflows: dict[str, Workflow] = {
             workflow.id: workflow for workflow in given if workflow.key == kind
         }
+        # Any of them: they say the same of every event.
+        self.naming = next((each.naming for each in self.workflows.values() if each.naming is not None), None)
         self.feeds: dict[str, Feed] = {}
         self.plans: dict[str, Plan] = {}
         self._versions: dict[str, Plan] = {}

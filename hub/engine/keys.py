@@ -2,7 +2,8 @@
 
 An account's key is `server:login`; any other names its kind, as in `client=1042`, and no server's name has a `=` in it.
 Groups, symbols and positions belong to their server, clients to the company. A kind such as `event.request` is what
-events have in that field: `event.request=r-17`.
+events have in that field: `event.request=r-17`. What is worked out (`hub.engine.naming`) is named by the path it reads,
+`account.country=CY`, or by the hash of its expression, `by.1f6c0a93d2=fx`.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ class KeyKind(StrEnum):
     ALL = "all"
 
 
-KeyedBy = KeyKind | str  # a field of events, such as event.request, is a kind as well
+KeyedBy = KeyKind | str  # a field of events, such as event.request, is a kind as well, or what is worked out
 EVERYTHING = "all="
 RATES: Final = "rates="  # the hub's own: its board of exchange rates, kept by no workflow
 FORMS = {
@@ -35,6 +36,11 @@ FORMS = {
     KeyKind.ALL: EVERYTHING,
 }
 FIELD: Final = re.compile(r"event\.[a-z][a-z0-9_]{0,63}")
+# No lone field of an event is one of these, and no hash a path.
+WORKED_OUT: Final = re.compile(
+    r"by\.[0-9a-f]{10}"
+    r"|(?=.{1,64}\Z)(?:account|client|event\.[a-z][a-z0-9_]*)(?:\.[A-Za-z][A-Za-z0-9_]*)+"
+)
 LONGEST: Final = 128  # a longer value is named by its hash
 _SOUND = {
     KeyKind.ACCOUNT: re.compile(r"[^=]+:[0-9]{1,19}"),
@@ -64,7 +70,10 @@ def kind_of(key: str) -> KeyedBy:
     head, sign, _ = key.partition("=")
     if not sign:
         return KeyKind.ACCOUNT
-    return _OTHERS.get(head + sign) or (head if FIELD.fullmatch(head) or key == RATES else KeyKind.ACCOUNT)
+    known = _OTHERS.get(head + sign)
+    if known is not None:
+        return known
+    return head if FIELD.fullmatch(head) or WORKED_OUT.fullmatch(head) or key == RATES else KeyKind.ACCOUNT
 
 
 def kept_by(text: str) -> KeyedBy:
@@ -79,8 +88,9 @@ def form_of(kind: KeyedBy) -> str:
 
 def key_for(kind: KeyedBy, whose: Whose) -> str | None:
     """Return the key of this kind an event concerns; None where it concerns none."""
-    if not isinstance(kind, KeyKind):
-        return _named_by_field(kind, whose.event)
+    if not isinstance(kind, KeyKind):  # what is worked out is found by whoever has the expression
+        is_field = kind.startswith("event.")
+        return named(kind, getattr(whose.event, kind.removeprefix("event."), None)) if is_field else None
     match kind:
         case KeyKind.ALL:
             return EVERYTHING
@@ -96,9 +106,8 @@ def key_for(kind: KeyedBy, whose: Whose) -> str | None:
             return None  # its own events need no mail
 
 
-def _named_by_field(kind: str, record: Any) -> str | None:
-    """Return the key of what an event has in a field: a text or a number, equal numbers being one."""
-    value = getattr(record, kind.partition(".")[2], None)
+def named(kind: str, value: object) -> str | None:
+    """Return the key of a value: a text or a number, equal numbers being one; None of anything else."""
     match value:
         case bool() | None:
             return None
@@ -132,4 +141,5 @@ def problem(key: str) -> str | None:
     kind = kind_of(key)
     if _SOUND[kind].fullmatch(key) if isinstance(kind, KeyKind) else key.partition("=")[2]:
         return None
-    return f"{key!r} is no key: write one of {', '.join((*FORMS.values(), 'event.FIELD=VALUE'))}"
+    forms = ", ".join((*FORMS.values(), "event.FIELD=VALUE"))
+    return f"{key!r} is no key: write one of {forms}, or as `hub explain` says of the workflow"

@@ -88,7 +88,13 @@ def send(scene: Scene, envelope: Envelope, record: Any, dirty: tuple[str, ...]) 
     shared = None
     whose, heard = _whose(scene, record), set[str]()
     for program in scene.program.mailed:
-        key = key_for(program.kind, whose)
+        naming = program.naming
+        if naming is None:
+            key = key_for(program.kind, whose)
+        elif _concerns(program, scene, envelope.type, dirty):  # to ask that is less than to work a key out
+            key = naming.key(scene.base())
+        else:
+            continue
         if scene.moved is not None and program.kind is KeyKind.POSITION and program.crosses:
             tell_ended(scene, scene.moved.puts, envelope.id, key)
         if key is None or key in heard:  # of two sets of workflows, one is enough to have it told
@@ -96,7 +102,7 @@ def send(scene: Scene, envelope: Envelope, record: Any, dirty: tuple[str, ...]) 
         parts, moved = scene.told.get(key, NO_PARTS), None
         if program.kind is KeyKind.POSITION:
             moved = scene.moved
-        is_told = parts or (moved is not None and moved.puts)
+        is_told = naming or parts or (moved is not None and moved.puts)
         if not is_told and not _concerns(program, scene, envelope.type, dirty):
             continue
         heard.add(key)

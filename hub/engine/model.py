@@ -193,7 +193,8 @@ class WorkflowFile(Part):
     scope: Expr | None = Field(None, description="Which accounts it is for.")
     key: Key = Field(
         "account",
-        description="What edges, limits, aggregates and runs are kept per: account, client, group, symbol or all.",
+        description="What edges, limits, aggregates and runs are kept per: account, client, group, symbol, position, all, a field "
+        "of events such as event.request, or an expression that says whose an event is.",
     )
     aggregates: dict[Identifier, AggregateFile] = Field({}, description="Running values, per key.")
     anchors: Annotated[dict[Identifier, AnchorFile], Field(max_length=16)] = Field(

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from hub.engine.keys import KeyedBy
+from hub.engine.naming import Naming
 from hub.engine.program_steps import Step, Value
 from hub.engine.program_timed import Limit, Manual, Quiet, Schedule, Trip
 from hub.errors import Place
@@ -285,3 +286,9 @@ class Workflow:
     queue: int | None = None  # how many runs of one key may wait for the open one; None: none does
     trip: Trip | None = None
     stopped: bool = False
+    naming: Naming | None = None  # where its keys are worked out
+
+    @property
+    def kept_by(self) -> str:
+        """Return its key as the file writes it."""
+        return self.naming.text if self.naming is not None else str(self.key)

@@ -13,6 +13,7 @@ from typing_extensions import override
 from hub.engine.account_rows import AccountRow, ClientRow
 from hub.engine.held import INNER, GroupRow, PositionRow, SymbolRow
 from hub.engine.keys import KeyedBy, KeyKind
+from hub.engine.naming import Naming
 from hub.engine.problems import did_you_mean
 from hub.engine.program import Calendar
 from hub.events.base import Data
@@ -155,6 +156,9 @@ class _Undeclared(Mapping[str, Type]):
         return len(_ENVELOPE)
 
 
+_ANY_EVENT: Final = Type(Kind.OBJECT, fields=_Undeclared())
+
+
 def model_fields(model: type[Data]) -> dict[str, Type]:
     """Return the type of every field of an event's data."""
     found: dict[str, Type] = {}
@@ -188,7 +192,7 @@ def event_root(names: frozenset[str], declared: Declarations = NONE_DECLARED) ->
 def _event_root(names: frozenset[str], declared: tuple[Declared, ...]) -> Type:
     known_names = {each.name for each in declared}
     if any(is_undeclared(name) for name in names - known_names):
-        return Type(Kind.OBJECT, fields=_Undeclared())
+        return _ANY_EVENT
     kinds = [BY_NAME[known] for name in sorted(names - known_names) for known in matching(name)]
     models = list(dict.fromkeys(kind.model for kind in kinds))
     every = [
@@ -229,6 +233,21 @@ class Scopes:
     by_periods: bool | None = None  # whether it starts at the end of periods alone; None: never at one
     inputs: Mapping[str, Type] | None = None  # what somebody gives who starts it; None: nobody does
     declared: Declarations = NONE_DECLARED  # events of the integrator's own
+    naming: Naming | None = None  # where the key is worked out
+
+    @property
+    def kept_by(self) -> str:
+        """Return the key as the file writes it."""
+        return self.naming.text if self.naming is not None else str(self.key)
+
+    def keyed(self, event: str | None = None) -> Scope:
+        """Return what a key is made of where any event may come, or one of a type."""
+        names = frozenset({event}) if event is not None else None
+        what = _ANY_EVENT if names is None else event_root(names, self.declared)
+        return Scope(
+            {**self._with_event, "event": what},
+            hint_for_sampled="a key is made of values that events tell, such as account.country",
+        )
 
     @cached_property
     def _trigger(self) -> Type:
@@ -390,7 +409,7 @@ _BELONGS: Final = {
 }
 
 
-def about_unknown(name: str, aggregates: Mapping[str, Type], key: KeyedBy) -> str | None:
+def about_unknown(name: str, aggregates: Mapping[str, Type], key: str) -> str | None:
     """Return a better sentence for a name that exists, but not in this place or not in this version."""
     if name in {"account", "client"}:
         return f"`{name}` is not known here: with `key: {key}` there is one only while an event is looked at, as in `where`"

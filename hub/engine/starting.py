@@ -65,7 +65,7 @@ def asked_for(
         raise StartRefused("key", unsound, "")
     if keys.kind_of(key) != workflow.key:
         raise StartRefused(
-            "key", f"{workflow.id} is kept by {workflow.key}", f"write it as {keys.form_of(workflow.key)}"
+            "key", f"{workflow.id} is kept by {workflow.kept_by}", f"write it as {keys.form_of(workflow.key)}"
         )
     try:
         read_inputs(found, inputs)

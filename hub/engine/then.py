@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hub.bus.log import Input, InputKind
 from hub.clock import iso
 from hub.engine.account_rows import AccountRow, ClientRow
-from hub.engine.keys import KeyKind, kind_of, partition_of
+from hub.engine.keys import KeyKind, form_of, kind_of, partition_of
 from hub.engine.mail import decode_mail
 from hub.engine.past import MOST_INPUTS, History, Past, Told
 from hub.engine.program import Workflow
@@ -49,7 +49,8 @@ async def stood(
         reason = f"that event is about {event.key or 'no account'}: ask with that key"
         return Then((Standing("", False, reason),), "")
     if workflow.key != kind_of(key):
-        return Then((Standing("", False, f"the workflow is kept by {workflow.key}"),), "")
+        reason = f"the workflow is kept by {workflow.kept_by}: ask with {form_of(workflow.key)}"
+        return Then((Standing("", False, reason),), "")
     until = at if at is not None else event.at + MAIL_WITHIN if event is not None else 0
     told = await history.told(key, until=until, last=event if whole else None, most=most)
     mail = None

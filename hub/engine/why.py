@@ -169,8 +169,9 @@ def standing(
 
 def _why_not_live(program: Program, workflow: str, kind: KeyedBy) -> str:
     for other in program.kinds:
-        if other != kind and workflow in program.of(other).plans:
-            return f"the workflow is kept by {other}: ask with {form_of(other)}"
+        plan = program.of(other).plans.get(workflow) if other != kind else None
+        if plan is not None:
+            return f"the workflow is kept by {plan.workflow.kept_by}: ask with {form_of(other)}"
     return "the workflow is off" if workflow in program.of(kind).workflows else "no such workflow is live"
 
 

@@ -91,6 +91,21 @@ def test_two_programmes_share_a_blueprint_and_no_state(folder):
     assert first.id != second.id
 
 
+def test_programmes_with_other_values_in_their_key_are_kept_apart(folder):
+    by_size = """key: '"big" if event.lots > params.floor else params.note'"""
+    floor = FLOOR.replace("when:", f"{by_size}\nwhen:").replace(
+        "{crosses: {value: account.equity, below: params.floor}}", "{event: trade.closed}"
+    )
+    (folder / "floor.yaml").write_text(floor)
+    for name, value in (("same", "95000.0"), ("other", "45000")):
+        (folder / f"{name}.yaml").write_text(USE.replace("ftmo-floor", name).replace("95000", value))
+
+    kinds = {each.id: each.key for each in load_folder([folder]).workflows}
+
+    assert kinds["same"] == kinds["ftmo-floor"]
+    assert kinds["other"] != kinds["ftmo-floor"]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

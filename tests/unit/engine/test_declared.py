@@ -244,6 +244,20 @@ def test_a_field_is_of_the_type_it_is_declared_with(folder: Path) -> None:
     assert "text cannot be compared with a number" in found
 
 
+def test_a_key_reads_out_of_its_text_what_an_event_has_as_one(folder: Path) -> None:
+    change(folder, "hears.yaml", ("title: t\n", "title: t\nkey: event.lots * 2\n"))
+
+    (text,) = problems(folder)
+    assert text == (
+        "hears.yaml:5:16: error: `key: event.lots * 2` reads `event.lots`, which `custom.client_promoted` has as a text: "
+        "write number(event.lots) there"
+    )
+    change(folder, "hears.yaml", ("key: event.lots * 2", "key: number(event.lots) * 2"))
+    assert problems(folder) == []
+    change(folder, "hears.yaml", ("number(event.lots) * 2", "lower(event.tear)"))
+    assert "cannot be worked out of `custom.client_promoted`: unknown field event.tear" in problems(folder)[0]
+
+
 def test_an_event_nobody_declared_is_warned_of_with_the_lines_to_add(folder: Path) -> None:
     (folder / "events" / "promoted.yaml").unlink()
 

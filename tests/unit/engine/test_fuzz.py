@@ -6,23 +6,30 @@ What loads is then explained, and told events: it may fire or not, and never bre
 import json
 import re
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given, reject, settings
 from hypothesis import strategies as st
 from unit.engine.desk import MORNING, USUAL, Desk
 
 from hub.clock import to_us
+from hub.engine.account_rows import NOBODY, AccountRow
 from hub.engine.backtest import Tally
 from hub.engine.coverage import points_of
 from hub.engine.explain import explain
+from hub.engine.keys import named
 from hub.engine.load_text import LoadReport, load_text
 from hub.engine.memory_of import memory_of
+from hub.engine.naming import naming_of
 from hub.engine.rehearsal import Rehearsal
+from hub.engine.scopes import Scopes
 from hub.events.catalogue import BY_NAME
+from hub.events.records import decode_data, decode_envelope
+from hub.expr import ExpressionError, Kind, Type, compile_expression
 from hub.intents.verbs import VERBS
 
 FOLDER = Path(__file__).parents[3] / "workflows"
@@ -97,6 +104,12 @@ def some_events() -> list[Any]:
 
 
 EVENTS = some_events()
+ACCOUNT = AccountRow("live-1", 7001, type="real", balance=Decimal(1000), digits=2)
+CLOSED = [
+    {"event": decode_data(envelope), "account": ACCOUNT, "client": NOBODY}
+    for envelope in (decode_envelope(row.body) for row in EVENTS)
+    if envelope.type == "trade.closed"
+][:3]
 
 
 def places(tree: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -231,6 +244,63 @@ def test_any_expression(condition, value):
 
     is_sound(report)
     decides(report)
+
+
+BY_KEY = """schema: 1
+id: fuzz
+title: fuzz
+mode: live
+key: {key}
+params: {{rate: {{type: number, default: 2}}}}
+aggregates:
+  lots: {{from: trade.closed, sum: event.lots, window: {{sliding: 7d}}}}
+when: [{{becomes: lots > params.rate}}]
+steps: [{{do: event.publish, with: {{type: custom.x}}}}]
+"""
+texts = st.deferred(
+    lambda: st.one_of(
+        st.sampled_from(["event.symbol", "event.comment", "event.side", "account.type", "client.language", '"a"', '""']),
+        st.builds("{}({})".format, st.sampled_from(["lower", "upper"]), texts),
+        st.builds("default({}, {})".format, texts, texts),
+        st.builds("({} + {})".format, texts, texts),
+        st.builds("({} if {} {} {} else {})".format, texts, numbers, st.sampled_from(["<", "=="]), numbers, texts),
+        st.builds("({} if {} in [{}, 'b'] else {})".format, texts, texts, texts, texts),
+        st.just('day_of(event.timestamp, "UTC")'),
+    )
+)  # fmt: skip
+numbers = st.deferred(
+    lambda: st.one_of(
+        st.sampled_from(["event.lots", "event.deal", "event.magic", "account.digits", "account.leverage", "params.rate", "0", "1e9"]),
+        st.builds("({} {} {})".format, numbers, st.sampled_from(["+", "*", "/", "//", "%"]), numbers),
+        st.builds("default({}, {})".format, numbers, numbers),
+        st.builds("round({}, 2)".format, numbers),
+        st.builds("len({})".format, texts),
+    )
+)  # fmt: skip
+
+
+@settings(BOUNDED, max_examples=30)
+@given(st.one_of(texts, numbers, expressions))
+def test_any_key(key):
+    report = load_text(BY_KEY.format(key=json.dumps(key)), "fuzz.yaml")
+
+    is_sound(report)
+    decides(report)
+
+
+@settings(BOUNDED, max_examples=30)
+@given(st.one_of(texts, numbers))
+def test_a_key_is_what_the_expression_is_worth_where_its_event_is_known(key):
+    params = {"rate": Decimal(2)}
+    declared = Scopes({"rate": Type(Kind.NUMBER)}, {})
+    try:
+        known = compile_expression(key, declared.keyed("trade.closed"))
+    except ExpressionError:  # it divides by zero
+        reject()
+    name = naming_of(compile_expression(key, declared.keyed()), params)
+
+    for env in CLOSED:
+        assert name.key(env) == named(name.kind, known.evaluate({**env, "params": params}))
 
 
 @pytest.mark.parametrize(

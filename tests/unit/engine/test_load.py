@@ -340,24 +340,20 @@ REFUSALS = [
         "4:15: error: unknown key `taek`; did you mean take?",
     ),
     (
-        ("title: t", "title: t\nkey: event.a.b"),
-        "4:6: error: `key` is one of account, client, group, symbol, position, all, or a field of events such as event.request",
+        ("title: t", "title: t\nkey: 5"),
+        "4:6: error: `key` is one of account, client, group, symbol, position, all, a field of events such as event.request, or an expression such as lower(event.comment)",
     ),
     (
         ("title: t", "title: t\nkey: acount"),
-        "4:6: error: `key` is one of account, client, group, symbol, position, all, or a field of events such as event.request; did you mean account?",
+        "4:6: error: `key` is one of account, client, group, symbol, position, all, a field of events such as event.request, or an expression such as lower(event.comment); did you mean account?",
     ),
     (
         ("title: t", "title: t\nkey: client.id"),
-        "4:6: error: `key` is one of account, client, group, symbol, position, all, or a field of events such as event.request: write `key: client` for client.id",
+        "4:6: error: `key` is one of account, client, group, symbol, position, all, a field of events such as event.request, or an expression such as lower(event.comment): write `key: client` for client.id",
     ),
     (
         ("title: t", "title: t\nkey: event.Request"),
-        "4:6: error: `key` is one of account, client, group, symbol, position, all, or a field of events such as event.request; did you mean event.request?",
-    ),
-    (
-        ("title: t", "title: t\nkey: lower(event.email)"),
-        "4:6: error: `key` is told by events and not worked out, and `lower(event.email)` is an expression: limits and what was paid are kept under a key for ever, and an edit would lose them. Let a workflow publish a custom event with that value, and use it here as event.NAME",
+        "4:6: error: `key` is one of account, client, group, symbol, position, all, a field of events such as event.request, or an expression such as lower(event.comment); did you mean event.request?",
     ),
     (("title: t", "title: t\nlimits: {}"), "4:1: error: unknown key `limits`; did you mean limit?"),
     (("schema: 1", "schema: 2"), "1:9: error: `schema` is 1, not `2`"),

@@ -24,6 +24,7 @@ LOGINS = [next(n for n in count(1) if account_partition("live-1", n) == p) for p
 LOGINS.append(next(n for n in count(LOGINS[0] + 1) if account_partition("live-1", n) == 3))
 WINDOWS = ["{sliding: 20d}", "{calendar: month, tz: UTC}", "{tumbling: 10d}", "lifetime"]
 KEYS = ["client", "group", "symbol", "position", "all", "event.symbol"]
+KEYS += ["lower(event.symbol)", "account.phase", "default(client.country, account.group)"]
 AGGREGATES = """
 aggregates:
   lots: {{from: trade.closed, sum: event.lots, window: {window}{taken_back}}}

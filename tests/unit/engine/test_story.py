@@ -195,6 +195,32 @@ async def test_a_story_is_told_of_several_accounts_of_a_client():
     assert "lots > 20 is false (12 > 20)" in str(false.failures)
 
 
+async def test_a_story_is_told_of_a_key_that_is_worked_out():
+    second = "{at: 2026-03-03T10:00+02:00, event: {type: trade.closed, lots: 13, account: {server: live-1, login: 7002, country: CY}}}"
+    by_country = BY_CLIENT.replace("who: = client.id, ", "")
+    true = await told(
+        [
+            FIRST,
+            "{expect_none: true, why: 'lots > 20 is false (12 > 20)'}",
+            "{restart: hub}",
+            second,
+            "{expect: [{action: event.publish, type: custom.much, key: bonus/account.country=CY/becomes/1/0}]}",
+        ],
+        given="given: {account: {server: live-1, login: 7001, country: CY}, accounts: [{server: live-1, login: 7002, country: CY}]}",
+        workflow=by_country,
+        key="account.country",
+    )
+    none = await told(
+        [FIRST, "{expect: [{action: event.publish}]}"],
+        given="given: {account: {server: live-1, login: 7001}}",
+        workflow=by_country,
+        key="account.country",
+    )
+
+    assert true.failures == ()
+    assert none.failures != ()
+
+
 OFFER = """
 when: [{becomes: lots > 10}]
 aggregates: {lots: {from: trade.closed, sum: event.lots, window: lifetime}}
