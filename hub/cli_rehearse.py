@@ -102,7 +102,7 @@ def why(
     key: Annotated[
         str,
         typer.Argument(
-            help="Whose: server:login, client=ID, group=server:NAME, symbol=server:NAME, position=server:TICKET, event.FIELD=VALUE or all=."
+            help="Whose: server:login, client=ID, group=server:NAME, symbol=server:NAME, position=server:TICKET, event.FIELD=VALUE, all=, or as `hub explain` says."
         ),
     ],
     event: Annotated[str, typer.Option("--event", help="Why it did or did not with this event.")] = "",

@@ -25,7 +25,7 @@ def workflows_start(
     key: Annotated[
         str,
         typer.Argument(
-            help="For whom: server:login, client=ID, group=server:NAME, symbol=server:NAME or all=."
+            help="For whom: server:login, client=ID, group=server:NAME, symbol=server:NAME, all=, or as `hub explain` says."
         ),
     ],
     inputs: Annotated[

@@ -26,7 +26,7 @@ _ABOUT = {
     "account": "server:login",
     "order": "oldest (the default) or newest first.",
     "lane": "live (the default) or bulk: imports let live events pass.",
-    "key": "Whose: server:login, client=ID, group=server:NAME, symbol=server:NAME, position=server:TICKET, event.FIELD=VALUE or all=.",
+    "key": "Whose: server:login, client=ID, group=server:NAME, symbol=server:NAME, position=server:TICKET, event.FIELD=VALUE, all=, or as `hub explain` says.",
     "event": "The id of an event.",
     "at": "A time with its offset, such as 2026-03-02T10:00:00Z.",
     "endpoint": "The id of an endpoint.",

@@ -4,7 +4,7 @@ import asyncio
 import json
 from contextlib import AsyncExitStack
 from difflib import SequenceMatcher
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +19,9 @@ from hub.engine.shadow import compare_recorded
 from hub.errors import ConfigError
 
 FOREVER = 2**62
+ANEW: Final = (
+    "It has other keys: what is counted is counted anew, and limits, edges and runs begin anew under them."
+)
 
 
 class Word(NamedTuple):
@@ -74,13 +77,15 @@ async def _diff(
 
 
 def in_words(old: Workflow, new: Workflow) -> list[Word]:
-    """Return the lines of the explanation only one of them has, where they stand."""
+    """Return the lines of the explanation only one of them has, where they stand, and what other keys would mean."""
     before, after = explain(old).text().splitlines(), explain(new).text().splitlines()
     found: list[Word] = []
     for kind, first, last, start, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if kind != "equal":
             found += [Word("-", line.strip()) for line in before[first:last] if line.strip()]
             found += [Word("+", line.strip()) for line in after[start:end] if line.strip()]
+    if old.key != new.key:
+        found.append(Word("+", ANEW))
     return found
 
 

@@ -305,6 +305,7 @@ def test_a_run_is_asked_for_with_such_a_key():
         ("event.book.name", "event.book.name"),
         ("(account.country)", "account.country"),
         ("lower(event.comment)", "by.b90287d452"),
+        (BY_CLASS, "by.59abb0b763"),
         ("""'"big" if event.lots > 3 else "small"'""", "by.82d6e591df"),
         ("""'"big" if (event.lots > 3.00) else ("small")'""", "by.82d6e591df"),
         ("account.attributes." + "x" * 60, "by.b07d4dd6c6"),
