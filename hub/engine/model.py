@@ -190,7 +190,9 @@ class WorkflowFile(Part):
     params: dict[Identifier, ParamFile] = Field(
         {}, description="Values to change without touching the rules."
     )
-    scope: Expr | None = Field(None, description="Which accounts it is for.")
+    scope: Expr | None = Field(
+        None, description="Which accounts it is for; by another key, whom, and whose events count."
+    )
     key: Key = Field(
         "account",
         description="What edges, limits, aggregates and runs are kept per: account, client, group, symbol, position, all, a field "
