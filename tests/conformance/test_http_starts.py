@@ -157,6 +157,7 @@ async def test_a_workflow_nobody_knows_and_a_key_that_may_not_are_refused(api: A
         "symbol=live-1:EURUSD",
         "position=live-1:7",
         "event.request=live-2:7",
+        "account.country=live-2:7",
         "all=",
     ],
 )
