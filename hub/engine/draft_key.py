@@ -15,9 +15,7 @@ from hub.engine.nodes import Location, Scalar
 from hub.engine.problems import quoted
 from hub.engine.scopes import about_unknown
 from hub.errors import ExpressionError
-from hub.expr import Kind, Scope, Type, compile_expression
-from hub.expr.check import check
-from hub.expr.parse import parse
+from hub.expr import Kind, Type, compile_expression
 from hub.expr.types import NUMERIC
 from hub.expr.written import written_kinds
 
@@ -56,15 +54,16 @@ def naming(draft: Draft, file: WorkflowFile, params: Mapping[str, object]) -> Na
     return naming_of(expression, params)
 
 
-def unheard(named: Naming, event: str, scope: Scope) -> str | None:
-    """Return why events of a type can have no such key, or None. `scope`: with what such an event says."""
+def unheard(draft: Draft, named: Naming, event: str) -> str | None:
+    """Return why events of a type can have no such key, or None."""
     try:
-        tree = check(parse(named.expression.text), scope, None)
+        expression = compile_expression(named.expression.text, draft.scopes.keyed(event))
     except ExpressionError as error:
         return f"`key: {named.text}` cannot be worked out of `{event}`: {error.message}"
-    for path, function in written_kinds(tree).items():
+    draft.compiled.append((KEY, expression))  # what its fields may be is looked at there
+    for path, function in written_kinds(expression.tree).items():
         return f"`key: {named.text}` reads `{path}`, which `{event}` has as a text: write {function}({path}) there"
-    problem = _unfit(tree.type, f"of `{event}` it")
+    problem = _unfit(expression.type, f"of `{event}` it")
     return f"`key: {named.text}` {problem}" if problem else None
 
 

@@ -55,7 +55,7 @@ def _unheard(draft: Draft, name: str) -> str | None:
     """Return why keys of a kind never hear of an event, or None."""
     key, declared = draft.scopes.key, draft.scopes.declared
     if draft.scopes.naming is not None:
-        return unheard(draft.scopes.naming, name, draft.scopes.keyed(name))
+        return unheard(draft, draft.scopes.naming, name)
     field = key.partition(".")[2] or str(key)
     if is_undeclared(name, declared) or (isinstance(key, KeyKind) and key not in _NAMED_BY_EVENTS):
         return None

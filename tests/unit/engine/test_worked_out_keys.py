@@ -13,6 +13,7 @@ from hub.engine.explain import explain
 from hub.engine.index import Program
 from hub.engine.keys import KeyKind, form_of, kind_of, partition_of, problem
 from hub.engine.load_text import load_text
+from hub.engine.message_files import NO_MESSAGES
 from hub.engine.model import workflow_schema
 from hub.engine.naming import Naming
 from hub.engine.scene import holding_of
@@ -59,7 +60,8 @@ def kind_by(key, text=TRADES, **header):
 
 
 def loaded(key, text="when: [{event: trade.closed}]", head=""):
-    return load_text(f"schema: 1\nid: rule\ntitle: t\nkey: {key}\n{head}{text}\n{SAYS}\n", "rule.yaml")
+    file = f"schema: 1\nid: rule\ntitle: t\nkey: {key}\n{head}{text}\n{SAYS}\n"
+    return load_text(file, "rule.yaml", NO_MESSAGES)
 
 
 async def test_what_reads_alike_is_one_key_and_acts_on_the_account_of_the_event():
@@ -401,6 +403,22 @@ def test_money_needs_an_account_to_go_to(text, complaint):
     report = load_text(f"schema: 1\nid: rule\ntitle: t\nkey: {BY_COMMENT}\n{text}\n", "rule.yaml")
 
     assert any(each.message.startswith(complaint) for each in report.problems)
+
+
+@pytest.mark.parametrize(
+    ("key", "complaint"),
+    [
+        ('"in" if event.side == "by" else "out"', "4:29: warning: `event.side` is one of buy, sell, and never `by`; did you mean buy?"),
+        ('"big" if event.profit > params.big else "small"', "4:6: error: money in USD meets money in each account's own currency, as if the two were one: add `account.currency == \"USD\"` to `scope`, or to `where`"),
+    ],
+)  # fmt: skip
+def test_what_an_event_has_is_looked_at_as_in_any_condition_and_said_once(key, complaint):
+    head = "params: {big: {type: money, default: 3, currency: USD}}\n"
+    twice = "when: [{id: a, event: trade.closed}, {id: b, event: trade.closed, where: params.big > 1}]"
+
+    found = [str(each) for each in loaded(f"'{key}'", twice, head).problems]
+
+    assert found == [f"rule.yaml:{complaint}"]
 
 
 def test_an_event_of_no_account_is_said_to_come_to_nothing_where_only_accounts_are_read():
