@@ -23,6 +23,10 @@ class Slots:
     def __contains__(self, key: str) -> bool:
         return key in self._taken
 
+    def keys(self) -> frozenset[str]:
+        """Return which are on their way now."""
+        return frozenset(self._taken)
+
     @property
     def full(self) -> bool:
         return len(self._taken) >= self._most

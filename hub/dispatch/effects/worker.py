@@ -154,6 +154,7 @@ class ActionWorker:
             return 0
         limit = BATCH + len(self._running) + 2 * self._held_back
         self._reopen()
+        busy = self._running.keys()
         due = await self._intents.due(self._clock.now_us(), limit)
         started = 0
         self._held_back = 0
@@ -161,9 +162,8 @@ class ActionWorker:
         for intent in due:
             if not self._running.free_for(intent.priority):
                 break  # nor is there room for what comes after it: that is no more urgent
-            if intent.key in self._running:
-                continue
-            if self._is_shut(intent):
+            # What was on its way while it was read may have ended since: as it was read, it would go once more.
+            if intent.key in busy or self._is_shut(intent):
                 if _is_manager(intent):
                     passed.add((intent.account, machine.is_money(intent.verb)))
                 self._held_back += 1

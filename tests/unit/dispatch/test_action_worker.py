@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hub.clock import ManualClock, to_us
 from hub.dispatch.effects.backend import Applied, Found, NotFound, NotSent, Unknown
@@ -89,10 +91,44 @@ class Channel:
         return answer
 
 
+class Turns:
+    """Lets some turns of the loop go by, another number each time."""
+
+    def __init__(self, seed):
+        self._random = Random(seed)
+
+    async def pass_some(self):
+        for _ in range(self._random.randrange(6)):
+            await asyncio.sleep(0)
+
+
+class Late(MemoryIntents):
+    """Says what was due when it was asked, some turns later."""
+
+    def __init__(self, turns, intents):
+        super().__init__(intents)
+        self._turns = turns
+
+    async def due(self, now_us, limit):
+        found = await super().due(now_us, limit)
+        await self._turns.pass_some()
+        return found
+
+
+class Unhurried(Channel):
+    def __init__(self, turns):
+        super().__init__()
+        self._turns = turns
+
+    async def send(self, intent):
+        await self._turns.pass_some()
+        return await super().send(intent)
+
+
 class Shop:
-    def __init__(self, *intents, channel=None, gate=None):
+    def __init__(self, *intents, channel=None, gate=None, store=MemoryIntents):
         self.clock = ManualClock(START)
-        self.intents = MemoryIntents(intents)
+        self.intents = store(intents)
         self.backend = Backend()
         self.backend.store = self.intents
         self.channel = channel or Channel()
@@ -301,6 +337,20 @@ async def test_a_message_is_tried_until_it_is_taken_refused_or_too_old(answers, 
         assert await shop.states() == {"mail": state}
         assert channel.sent == ["mail"] * times
         assert shop.told() == [("mail", state.value)]
+
+
+@given(st.integers(0, 2**32))
+def test_a_message_goes_once_though_it_was_read_as_due_before_it_had_gone(seed):
+    messages = [an_intent(str(n), "notify.email", due=NOW + n % 2) for n in range(6)]
+
+    async def sent():
+        turns = Turns(seed)
+        shop = Shop(*messages, channel=Unhurried(turns), store=lambda intents: Late(turns, intents))
+        async with shop.running():
+            await shop.pass_time(1)
+        return shop.channel.sent
+
+    assert sorted(asyncio.run(sent())) == [message.key for message in messages]
 
 
 async def test_a_message_no_channel_takes_is_rejected():
