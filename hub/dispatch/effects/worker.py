@@ -103,12 +103,14 @@ class ActionWorker:
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until `stopping` is set and what is in flight has its outcome on disk; call `wake` after setting it."""
         await self.recover()
+        back_us = 0
         async with asyncio.TaskGroup() as group:
             while not stopping.is_set():
                 try:
-                    back_us = self._set_back.by_us()
+                    back_us += self._set_back.by_us()
                     if back_us:
                         await self._put_right(back_us)
+                        back_us = 0
                     started = await self.step(group)
                     self._turns += 1
                 except StoreUnavailable as problem:
@@ -140,10 +142,13 @@ class ActionWorker:
             found = await self._intents.in_state(state, _EVERYTHING)
             idle = [intent for intent in found if intent.key not in self._running]
             moves = set_back.put_right(idle, self._timing, self._clock.now_us(), back_us)
+            made: list[bool] = []
             for n in range(0, len(moves), BATCH):
-                await self._intents.move(moves[n : n + BATCH])
-            for move in moves:
-                if _is_manager(move.after):
+                made += await self._intents.move(moves[n : n + BATCH])
+            for move, done in zip(moves, made, strict=True):
+                if done and _is_manager(
+                    move.after
+                ):  # of the others this is how they stood when they were read
                     self._lanes.stands(move.after)
             if moves:
                 log.warning("actions.put_right", intents=len(moves))
