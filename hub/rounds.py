@@ -52,9 +52,14 @@ class Rounds:
         self._files = files
         self._activate = activate
         self._in_force: frozenset[str] = frozenset()
+        self._making_live = asyncio.Lock()  # whoever comes later knows more, and must not be overtaken
 
     async def make_live(self, workflows: Sequence[Workflow], unread: Sequence[Unread] = ()) -> bool:
         """Make these the live workflows, those that were stopped in shadow."""
+        async with self._making_live:
+            return await self._make_live(workflows, unread)
+
+    async def _make_live(self, workflows: Sequence[Workflow], unread: Sequence[Unread]) -> bool:
         assert self._activate is not None
         stopped = frozenset(self._control.stands.tripped)
         made = await self._activate(stopped_in_shadow(workflows, stopped), unread, stopped)
@@ -67,8 +72,10 @@ class Rounds:
     async def look(self) -> None:
         await self._control.count_published()
         rows = await self._control.look()
-        if self._activate is not None and self._in_force != frozenset(self._control.stands.tripped):
-            await self.make_live(self._files.loaded.workflows, self._files.loaded.unread)
+        if self._activate is not None:
+            async with self._making_live:
+                if self._in_force != frozenset(self._control.stands.tripped):
+                    await self._make_live(self._files.loaded.workflows, self._files.loaded.unread)
         # Of what is live, and not of the files: one that was broken meanwhile keeps its breaker.
         trips = await self._programs.trips()
         self._control.rules = {
