@@ -10,6 +10,7 @@ from hub.bus.log import InputKind, NewInput
 from hub.bus.pages import Page
 from hub.clock import Clock
 from hub.desks import Inputs, came_of_it
+from hub.engine.index import Program
 from hub.engine.plans import Plan
 from hub.engine.programs import Programs
 from hub.engine.rows import EngineStore, KeyRows, RunRow
@@ -53,11 +54,17 @@ class RunDesk(RunMover):
         """Return where each run of another version would go, or why it stays."""
         keys = list(dict.fromkeys((row.partition, row.key) for row in rows))
         known = await self._store.load(keys) if keys else {}
-        found = [await self._judged(row, known[row.key]) for row in rows]
+        programs = {
+            partition: await self._program(partition) for partition in {row.partition for row in rows}
+        }
+        found = [await self._judged(row, known[row.key], programs[row.partition]) for row in rows]
         return [each for each in found if each is not None]
 
-    async def _judged(self, row: RunRow, rows: KeyRows) -> MovedRun | None:
-        whole, _ = await self._programs.standing(row.partition)
+    async def _program(self, partition: int) -> Program:
+        program, _ = await self._programs.standing(partition)
+        return program
+
+    async def _judged(self, row: RunRow, rows: KeyRows, whole: Program) -> MovedRun | None:
         state = KeyState.from_rows(row.partition, row.key, rows)
         run = state.values.get((Kind.RUN.value, row.id))
         version = run.version if isinstance(run, OpenRun) else row.version

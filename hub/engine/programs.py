@@ -129,24 +129,24 @@ class Programs:
         self._current[partition], self.stands[partition] = program, stands
 
     async def ready(self, partitions: Iterable[int]) -> None:
-        """Read which program each partition had when we last stopped."""
-        missing = [partition for partition in partitions if partition not in self._current]
-        for partition in missing:
-            rows = (await self._store.load([(partition, "")])).get("")
-            stands = Manifest("")
-            for kind, _, value in rows.states if rows is not None else ():
-                found = decode_value(kind, value) if kind == Kind.PROGRAM else None
-                if isinstance(found, Manifest):
-                    stands = found
-            # While we read, the loop may have switched the partition: what it says stands.
-            program = await self.load(stands.hash)
+        """Read which program each partition had when we last stopped; for the loop alone, which hears of what comes after."""
+        for partition in partitions:
             if partition not in self._current:
-                self._current[partition], self.stands[partition] = program, stands
+                self._current[partition], self.stands[partition] = await self._stored(partition)
 
     async def standing(self, partition: int) -> tuple[Program, Manifest]:
-        """Return what decides a partition, for whoever is not the loop: it may forget while they read on."""
-        await self.ready([partition])
-        return self._current[partition], self.stands[partition]
+        """Return what decides a partition, for whoever is not the loop, and may be in a process that has none."""
+        known = self._current.get(partition)
+        return (known, self.stands[partition]) if known is not None else await self._stored(partition)
+
+    async def _stored(self, partition: int) -> tuple[Program, Manifest]:
+        rows = (await self._store.load([(partition, "")])).get("")
+        stands = Manifest("")
+        for kind, _, value in rows.states if rows is not None else ():
+            found = decode_value(kind, value) if kind == Kind.PROGRAM else None
+            if isinstance(found, Manifest):
+                stands = found
+        return await self.load(stands.hash), stands
 
     async def load(self, name: str) -> Program:
         """Return the program of a manifest; a version that does not load any more is left out, and said."""
