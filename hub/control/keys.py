@@ -115,8 +115,9 @@ class Keys:
         self._changing = asyncio.Lock()
 
     async def load(self) -> None:
-        self._keys = {key.id: key for key in await self._store.all()}
-        self._principals = {key.hash: Principal(key) for key in self._keys.values()}
+        async with self._changing:  # what was read before a key was revoked must not bring it back
+            self._keys = {key.id: key for key in await self._store.all()}
+            self._principals = {key.hash: Principal(key) for key in self._keys.values()}
 
     def all(self) -> list[ApiKey]:
         return sorted(self._keys.values(), key=lambda key: (key.created_at, key.id))

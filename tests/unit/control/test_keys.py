@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from random import Random
 
 import pytest
 from conformance.api_bench import MemoryKeys
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.clock import ManualClock, to_us
-from hub.control.keys import Keys, NameTaken, Scope
+from hub.control.keys import ApiKey, Keys, NameTaken, Scope
 from hub.errors import StoreUnavailable
 from hub.testing import MORNING
 
@@ -101,6 +102,41 @@ async def test_a_revoked_key_is_refused_at_once_even_if_the_store_fails(desk: De
     assert await desk.keys.revoke(key.id)
     assert not await desk.keys.revoke(key.id)
     assert desk.store.keys == {}
+
+
+class LateKeys(MemoryKeys):
+    """Says which keys there are, and that one was removed, some turns of the loop later."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._random = Random(seed)
+
+    async def all(self) -> list[ApiKey]:
+        found = await super().all()
+        await self._turns()
+        return found
+
+    async def remove(self, key_id: str) -> bool:
+        await self._turns()
+        removed = await super().remove(key_id)
+        await self._turns()
+        return removed
+
+    async def _turns(self) -> None:
+        for _ in range(self._random.randrange(6)):
+            await asyncio.sleep(0)
+
+
+@given(st.integers(0, 2**32))
+def test_a_revoked_key_does_not_come_back_with_what_was_read_before(seed: int) -> None:
+    async def known_after() -> bool:
+        keys = Keys(LateKeys(seed), ManualClock(MORNING))
+        secret, key = await keys.create("crm", [Scope.READ])
+        _, _, revoked = await asyncio.gather(keys.load(), keys.load(), keys.revoke(key.id))
+        assert revoked
+        return keys.authenticate(secret) is not None
+
+    assert not asyncio.run(known_after())
 
 
 async def test_a_key_that_could_not_be_stored_is_no_key(desk: Desk) -> None:
