@@ -13,6 +13,7 @@ from hub.clock import Clock
 from hub.control.control import Control
 from hub.engine.live_files import LiveFiles
 from hub.engine.program import Mode, Unread, Workflow
+from hub.engine.program_timed import Trip
 from hub.engine.programs import Programs
 from hub.intents.breakers import Rule
 from hub.stages import run_until
@@ -32,6 +33,10 @@ def stopped_in_shadow(workflows: Iterable[Workflow], tripped: Collection[str]) -
         else workflow
         for workflow in workflows
     ]
+
+
+def _rule(trip: Trip) -> Rule:
+    return Rule(trip.more_than, trip.risk, trip.within)
 
 
 @final
@@ -62,6 +67,9 @@ class Rounds:
     async def _make_live(self, workflows: Sequence[Workflow], unread: Sequence[Unread]) -> bool:
         assert self._activate is not None
         stopped = frozenset(self._control.stands.tripped)
+        if self._control.rules is not None:  # before any action of theirs asks whether it may go
+            rules = {each.id: _rule(each.trip) for each in workflows if each.trip is not None}
+            self._control.rules = {**self._control.rules, **rules}
         made = await self._activate(stopped_in_shadow(workflows, stopped), unread, stopped)
         self._in_force = stopped
         return made
@@ -72,15 +80,13 @@ class Rounds:
     async def look(self) -> None:
         await self._control.count_published()
         rows = await self._control.look()
-        if self._activate is not None:
-            async with self._making_live:
-                if self._in_force != frozenset(self._control.stands.tripped):
-                    await self._make_live(self._files.loaded.workflows, self._files.loaded.unread)
-        # Of what is live, and not of the files: one that was broken meanwhile keeps its breaker.
-        trips = await self._programs.trips()
-        self._control.rules = {
-            name: Rule(trip.more_than, trip.risk, trip.within) for name, trip in trips.items()
-        }
+        async with self._making_live:
+            stopped = frozenset(self._control.stands.tripped)
+            if self._activate is not None and self._in_force != stopped:
+                await self._make_live(self._files.loaded.workflows, self._files.loaded.unread)
+            # Of what is live, and not of the files: one that was broken meanwhile keeps its breaker.
+            trips = await self._programs.trips()
+            self._control.rules = {name: _rule(trip) for name, trip in trips.items()}
         await self._control.tell(rows)  # last, for it may have to wait for others
 
     def metrics(self) -> Iterator[Metric]:

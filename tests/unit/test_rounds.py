@@ -5,6 +5,7 @@ from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.control.test_control import an_intent
 from unit.engine.desk import MORNING, a_workflow
 
 from hub.clock import ManualClock
@@ -16,6 +17,7 @@ from hub.engine.load import LoadedSet
 from hub.engine.memory import MemoryEngineStore, MemoryLog
 from hub.engine.program import Mode
 from hub.engine.programs import Programs
+from hub.intents.gate import Go, Refuse
 from hub.rounds import Rounds
 
 
@@ -45,10 +47,9 @@ class LateStore(MemoryEngineStore):
             await asyncio.sleep(0)
 
 
-def a_file(lots):
-    return a_workflow(
-        f"when: [{{event: trade.closed, where: event.lots > {lots}}}]\nsteps: [{{do: account.disable}}]"
-    )
+def a_file(lots, more=""):
+    when = f"when: [{{event: trade.closed, where: event.lots > {lots}}}]"
+    return a_workflow(f"{more}\n{when}\nsteps: [{{do: account.disable}}]")
 
 
 OLD, NEW = a_file(1), a_file(2)
@@ -58,35 +59,59 @@ def loaded(workflow):
     return LoadedSet((workflow,), ())
 
 
-async def changed_while_one_tripped(seed):
+class House:
+    """A hub with the first of two files."""
+
+    def __init__(self, seed=0):
+        self.clock = clock = ManualClock(MORNING)
+        log, self.switches = MemoryLog(clock), MemorySwitches()
+        self.programs = Programs(LateStore(log, seed), lambda _text, _name: OLD)
+        self.control, self.files = Control(self.switches, clock, log), LiveFiles.fixed(loaded(OLD))
+        self.rounds = Rounds(self.control, clock, self.programs, self.files, self.programs.activate)
+
+    async def begin(self):
+        await self.rounds.make_live(self.files.loaded.workflows)
+        await self.rounds.look()
+
+    async def reload(self, workflow=NEW):
+        self.files.loaded = loaded(workflow)
+        await self.rounds.make_live(self.files.loaded.workflows)
+
+
+async def changed_while_it_tripped(seed):
     """Return what is live after a file was changed while its workflow tripped, once that is looked at again."""
-    clock = ManualClock(MORNING)
-    log, switches = MemoryLog(clock), MemorySwitches()
-    programs = Programs(LateStore(log, seed), lambda _text, _name: OLD)
-    control, files = Control(switches, clock, log), LiveFiles.fixed(loaded(OLD))
-    rounds = Rounds(control, clock, programs, files, programs.activate)
-    await rounds.make_live(files.loaded.workflows)
-    await rounds.look()
-    await switches.change(lambda _rows: {TRIPPED + OLD.id: encode(Switched(clock.now_us(), "it", "why"))})
+    house = House(seed)
+    await house.begin()
+    stop = Switched(house.clock.now_us(), "it", "why")
+    await house.switches.change(lambda _rows: {TRIPPED + OLD.id: encode(stop)})
 
     async def look_a_little_later():
         await asyncio.sleep(0)
-        await rounds.look()
+        await house.rounds.look()
 
-    async def reload():
-        files.loaded = loaded(NEW)
-        await rounds.make_live(files.loaded.workflows)
-
-    at_once = [rounds.look(), reload(), look_a_little_later()]
+    at_once = [house.rounds.look(), house.reload(), look_a_little_later()]
     Random(seed).shuffle(at_once)
     await asyncio.gather(*at_once)
-    await rounds.look()
-    return await programs.live()
+    await house.rounds.look()
+    return await house.programs.live()
 
 
 @given(st.integers(0, 2**32))
 def test_what_a_file_says_now_is_live_and_stopped_whoever_is_answered_last(seed):
-    (live,) = asyncio.run(changed_while_one_tripped(seed))
+    (live,) = asyncio.run(changed_while_it_tripped(seed))
 
     assert live.hash == NEW.hash
     assert (live.mode, live.stopped) == (Mode.SHADOW, True)
+
+
+@given(st.integers(0, 2**32))
+def test_what_is_live_is_counted_from_its_first_action_on(seed):
+    careful = a_file(3, "trip: {more_than: 1, risk: account, within: 1h}")
+
+    async def answers():
+        house = House(seed)
+        await house.begin()
+        await asyncio.gather(house.rounds.look(), house.reload(careful))
+        return [type(await house.control.ask(an_intent(n, "account.disable", careful.id))) for n in range(2)]
+
+    assert asyncio.run(answers()) == [Go, Refuse]
