@@ -67,11 +67,17 @@ async def become(client: HubClient, *wanted: str) -> None:
         await asyncio.sleep(0.05)
 
 
-async def known(client: HubClient, key: str) -> None:
+async def known(hub: HubProcess, login: int) -> None:
+    """Wait until the engine has heard of the account: before that nothing is started for it."""
     deadline = time.monotonic() + WITHIN
-    while not (await client.get("/v1/events", account=key, limit="1"))["items"]:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.1)
+    url = f"{hub.url}/v1/accounts/{town.MT4}/{login}"
+    async with aiohttp.ClientSession(headers=hub.headers) as session:
+        while True:
+            async with session.get(url) as answer:
+                if answer.status == 200 and (await answer.json())["account"] is not None:
+                    return
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
 
 
 @pytest.mark.scenario
@@ -80,7 +86,7 @@ async def test_a_person_starts_halts_resumes_and_resets(tmp_path: Path) -> None:
         login = sim.on("mt4")[0].login
         key = f"{town.MT4}:{login}"
         await client.post_until_acknowledged(town.closes(2, [login], 1))
-        await known(client, key)
+        await known(hub, login)
 
         async def pay(once: str) -> Any:
             body = {"key": key, "inputs": {"amount": 5}, "idempotency_key": once}

@@ -138,6 +138,11 @@ async def test_a_token_is_issued_used_and_revoked_by_hand(hub: HubProcess) -> No
         [listed] = json.loads(await asyncio.to_thread(run, "tokens", "list", "--json"))
         url = f"{hub.url}/v1/accounts/live-1/7001"
         mine = {"Authorization": f"Bearer {made['token']}"}
+        while True:  # until the engine has heard of the account
+            async with session.get(url) as answer:
+                if answer.status == 200:
+                    break
+            await asyncio.sleep(0.1)
         async with aiohttp.ClientSession(headers=mine) as phone:
             for accounts, expected in ((["live-1:7001"], 200), ([], 403), (["live-1:7001"], 200)):
                 async with session.put(f"{hub.url}/v1/clients/c-1", json={"accounts": accounts}) as answer:
