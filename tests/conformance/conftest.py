@@ -1,5 +1,6 @@
 """One fixture a protocol, each over every backend there is."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,22 @@ from conformance.backends import (
     StoreBackend,
     clear,
 )
+from conformance.late import have_answers_late
 from processes.services import Kafka, NotOurs, Postgres, folder_for_services, in_a_thread
 
 from hub.store.postgres.migrate import migrate
+
+
+@pytest.fixture
+def late_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have stores answer late, and in another order than they were asked."""
+    have_answers_late(monkeypatch, int(os.environ.get("HUB_TESTS_LATE") or 0))
+
+
+@pytest.fixture(autouse=True)
+def _late_answers_everywhere(request: pytest.FixtureRequest) -> None:
+    if os.environ.get("HUB_TESTS_LATE"):
+        request.getfixturevalue("late_answers")
 
 
 async def _opened(backend: Any) -> AsyncIterator[Any]:

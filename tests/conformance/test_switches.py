@@ -55,6 +55,7 @@ async def test_a_halt_outlives_the_process(store: StoreBackend) -> None:
     assert again.stands.resumed.because == "mended"
 
 
+@pytest.mark.usefixtures("late_answers")
 async def test_a_breaker_counts_exactly_however_many_ask_at_once_and_stays_tripped(
     store: StoreBackend,
 ) -> None:
