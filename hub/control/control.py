@@ -67,7 +67,7 @@ class Control(Gate):
         self._counted: dict[str, None] = {}  # intents, by key; the oldest is forgotten first
         self.rules: Mapping[str, Rule] | None = None
         self.stands = Stands()
-        self._changing = asyncio.Lock()
+        self._changing, self._counting = asyncio.Lock(), asyncio.Lock()
         self._looks = 0
         self._seen = 0  # which look, in the order they were begun, or change, in the order they were made, `stands` is of
 
@@ -103,6 +103,10 @@ class Control(Gate):
 
     async def count_published(self) -> None:
         """Count what was published since the last time; where that is too many, the workflow is stopped."""
+        async with self._counting:  # two who count the same would count it twice
+            await self._count_published()
+
+    async def _count_published(self) -> None:
         while self._published and self.rules is not None:
             name, number = next(iter(self._published.items()))
             rule = self.rules.get(name)

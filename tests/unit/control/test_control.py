@@ -186,6 +186,21 @@ async def test_events_it_published_are_counted_once_a_look_and_stop_it():
     assert isinstance(await desk.control.ask(an_intent(9, "notify.email")), Refuse)
 
 
+@given(st.integers(0, 2**32))
+def test_events_are_counted_once_by_several_who_look_at_once(seed):
+    async def tripped():
+        desk = slow_desk(seed, chatty=Rule(3, "notify", MINUTE))
+        for number in (2, 1, 1):
+            desk.control.published(published(number, "chatty"))
+            await asyncio.gather(*(desk.control.count_published() for _ in range(2)))
+            yield "chatty" in desk.control.stands.tripped
+
+    async def each():
+        return [stopped async for stopped in tripped()]
+
+    assert asyncio.run(each()) == [False, False, True]
+
+
 async def test_messages_and_events_are_counted_together_over_all_processes():
     desk = Desk(bonus=Rule(3, "any", 5 * MINUTE))
     other = desk.another(bonus=Rule(3, "any", 5 * MINUTE))
