@@ -132,8 +132,9 @@ class EngineLoop:
     async def begin(self) -> None:
         """Read where the engine stopped, and take up what was under way; nothing where that is known."""
         if not self._positions:
-            self._positions = await self._store.positions(CONSUMER)
+            positions = await self._store.positions(CONSUMER)
             await self._changeovers.resume(self._partitions)
+            self._positions = positions  # last: what was under way is taken up whole, or once more
 
     async def step(self) -> int:
         """Fire due timers, decide one batch and commit it; return how many inputs it took, waiting for the first."""

@@ -20,6 +20,7 @@ from hub.engine.index import Program
 from hub.engine.load import load_folder
 from hub.engine.program import Mode, Unread
 from hub.engine.values import Kind, decode_value, encode_value
+from hub.errors import StoreUnavailable
 from hub.ids import partition_of
 from hub.testing import a_deposit, a_trade_closed, an_account, an_event
 
@@ -299,3 +300,22 @@ def test_a_key_that_is_in_line_stays_as_it_is_when_it_is_met_again():
     assert still == stands
     assert [*again.levels, *again.traces, *again.intents] == []
     assert {timer.id for timer in again.cancelled} <= {timer.id for timer in again.timers}
+
+
+async def test_what_was_under_way_is_taken_up_though_the_store_was_away_at_first(engine):
+    await activated(engine, a_workflow(ALERT, id="alert"))
+    engine.start(await engine.store.positions("engine"))
+    load = engine.store.load
+
+    async def away(_keys):
+        engine.store.load = load
+        raise StoreUnavailable("away")
+
+    engine.store.load = away
+    with pytest.raises(StoreUnavailable):
+        await engine.loop.begin()
+    await engine.settle()
+    await engine.loop.begin()
+    await engine.settle()
+
+    assert len(engine.store.level_rows) == len(LOGINS)
