@@ -15,6 +15,7 @@ from hub.engine.cache import KeyCache
 from hub.engine.changeover import CONSUMER, Changeovers
 from hub.engine.decide import advance
 from hub.engine.decision import NOTHING, BatchBuilder, Decision, Trace, Verdict, encode_trace
+from hub.engine.levels import GONE
 from hub.engine.mail import forward
 from hub.engine.program import Unread, Workflow
 from hub.engine.programs import Compile, Programs
@@ -87,6 +88,7 @@ class EngineLoop:
         self._partitions = partitions
         self._cache = KeyCache(store, cached_keys)
         self._pending: list[Input] = []
+        self._untold: list[LevelRow] = []  # of which nobody knows whether they were written
         self._positions: list[int] = []
         self._singly = 0  # how many inputs to decide in a transaction of their own
         self._began = 0.0  # to decide the latest batch
@@ -131,6 +133,8 @@ class EngineLoop:
 
     async def begin(self) -> None:
         """Read where the engine stopped, and take up what was under way; nothing where that is known."""
+        if self._untold:
+            await self._tell_levels()
         if not self._positions:
             positions = await self._store.positions(CONSUMER)
             await self._changeovers.resume(self._partitions)
@@ -324,11 +328,28 @@ class EngineLoop:
         if batch.intents:
             _due_by(batch.intents, self._clock.now_us())
         if batch.positions or batch.levels or batch.states or batch.series:
-            await self._store.commit(batch, self._fence(batch.positions or partitions))
+            fence = self._fence(batch.positions or partitions)
+            try:
+                await self._store.commit(batch, fence)
+            except StoreRefused:
+                raise
+            except StoreUnavailable:
+                self._untold += batch.levels
+                raise
         self.counters.batches += 1
         if batch.levels:
             self._on_levels(batch.levels)
         self._on_committed(batch)
+
+    async def _tell_levels(self) -> None:
+        """Tell of levels as they stand after a commit whose answer was lost: nothing else would, for it is not made again."""
+        keys = {row.key: row.partition for row in self._untold}
+        found = await self._store.load([(partition, key) for key, partition in keys.items()])
+        stand = [row for rows in found.values() for row in rows.levels]
+        there = {row.level_id for row in stand}
+        gone = [row for row in self._untold if row.state == GONE and row.level_id not in there]
+        self._untold = []
+        self._on_levels([*stand, *gone])
 
     async def _fire_timers(self) -> None:
         """Wake the loop when a timer falls due while no input comes."""

@@ -302,6 +302,34 @@ def test_a_key_that_is_in_line_stays_as_it_is_when_it_is_met_again():
     assert {timer.id for timer in again.cancelled} <= {timer.id for timer in again.timers}
 
 
+async def settle_after_a_lost_answer(engine):
+    """Settle; the first commit that brings levels is made, and its answer gets lost."""
+    store, commit = engine.store, engine.store.commit
+
+    async def lost(batch, fence):
+        await commit(batch, fence)
+        if batch.levels:
+            store.commit = commit
+            raise StoreUnavailable("the connection broke")
+
+    store.commit = lost
+    with pytest.raises(StoreUnavailable, match="broke"):
+        await engine.settle()
+    await engine.loop.begin()
+    await engine.settle()
+
+
+async def test_levels_are_told_of_though_the_answer_to_their_commit_was_lost(engine):
+    await engine.loop.activate([a_workflow(ALERT, id="alert")])
+    await settle_after_a_lost_answer(engine)
+    told = {row.level_id: row for row in engine.levels}
+    assert told == engine.store.level_rows
+
+    await engine.loop.activate([])
+    await settle_after_a_lost_answer(engine)
+    assert {row.level_id for row in engine.levels if row.state == "gone"} == told.keys()
+
+
 async def test_what_was_under_way_is_taken_up_though_the_store_was_away_at_first(engine):
     await activated(engine, a_workflow(ALERT, id="alert"))
     engine.start(await engine.store.positions("engine"))
