@@ -189,6 +189,7 @@ async def build(settings: Settings, clock: Clock, workflows: LoadedSet | None = 
             store.log,
             clock,
             seen=board.hear,
+            class_of=symbols.of,
             save_peaks=lambda peaks: store.engine.save_peaks(
                 [Peak(*each) for each in peaks], lease.fence(())
             ),

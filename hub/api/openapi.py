@@ -68,7 +68,9 @@ def openapi(routes: Iterable[Route]) -> dict[str, Any]:
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             },
-            "schemas": _schemas([route.body for route in routes if route.body is not None]),
+            "schemas": _schemas(
+                [each for route in routes for each in (route.body, route.or_body) if each is not None]
+            ),
         },
     }
 
@@ -140,7 +142,9 @@ def _in_query(route: Route) -> list[dict[str, Any]]:
 
 
 def _content(route: Route, body: type[BaseModel]) -> dict[str, Any]:
-    one = {"$ref": _REFS + body.__name__}
+    one: dict[str, Any] = {"$ref": _REFS + body.__name__}
+    if route.or_body is not None:
+        one = {"oneOf": [one, {"$ref": _REFS + route.or_body.__name__}]}
     if not route.path.endswith(("/events", "/samples")):
         return {"application/json": {"schema": one}}
     many = {"oneOf": [one, {"type": "array", "items": one, "minItems": 1, "maxItems": 500}]}

@@ -37,7 +37,7 @@ from hub.ingest.directory import Directory
 from hub.ingest.profiles import Profiles
 from hub.ingest.reading import Reading
 from hub.ingest.receive import Receiver
-from hub.ingest.samples import Sample, SampleSink
+from hub.ingest.samples import Quote, QuoteSink, Sample, SampleSink
 from hub.ingest.watcher import SampleReceipt
 from hub.intents.intent import Intent, State
 
@@ -97,11 +97,14 @@ class DealReader(Protocol):
         """Return an account's events of these types behind a cursor. Raises BadCursor, TooManyLooks."""
 
 
-class Watching(SampleSink, Protocol):
-    """Where equity samples go, and what was last seen of an account by this process."""
+class Watching(SampleSink, QuoteSink, Protocol):
+    """Where samples and quotes go, and what was last seen of an account by this process."""
 
     @override
     async def samples(self, batch: Sequence[Sample]) -> SampleReceipt: ...
+
+    @override
+    async def quotes(self, batch: Sequence[Quote]) -> SampleReceipt: ...
 
     def last_seen(self, key: str) -> Reading | None:
         """Return the last believable sample of an account ("server:login"), None where another process sees them."""

@@ -19,7 +19,7 @@ PRINCIPAL = web.RequestKey("principal", Principal)
 class Route:
     """`scope` None: open without a key. `parameters` are those of the query. `answers` maps a status to its meaning.
 
-    `takes` is the media type of a body that is no JSON.
+    A body, or each item of one, is of `body` or of `or_body`. `takes` is the media type of a body that is no JSON.
 
     `tokens`: client tokens may come in too, and the handler asks `request[VIEWER]` what they may see. `stream`: it goes
     on for as long as anybody reads, and is opened with a ticket too; `page` is what a browser's address bar gets of it.
@@ -32,6 +32,7 @@ class Route:
     summary: str
     tag: str
     body: type[BaseModel] | None = None
+    or_body: type[BaseModel] | None = None
     takes: str = ""
     parameters: tuple[str, ...] = ()
     answers: dict[int, str] = field(default_factory=lambda: {200: "As asked."})

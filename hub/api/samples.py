@@ -1,4 +1,4 @@
-"""Equity samples in."""
+"""Samples in: what accounts are worth, and what symbols cost."""
 
 import msgspec
 from aiohttp import web
@@ -7,11 +7,12 @@ from hub.api.bodies import answer, content_type, read_body, refused
 from hub.api.problems import Problem
 from hub.api.routing import DEPS, PRINCIPAL, Route
 from hub.control.keys import Scope
-from hub.ingest.posted_samples import PostedSample, read_sample
+from hub.ingest.posted_samples import PostedQuote, PostedSample, read_posted
 from hub.ingest.receive import NDJSON
 from hub.ingest.refusals import FieldError
-from hub.ingest.samples import Sample
+from hub.ingest.samples import Quote, Sample
 from hub.ingest.strict import NotStrict, parse_json, parse_ndjson
+from hub.ingest.watcher import NOTHING_SEEN
 
 
 class RefusedSample(msgspec.Struct):
@@ -44,18 +45,27 @@ async def post_samples(request: web.Request) -> web.Response:
     if not items:
         raise Problem(400, "not-json", "holds no sample")
     samples: list[Sample] = []
+    quotes: list[Quote] = []
     rejected: list[RefusedSample] = []
     for index, item in enumerate(items):
-        read = read_sample(item, who.servers)
+        read = read_posted(item, who.servers)
         if isinstance(read, Sample):
             samples.append(read)
+        elif isinstance(read, Quote):
+            quotes.append(read)
         else:
             rejected.append(RefusedSample(index, read))
     receipt = await app.watcher.samples(samples)
+    quoted = await app.watcher.quotes(quotes) if quotes else NOTHING_SEEN
     result = SamplesAnswer(
-        receipt.judged, receipt.degraded, receipt.late, receipt.waiting, len(rejected), rejected
+        receipt.judged + quoted.judged,
+        receipt.degraded + quoted.degraded,
+        receipt.late + quoted.late,
+        receipt.waiting,
+        len(rejected),
+        rejected,
     )
-    return answer(result, 202 if samples else 422)
+    return answer(result, 202 if samples or quotes else 422)
 
 
 ROUTES = (
@@ -64,9 +74,10 @@ ROUTES = (
         "/v1/samples",
         post_samples,
         Scope.SAMPLES_WRITE,
-        "Post equity samples: one, an array, or NDJSON",
+        "Post samples of accounts and quotes of symbols: one, an array, or NDJSON",
         "samples",
         body=PostedSample,
+        or_body=PostedQuote,
         answers={
             202: "Compared with every watched level; crossings found in them are on disk.",
             422: "Every sample was refused, each with its reasons.",

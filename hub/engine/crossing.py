@@ -41,7 +41,7 @@ from hub.engine.trigger_rows import Level
 from hub.engine.triggers import fire_crossing, realign_edge
 from hub.engine.values import Kind
 from hub.errors import RecordMalformed
-from hub.events.watched import POSITION_CROSSED
+from hub.events.watched import POSITION_CROSSED, SYMBOL_CROSSED
 
 
 class Observed(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,11 +82,11 @@ def crossed(scene: Scene, event: Any) -> None:
         _keep(scene, level, Verdict.ARMED, reason)
 
 
-def at_position(scene: Scene, kind: str, event: Any) -> None:
-    """Take in what an event does to the levels of the position it is about."""
+def by_mail(scene: Scene, kind: str, event: Any) -> None:
+    """Take in what an event does to the levels of the position or the symbol it is about."""
     if is_over(scene):
         vanish(scene)
-    elif kind == POSITION_CROSSED:
+    elif kind in {POSITION_CROSSED, SYMBOL_CROSSED}:
         crossed(scene, event)
 
 

@@ -21,14 +21,14 @@ from hub.engine.account_rows import NO_ACCOUNT, NOBODY, ClientRow
 from hub.engine.ask import ask
 from hub.engine.count import count
 from hub.engine.courses import ACCOUNT_FIELDS
-from hub.engine.crossing import at_position, crossed, meet_position, observed, rebuild
+from hub.engine.crossing import by_mail, crossed, meet_position, observed, rebuild
 from hub.engine.decision import NOTHING, Decision, apply
 from hub.engine.fold import fold_account, fold_client
 from hub.engine.holds import BACK, LOST, begin_anew, doubt_held, held_long_enough
 from hub.engine.index import Program
 from hub.engine.keys import KeyKind
 from hub.engine.mail import Mail, decode_mail, send, tell_parts
-from hub.engine.own import SLOTS, changed, told_of
+from hub.engine.own import QUOTED, SLOTS, changed, quoted, told_of
 from hub.engine.plans import Candidate, TypePlan
 from hub.engine.position_levels import WATCH, belong, relay, watch, with_owner
 from hub.engine.program import Absent, Becomes, PeriodEnd
@@ -198,24 +198,44 @@ def _mail(scene: Scene) -> None:
     dirty = fold_mail(scene, plan, envelope, record, mail)
     counted = count(scene, plan, envelope, record)
     if scene.program.crosses:
-        at_position(scene, envelope.type, record)
+        by_mail(scene, envelope.type, record)
     if mail.parts:
         counted += hear_of(scene, account_key(mail.account.server, mail.account.login), mail.parts)
     if scene.program.anchored:
         new = () if scene.state.values else (CREATED,)
         dirty = (*dirty, *anchors.note(scene, plan, (*dirty, *counted, *new)))
-    if scene.program.absents:
-        _note_absences(scene, plan, first=not scene.state.values)
-    if scene.program.period_ends and not scene.state.values:
-        _await_ends(scene)
-    if scene.program.schedules:
-        schedules.begin_first(scene)
+    _begin_waiting(scene, plan, is_new=not scene.state.values)
     ask(scene, plan, (*dirty, *counted))
     if scene.state.open_runs:
         hear(scene)
         look(scene)
     if scene.program.remembered:
         remembering.remember(scene)
+
+
+def _quoted(scene: Scene) -> None:
+    """Take the first look at a symbol that somebody quotes: nobody need trade it for its levels to be watched."""
+    if scene.state.kind is not KeyKind.SYMBOL:
+        return
+    plan, slot, is_new = scene.program.no_event, SLOTS[KeyKind.SYMBOL], not scene.state.values
+    before = scene.state.values.get(slot)
+    scene.own = quoted(scene.state.key, before, scene.item.body)
+    dirty = changed(KeyKind.SYMBOL, before, scene.own)
+    if dirty:
+        scene.decision.puts[slot] = scene.own
+    if scene.program.anchored:
+        dirty = (*dirty, *anchors.note(scene, plan, (*dirty, CREATED) if is_new else dirty))
+    _begin_waiting(scene, plan, is_new=is_new)
+    ask(scene, plan, dirty)
+
+
+def _begin_waiting(scene: Scene, plan: TypePlan, *, is_new: bool) -> None:
+    if scene.program.absents:
+        _note_absences(scene, plan, first=is_new)
+    if scene.program.period_ends and is_new:
+        _await_ends(scene)
+    if scene.program.schedules:
+        schedules.begin_first(scene)
 
 
 def fold_mail(scene: Scene, plan: TypePlan, envelope: Envelope, record: Any, mail: Mail) -> tuple[str, ...]:
@@ -360,6 +380,7 @@ COMMANDS = {
     OBSERVED: observed,
     WATCH: watch,
     RELAYED: relay,
+    QUOTED: _quoted,
     SAMPLED_LATE: _sampled_late,
     LOST: doubt_held,
     BACK: begin_anew,

@@ -27,11 +27,11 @@ from hub.engine.model_triggers import (
 )
 from hub.engine.nodes import Location, Scalar
 from hub.engine.problems import did_you_mean, quoted
-from hub.engine.program import Absent, Becomes, Crosses, OfPosition, OnEvent, Sampled
+from hub.engine.program import Absent, Becomes, Crosses, OfPosition, OfSymbol, OnEvent, Sampled
 from hub.engine.program import Trigger as CompiledTrigger
 from hub.engine.program_timed import Limit, Quiet
-from hub.engine.scopes import ACCOUNT, POSITION
-from hub.events.watched import POSITION_FIELDS
+from hub.engine.scopes import ACCOUNT, OWN
+from hub.events.watched import POSITION_FIELDS, SYMBOL_FIELDS
 from hub.expr import Expression, Kind, Type
 
 Replay = Literal["fire", "skip"]
@@ -40,6 +40,7 @@ _LIKE_A_ZONE: Final = re.compile(r"[A-Za-z_]+/[A-Za-z_/+0-9-]+")
 _WATCHED: Final[Mapping[KeyedBy, tuple[str, ...]]] = {
     KeyKind.ACCOUNT: tuple(f"account.{name}" for name in FIELDS),
     KeyKind.POSITION: tuple(f"position.{name}" for name in POSITION_FIELDS),
+    KeyKind.SYMBOL: tuple(f"symbol.{name}" for name in SYMBOL_FIELDS),
 }
 
 
@@ -147,8 +148,8 @@ def _crosses(
     if draft.scopes.key not in _WATCHED:
         draft.error(
             trigger_at,
-            f"`crosses` watches one account or position, and `key: {draft.scopes.kept_by}` names none: use `key: account`, "
-            "or `key: position`",
+            f"`crosses` watches one account, position or symbol, and `key: {draft.scopes.kept_by}` names none: use `key: account`, "
+            "`key: position` or `key: symbol`",
         )
         return None
     side: Literal["below", "above"] = "below" if file.crosses.below is not None else "above"
@@ -188,15 +189,15 @@ def _crosses(
     )
 
 
-def _watched(draft: Draft, location: Location) -> Sampled | OfPosition | None:
+def _watched(draft: Draft, location: Location) -> Sampled | OfPosition | OfSymbol | None:
     node = draft.document.node(location)
     text = node.text.strip() if isinstance(node, Scalar) else ""
     root, _, field = text.partition(".")
     key = draft.scopes.key
     known = _WATCHED[key]
     if text in known:
-        return cast("Sampled | OfPosition", field)
-    type_ = ACCOUNT if key is KeyKind.ACCOUNT else POSITION
+        return cast("Sampled | OfPosition | OfSymbol", field)
+    type_ = OWN.get(key, ACCOUNT)
     near = did_you_mean(text, known) if root == key and field not in (type_.fields or {}) else ""
     other = next((kind for kind, names in _WATCHED.items() if kind != key and text in names), None)
     if other is not None:

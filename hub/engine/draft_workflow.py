@@ -32,10 +32,11 @@ from hub.engine.problems import Problems
 from hub.engine.program import Aggregate, Anchor, Mode, Trigger, Workflow
 from hub.engine.scopes import Scopes, unknown_event
 from hub.events.declared import NONE_DECLARED, Declarations
-from hub.events.watched import POSITION_CROSSED
+from hub.events.watched import POSITION_CROSSED, SYMBOL_CROSSED
 from hub.expr import Expression, Type
 from hub.intents.verbs import VERBS
 
+_OF_SYMBOL = "symbol."
 WITHOUT_EVENT = BecomesTrigger | AbsentTrigger | PeriodEndTrigger | ScheduleTrigger | ManualTrigger
 
 
@@ -70,6 +71,7 @@ class Drafting:
             ),
             by_levels=bool(file.when)
             and all(isinstance(trigger, EventTrigger | CrossesTrigger) for trigger in file.when),
+            by_quotes=any(map(_is_at_a_quote, file.when)),
             calendars=grants.calendars(file),
             by_periods=_by_periods(file.when),
             inputs=timed.input_types(file.when),
@@ -197,6 +199,15 @@ class Drafting:
                     self._problems.warn(self._document.key_place(location), f"nothing reads `{path}`")
 
 
+def _is_at_a_quote(trigger: AnyTrigger) -> bool:
+    """Return whether the quote that starts it is known: after `for` it lies back."""
+    return (
+        isinstance(trigger, CrossesTrigger)
+        and trigger.crosses.hold is None
+        and _OF_SYMBOL in trigger.crosses.value
+    )
+
+
 def _by_periods(triggers: Iterable[AnyTrigger]) -> bool | None:
     """Return whether all start at the end of a period; None where none does."""
     found = {isinstance(trigger, PeriodEndTrigger) for trigger in triggers}
@@ -210,6 +221,8 @@ def _events(trigger: AnyTrigger) -> tuple[str, ...]:
         case CrossesTrigger(crosses=crosses):
             if crosses.value.strip().startswith("position."):
                 return (POSITION_CROSSED,)
+            if _OF_SYMBOL in crosses.value:
+                return (SYMBOL_CROSSED,)
             return ("margin.crossed",) if "margin_level" in crosses.value else ("equity.crossed",)
         case BecomesTrigger() | AbsentTrigger() | PeriodEndTrigger() | ScheduleTrigger() | ManualTrigger():
             return ()

@@ -59,7 +59,15 @@ class ThingRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 # Made by a call, because no line of Python may call a field `class`.
 SymbolRow: Final = msgspec.defstruct(
     "SymbolRow",
-    [("class", str | None, None), ("digits", int | None, None), ("contract_size", Decimal | None, None)],
+    [
+        ("class", str | None, None),
+        ("digits", int | None, None),
+        ("contract_size", Decimal | None, None),
+        # Of the crossing a run began with; no row that is kept has them.
+        ("bid", Decimal | None, None),
+        ("ask", Decimal | None, None),
+        ("spread", Decimal | None, None),
+    ],
     bases=(ThingRow,),
     module=__name__,
     frozen=True,

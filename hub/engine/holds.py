@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from hub.bus.log import InputKind
 from hub.clock import MICROSECOND, SECOND_US, iso
 from hub.engine.decision import Trace, Verdict
+from hub.engine.keys import KeyKind
 from hub.engine.plans import Candidate
 from hub.engine.program import Becomes, Crosses
 from hub.engine.run_rows import Cause
@@ -87,7 +88,7 @@ def held_long_enough(scene: Scene) -> list[InTime]:
             continue  # its workflow is live no more
         candidate, trigger = owner
         late = scene.item.at - hold.due
-        is_far = scene.state.by_mail and isinstance(trigger, Crosses) and trigger.is_held
+        is_far = scene.state.kind is KeyKind.POSITION and isinstance(trigger, Crosses) and trigger.is_held
         if is_far and late >= SECOND_US and isinstance(hold.span, int):
             # Word that a position was lost from sight comes by its account, and may be behind a timer that waited for us.
             _begin(scene, part, hold, hold.span)

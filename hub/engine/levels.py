@@ -7,6 +7,7 @@ from typing import NamedTuple
 from msgspec import UNSET, structs
 
 from hub.engine.holds import let_go
+from hub.engine.keys import KeyKind
 from hub.engine.plans import Candidate
 from hub.engine.position_levels import is_known, is_over, send_row
 from hub.engine.program import Crosses
@@ -88,7 +89,7 @@ def put_level(scene: Scene, name: str, level: Level, state: str) -> Level:
         state,
         told(new.rule),
     )
-    if scene.state.by_mail:
+    if scene.state.kind is KeyKind.POSITION:
         send_row(scene, row)
     else:
         scene.decision.writing().levels.append(row)
@@ -106,7 +107,7 @@ def vanish(scene: Scene) -> None:
 
 def _wanted(scene: Scene, candidate: Candidate, trigger: Crosses) -> tuple[str, str, str] | None:
     """Return threshold, rearm and rule as text; None outside the scope, or while they cannot be known."""
-    if scene.state.by_mail and (is_over(scene) or not is_known(scene)):
+    if scene.state.kind is KeyKind.POSITION and (is_over(scene) or not is_known(scene)):
         return None
     scope, env = candidate.gate, scene.env(candidate)
     if scope is not None and scope.test(env) is not True:
@@ -187,7 +188,21 @@ class Sample(NamedTuple):
         return None if self.equity == 0 and self.balance else value
 
 
-Seen = Sample | PositionSample
+class Quote(NamedTuple):
+    """One look at what a symbol costs; `degraded`: not to be judged by."""
+
+    bid: Decimal
+    ask: Decimal
+    degraded: bool = False
+
+    def of(self, field: str) -> Decimal | None:
+        """Return a field's value, or None where it must not be trusted: a price of nothing, an ask below the bid."""
+        if self.degraded or not (self.bid.is_finite() and self.ask.is_finite() and 0 < self.bid <= self.ask):
+            return None
+        return {"bid": self.bid, "ask": self.ask, "spread": self.ask - self.bid}[field]
+
+
+Seen = Sample | PositionSample | Quote
 
 
 class Crossing(NamedTuple):

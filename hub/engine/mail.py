@@ -26,6 +26,7 @@ from hub.engine.state import KeyState
 from hub.engine.values import Kind, Slot, Value
 from hub.errors import RecordMalformed
 from hub.events.records import Envelope, decode_data, decode_envelope
+from hub.events.watched import SYMBOL_CROSSED
 
 
 class _Whence(msgspec.Struct, frozen=True):
@@ -158,6 +159,7 @@ def _whose(scene: Scene, record: Any) -> Whose:
     if not server:  # of no account: whoever told it is known as the server it is of
         server, kind = scene.envelope.source, scene.envelope.type
         symbol = record.name if kind == "symbol.updated" else symbol
+        server = record.server if kind == SYMBOL_CROSSED else server
         group = record.name if kind == "group.updated" else None
     return Whose(
         server,
@@ -180,7 +182,7 @@ def could_concern(program: Program, type_name: str, changed: Sequence[str]) -> b
 
 
 def _concerns_by_type(program: Program, plan: TypePlan, type_name: str, changed: Sequence[str]) -> bool:
-    if type_name == TOLD_BY.get(program.kind):
+    if type_name in TOLD_BY.get(program.kind, ()):
         return True
     if plan.retracted or plan.absents or plan.begins or plan.awaited:
         return True

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from msgspec import DecodeError, Struct
+from msgspec.json import Decoder
 from msgspec.structs import replace
 
 from hub.engine.account_rows import AccountRow
@@ -10,21 +12,32 @@ from hub.engine.fold import fold_thing
 from hub.engine.held import INNER, GroupRow, PositionRow, SymbolRow, ThingRow
 from hub.engine.keys import KeyedBy, KeyKind
 from hub.engine.values import Kind, Slot
+from hub.errors import RecordMalformed
 from hub.events.records import Envelope
-from hub.events.watched import POSITION_CROSSED
+from hub.events.watched import POSITION_CROSSED, SYMBOL_CROSSED
 
 Own = PositionRow | ThingRow
+QUOTED: Final = "symbol.quoted"  # the watcher's word that a symbol has a price
+
+
+class _Quoted(Struct, frozen=True, omit_defaults=True):
+    symbol_class: str | None = None
+
+
+_decode_quoted = Decoder(_Quoted).decode
 # The root such a key is read by is what its kind is called.
 SLOTS: Final[Mapping[KeyedBy, Slot]] = {
     KeyKind.POSITION: (Kind.POSITION.value, ""),
     KeyKind.SYMBOL: (Kind.SYMBOL.value, ""),
     KeyKind.GROUP: (Kind.GROUP.value, ""),
 }
-TOLD_BY: Final[Mapping[KeyedBy, str]] = {
-    KeyKind.POSITION: POSITION_CROSSED,
-    KeyKind.SYMBOL: "symbol.updated",
-    KeyKind.GROUP: "group.updated",
+# What such a key hears of whatever its workflows read.
+TOLD_BY: Final[Mapping[KeyedBy, frozenset[str]]] = {
+    KeyKind.POSITION: frozenset({POSITION_CROSSED}),
+    KeyKind.SYMBOL: frozenset({"symbol.updated", SYMBOL_CROSSED}),
+    KeyKind.GROUP: frozenset({"group.updated"}),
 }
+_CHANGED: Final = frozenset({"symbol.updated", "group.updated"})
 
 
 def told_of(kind: KeyedBy, key: str, known: object, event: Envelope, data: Any, account: AccountRow) -> Own:
@@ -37,11 +50,31 @@ def told_of(kind: KeyedBy, key: str, known: object, event: Envelope, data: Any, 
         row = known if isinstance(known, GroupRow) else GroupRow(name=name)
         said = {"currency": account.currency}
     changes = {field: value for field, value in said.items() if isinstance(value, str)}
-    if event.type == TOLD_BY[kind]:
+    if event.type in _CHANGED:
         changes |= fold_thing(data.changed)
     changes = {field: value for field, value in changes.items() if field in row.__struct_fields__}
     found: Own = replace(row, **changes) if changes else row
     return found
+
+
+def quoted(key: str, known: object, body: bytes) -> ThingRow:
+    """Return what is known of a symbol once somebody quotes it."""
+    try:
+        told = _decode_quoted(body)
+    except DecodeError as problem:
+        raise RecordMalformed(f"{QUOTED}: {problem}") from problem
+    name = key.partition("=")[2].partition(":")[2]
+    row: Any = known if isinstance(known, SymbolRow) else SymbolRow(name=name)
+    changes = {"class": told.symbol_class} if told.symbol_class is not None else {}
+    found: ThingRow = replace(row, **changes)
+    return found
+
+
+def with_quote(row: object, event: Any) -> object:
+    """Return a symbol with the bid, the ask and the spread a crossing was seen with."""
+    if isinstance(row, SymbolRow) and getattr(event, "type", None) == SYMBOL_CROSSED:
+        return replace(row, bid=event.bid, ask=event.ask, spread=event.ask - event.bid)
+    return row
 
 
 def changed(kind: KeyedBy, before: object, now: Own | None) -> tuple[str, ...]:

@@ -46,7 +46,9 @@ def belong(scene: Scene) -> None:
 
 
 def is_known(scene: Scene) -> bool:
-    """Return whether the key is a position that is open, of an account that was told."""
+    """Return whether the key may have levels though it is no account: a symbol, or an open position of one that was told."""
+    if scene.program.kind is KeyKind.SYMBOL:
+        return True
     return scene.program.kind is KeyKind.POSITION and bool(_login(scene))
 
 

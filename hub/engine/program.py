@@ -12,7 +12,7 @@ from hub.engine.naming import Naming
 from hub.engine.program_steps import Step, Value
 from hub.engine.program_timed import Limit, Manual, Quiet, Schedule, Trip
 from hub.errors import Place
-from hub.events.watched import POSITION_FIELDS
+from hub.events.watched import POSITION_FIELDS, SYMBOL_FIELDS
 from hub.expr import Expression
 from hub.intents.verbs import Verb
 
@@ -116,6 +116,7 @@ class Becomes:
 
 Sampled = Literal["equity", "floating", "free_margin", "margin_level"]
 OfPosition = Literal["profit", "price"]
+OfSymbol = Literal["bid", "ask", "spread"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +131,14 @@ class Trailing:
 
 @dataclass(frozen=True, slots=True)
 class Crosses:
-    """Fires when a sampled field, of an account or of a position, passes `limit`; armed again at `rearm` (the limit itself where none is given).
+    """Fires when a sampled field, of an account, a position or a symbol, passes `limit`; armed again at `rearm` (the limit itself where none is given).
 
     With `hold` it fires once the value has been past it for so long, as far as anybody saw: `gap` says what becomes of
     that when the feed is away. `trailing` and `trailing_rearm` are the limit and the rearm where they follow a peak.
     """
 
     id: str
-    field: Sampled | OfPosition
+    field: Sampled | OfPosition | OfSymbol
     side: Literal["below", "above"]
     limit: Expression
     rearm: Expression | None
@@ -151,6 +152,8 @@ class Crosses:
     @property
     def watched(self) -> str:
         """Return the sampled value as a workflow's file names it."""
+        if self.field in SYMBOL_FIELDS:
+            return f"symbol.{self.field}"
         return f"position.{self.field}" if self.field in POSITION_FIELDS else f"account.{self.field}"
 
     @property

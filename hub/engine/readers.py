@@ -25,7 +25,7 @@ def readers_of(candidates: Iterable[Candidate]) -> dict[str, list[tuple[Candidat
 
 
 def _read_by(candidate: Candidate) -> set[str]:
-    names = {CREATED, "position.id"} if isinstance(candidate.trigger, Crosses) else set[str]()
+    names = {CREATED, "position.id", "symbol.name"} if isinstance(candidate.trigger, Crosses) else set[str]()
     aggregates = dict(candidate.plan.feeds)
     paths = set(reads_of(candidate.trigger, candidate.plan.workflow.scope))
     for each in candidate.plan.anchors:

@@ -13,7 +13,7 @@ from hub.engine.depth import depth_of
 from hub.engine.index import Program
 from hub.engine.joined import is_up
 from hub.engine.kept import recall
-from hub.engine.own import Own
+from hub.engine.own import Own, with_quote
 from hub.engine.periods import periods
 from hub.engine.plans import NOTHING_BOUND, Candidate, Feed, Plan, Remembered
 from hub.engine.positions import Moved
@@ -315,7 +315,7 @@ class Scene:
             "now": self.now,
         }
         if self.program.own_slot is not None:
-            env[self.program.own_root] = self.own or self.own_before
+            env[self.program.own_root] = with_quote(self.own or self.own_before, self.event)
         for each in plan.anchors:
             env[each.name] = self.recalled(each)
         period = cause.period

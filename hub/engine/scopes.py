@@ -20,8 +20,8 @@ from hub.events.base import Data
 from hub.events.catalogue import BY_NAME, event_type
 from hub.events.decimals import DecimalText
 from hub.events.declared import NONE_DECLARED, Declarations, Declared
-from hub.events.risk import LevelCrossed, PositionCrossed
-from hub.expr import SAMPLED, Kind, Scope, Type
+from hub.events.risk import LevelCrossed, PositionCrossed, SymbolCrossed
+from hub.expr import QUOTED, SAMPLED, Kind, Scope, Type
 from hub.expr.declared import declared_fields
 
 STRING: Final = Type(Kind.STRING)
@@ -39,7 +39,7 @@ _MONEY_FIELDS: Final = frozenset({"balance", "credit", "initial_balance"})
 _PERCENT_FIELDS: Final = frozenset({"margin_level", "level"})
 _OF_NO_UNIT: Final = frozenset(
     {(LevelCrossed, "value"), (LevelCrossed, "limit"), (LevelCrossed, "peak")}
-    | {(PositionCrossed, "value"), (PositionCrossed, "limit")}
+    | {(model, name) for model in (PositionCrossed, SymbolCrossed) for name in ("value", "limit")}
 )  # the unit is that of `field`
 _SAMPLED_KINDS: Final = {"margin_level": PERCENT}
 # What rows keep as text, and is one of a few words.
@@ -123,7 +123,7 @@ OWN: Final[Mapping[KeyedBy, Type]] = {
     KeyKind.POSITION: POSITION,
     KeyKind.SYMBOL: Type(
         Kind.OBJECT,
-        fields=_fields_of_record(SymbolRow) | dict.fromkeys(("bid", "ask", "spread"), NUMBER.or_missing()),
+        fields=_fields_of_record(SymbolRow),
     ),
     KeyKind.GROUP: Type(Kind.OBJECT, fields=_fields_of_record(GroupRow)),
 }
@@ -229,6 +229,7 @@ class Scopes:
     key: KeyedBy = KeyKind.ACCOUNT
     by_events: bool = False
     by_levels: bool = False  # it starts at nothing else than events and levels
+    by_quotes: bool = False  # it starts at quotes: the passing of a symbol's level that need not last
     calendars: Sequence[Calendar] = ()  # whose periods the workflow speaks of
     by_periods: bool | None = None  # whether it starts at the end of periods alone; None: never at one
     inputs: Mapping[str, Type] | None = None  # what somebody gives who starts it; None: nobody does
@@ -392,7 +393,7 @@ class Scopes:
         if failed:
             roots["error"] = _ERROR
         hint = "use trigger.value" if crossed else "use a `crosses` trigger, which brings trigger.value"
-        return Scope(roots, hint_for_sampled=hint)
+        return Scope(roots, sampled=SAMPLED - QUOTED if self.by_quotes else SAMPLED, hint_for_sampled=hint)
 
 
 _BELONGS: Final = {

@@ -175,6 +175,12 @@ _TYPES = (
     EventType(104, "challenge.failed", account.ChallengeMoved, about="A challenge was failed."),
     EventType(110, "group.updated", account.NamedChanged, about="A group's configuration changed."),
     EventType(111, "symbol.updated", account.NamedChanged, about="A symbol's configuration changed."),
+    EventType(
+        112,
+        "symbol.crossed",
+        risk.SymbolCrossed,
+        about="The bid, the ask or the spread of a symbol passed a watched level.",
+    ),
     EventType(120, "connector.connected", operations.ConnectorMoved, about="A connector reached its source."),
     EventType(121, "connector.disconnected", operations.ConnectorMoved, about="A connector lost its source."),
     EventType(122, "connector.stale", operations.ConnectorMoved, about="A source is connected and silent."),

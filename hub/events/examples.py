@@ -70,6 +70,10 @@ _DATA: Final[dict[str, Example]] = {
     "position.crossed": {
         **_LEVEL, "position": 55001, "side": "above", "field": "profit", "value": "151.20", "limit": "150.00",
     },
+    "symbol.crossed": {
+        **_LEVEL, "server": "live-1", "symbol": "EURUSD", "side": "above", "field": "spread", "value": "0.00031",
+        "limit": "0.00030", "bid": "1.08214", "ask": "1.08245",
+    },
     "order.placed": _ORDER,
     "order.modified": {**_ORDER, "price": "1.07900"},
     "order.activated": {**_ORDER, "order_type": "stop_limit"},

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from hub.events.base import Data, Moment, Money, Name, Number, Percent
+from hub.events.base import Data, Moment, Money, Name, Number, Percent, Price, ServerName
 
 Age = Annotated[int, Field(strict=True, ge=0)]
 TimeOfDay = Annotated[str, StringConstraints(strict=True, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
@@ -40,6 +40,28 @@ class PositionCrossed(Data):
     side: Literal["below", "above"]
     value: Money
     limit: Money
+    sampled_at: Moment
+    sample_age_ms: Age
+
+
+class SymbolCrossed(Data):
+    """The bid, the ask or the spread of a symbol passed a level a workflow watches; `value` and `limit` are of `field`.
+
+    All of them are prices: the spread is ask - bid, as the quote says them, and not a number of points.
+    """
+
+    server: ServerName
+    symbol: Name
+    symbol_class: Name | None = None
+    level_id: Name
+    generation: Age
+    field: Literal["bid", "ask", "spread"]
+    edge: Literal["crossed", "recovered"]
+    side: Literal["below", "above"]
+    value: Money
+    limit: Money
+    bid: Price
+    ask: Price
     sampled_at: Moment
     sample_age_ms: Age
 

@@ -19,6 +19,9 @@ TRAIL = "trail"  # a row of the highest or the lowest value so far
 POSITION_FIELDS: Final = ("profit", "price")
 POSITION: Final = "position="  # how the key of a position begins: position=server:ticket
 POSITION_CROSSED: Final = "position.crossed"
+SYMBOL_FIELDS: Final = ("bid", "ask", "spread")
+SYMBOL: Final = "symbol="  # how the key of a symbol begins: symbol=server:NAME
+SYMBOL_CROSSED: Final = "symbol.crossed"
 CROSSINGS: Final = frozenset({"equity.crossed", "margin.crossed"})  # of an account's levels
 # What reaches a position goes to its account first: samples and what follows from them are told where that lives.
 RELAYED: Final = "position.told"
@@ -53,6 +56,10 @@ class Rule(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 _NO_BODY: Final = msgspec.Raw()
+
+
+def symbol_key(server: str, name: str) -> str:
+    return f"{SYMBOL}{server}:{name}"
 
 
 class Relayed(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -25,9 +25,8 @@ SAMPLED: Final = frozenset(
         "symbol.spread",
     }
 )
-# Prices of a symbol are told of positions alone; nothing samples the symbol itself.
-UNHEARD: Final = frozenset({"symbol.bid", "symbol.ask", "symbol.spread"})
-INSTEAD_OF_UNHEARD: Final = "whoever watches prices posts custom events with a `symbol`, such as custom.spread, and `number(event.spread)` reads them"
+# Of an account somebody can ask for what is so now; quotes of a symbol only come.
+QUOTED: Final = frozenset({"symbol.bid", "symbol.ask", "symbol.spread"})
 HINT_FOR_SAMPLED: Final = (
     "use a `crosses` trigger, or move the condition to `guard:` or `verify:`, where a fresh value is read"
 )
@@ -104,14 +103,14 @@ class Scope:
 
     def _refuse_sampled(self, path: Path, *, whole: bool) -> None:
         prefixes = {".".join(path.names[:length]) for length in range(2, len(path.names) + 1)}
-        unheard = next((name for name in sorted(UNHEARD & self.sampled) if name in prefixes), None)
-        if unheard is not None:
-            raise ExpressionError(
-                f"{unheard} is brought by no source, here or anywhere: {INSTEAD_OF_UNHEARD}",
-                path.start,
-                path.end - path.start,
-            )
         if self.sampled_allowed:
+            stale = next((name for name in sorted(QUOTED) if name in prefixes), None)
+            if stale is not None:
+                raise ExpressionError(
+                    f"{stale} is not looked up afresh: a `crosses` trigger brings it, and an `if` of its steps can read it",
+                    path.start,
+                    path.end - path.start,
+                )
             return
         within = path.dotted + "."
         for name in sorted(self.sampled):

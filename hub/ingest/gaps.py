@@ -11,8 +11,8 @@ from hub.bus.log import Appended, Input, InputKind, Lane, Mark, NewInput, Teller
 from hub.clock import Clock
 from hub.errors import HubError
 from hub.events.facts import Fact
-from hub.events.watched import RELAYED, encode_relayed
-from hub.ids import partition_of
+from hub.events.watched import RELAYED, SYMBOL, encode_relayed
+from hub.ids import partition_of, partition_of_key
 from hub.ingest.samples import Sample, SampleSink
 
 LOST, BACK = "feed.lost", "feed.back"
@@ -55,6 +55,8 @@ class Unvouched:
 
 
 def _command(key: str, account: str, what: str) -> NewInput:
+    if key.startswith(SYMBOL):
+        return NewInput(partition_of_key(key), InputKind.COMMAND, key, what, b"")
     server, _, login = (account or key).rpartition(":")
     partition = partition_of(server, int(login))
     if account:

@@ -1,4 +1,4 @@
-"""Watched levels as a table of numbers: one row an account or a position, one column a level, compared all at once.
+"""Watched levels as a table of numbers: one row an account, a position or a symbol, one column a level, compared all at once.
 
 Each cell holds what would make its level move next, as sign · value ≤ bound: an armed level waits to be passed, a
 crossed one for its rearm, and 0 · value ≤ 0 lets every value through. Turning a decimal into a float keeps order, so
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from hub.events.watched import (
     POSITION,
     POSITION_FIELDS,
+    SYMBOL,
+    SYMBOL_FIELDS,
     Rule,
     decode_rule,
     farther,
@@ -343,8 +345,7 @@ class LevelTable:
 
 
 def _limits(level: LevelState, rule: Rule) -> tuple[Decimal | None, Decimal | None] | None:
-    fields = POSITION_FIELDS if level.key.startswith(POSITION) else FIELDS
-    if level.field not in fields or level.side not in {"below", "above"}:
+    if level.field not in _fields_of(level.key) or level.side not in {"below", "above"}:
         return None
     if rule.limit is not None:
         return None, None  # as the peak has them
@@ -355,6 +356,12 @@ def _limits(level: LevelState, rule: Rule) -> tuple[Decimal | None, Decimal | No
     if not threshold.is_finite() or not rearm.is_finite():
         return None
     return threshold, _behind(level.side, threshold, rearm)
+
+
+def _fields_of(key: str) -> tuple[str, ...]:
+    if key.startswith(POSITION):
+        return POSITION_FIELDS
+    return SYMBOL_FIELDS if key.startswith(SYMBOL) else FIELDS
 
 
 def _behind(side: str, threshold: Decimal, rearm: Decimal) -> Decimal:

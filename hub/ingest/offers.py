@@ -1,7 +1,7 @@
 """What a watcher tells of levels: an edge as an event, and the first sight of new ones as a command."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -12,8 +12,15 @@ from hub.clock import from_us
 from hub.events.base import AccountRef
 from hub.events.catalogue import BY_NAME
 from hub.events.facts import Fact, make_fact
-from hub.events.risk import LevelCrossed, PositionCrossed
-from hub.events.watched import POSITION, POSITION_CROSSED, RELAYED, encode_relayed
+from hub.events.risk import LevelCrossed, PositionCrossed, SymbolCrossed
+from hub.events.watched import (
+    POSITION,
+    POSITION_CROSSED,
+    RELAYED,
+    SYMBOL,
+    SYMBOL_CROSSED,
+    encode_relayed,
+)
 from hub.ids import account_key
 from hub.ingest.levels import Cell, Edge, LevelState, Seen
 from hub.ingest.reading import Reading
@@ -52,8 +59,8 @@ class Offer:
         return self.seen.reading
 
 
-def fact_of(offer: Offer, edge: Edge, now: int) -> Fact:
-    """Return the edge as an event, as it was when it was seen."""
+def fact_of(offer: Offer, edge: Edge, now: int, class_of: Callable[[str], str | None]) -> Fact:
+    """Return the edge as an event, as it was when it was seen; `class_of` knows the class of a symbol."""
     level, reading, cell = offer.level, offer.reading, offer.cell
     value = reading.values[cell.place]
     assert value is not None
@@ -70,24 +77,35 @@ def fact_of(offer: Offer, edge: Edge, now: int) -> Fact:
         "sampled_at": at,
         "sample_age_ms": max(now - reading.at, 0) // 1000,
     }
-    data: LevelCrossed | PositionCrossed
-    if level.key.startswith(POSITION):
+    data: LevelCrossed | PositionCrossed | SymbolCrossed
+    if level.key.startswith(SYMBOL):
+        bid, ask, *_ = reading.values
+        server, _, symbol = level.key[len(SYMBOL) :].partition(":")
+        name = SYMBOL_CROSSED
+        quote = {"server": server, "symbol": symbol, "symbol_class": class_of(symbol), "bid": bid, "ask": ask}
+        data = SymbolCrossed.model_validate({**quote, **told})
+    elif level.key.startswith(POSITION):
         name = POSITION_CROSSED
         data = PositionCrossed.model_validate({"position": int(level.key.rpartition(":")[2]), **told})
     else:
         name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
         data = LevelCrossed.model_validate({**told, "peak": offer.peak})
-    return make_fact(
+    account = None
+    if not level.key.startswith(SYMBOL):
+        # Not validated again: the sample's account was, where it came in.
+        account = AccountRef.model_construct(server=reading.server, login=reading.login)
+    fact = make_fact(
         BY_NAME[name],
         name,
         data,
         timestamp=at,
         received_us=now,
         source=SOURCE,
-        # Not validated again: the sample's account was, where it came in.
-        account=AccountRef.model_construct(server=reading.server, login=reading.login),
+        account=account,
         dedupe_key=f"{level.level_id}:{level.generation}:{edge}",
     )
+    # Told where the level is: whoever watches owns that partition, and perhaps no other.
+    return fact if account is not None else msgspec.structs.replace(fact, partition=level.partition)
 
 
 def first_sights(offers: Iterable[Offer]) -> list[NewInput]:

@@ -22,6 +22,7 @@ ONLY_THE_HUB = (
     "equity.crossed",
     "margin.crossed",
     "position.crossed",
+    "symbol.crossed",
     "action.",
     "delivery.",
     "endpoint.",

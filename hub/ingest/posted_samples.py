@@ -1,14 +1,14 @@
-"""Samples somebody posts: what accounts are worth, and their open positions."""
+"""Samples somebody posts: what accounts are worth, their open positions, and what symbols cost."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from hub.events.base import Login, Moment, Money, Percent, Price, ServerName
+from hub.events.base import Login, Moment, Money, Name, Percent, Price, ServerName
 from hub.events.facts import us_of
 from hub.ingest.refusals import FieldError, field_errors
-from hub.ingest.samples import MOST_POSITIONS, PositionSample, Sample
+from hub.ingest.samples import MOST_POSITIONS, PositionSample, Quote, Sample
 from hub.ingest.strict import Item, Unreadable
 
 
@@ -61,7 +61,37 @@ class PostedSample(BaseModel):
     at: Moment
 
 
+class PostedQuote(BaseModel):
+    """What a symbol is sold (`bid`) and bought (`ask`) for. A price of 0, or an ask below the bid, is taken for a glitch."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    server: ServerName
+    symbol: Name
+    bid: Price
+    ask: Price
+    at: Moment
+
+
 _validate = PostedSample.__pydantic_validator__.validate_python
+_validate_quote = PostedQuote.__pydantic_validator__.validate_python
+
+
+def read_posted(item: Item, servers: frozenset[str] | None) -> Sample | Quote | list[FieldError]:
+    """Return the sample of an account or the quote of a symbol, or why it is refused."""
+    if not isinstance(item, Unreadable) and "symbol" in item and "account" not in item:
+        return _read_quote(item, servers)
+    return read_sample(item, servers)
+
+
+def _read_quote(item: dict[str, Any], servers: frozenset[str] | None) -> Quote | list[FieldError]:
+    try:
+        posted: PostedQuote = _validate_quote(item)
+    except ValidationError as error:
+        return field_errors(error, PostedQuote)
+    if servers is not None and posted.server not in servers:
+        return [FieldError("server", "this key may not tell of this server")]
+    return Quote(posted.server, posted.symbol, posted.bid, posted.ask, us_of(posted.at))
 
 
 def read_sample(item: Item, servers: frozenset[str] | None) -> Sample | list[FieldError]:

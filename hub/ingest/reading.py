@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from hub.events.watched import POSITION, POSITION_FIELDS
-from hub.ingest.samples import PositionSample, Sample
+from hub.events.watched import POSITION, POSITION_FIELDS, SYMBOL_FIELDS, symbol_key
+from hub.ingest.samples import PositionSample, Quote, Sample
 
 FIELDS: Final = ("equity", "floating", "free_margin", "margin_level")
-# Where a field stands among a reading's values: those of positions stand in readings of their own.
-PLACES: Final = {name: place for fields in (FIELDS, POSITION_FIELDS) for place, name in enumerate(fields)}
+# Where a field stands among a reading's values: those of positions and symbols stand in readings of their own.
+PLACES: Final = {
+    name: place for fields in (FIELDS, POSITION_FIELDS, SYMBOL_FIELDS) for place, name in enumerate(fields)
+}
 _HUNDRED = Decimal(100)
 _EXACT = Decimal("1E-10")  # events carry ten decimals
 _LARGEST = Decimal("1E+16")
@@ -18,7 +20,7 @@ _LATEST_US = 7_000_000_000_000_000  # in the year 2191
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Values by PLACES, of an account or of a position; None where the sample does not say, or says what cannot be true.
+    """Values by PLACES, of an account, a position or a symbol; None where the sample does not say, or says what cannot be true.
 
     `funds` is balance and credit together, where the sample says both.
     """
@@ -80,6 +82,17 @@ def position_reading(key: str, account: Reading, sample: PositionSample) -> Read
         None,
     )
     return Reading(key, account.server, account.login, values, account.at)
+
+
+def quote_reading(quote: Quote) -> Reading | None:
+    """Return what may be judged by, or None for a glitch: a price of nothing, or an ask below the bid."""
+    bid, ask = quote.bid, quote.ask
+    if quote.degraded or not 0 <= quote.at < _LATEST_US or not (_is_plausible(bid) and _is_plausible(ask)):
+        return None
+    if not 0 < bid <= ask:
+        return None
+    values = (told(bid), told(ask), told(ask - bid), None)
+    return Reading(symbol_key(quote.server, quote.symbol), quote.server, 0, values, quote.at)
 
 
 def position_key(server: str, ticket: int) -> str:

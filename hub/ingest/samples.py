@@ -1,9 +1,14 @@
-"""Samples: what an account is worth at one moment, and each of its open positions, as a source told it."""
+"""Samples: what an account is worth at one moment, and each of its open positions; quotes: what a symbol costs."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final, Protocol
+
+import msgspec
+
+from hub.events.watched import symbol_key
+from hub.ids import partition_of, partition_of_key
 
 MOST_POSITIONS: Final = 500  # of one sample; an account with more has them told in several
 Wanted = Callable[[], bool]  # whether anybody watches positions: for most hubs nobody does
@@ -43,10 +48,39 @@ class Sample:
     gap: bool = False
     positions: tuple[PositionSample, ...] = ()
 
+    @property
+    def partition(self) -> int:
+        """Return where the account lives."""
+        return partition_of(self.server, self.login)
+
+
+class Quote(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What a symbol is bought and sold for at one moment; `at` is µs, `degraded`: not to be judged by.
+
+    An array on its way between processes, where a sample is an object: they share a line, and are told apart so.
+    """
+
+    server: str
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+    at: int
+    degraded: bool = False
+
+    @property
+    def partition(self) -> int:
+        """Return where those live who watch it."""
+        return partition_of_key(symbol_key(self.server, self.symbol))
+
 
 class SampleSink(Protocol):
     async def samples(self, batch: Sequence[Sample]) -> object:
         """Take samples in the order they were made; return once what follows from them is on disk."""
+
+
+class QuoteSink(Protocol):
+    async def quotes(self, batch: Sequence[Quote]) -> object:
+        """Take quotes in the order they were made; return once what follows from them is on disk."""
 
 
 def in_parts(samples: Iterable[Sample]) -> Iterator[Sample]:

@@ -1,4 +1,4 @@
-"""What is sampled of accounts and positions, compared with every watched level; each crossing is told once, durably.
+"""What is sampled of accounts, positions and symbols, compared with every watched level; each crossing is told once, durably.
 
 Level rows belong to the engine. The watcher keeps a copy, has no durable state of its own, and after telling a
 crossing waits for the row to move on. What it sees meanwhile it keeps and looks at again then, in order, so that
@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import NamedTuple, final
+from typing import Final, NamedTuple, final
 
 from typing_extensions import override
 
@@ -24,8 +24,9 @@ from hub.ingest.levels import Cell, LevelState, LevelTable, Seen, Trail
 from hub.ingest.offers import SOURCE, Offer, fact_of, first_sights
 from hub.ingest.open_positions import OpenPositions
 from hub.ingest.peaks import SavePeaks, UnwrittenPeaks
-from hub.ingest.reading import Reading, reading_of
-from hub.ingest.samples import Sample, SampleSink
+from hub.ingest.quoted import QuotedSymbols
+from hub.ingest.reading import Reading, quote_reading, reading_of
+from hub.ingest.samples import Quote, QuoteSink, Sample, SampleSink
 
 _TRY_AGAIN = timedelta(seconds=1)
 _PEAKS_EVERY = timedelta(milliseconds=500)  # so that what is written is never more than a second behind
@@ -45,8 +46,11 @@ class SampleReceipt(NamedTuple):
     waiting: int = 0
 
 
+NOTHING_SEEN: Final = SampleReceipt(0, 0, 0, 0)
+
+
 @final
-class Watcher(SampleSink):
+class Watcher(SampleSink, QuoteSink):
     """Everything here happens on the event loop; `changed` may be called from wherever the engine committed."""
 
     def __init__(
@@ -57,12 +61,15 @@ class Watcher(SampleSink):
         save_peaks: SavePeaks | None = None,
         remembered: int = _REMEMBERED,
         seen: Callable[[Reading, Sample], None] = lambda *_: None,
+        class_of: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._log = log
         self._clock = clock
         self._tell_seen = seen
+        self._class_of = class_of
         self._table = LevelTable()
         self._positions = OpenPositions()
+        self._quoted = QuotedSymbols(class_of, remembered=remembered)
         self._days = Days(SOURCE)
         self._unvouched = Unvouched()
         self._peaks = UnwrittenPeaks(save_peaks)
@@ -154,6 +161,25 @@ class Watcher(SampleSink):
         self._compare_all(readings)
         return SampleReceipt(judged, degraded, late, await self.tell(), waiting)
 
+    @override
+    async def quotes(self, batch: Sequence[Quote]) -> SampleReceipt:
+        """Compare quotes of symbols, in the order they were made; return once every crossing in them is on disk."""
+        readings: list[Reading] = []
+        degraded = late = 0
+        now = self._clock.now_us()
+        for quote in batch:
+            reading = quote_reading(quote)
+            if reading is None:
+                degraded += 1
+            elif not self._quoted.hear(reading, now):
+                late += 1
+            else:
+                readings.append(reading)
+                if self._unvouched.any:
+                    self._unvouched.seen(reading.key)
+        self._compare_all(readings)
+        return SampleReceipt(len(readings), degraded, late, await self.tell())
+
     def _compare_all(self, readings: Sequence[Reading]) -> None:
         for part in _one_an_account(readings):
             self._compare(part)
@@ -174,23 +200,28 @@ class Watcher(SampleSink):
 
     async def tell(self) -> int:
         """Write down everything that waits to be told; return how much. What could not be written waits on."""
-        days, unvouched = self._days.take(), self._unvouched.take()
-        if not self._offers and not days and not unvouched:
+        days, unvouched, quoted = self._days.take(), self._unvouched.take(), self._quoted.take()
+        if not self._offers and not days and not unvouched and not quoted:
             return 0
         offers, self._offers = self._offers, {}
         now = self._clock.now_us()
         # Days first: a new one may move the very limit that was passed.
         facts = [each.fact for each in days if each.fact is not None]
-        facts += [fact_of(offer, offer.edge, now) for offer in offers.values() if offer.edge is not None]
+        facts += [
+            fact_of(offer, offer.edge, now, self._class_of)
+            for offer in offers.values()
+            if offer.edge is not None
+        ]
         commands = [each.command for each in days if each.command is not None]
         try:
             await self._log.append(
                 facts,
-                inputs=[*commands, *unvouched, *first_sights(offers.values())],
+                inputs=[*commands, *unvouched, *quoted, *first_sights(offers.values())],
             )
         except BaseException:
             self._days.again(days)
             self._unvouched.again(unvouched)
+            self._quoted.again(quoted)
             for place, offer in offers.items():
                 if (
                     self._table.get(*place) is offer.cell
@@ -219,8 +250,8 @@ class Watcher(SampleSink):
             await self.save()
 
     def last_seen(self, key: str) -> Reading | None:
-        """Return the last believable sample of an account (server:login), or of a position somebody watches."""
-        return self._last.get(key) or self._positions.last_seen(key)
+        """Return the last believable sample of an account (server:login), of a position somebody watches, or of a symbol."""
+        return self._last.get(key) or self._positions.last_seen(key) or self._quoted.last_seen(key)
 
     def follows_positions(self) -> bool:
         """Return whether samples have to say anything of positions."""

@@ -14,7 +14,7 @@ from hub.clock import Clock
 from hub.errors import StoreRefused, StoreUnavailable
 from hub.events.facts import Fact
 from hub.ids import PARTITIONS
-from hub.ingest.samples import Sample, SampleSink
+from hub.ingest.samples import Quote, QuoteSink, Sample, SampleSink
 from hub.store.postgres.log import PostgresLog
 
 MOST = 512
@@ -33,6 +33,10 @@ Positions = Mapping[tuple[str, int], int]
 
 class Backlog(Protocol):
     def backlog(self) -> int: ...
+
+
+class Watching(SampleSink, QuoteSink, Protocol):
+    """Who compares both with levels."""
 
 
 def consumer(topic: str) -> str:
@@ -105,14 +109,18 @@ async def take_all_arrivals(log: PostgresLog) -> None:
 
 @final
 class Sampling:
-    """Brings equity samples to the watcher; one that is lost is followed by the next."""
+    """Brings samples and quotes to the watcher; one that is lost is followed by the next."""
 
-    def __init__(self, inbox: SampleInbox[Sample], watcher: SampleSink) -> None:
+    def __init__(self, inbox: SampleInbox[Sample | Quote], watcher: Watching) -> None:
         self._inbox = inbox
         self._watcher = watcher
 
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
-            samples = await self._inbox.take(MOST)
+            told = await self._inbox.take(MOST)
+            samples = [each for each in told if isinstance(each, Sample)]
             if samples:
                 await self._watcher.samples(samples)
+            quotes = [each for each in told if isinstance(each, Quote)]
+            if quotes:
+                await self._watcher.quotes(quotes)

@@ -25,7 +25,8 @@ from hub.engine.rows import Peak
 from hub.errors import StoreUnavailable
 from hub.ids import PARTITIONS
 from hub.ingest.peaks import PeakSeen
-from hub.ingest.samples import Sample
+from hub.ingest.samples import Quote, Sample
+from hub.ingest.symbols import SymbolClasses
 from hub.ingest.watcher import Watcher
 from hub.metrics import decisions, skipped
 from hub.parts import Tidy, compile_stored, event_stream, retention, tell_of_money
@@ -97,7 +98,9 @@ class EngineRole:
                     [Peak(*each) for each in peaks], owned.fence({each.partition for each in peaks})
                 )
 
-            watcher = Watcher(log, clock, save_peaks=save_peaks)
+            watcher = Watcher(
+                log, clock, save_peaks=save_peaks, class_of=SymbolClasses(self.settings.symbols).of
+            )
             engine = EngineLoop(
                 store,
                 log,
@@ -151,7 +154,7 @@ class EngineRole:
             topics = (self.kafka.live, self.kafka.bulk)
             reached = {topic: await store.positions(consumer(topic)) for topic in topics}
             kafka.assign({p: {topic: reached[topic][p] for topic in topics} for p in owned.partitions()})
-            sampled = SampleInbox(self.kafka, clock, Sample)
+            sampled: SampleInbox[Sample | Quote] = SampleInbox(self.kafka, clock, Sample, Quote)
             sampled.assign(owned.partitions())
 
             waiters: list[Waiter] = [inbox, webhooks, kafka, sampled]

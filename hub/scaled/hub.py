@@ -31,7 +31,7 @@ from hub.ingest.board import Board
 from hub.ingest.directory import Directory
 from hub.ingest.profiles import Profiles
 from hub.ingest.receive import Receiver
-from hub.ingest.samples import Sample
+from hub.ingest.samples import Quote, Sample
 from hub.ingest.symbols import SymbolClasses
 from hub.metrics import HubCollector
 from hub.parts import (
@@ -131,7 +131,7 @@ async def build_scaled(
             stack.push_async_callback(told[-1].close)
             return FarLog(told[-1], looking)
 
-        samples: KafkaSamples[Sample] = KafkaSamples(kafka)
+        samples: KafkaSamples[Sample | Quote] = KafkaSamples(kafka)
         stack.push_async_callback(samples.close)
         board = Board(clock)
         far_log, far_watcher = tell(only_looking), FarWatcher(samples, board)

@@ -12,7 +12,7 @@ from hub.bus.log import Appended, Input, Lane, Mark, Teller
 from hub.events.facts import Fact
 from hub.ingest.board import Board
 from hub.ingest.reading import Reading
-from hub.ingest.samples import Sample, in_parts
+from hub.ingest.samples import Quote, Sample, in_parts
 from hub.ingest.watcher import SampleReceipt
 from hub.store.postgres.log import PostgresLog
 
@@ -42,15 +42,19 @@ class FarLog(Teller):
 
 @final
 class FarWatcher(Watching):
-    """Hands samples to the owners of their accounts; the board, if there is one here, hears what everybody hands on."""
+    """Hands samples and quotes to those who watch them; the board, if there is one here, hears what everybody hands on."""
 
-    def __init__(self, kafka: KafkaSamples[Sample], board: Board | None = None) -> None:
+    def __init__(self, kafka: KafkaSamples[Sample | Quote], board: Board | None = None) -> None:
         self._kafka = kafka
         self._board = board
 
     @override
     async def samples(self, batch: Sequence[Sample]) -> SampleReceipt:
         return SampleReceipt(*await self._kafka.samples(tuple(in_parts(batch))))
+
+    @override
+    async def quotes(self, batch: Sequence[Quote]) -> SampleReceipt:
+        return SampleReceipt(*await self._kafka.samples(tuple(batch)))
 
     @override
     def last_seen(self, key: str) -> Reading | None:

@@ -1,4 +1,4 @@
-"""Shows a process that serves the API what is sampled anywhere: it owns no partition, and reads the samples of all."""
+"""Shows a process that serves the API what is sampled of accounts anywhere: it owns no partition, and reads the samples of all."""
 
 import asyncio
 from typing import final
@@ -8,7 +8,7 @@ from hub.bus.kafka.settings import KafkaSettings
 from hub.clock import Clock
 from hub.ids import PARTITIONS
 from hub.ingest.board import Board
-from hub.ingest.samples import Sample
+from hub.ingest.samples import Quote, Sample
 
 MOST = 512
 
@@ -18,7 +18,7 @@ class Watching:
     """Samples told before it began are not read: the next ones say what accounts are worth."""
 
     def __init__(self, kafka: KafkaSettings, board: Board, clock: Clock) -> None:
-        self._inbox: SampleInbox[Sample] = SampleInbox(kafka, clock, Sample)
+        self._inbox: SampleInbox[Sample | Quote] = SampleInbox(kafka, clock, Sample, Quote)
         self._board = board
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -32,4 +32,5 @@ class Watching:
 
     async def _show(self) -> None:
         while True:
-            self._board.hear_samples(await self._inbox.take(MOST))
+            told = await self._inbox.take(MOST)
+            self._board.hear_samples([each for each in told if isinstance(each, Sample)])

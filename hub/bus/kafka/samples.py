@@ -1,10 +1,12 @@
-"""Equity samples between processes: superseded by the next ones, so told without ceremony and read from now on.
+"""Samples between processes: superseded by the next ones, so told without ceremony and read from now on.
 
-What a sample is belongs to ingest: here it is a dataclass that names its account, and msgspec packs it.
+What a sample is belongs to ingest: here it is something msgspec packs that knows the partition of whoever watches it.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import reduce
+from operator import or_
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar, final
 
 import msgspec
@@ -13,16 +15,13 @@ from hub.bus.kafka.producer import ANSWER_SECONDS, Line
 from hub.bus.kafka.reader import END, TopicReader
 from hub.bus.kafka.settings import KafkaSettings
 from hub.clock import Clock
-from hub.ids import partition_of
 
 _MOST_BYTES: Final = 64 * 1024
 
 
 class Sampled(Protocol):
     @property
-    def server(self) -> str: ...
-    @property
-    def login(self) -> int: ...
+    def partition(self) -> int: ...
     @property
     def degraded(self) -> bool: ...
 
@@ -50,9 +49,9 @@ class KafkaSamples(Generic[S]):
         self._encode = msgspec.msgpack.Encoder().encode
 
     async def samples(self, batch: Sequence[S]) -> SamplesTold:
-        """Hand samples to the owners of their accounts; return once a broker has them, or raise StoreUnavailable."""
+        """Hand samples to the owners of their partitions; return once a broker has them, or raise StoreUnavailable."""
         # Also those that are degraded: their owner counts them, and may judge a later one by them.
-        tellings = [(partition_of(item.server, item.login), self._encode(item)) for item in batch]
+        tellings = [(item.partition, self._encode(item)) for item in batch]
         if tellings:
             await self._line.tell(self._topic, tellings)
         degraded = sum(item.degraded for item in batch)
@@ -66,11 +65,11 @@ class KafkaSamples(Generic[S]):
 class SampleInbox(Generic[S]):
     """The samples of owned partitions from the moment they are assigned, in the order they were told."""
 
-    def __init__(self, settings: KafkaSettings, clock: Clock, kind: type[S]) -> None:
+    def __init__(self, settings: KafkaSettings, clock: Clock, *kinds: type[S]) -> None:
         self._heard = asyncio.Event()
         self._woken = False
         self._reader = TopicReader(settings, settings.samples, clock, self._heard)
-        self._decode = msgspec.msgpack.Decoder(kind).decode
+        self._decode: Callable[[bytes], S] = msgspec.msgpack.Decoder(reduce(or_, kinds)).decode
         self.malformed = 0
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -113,7 +112,7 @@ class SampleInbox(Generic[S]):
             except (ValueError, RecursionError, OverflowError):
                 self.malformed += 1  # the next one tells as much
                 continue
-            if partition_of(sample.server, sample.login) == read.partition:
+            if sample.partition == read.partition:
                 samples.append(sample)
             else:
                 self.malformed += 1

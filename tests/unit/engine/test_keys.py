@@ -299,7 +299,7 @@ def test_a_value_that_is_long_or_cannot_be_shown_is_named_by_its_hash(value):
         ("position", "when: [{event: balance.deposited}]",
          "`balance.deposited` names no position, so nothing kept by position hears of it"),
         ("event.request", "when: [{crosses: {value: account.equity, below: 5}}]",
-         "`crosses` watches one account or position, and `key: event.request` names none: use `key: account`, or `key: position`"),
+         "`crosses` watches one account, position or symbol, and `key: event.request` names none: use `key: account`, `key: position` or `key: symbol`"),
     ("position", "when: [{crosses: {value: account.equity, below: 5}}]",
      "`crosses` watches one of position.profit, position.price, not `account.equity`; that is known with `key: account`"),
     ("account", "when: [{crosses: {value: position.profit, below: 5}}]",
@@ -405,7 +405,7 @@ async def test_a_group_is_what_was_told_of_it_and_of_its_accounts():
     [
         ("account", "symbol.digits > 2", "`symbol` is not known here: workflows with `key: symbol` know it; an event's is `event.symbol`"),
         ("account", "group.stop_out > 2", "`group` is not known here: workflows with `key: group` know it; an account's is `account.group`"),
-        ("symbol", "symbol.spread > 2", "symbol.spread is brought by no source, here or anywhere: whoever watches prices posts custom events with a `symbol`, such as custom.spread, and `number(event.spread)` reads them"),
+        ("symbol", "symbol.spread > 2", "symbol.spread moves with every price and is not known here: use a `crosses` trigger, which fires when it passes a limit"),
         ("symbol", "symbol.klass == 2", "unknown field symbol.klass; did you mean symbol.class?"),
     ],
 )  # fmt: skip
@@ -437,16 +437,26 @@ steps: [{do: event.publish, with: {type: custom.large, data: {trades: = trades}}
     assert runs == ["large/event.book=majors/becomes/1"]
 
 
+HERE = "moves with every price and is not known here: "
+
+
 @pytest.mark.parametrize("field", ["bid", "ask", "spread"])
 @pytest.mark.parametrize(
-    "text",
+    ("text", "instead"),
     [
-        "when: [{{becomes: symbol.{field} > 3}}]\nsteps: [{{do: event.publish, with: {{type: custom.b}}}}]",
-        "when: [{{event: trade.closed}}]\nsteps: [{{do: account.disable, guard: symbol.{field} < 3}}]",
-        "when: [{{event: trade.closed}}]\nsteps: [{{do: event.publish, with: {{type: custom.b, data: {{x: = symbol.{field}}}}}}}]",
+        ("when: [{{becomes: symbol.{field} > 3}}]\nsteps: [{{do: event.publish, with: {{type: custom.b}}}}]",
+         HERE + "use a `crosses` trigger, which fires when it passes a limit"),
+        ("when: [{{event: trade.closed}}]\nsteps: [{{do: event.publish, with: {{type: custom.b, data: {{x: = symbol.{field}}}}}}}]",
+         HERE + "use a `crosses` trigger, which brings trigger.value"),
+        ("when: [{{crosses: {{value: symbol.ask, above: 1, for: 1m}}}}]\nsteps: [{{do: event.publish, with: {{type: custom.b, data: {{x: = symbol.{field}}}}}}}]",
+         HERE + "use trigger.value"),
+        ("when: [{{crosses: {{value: symbol.ask, above: symbol.{field}}}}}]\nsteps: [{{do: event.publish, with: {{type: custom.b}}}}]",
+         HERE + "a limit is made of values that events tell"),
+        ("when: [{{crosses: {{value: symbol.ask, above: 1}}}}]\nsteps: [{{do: symbol.update, with: {{name: = symbol.name, settings: {{trade_mode: x}}}}, guard: symbol.{field} < 3}}]",
+         "is not looked up afresh: a `crosses` trigger brings it, and an `if` of its steps can read it"),
     ],
-)
-def test_no_place_of_a_file_reads_what_no_source_brings(field, text):
+)  # fmt: skip
+def test_what_a_symbol_costs_is_read_where_a_crossing_brings_it_and_nowhere_else(field, text, instead):
     report = load_text(f"schema: 1\nid: w\ntitle: t\nkey: symbol\n{text.format(field=field)}\n", "w.yaml")
 
-    assert f"symbol.{field} is brought by no source" in str(report.problems[0])
+    assert any(f"symbol.{field} {instead}" in each.message for each in report.problems)

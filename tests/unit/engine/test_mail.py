@@ -375,7 +375,7 @@ async def test_why_answers_for_a_client_and_says_how_to_ask():
     ("key", "text", "complaint"),
     [
         ("client", "when: [{crosses: {value: account.equity, below: 5}}]\nsteps: [{do: event.publish, with: {type: custom.x}}]",
-         "`crosses` watches one account or position, and `key: client` names none: use `key: account`, or `key: position`"),
+         "`crosses` watches one account, position or symbol, and `key: client` names none: use `key: account`, `key: position` or `key: symbol`"),
         ("symbol", LOTS,
          "`trade.cancelled` names no symbol, so nothing kept by symbol hears of it"),
         ("group", "when: [{becomes: account.balance > 5}]\nsteps: [{do: event.publish, with: {type: custom.x}}]",

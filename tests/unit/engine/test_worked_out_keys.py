@@ -380,7 +380,7 @@ def test_what_cannot_name_a_key_is_refused_where_it_stands(key, complaint):
     ("text", "complaint"),
     [
         ("when: [{event: trade.cancelled}]", "`key: lower(event.comment)` cannot be worked out of `trade.cancelled`: unknown field event.comment; known are event.deal, event.position, event.lots, event.net_profit, event.id, event.type, event.timestamp"),
-        ("when: [{crosses: {value: account.equity, below: 5}}]", "`crosses` watches one account or position, and `key: lower(event.comment)` names none: use `key: account`, or `key: position`"),
+        ("when: [{crosses: {value: account.equity, below: 5}}]", "`crosses` watches one account, position or symbol, and `key: lower(event.comment)` names none: use `key: account`, `key: position` or `key: symbol`"),
         ("aggregates: {n: {from: positions, count: true}}\nwhen: [{becomes: n > 1}]", "`key: lower(event.comment)` names no positions: `from: positions` is for account, client, group, symbol and all"),
         ("when: [{schedule: {cron: '0 9 * * *', tz: UTC}}]", "`key: lower(event.comment)` names what comes and goes, and a schedule has no end: use one of account, client, group, symbol, all"),
         ("when: [{becomes: account.balance > 5}]", "`account` is not known here: with `key: lower(event.comment)` there is one only while an event is looked at, as in `where`"),

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -12,6 +13,7 @@ from hub.clock import ManualClock
 from hub.dispatch.fanout import New
 from hub.dispatch.memory import MemoryDeliveries
 from hub.errors import LeaseLost, StoreRefused, StoreUnavailable
+from hub.ingest.samples import Quote, Sample
 from hub.scaled.admission import MOST, Admission, Sampling, take_all_arrivals
 from hub.scaled.ears import Ears
 from hub.scaled.hand_over import StoreHandOver
@@ -174,10 +176,14 @@ async def test_there_is_a_look_at_once_when_there_is_word_and_every_so_often_wit
         assert len(looks) == 3
 
 
-async def test_samples_are_brought_to_the_watcher(clock):
+async def test_samples_and_quotes_are_brought_to_the_watcher(clock):
+    nothing = dict.fromkeys(("balance", "credit", "margin", "free_margin", "margin_level", "floating"))
+    sample = Sample("live-1", 7001, Decimal(5), **nothing, at=1)
+    quote = Quote("live-1", "EURUSD", Decimal(1), Decimal(2), 1)
+
     class Samples:
         def __init__(self):
-            self.waiting = [["a", "b"], []]
+            self.waiting = [[sample, quote, sample], [quote], [sample], []]
 
         async def take(self, limit):
             if self.waiting:
@@ -192,9 +198,12 @@ async def test_samples_are_brought_to_the_watcher(clock):
         async def samples(self, batch):
             self.seen.append(batch)
 
+        async def quotes(self, batch):
+            self.seen.append(batch)
+
     watcher = Watcher()
     async with running(Sampling(Samples(), watcher), clock):
-        assert watcher.seen == [["a", "b"]]
+        assert watcher.seen == [[sample, sample], [quote], [quote], [sample]]
 
 
 async def test_who_is_owed_an_event_is_written_although_the_store_was_away(clock):

@@ -69,7 +69,7 @@ from hub.ids import from_id
 from hub.ingest.clients import Client
 from hub.ingest.position_board import Open, PositionBoard
 from hub.ingest.posted import ONLY_THE_HUB
-from hub.ingest.posted_samples import PostedSample
+from hub.ingest.posted_samples import PostedQuote, PostedSample
 from hub.ingest.profiles import AccountProfile
 from hub.ingest.reading import reading_of
 from hub.ingest.receive import Receipt, Receiver
@@ -241,6 +241,7 @@ def test_events_and_verbs_named_in_the_text_exist(path):
         *(f"account.{name}" for name in AccountRow.__struct_fields__),
         *(f"account.{name}" for name in ("equity", "floating", "free_margin", "margin_level")),
         *(f"position.{name}" for name in OWN[KeyKind.POSITION].fields),
+        *(f"symbol.{name}" for name in OWN[KeyKind.SYMBOL].fields),
         *(f"client.{name}" for name in ClientRow.__struct_fields__),
         *(f"event.{name}" for kind in BY_NAME.values() for name in kind.model.model_fields),
         *("action.incident", "crm.not_set_up", "delivery.put_right"),  # lines of the log
@@ -473,6 +474,8 @@ async def test_an_example_in_json_is_what_the_code_reads(block):
             assert told.items() <= reason_json(reason).items()
         case {"equity": _}:
             PostedSample.model_validate(told)
+        case {"bid": _}:
+            PostedQuote.model_validate(told)
         case {"email": _}:
             Client.model_validate(told)
         case {"program": _}:
