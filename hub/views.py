@@ -13,7 +13,7 @@ from hub.bus.pages import Page
 from hub.clock import Clock
 from hub.engine import keys
 from hub.engine.index import Program
-from hub.engine.levels import PositionSample, Sample, Seen
+from hub.engine.levels import PositionSample, Quote, Sample, Seen
 from hub.engine.live_files import LiveFiles
 from hub.engine.past import History
 from hub.engine.problems import Problem, Severity
@@ -29,7 +29,7 @@ from hub.engine.values import Kind
 from hub.engine.why import Standing, why
 from hub.errors import Place
 from hub.events.facts import EVENT_PREFIX
-from hub.events.watched import POSITION, POSITION_FIELDS
+from hub.events.watched import POSITION, SYMBOL
 from hub.ingest.reading import FIELDS
 from hub.turns import a_turn
 
@@ -158,6 +158,9 @@ class WorkflowView:
         if key.startswith(POSITION):
             profit, price, *_ = seen.values
             return PositionSample(int(key.rpartition(":")[2]), profit, price)
+        if key.startswith(SYMBOL):
+            bid, ask, *_ = seen.values
+            return Quote(bid, ask) if bid is not None and ask is not None else None
         known = dict(zip(FIELDS, seen.values, strict=True))
         return Sample(known["equity"], known["floating"], known["free_margin"], known["margin_level"])
 
@@ -195,7 +198,7 @@ def _describe(trigger: Trigger) -> str:
         case Manual():
             return f"{trigger.id}: manual {', '.join(trigger.inputs)}".rstrip()
         case Crosses():
-            field = trigger.field if trigger.field not in POSITION_FIELDS else trigger.watched
+            field = trigger.field if trigger.field in FIELDS else trigger.watched
             return f"{trigger.id}: {field} {trigger.side} {trigger.limit.text}"
 
 

@@ -15,17 +15,19 @@ from hub.bus.log import Appended, Input, InputKind, Lane, Mark, Teller
 from hub.clock import Clock, from_us, to_us
 from hub.config import load
 from hub.engine.alone import load_alone
-from hub.engine.levels import PositionSample, Sample
+from hub.engine.levels import PositionSample, Quote, Sample
 from hub.engine.program import Workflow
 from hub.engine.record import Record, live_workflows
 from hub.errors import ConfigError, RecordMalformed
 from hub.events.facts import EVENT_PREFIX, Fact, stored, us_of
 from hub.events.records import decode_data, decode_envelope
+from hub.events.watched import symbol_key
 from hub.ids import from_id, partition_of, partition_of_key
-from hub.ingest.posted_samples import read_sample
+from hub.ingest.posted_samples import read_posted
 from hub.ingest.quick import QuickReader
 from hub.ingest.receive import Receiver
 from hub.ingest.refusals import nearest
+from hub.ingest.samples import Quote as PostedQuote
 from hub.ingest.strict import NotStrict, parse_json
 from hub.ingest.symbols import SymbolClasses
 from hub.parts import compile_stored
@@ -90,11 +92,12 @@ async def live_workflow(record: Record, name: str) -> Workflow:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """A line of a file that is a sample and no event."""
+    """A line of a file that is a sample or a quote, and no event."""
 
     key: str
-    sample: Sample
+    sample: Sample | Quote
     at: int
+    symbol_class: str | None = None
 
 
 @dataclass(slots=True)
@@ -116,7 +119,7 @@ class FileReading:
 
 @final
 class EventFile:
-    """NDJSON: events as they are posted or as the hub lists them, and samples; in the order of their time."""
+    """NDJSON: events as they are posted or as the hub lists them, samples and quotes; in the order of their time."""
 
     def __init__(self, path: Path, symbols: SymbolClasses | None = None) -> None:
         if not path.is_file():
@@ -157,7 +160,7 @@ class EventFile:
         if fact is None:
             if b'"received_at"' in text:
                 return self._listed(text)
-            if b'"equity"' in text and b'"type"' not in text:
+            if (b'"equity"' in text or b'"bid"' in text) and b'"type"' not in text:
                 return self._sampled(text)
             fact = await self._posted(text)
         if fact is None:
@@ -188,13 +191,17 @@ class EventFile:
 
     def _sampled(self, text: bytes) -> Sampled | None:
         try:
-            found = read_sample(parse_json(text)[0], None)
+            found = read_posted(parse_json(text)[0], None)
         except NotStrict as problem:
             self.reading.refuse(str(problem))
             return None
         if isinstance(found, list):
             self.reading.refuse("; ".join(f"{error.field}: {error.reason}" for error in found))
             return None
+        self._at = max(self._at, found.at)
+        if isinstance(found, PostedQuote):
+            quote, name = Quote(found.bid, found.ask), found.symbol
+            return Sampled(symbol_key(found.server, name), quote, self._at, self._symbols.of(name))
         sample = Sample(
             equity=found.equity,
             floating=found.floating,
@@ -206,7 +213,6 @@ class EventFile:
                 PositionSample(each.position, each.profit, each.price) for each in found.positions
             ),
         )
-        self._at = max(self._at, found.at)
         return Sampled(f"{found.server}:{found.login}", sample, self._at)
 
     async def _posted(self, text: bytes) -> Fact | None:

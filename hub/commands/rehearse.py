@@ -14,6 +14,7 @@ from hub.clock import MICROSECOND, iso
 from hub.commands.recorded import EventFile, Sampled
 from hub.engine.account_rows import AccountRow, ClientRow
 from hub.engine.backtest import Backtest, Tally, finished
+from hub.engine.levels import Quote
 from hub.engine.memory_of import memory_of
 from hub.engine.program import PeriodEnd, Workflow
 from hub.engine.questions import note_on
@@ -176,7 +177,10 @@ def _tell(rehearsal: Rehearsal, rows: Sequence[Input | Sampled]) -> None:
         if isinstance(row, Sampled):
             rehearsal.tell(events)
             events = []
-            rehearsal.sampled(row.key, row.sample, row.at)
+            if isinstance(row.sample, Quote):
+                rehearsal.quoted(row.key, row.sample, row.at, row.symbol_class)
+            else:
+                rehearsal.sampled(row.key, row.sample, row.at)
         else:
             events.append(row)
     rehearsal.tell(events)

@@ -9,7 +9,7 @@ from hub.engine.explain_conditions import Wording
 from hub.engine.explain_grants import ending
 from hub.engine.program import Absent, Becomes, Crosses, OnEvent, PeriodEnd, Trigger
 from hub.engine.program_timed import Manual, Schedule
-from hub.events.watched import POSITION_FIELDS
+from hub.events.watched import POSITION_FIELDS, SYMBOL_FIELDS
 from hub.expr import Expression
 
 _FIRST_LOOK: Final = {
@@ -89,6 +89,8 @@ def _where(condition: Expression | None, wording: Wording) -> str:
 
 
 def _whose(trigger: Crosses) -> str:
+    if trigger.field in SYMBOL_FIELDS:
+        return "the symbol's"
     return "the position's" if trigger.field in POSITION_FIELDS else "the account's"
 
 

@@ -195,9 +195,15 @@ class Quote(NamedTuple):
     ask: Decimal
     degraded: bool = False
 
+    @property
+    def is_believable(self) -> bool:
+        """Whether it may be: a price of nothing and an ask below the bid are what a broken feed says."""
+        is_finite = self.bid.is_finite() and self.ask.is_finite()
+        return not self.degraded and is_finite and 0 < self.bid <= self.ask
+
     def of(self, field: str) -> Decimal | None:
-        """Return a field's value, or None where it must not be trusted: a price of nothing, an ask below the bid."""
-        if self.degraded or not (self.bid.is_finite() and self.ask.is_finite() and 0 < self.bid <= self.ask):
+        """Return a field's value, or None where it must not be trusted."""
+        if not self.is_believable:
             return None
         return {"bid": self.bid, "ask": self.ask, "spread": self.ask - self.bid}[field]
 

@@ -11,6 +11,7 @@ from typing_extensions import override
 from hub.bus.lease import Lease
 from hub.bus.log import Appended, Input, InputKind, Lane, Log, Mark, NewInput
 from hub.clock import Clock
+from hub.engine.own import QUOTED
 from hub.engine.rows import (
     ApprovalRow,
     Batch,
@@ -104,7 +105,7 @@ class MemoryLog(Log):
 
     def keys_by_mail(self) -> list[str]:
         """Return the keys that are no accounts and were told of something."""
-        return sorted({row.key for row in self._ranked if row.kind == InputKind.MAIL})
+        return sorted({row.key for row in self._ranked if row.kind == InputKind.MAIL or row.ref == QUOTED})
 
     @override
     async def find(self, key: bytes) -> Input | None:

@@ -21,12 +21,13 @@ from hub.engine.decide import advance, advance_with_care, decide
 from hub.engine.decision import NOTHING, Decision, Writes, apply
 from hub.engine.index import Program
 from hub.engine.keys import KeyedBy
-from hub.engine.levels import GONE, Sample, Seen, crossings, new_peaks, observations, peaks_of
+from hub.engine.levels import GONE, Quote, Sample, Seen, crossings, new_peaks, observations, peaks_of
+from hub.engine.mail import forward
 from hub.engine.moved_on import is_awaited, moved_on, moving
 from hub.engine.program import Mode, Workflow
 from hub.engine.quotes import TOLD
 from hub.engine.rehearsed import People
-from hub.engine.rehearsed_samples import crossing_input, first_sight, told_by
+from hub.engine.rehearsed_samples import crossing_input, first_quoted, first_sight, told_by
 from hub.engine.rehearsed_timers import Timers, Window
 from hub.engine.relevant import Needed
 from hub.engine.rows import ApprovalMove, ApprovalRow, LevelRow, TimerRow, TraceRow
@@ -39,7 +40,7 @@ from hub.errors import HubError
 from hub.events.brief import NEAR_TYPE, OF_ITSELF, named_type
 from hub.events.facts import Fact, stored
 from hub.events.records import Envelope, decode_data, decode_envelope, encode
-from hub.events.watched import CROSSINGS, POSITION_CROSSED
+from hub.events.watched import CROSSINGS, POSITION_CROSSED, SYMBOL_CROSSED, symbol_key
 from hub.intents.intent import Intent, State, decided_by
 
 MOST_AT_ONCE = 10_000  # inputs that follow from one event, before it is called a workflow without end
@@ -108,6 +109,7 @@ class Rehearsal:
         self._timers = Timers()
         self._following: deque[Input | None] = deque()  # None: what nobody needs to be told
         self._levels: dict[str, dict[str, LevelRow]] = {}
+        self._quoted: set[str] = set()  # symbols that are known to have a price
         self._last: dict[str, Sample] = {}  # as each account was last seen
         self._published: set[bytes] = set()
         self._groups: dict[str, tuple[str | None, str]] = {}  # as recorded, and as assumed instead
@@ -143,6 +145,8 @@ class Rehearsal:
                     self._take(row)
             elif key:
                 self._event(row, named_type(body))
+            elif named_type(body) == SYMBOL_CROSSED:
+                self._symbol_crossed(row)
 
     def _go_straight(self, state: KeyState, row: Input) -> None:
         """Decide an event as it was recorded, of a key there is: nearly always it folds and counts, and that is all."""
@@ -163,6 +167,14 @@ class Rehearsal:
         self._elapse(at - 1)
         self._at = max(self._at, at)
         self._sample(key, sample)
+
+    def quoted(self, key: str, quote: Quote, at: int, symbol_class: str | None) -> None:
+        """Compare a quote with the symbol's levels, as the hub's watcher does."""
+        self._elapse(at - 1)
+        self._at = max(self._at, at)
+        if quote.is_believable:
+            self._meet(key, symbol_class)
+        self._compare("", key, quote)
 
     def until(self, at: int) -> None:
         """Let time pass, each timer firing at its own moment."""
@@ -202,9 +214,37 @@ class Rehearsal:
         if name == "day.rolled" and (last := self._last.get(row.key)) is not None:
             self._sample(row.key, last)  # a limit that moved is compared at once
 
+    def _symbol_crossed(self, row: Input) -> None:
+        """Take the crossing of a symbol for the quotes it was told by, and tell it where it is of another's level."""
+        envelope = decode_envelope(row.body)
+        record: Any = decode_data(envelope)
+        self._meet(symbol_key(record.server, record.symbol), record.symbol_class)
+        if not self._seen("", envelope):
+            self._take(row)
+
+    def _meet(self, key: str, symbol_class: str | None) -> None:
+        """Let a symbol be known from its first quote."""
+        if key not in self._quoted:
+            self._quoted.add(key)
+            self._take(first_quoted(key, symbol_class, self._at))
+
+    def _forward(self, item: Input) -> None:
+        """Tell whom it concerns of an event that belongs to no account."""
+        self._n += 1
+        try:
+            told = forward(self.program, item._replace(n=item.n or self._n, at=self._at))
+        except Exception as problem:
+            self._broke(item, problem)
+            return
+        if told is not None:
+            self._follow(told.writes)
+
     def _take(self, first: Input, way: Way = advance) -> None:
         """Decide an input, and then all that follows from it at the same moment."""
-        self._decide(first, way)
+        if first.key:
+            self._decide(first, way)
+        else:
+            self._forward(first)
         if self._following:
             self._go_on()
 
@@ -240,9 +280,12 @@ class Rehearsal:
                 if decision.writes is not NOTHING:
                     self._follow(decision.writes)
         except Exception as problem:
-            self.broken_count += 1
-            if len(self.broken) < MOST_BROKEN:
-                self.broken.append(f"{key}: {item.ref}: {type(problem).__name__}: {problem}")
+            self._broke(item, problem)
+
+    def _broke(self, item: Input, problem: Exception) -> None:
+        self.broken_count += 1
+        if len(self.broken) < MOST_BROKEN:
+            self.broken.append(f"{item.key}: {item.ref}: {type(problem).__name__}: {problem}")
 
     def _decisions(self, state: KeyState, item: Input, way: Way) -> Iterable[Decision]:
         if item.kind != TIMER or not item.ref.startswith(WINDOW):
@@ -419,7 +462,7 @@ class Rehearsal:
                 self._compare(key, position_key(server, each.position), each)
 
     def _compare(self, account: str, key: str, sample: Seen) -> None:
-        """Compare what was seen of an account, or of one of its positions, until nothing more comes of it."""
+        """Compare what was seen of an account, one of its positions or a symbol, until nothing more comes of it."""
         if isinstance(sample, Sample) and sample.is_believable:
             self._last[key] = sample
         for _ in range(MOST_AT_ONCE):
@@ -432,7 +475,7 @@ class Rehearsal:
             if first:
                 self._take(first_sight(account, key, first, self._at))
             for each in crossed:
-                self._take(crossing_input(account, each, self._at))
+                self._take(crossing_input(account, each, sample, self._at))
 
     def _followed(self, key: str, sample: Seen) -> Sequence[LevelRow]:
         """Return an account's levels, those that follow a peak as far as the sample moves it."""

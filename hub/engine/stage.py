@@ -20,6 +20,7 @@ from hub.engine.index import Program
 from hub.engine.keys import EVERYTHING, KeyKind
 from hub.engine.levels import (
     PositionSample,
+    Quote,
     Sample,
     Seen,
     crossings,
@@ -37,13 +38,14 @@ from hub.engine.stage_answers import outcome_of
 from hub.engine.stage_breaker import StageBreaker, rejected
 from hub.engine.stage_days import days_over, days_seen_late, next_midnight
 from hub.engine.stage_events import StageError, happened, introduced, passed
-from hub.engine.stage_positions import doubted, position_key, relayed
+from hub.engine.stage_positions import doubted, first_quote, position_key, relayed, told_to
 from hub.engine.starting import StartRefused, asked_for
 from hub.engine.story_approvals import ballot_of
 from hub.engine.storybook import (
     Given,
     StoryAccount,
     StoryEvent,
+    StoryQuote,
     StorySample,
     StoryStart,
     StoryStep,
@@ -51,7 +53,7 @@ from hub.engine.storybook import (
 )
 from hub.engine.why import MOST_TRACES, Answer, why
 from hub.events.facts import Fact
-from hub.events.watched import POSITION
+from hub.events.watched import POSITION, SYMBOL, symbol_key
 from hub.ids import PARTITIONS, account_key, partition_of
 from hub.intents.checks import FRESH
 from hub.intents.intent import Intent, State, decided_by
@@ -82,6 +84,7 @@ class Stage:
         self._last_sample: Sample | None = None
         self._samples: dict[str, Sample] = {}  # the last of each account that was believed
         self._positions: dict[str, PositionSample] = {}  # the last of each that was believed
+        self._quotes: dict[str, Quote] = {}  # the same of symbols
         self._lost: set[str] = set()
         self._next_number = FIRST_NUMBER
         self._reads: dict[str, Any] = {}
@@ -137,7 +140,7 @@ class Stage:
             sample = self._samples.get(key)
             if sample is not None:
                 server, _, login = key.rpartition(":")
-                await self._compare(StoryAccount(server=server, login=int(login)), sample)
+                await self._compare(StoryAccount(server=server, login=int(login)), sample, key)
 
     async def happens(self, event: StoryEvent) -> None:
         fact, self._next_number = happened(
@@ -164,7 +167,7 @@ class Stage:
             self._samples[key] = values
             for body in late:
                 await self._command(account, SAMPLED_LATE, body)
-        await self._compare(account, values, degraded=sample.degraded)
+        await self._compare(account, values, key)
         if key in self._lost and values.is_believable:
             self._lost.remove(key)
             await self._command(account, BACK, b"")
@@ -175,15 +178,29 @@ class Stage:
         key = position_key(account.server, values.position)
         if not values.degraded:
             self._positions[key] = values
-        await self._compare(account, values, key, degraded=values.degraded)
+        await self._compare(account, values, key)
         if key in self._lost and not values.degraded:
             self._lost.remove(key)
             await self._relay(account, key, BACK, b"")
 
-    async def _compare(
-        self, account: StoryAccount, values: Seen, position: str = "", *, degraded: bool = False
-    ) -> None:
-        key = position or account_key(account.server, account.login)
+    async def quoted(self, quote: StoryQuote) -> None:
+        """Compare a quote with the symbol's levels, as the hub's watcher does."""
+        key = symbol_key(quote.server or self._given.account.server, quote.symbol)
+        if quote.bid is None or quote.ask is None:
+            self._lost.add(key)
+            await self._tell(told_to(key, LOST))
+            return
+        values = Quote(quote.bid, quote.ask, quote.degraded)
+        if values.is_believable:
+            if key not in self._quotes or quote.symbol_class is not None:
+                await self._tell(first_quote(key, quote.symbol_class))
+            self._quotes[key] = values
+        await self._compare(None, values, key)
+        if key in self._lost and values.is_believable:
+            self._lost.remove(key)
+            await self._tell(told_to(key, BACK))
+
+    async def _compare(self, account: StoryAccount | None, values: Seen, key: str) -> None:
         for _ in range(MOST_ROUNDS):
             levels = [level for level in self.store.level_rows.values() if level.key == key]
             moved = new_peaks(levels, values)
@@ -194,13 +211,15 @@ class Stage:
             first = observations(levels, values, peaks)
             if first:
                 body = msgspec.json.encode([each._asdict() for each in first])
-                if position:
-                    await self._relay(account, position, OBSERVED, body)
+                if account is None:
+                    await self._tell(told_to(key, OBSERVED, body))
+                elif key.startswith(POSITION):
+                    await self._relay(account, key, OBSERVED, body)
                 else:
                     await self._command(account, OBSERVED, body)
             found = crossings(levels, values, peaks)
             for crossing in found:
-                await self._append(passed(crossing, account, self.clock.now_us(), degraded=degraded))
+                await self._append(passed(crossing, values, account, self.clock.now_us()))
             if not first and not found:
                 await self._settle()
                 break
@@ -219,12 +238,13 @@ class Stage:
     async def _command(self, account: StoryAccount, name: str, body: bytes) -> None:
         partition = partition_of(account.server, account.login)
         key = account_key(account.server, account.login)
-        await self.log.append((), inputs=(NewInput(partition, InputKind.COMMAND, key, name, body),))
-        await self._settle()
+        await self._tell(NewInput(partition, InputKind.COMMAND, key, name, body))
 
     async def _relay(self, account: StoryAccount, position: str, name: str, body: bytes) -> None:
-        told = relayed(account.server, account.login, position, name, body)
-        await self.log.append((), inputs=(told,))
+        await self._tell(relayed(account.server, account.login, position, name, body))
+
+    async def _tell(self, command: NewInput) -> None:
+        await self.log.append((), inputs=(command,))
         await self._settle()
 
     async def asked(self, start: StoryStart) -> None:
@@ -273,13 +293,14 @@ class Stage:
             for partition in range(PARTITIONS):
                 self._watch.over(programs.of(partition))
 
-    async def _look_at_conditions(self, account: StoryAccount) -> None:
+    async def _look_at_conditions(self, account: StoryAccount | None) -> None:
         """See how the triggers stand after something happened: a plain no leaves no other trace."""
         if self._watch is None:
             return
-        server_and_login = account_key(account.server, account.login)
-        by_account = self._workflow.key is KeyKind.ACCOUNT
-        for key in [server_and_login] if by_account else self.log.keys_by_mail():
+        keys = self.log.keys_by_mail()
+        if self._workflow.key is KeyKind.ACCOUNT:
+            keys = [account_key(account.server, account.login)] if account is not None else []
+        for key in keys:
             answer = await self._answer_for(key)
             self._watch.stood(answer.standing)
 
@@ -313,8 +334,13 @@ class Stage:
             key,
             now_us=self.clock.now_us(),
             event=self._last_event,
-            sample=self._positions.get(key) if key.startswith(POSITION) else self._last_sample,
+            sample=self._last_seen(key),
         )
+
+    def _last_seen(self, key: str) -> Seen | None:
+        if key.startswith(SYMBOL):
+            return self._quotes.get(key)
+        return self._positions.get(key) if key.startswith(POSITION) else self._last_sample
 
     def _keys(self) -> Sequence[str]:
         """Return whom the story is about, as the workflow is kept."""

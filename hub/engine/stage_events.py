@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from hub.clock import from_us
 from hub.engine.draft_names import belongs_to_no_account
-from hub.engine.levels import Crossing
+from hub.engine.levels import Crossing, Seen
 from hub.engine.stage_positions import event_of
 from hub.engine.storybook import Given, StoryAccount, StoryEvent, extras
 from hub.errors import HubError
@@ -92,10 +92,10 @@ def _told(
         _refuse(declared.name, problem)
 
 
-def passed(crossing: Crossing, account: StoryAccount, at: int, *, degraded: bool) -> Fact:
+def passed(crossing: Crossing, seen: Seen, account: StoryAccount | None, at: int) -> Fact:
     """Return the event of a level that a sample has passed."""
-    level = crossing.level
-    name, model, data = event_of(crossing, from_us(at))
+    level, degraded = crossing.level, seen.degraded
+    name, model, data = event_of(crossing, from_us(at), seen)
     once = f"{level.level_id}:{level.generation}:{crossing.edge}"
     told = StoryEvent(type=name, degraded=degraded, dedupe_key=once)
     return _fact(name, model, data, account, at, told)

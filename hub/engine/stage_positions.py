@@ -1,15 +1,26 @@
-"""What samples lead to where no watcher runs, in stories and rehearsals: of accounts, and through them of positions."""
+"""What samples lead to where no watcher runs, in stories and rehearsals: of accounts, through them of positions, and of symbols."""
 
 from collections.abc import Iterable
 from datetime import datetime
 
+import msgspec
+
 from hub.bus.log import InputKind, NewInput
-from hub.engine.levels import Crossing
+from hub.engine.levels import Crossing, Quote, Seen
+from hub.engine.own import QUOTED
 from hub.engine.rows import LevelRow
 from hub.events.base import Data
-from hub.events.risk import LevelCrossed, PositionCrossed
-from hub.events.watched import POSITION, POSITION_CROSSED, RELAYED, decode_rule, encode_relayed
-from hub.ids import account_key, partition_of
+from hub.events.risk import LevelCrossed, PositionCrossed, SymbolCrossed
+from hub.events.watched import (
+    POSITION,
+    POSITION_CROSSED,
+    RELAYED,
+    SYMBOL,
+    SYMBOL_CROSSED,
+    decode_rule,
+    encode_relayed,
+)
+from hub.ids import account_key, partition_of, partition_of_key
 
 
 def position_key(server: str, ticket: int) -> str:
@@ -29,8 +40,20 @@ def doubted(levels: Iterable[LevelRow], server: str, login: int) -> list[str]:
     return [key for key in dict.fromkeys(found) if rules[key].held and rules[key].login == login]
 
 
-def event_of(crossing: Crossing, sampled_at: datetime) -> tuple[str, type[Data], dict[str, object]]:
-    """Return the type, the model and the data of the event a crossing is, of an account or of a position."""
+def told_to(key: str, ref: str, body: bytes = b"") -> NewInput:
+    """Return a command for a symbol: nobody stands between."""
+    return NewInput(partition_of_key(key), InputKind.COMMAND, key, ref, body)
+
+
+def first_quote(key: str, symbol_class: str | None) -> NewInput:
+    """Return the word that a symbol is quoted."""
+    return told_to(key, QUOTED, msgspec.json.encode({"symbol_class": symbol_class}))
+
+
+def event_of(
+    crossing: Crossing, sampled_at: datetime, seen: Seen
+) -> tuple[str, type[Data], dict[str, object]]:
+    """Return the type, the model and the data of the event a crossing is, of an account, a position or a symbol."""
     level, edge, value, limit, peak = crossing
     data: dict[str, object] = {
         "level_id": level.level_id,
@@ -45,5 +68,9 @@ def event_of(crossing: Crossing, sampled_at: datetime) -> tuple[str, type[Data],
     }
     if level.key.startswith(POSITION):
         return POSITION_CROSSED, PositionCrossed, {"position": int(level.key.rpartition(":")[2]), **data}
+    if isinstance(seen, Quote):
+        server, _, symbol = level.key[len(SYMBOL) :].partition(":")
+        quote = {"server": server, "symbol": symbol, "bid": seen.bid, "ask": seen.ask}
+        return SYMBOL_CROSSED, SymbolCrossed, {**quote, **data}
     name = "margin.crossed" if level.field == "margin_level" else "equity.crossed"
     return name, LevelCrossed, {**data, "peak": peak}

@@ -186,6 +186,8 @@ async def _play(stage: Stage, step: StoryStep) -> str | None:
         await stage.happens(step.event)
     elif step.sample is not None:
         await stage.sampled(step.sample)
+    elif step.quote is not None:
+        await stage.quoted(step.quote)
     elif step.start is not None:
         await stage.asked(step.start)
     elif step.restart is not None:

@@ -139,6 +139,27 @@ class StorySample(Strict):
     account: StoryAccount | None = None
 
 
+class StoryQuote(Strict):
+    """What a symbol is sold and bought for, on the server of the story's account if nothing else is said.
+
+    `gap` says that nobody sees it, until the next quote.
+    """
+
+    symbol: Annotated[str, Field(min_length=1, max_length=128)] = "EURUSD"
+    server: str | None = None
+    symbol_class: str | None = None
+    bid: Amount | None = None
+    ask: Amount | None = None
+    degraded: bool = False
+    gap: bool = False
+
+    @model_validator(mode="after")
+    def _has_both(self) -> "StoryQuote":
+        if not self.gap and (self.bid is None or self.ask is None):
+            raise ValueError("a quote has a bid and an ask, or says `gap: true`")
+        return self
+
+
 class Expected(BaseModel):
     """One intent: `action` (or `verb`), and of its account, key, state and parameters those that are named."""
 
@@ -170,6 +191,7 @@ class StoryStep(Strict):
     at: Moment | None = None
     event: StoryEvent | None = None
     sample: StorySample | None = None
+    quote: StoryQuote | None = None
     restart: str | bool | None = None
     approve: str | None = None
     decline: str | None = None
@@ -190,6 +212,7 @@ class StoryStep(Strict):
         happens = (
             self.event,
             self.sample,
+            self.quote,
             self.restart,
             self.start,
             self.approve,
@@ -199,7 +222,7 @@ class StoryStep(Strict):
         )
         if sum(part is not None for part in happens) > 1:
             raise ValueError(
-                "one thing happens in a step: event, sample, start, restart, reset, rates, approve or decline"
+                "one thing happens in a step: event, sample, quote, start, restart, reset, rates, approve or decline"
             )
         if (self.by is not None) != (self.approve is not None or self.decline is not None):
             raise ValueError("`by` says who decides, beside approve or decline")

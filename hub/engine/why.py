@@ -14,7 +14,7 @@ from hub.engine.distance import Distance, between, distances
 from hub.engine.grant_standing import stands
 from hub.engine.holds import HOLDS
 from hub.engine.index import Program
-from hub.engine.keys import KeyedBy, form_of, partition_of
+from hub.engine.keys import KeyedBy, KeyKind, form_of, partition_of
 from hub.engine.levels import ARMED, CROSSED, GONE, NEW, Limits, Seen, beyond, limits, peaks_of, plain
 from hub.engine.period_ends import standing as period_stands
 from hub.engine.plans import Candidate
@@ -268,7 +268,8 @@ def _holding(scene: Scene, candidate: Candidate) -> str:
     if hold is None:
         return ""
     if not hold.timer:
-        return "; the feed was away: it begins to count when the account is seen again"
+        again = "symbol is quoted" if scene.program.kind is KeyKind.SYMBOL else "account is seen"
+        return f"; the feed was away: it begins to count when the {again} again"
     return f"; fires at {iso(hold.due)}, if it stays so till then"
 
 
