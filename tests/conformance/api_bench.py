@@ -441,7 +441,8 @@ async def an_api(
     else:
         feeds = feeds_over(feed, clock, keys, directory, past, **(limits or {}))
     log.listeners.append(feeds.tail.offer)
-    watcher = Watcher(log, clock, seen=feeds.board.hear)
+    symbols = SymbolClasses({"EUR*": "fx"})
+    watcher = Watcher(log, clock, seen=feeds.board.hear, class_of=symbols.of)
     healths = MemoryHealths(endpoints)
     busy = [0.0]
     refreshed: list[int] = []
@@ -462,7 +463,7 @@ async def an_api(
             clock=clock,
             log=log,
             keys=keys,
-            receiver=Receiver(log, clock, symbols=SymbolClasses({"EUR*": "fx"}), declared=declared),
+            receiver=Receiver(log, clock, symbols=symbols, declared=declared),
             declared=declared,
             watcher=watcher,
             directory=directory,

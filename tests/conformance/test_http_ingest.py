@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ from conformance.api_bench import ApiBench, an_api
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hub.bus.log import InputKind
 from hub.clock import iso, to_us
 from hub.control.keys import Scope
 from hub.engine.rows import LevelRow
 from hub.events.records import decode_data, decode_envelope
 from hub.events.watched import Rule, encode_rule
-from hub.ids import partition_of
+from hub.ids import partition_of, partition_of_key
 from hub.testing import MORNING
 
 NOW = iso(to_us(MORNING))
@@ -32,6 +34,7 @@ SAMPLE: dict[str, Any] = {
     "balance": "1000",
     "at": NOW,
 }
+QUOTE: dict[str, Any] = {"server": "live-1", "symbol": "EURUSD", "bid": "1.08", "ask": "1.0801", "at": NOW}
 
 
 @pytest.fixture
@@ -203,6 +206,62 @@ async def test_a_position_in_a_sample_is_compared_and_its_crossing_is_the_accoun
     assert decode_data(envelope).position == 77
 
 
+async def test_quotes_come_with_samples_and_each_item_gets_its_own_verdict(api: ApiBench) -> None:
+    key = "symbol=live-1:EURUSD"
+    partition = partition_of_key(key)
+    api.watcher.load([LevelRow(partition, "l1", key, "spread", "above", "0.0003", "0.0003", 1, "armed")])
+    refused = [
+        {"bid": "1e9"}, {"ask": None}, {"symbol": ""}, {"server": "a b"}, {"at": "soon"}, {"price": "1"},
+        {"bid": "-1"}, {"bid": "NaN"},
+    ]  # fmt: skip
+
+    status, body, _ = await post(
+        api,
+        [
+            SAMPLE,
+            *(QUOTE | each for each in refused),
+            QUOTE | {"bid": "0"},
+            QUOTE | {"ask": "1.07"},
+            QUOTE | {"ask": "1.0804"},
+        ],
+        path="/v1/samples",
+        scope=Scope.SAMPLES_WRITE,
+    )
+
+    assert (status, body["accepted"], body["degraded"], body["rejected"]) == (202, 2, 2, len(refused))
+    assert [(each["index"], each["errors"][0]["field"]) for each in body["results"]] == [
+        (index, field) for index, each in enumerate(refused, start=1) for field in each
+    ]
+    (told,) = [row for row in api.rows() if row.kind == InputKind.EVENT]
+    envelope = decode_envelope(told.body)
+    assert (envelope.type, envelope.account, told.partition) == ("symbol.crossed", None, partition)
+    assert (decode_data(envelope).ask, decode_data(envelope).symbol_class) == (Decimal("1.0804"), "fx")
+
+
+async def test_a_key_tells_quotes_of_its_own_servers_alone(api: ApiBench) -> None:
+    there = QUOTE | {"server": "live-2"}
+
+    secret, _ = await api.keys.create("prices", [Scope.SAMPLES_WRITE], servers=["live-1"])
+    headers = {"X-API-Key": secret}
+
+    status, body, _ = await post(api, [QUOTE, there], path="/v1/samples", scope=None, headers=headers)
+
+    assert (status, body["accepted"], body["rejected"]) == (202, 1, 1)
+    assert body["results"][0]["errors"] == [
+        {"field": "server", "reason": "this key may not tell of this server"}
+    ]
+    status, body, _ = await post(api, there, path="/v1/samples", scope=None, headers=headers)
+    assert (status, body["accepted"]) == (422, 0)
+
+
+async def test_a_quote_that_is_told_to_nobody_yet_is_not_acknowledged(api: ApiBench) -> None:
+    api.log.broken = True
+
+    status, _, _ = await post(api, QUOTE, path="/v1/samples")
+
+    assert status == 503
+
+
 async def test_a_crossing_that_cannot_be_stored_is_not_acknowledged(api: ApiBench) -> None:
     partition = partition_of("live-1", 7001)
     api.watcher.load([LevelRow(partition, "l1", "live-1:7001", "equity", "below", "900", "900", 1, "armed")])
@@ -221,7 +280,9 @@ async def test_a_crossing_that_cannot_be_stored_is_not_acknowledged(api: ApiBenc
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
         lambda inner: (
             st.lists(inner, max_size=4)
-            | st.dictionaries(st.sampled_from([*EVENT, *EVENT["data"], *SAMPLE, "x"]), inner, max_size=5)
+            | st.dictionaries(
+                st.sampled_from([*EVENT, *EVENT["data"], *SAMPLE, *QUOTE, "x"]), inner, max_size=5
+            )
         ),
         max_leaves=15,
     ).map(lambda value: json.dumps(value).encode()),

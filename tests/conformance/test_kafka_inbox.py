@@ -22,6 +22,7 @@ from kafka_kit import (
     shared_topics,
     taken_until,
 )
+from msgspec import structs
 from processes.services import Kafka
 
 from hub.bus import told
@@ -35,8 +36,8 @@ from hub.bus.log import Lane
 from hub.clock import ManualClock, SystemClock
 from hub.errors import StoreUnavailable
 from hub.events.facts import Fact
-from hub.ids import partition_of
-from hub.ingest.samples import Sample
+from hub.ids import partition_of, partition_of_key
+from hub.ingest.samples import Quote, Sample
 from hub.testing import MORNING, a_trade_closed, an_account
 
 
@@ -397,9 +398,10 @@ def a_sample(login: int, equity: str = "1000.50", *, degraded: bool = False) -> 
 @asynccontextmanager
 async def sample_inbox(
     settings: KafkaSettings, partitions: Sequence[int] = ALL
-) -> AsyncIterator[SampleInbox[Sample]]:
+) -> AsyncIterator[SampleInbox[Sample | Quote]]:
     """Yield an inbox that has found the end of its partitions."""
-    async with running(SampleInbox(settings, SystemClock(), Sample)) as inbox:
+    reading: SampleInbox[Sample | Quote] = SampleInbox(settings, SystemClock(), Sample, Quote)
+    async with running(reading) as inbox:
         inbox.assign(partitions)
         async with asyncio.timeout(10):
             while -1 in inbox._reader._next.values():
@@ -408,14 +410,14 @@ async def sample_inbox(
 
 
 @pytest.fixture
-async def sink(settings: KafkaSettings) -> AsyncIterator[KafkaSamples[Sample]]:
-    sink = KafkaSamples[Sample](settings)
+async def sink(settings: KafkaSettings) -> AsyncIterator[KafkaSamples[Sample | Quote]]:
+    sink = KafkaSamples[Sample | Quote](settings)
     yield sink
     await sink.close()
 
 
-async def _samples(inbox: SampleInbox[Sample], count: int) -> list[Sample]:
-    taken: list[Sample] = []
+async def _samples(inbox: SampleInbox[Sample | Quote], count: int) -> list[Sample | Quote]:
+    taken: list[Sample | Quote] = []
     async with asyncio.timeout(10):
         while len(taken) < count:
             taken += await inbox.take(100)
@@ -423,7 +425,7 @@ async def _samples(inbox: SampleInbox[Sample], count: int) -> list[Sample]:
 
 
 async def test_samples_arrive_as_they_were_made_and_in_order_of_each_account(
-    settings: KafkaSettings, sink: KafkaSamples[Sample]
+    settings: KafkaSettings, sink: KafkaSamples[Sample | Quote]
 ) -> None:
     samples = [a_sample(7000 + n % 20, f"{1000 + n}.25", degraded=n % 10 == 0) for n in range(200)]
     async with sample_inbox(settings) as inbox:
@@ -432,11 +434,13 @@ async def test_samples_arrive_as_they_were_made_and_in_order_of_each_account(
 
     assert receipt == SamplesTold(judged=180, degraded=20)
     for login in range(7000, 7020):
-        assert [s for s in taken if s.login == login] == [s for s in samples if s.login == login]
+        assert [s for s in taken if isinstance(s, Sample) and s.login == login] == [
+            s for s in samples if s.login == login
+        ]
 
 
 async def test_samples_are_read_from_now_on_and_only_those_of_owned_partitions(
-    settings: KafkaSettings, sink: KafkaSamples[Sample]
+    settings: KafkaSettings, sink: KafkaSamples[Sample | Quote]
 ) -> None:
     old, new, foreign = a_sample(7001, "1"), a_sample(7001, "2"), a_sample(7002)
     home = partition_of("live-1", 7001)
@@ -449,8 +453,31 @@ async def test_samples_are_read_from_now_on_and_only_those_of_owned_partitions(
         assert await _samples(inbox, 1) == [new]
 
 
+async def test_quotes_share_the_line_and_go_where_their_symbol_is_watched(
+    settings: KafkaSettings, sink: KafkaSamples[Sample | Quote]
+) -> None:
+    here, there = (
+        Quote("live-1", name, Decimal("1.08"), Decimal("1.0801"), 5) for name in ("EURUSD", "GBPUSD")
+    )
+    sample = a_sample(7001)
+    home = partition_of_key("symbol=live-1:EURUSD")
+    assert partition_of_key("symbol=live-1:GBPUSD") != home
+
+    async with sample_inbox(settings, [home, sample.partition]) as inbox:
+        receipt = await sink.samples([there, here, sample, structs.replace(here, at=6, degraded=True)])
+
+        taken = await _samples(inbox, 3)
+
+    assert receipt == SamplesTold(judged=3, degraded=1)
+    assert [each for each in taken if isinstance(each, Quote)] == [
+        here,
+        structs.replace(here, at=6, degraded=True),
+    ]
+    assert [each for each in taken if isinstance(each, Sample)] == [sample]
+
+
 async def test_bytes_that_are_no_sample_are_passed_over(
-    settings: KafkaSettings, sink: KafkaSamples[Sample]
+    settings: KafkaSettings, sink: KafkaSamples[Sample | Quote]
 ) -> None:
     sample = a_sample(7001)
     home = partition_of("live-1", 7001)
@@ -467,7 +494,7 @@ async def test_bytes_that_are_no_sample_are_passed_over(
 
 
 async def test_samples_that_reach_no_broker_are_an_error_to_their_sender() -> None:
-    sink = KafkaSamples[Sample](KafkaSettings(servers="127.0.0.1:1"))
+    sink = KafkaSamples[Sample | Quote](KafkaSettings(servers="127.0.0.1:1"))
 
     with pytest.raises(StoreUnavailable):
         await sink.samples([a_sample(7001)])

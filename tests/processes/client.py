@@ -49,6 +49,9 @@ class HubClient:
         made = await self._insist("POST", "/v1/endpoints", body, expect=201)
         return made["id"], made["secret"]
 
+    async def post(self, path: str, told: Any, *, expect: int = 202) -> Any:
+        return await self._insist("POST", path, orjson.dumps(told), expect=expect)
+
     async def get(self, path: str, **query: str) -> Any:
         return await self._insist("GET", path, None, expect=200, query=query)
 

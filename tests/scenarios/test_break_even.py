@@ -1,9 +1,10 @@
-"""A position's profit passes a threshold at the broker, and its stop is asked to be moved: in both shapes of the hub."""
+"""A position's profit passes a threshold at the broker, and a symbol's spread one that is posted: in both shapes of the hub."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,15 @@ from processes.services import Kafka, Postgres
 
 SHIPPED = Path(__file__).parents[2] / "workflows" / "break-even-stop.yaml"
 WITHIN = 60.0
+WIDE = """
+schema: 1
+id: wide
+title: Tell of a spread of more than 3 pips
+mode: live
+key: symbol
+when: [{crosses: {value: symbol.spread, above: 0.0003}}]
+steps: [{do: event.publish, with: {type: custom.wide, data: {symbol: = symbol.name, ask: = symbol.ask}}}]
+"""
 LOTS = "0.10"  # of which 120 points are more than 100 of the account's currency
 
 
@@ -42,6 +52,7 @@ def rules(tmp_path: Path) -> Path:
     folder.mkdir()
     text = SHIPPED.read_text(encoding="utf-8").replace("mode: shadow", "mode: live")
     (folder / SHIPPED.name).write_text(text, encoding="utf-8")
+    (folder / "wide.yaml").write_text(WIDE, encoding="utf-8")
     return folder
 
 
@@ -112,9 +123,28 @@ async def stops_are_asked_for(sim: SimProcess, client: HubClient) -> None:
         assert verbs.count("position.modify") == 2
 
 
+async def spreads_are_watched(client: HubClient) -> None:
+    """Quote symbols that nobody trades, of as many partitions, until each has been wide once."""
+    names = {f"SYM{number}" for number in range(8)}
+    told: list[Mapping[str, Any]] = []
+    deadline = time.monotonic() + WITHIN
+    while len(told) < len(names):
+        # What was told between two owners of a partition is lost, and followed by the next quote.
+        for ask in ("1.0801", "1.0805"):
+            at = datetime.now(UTC).isoformat()
+            quotes = [{"server": MT4, "symbol": name, "bid": "1.08", "ask": ask, "at": at} for name in names]
+            answer = await client.post("/v1/samples", quotes)
+            assert (answer["accepted"], answer["rejected"]) == (len(names), 0)
+            await asyncio.sleep(0.1)
+        told = (await client.get("/v1/events?type=custom.wide&limit=500"))["items"]
+        assert time.monotonic() < deadline, told
+    assert {each["data"]["symbol"] for each in told} == names
+    assert {each["data"]["ask"] for each in told} == {"1.0805"}
+
+
 @pytest.mark.scenario
 @pytest.mark.timeout(240)
-async def test_the_stop_of_a_position_in_profit_is_asked_to_be_moved_by_one_process(
+async def test_profits_and_spreads_are_watched_by_one_process(
     sim: SimProcess, rules: Path, tmp_path: Path
 ) -> None:
     hub = HubProcess(tmp_path / "hub", config=settings(sim), workflows=[rules])
@@ -123,11 +153,12 @@ async def test_the_stop_of_a_position_in_profit_is_asked_to_be_moved_by_one_proc
         stack.push_async_callback(hub.stop)
         async with HubClient(hub) as client:
             await stops_are_asked_for(sim, client)
+            await spreads_are_watched(client)
 
 
 @pytest.mark.scenario
 @pytest.mark.timeout(240)
-async def test_the_stop_of_a_position_in_profit_is_asked_to_be_moved_by_several_processes(
+async def test_profits_and_spreads_are_watched_by_several_processes(
     sim: SimProcess, rules: Path, tmp_path: Path, postgres_server: Postgres, kafka_server: Kafka
 ) -> None:
     prefix = f"even-{time.monotonic_ns()}"
@@ -141,3 +172,4 @@ async def test_the_stop_of_a_position_in_profit_is_asked_to_be_moved_by_several_
         await fleet.start("engine-2", "engine")
         async with HubClient(door) as client:
             await stops_are_asked_for(sim, client)
+            await spreads_are_watched(client)
