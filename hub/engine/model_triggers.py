@@ -56,11 +56,11 @@ class BecomesTrigger(Part):
 
 
 class CrossesFile(Part):
-    """A sampled value of an account or a position, and the level it is watched against."""
+    """A sampled value of an account, a position or a symbol, and the level it is watched against."""
 
     value: Expr = Field(
         description="account.equity, account.floating, account.free_margin or account.margin_level; with `key: position` "
-        "position.profit or position.price"
+        "position.profit or position.price, with `key: symbol` symbol.bid, symbol.ask or symbol.spread (which is ask - bid)"
     )
     below: Expr | None = Field(None, description="Fires when the value falls below this.")
     above: Expr | None = Field(None, description="Fires when the value rises above this.")
@@ -86,7 +86,7 @@ class CrossesFile(Part):
 
 
 class CrossesTrigger(Part):
-    """Starts the workflow when a sampled value passes a limit: equity or margin of an account, profit of a position."""
+    """Starts the workflow when a sampled value passes a limit: equity or margin of an account, profit of a position, spread of a symbol."""
 
     later: ClassVar[frozenset[str]] = _LATER_TRIGGERS
 
