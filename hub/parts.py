@@ -38,7 +38,7 @@ from hub.ingest.gaps import HeardTeller, VouchedSamples
 from hub.ingest.mt5rest import Mt5RestConnector
 from hub.ingest.mt_remote import MtRemoteConnector
 from hub.ingest.rates import Rates, RatesFile
-from hub.ingest.samples import SampleSink, Wanted
+from hub.ingest.samples import Sink, Wanted
 from hub.ingest.settings import Mt5RestSettings, MtRemoteSettings
 from hub.ingest.source import Connector, Settled, at_once
 from hub.ingest.symbols import SymbolClasses
@@ -229,7 +229,7 @@ def connector(
     source: MtRemoteSettings | Mt5RestSettings,
     teller: Teller,
     clock: Clock,
-    sink: SampleSink,
+    sink: Sink,
     symbols: SymbolClasses,
     base: BaseCurrency,
     positions: Wanted,

@@ -17,7 +17,7 @@ from hub.engine.memory import MemoryLog
 from hub.errors import StoreUnavailable
 from hub.events.facts import Fact
 from hub.events.records import Envelope, decode_envelope
-from hub.ingest.samples import Sample, SampleSink
+from hub.ingest.samples import Quote, Sample, Sink
 from hub.ingest.source import Connector
 
 
@@ -74,12 +74,18 @@ def data_of(event: Envelope) -> dict[str, Any]:
 
 
 @dataclass
-class Samples(SampleSink):
+class Samples(Sink):
     taken: list[Sample] = field(default_factory=list)
+    quoted: list[Quote] = field(default_factory=list)
 
     @override
     async def samples(self, batch: Sequence[Sample]) -> object:
         self.taken += batch
+        return None
+
+    @override
+    async def quotes(self, batch: Sequence[Quote]) -> object:
+        self.quoted += batch
         return None
 
 

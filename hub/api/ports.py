@@ -37,7 +37,7 @@ from hub.ingest.directory import Directory
 from hub.ingest.profiles import Profiles
 from hub.ingest.reading import Reading
 from hub.ingest.receive import Receiver
-from hub.ingest.samples import Quote, QuoteSink, Sample, SampleSink
+from hub.ingest.samples import Quote, Sample, Sink
 from hub.ingest.watcher import SampleReceipt
 from hub.intents.intent import Intent, State
 
@@ -97,7 +97,7 @@ class DealReader(Protocol):
         """Return an account's events of these types behind a cursor. Raises BadCursor, TooManyLooks."""
 
 
-class Watching(SampleSink, QuoteSink, Protocol):
+class Watching(Sink, Protocol):
     """Where samples and quotes go, and what was last seen of an account by this process."""
 
     @override

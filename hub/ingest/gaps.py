@@ -13,7 +13,7 @@ from hub.errors import HubError
 from hub.events.facts import Fact
 from hub.events.watched import RELAYED, SYMBOL, encode_relayed
 from hub.ids import partition_of, partition_of_key
-from hub.ingest.samples import Sample, SampleSink
+from hub.ingest.samples import Quote, Sample, Sink
 
 LOST, BACK = "feed.lost", "feed.back"
 _AWAY: Final = frozenset({"connector.disconnected", "connector.stale", "connector.gap"})
@@ -65,14 +65,16 @@ def _command(key: str, account: str, what: str) -> NewInput:
 
 
 @final
-class VouchedSamples(SampleSink):
-    """The samples of one connector; while it was away, each account's are doubted until it is seen again."""
+class VouchedSamples(Sink):
+    """The samples and quotes of one connector; while it was away, what it tells of each is doubted until it is seen again."""
 
-    def __init__(self, sink: SampleSink, clock: Clock) -> None:
+    def __init__(self, sink: Sink, clock: Clock) -> None:
         self._sink = sink
         self._clock = clock
         self._accounts: dict[tuple[str, int], None] = {}
         self._doubted: dict[tuple[str, int], None] = {}
+        self._symbols: dict[tuple[str, str], None] = {}
+        self._doubted_symbols: dict[tuple[str, str], None] = {}
 
     @override
     async def samples(self, batch: Sequence[Sample]) -> object:
@@ -83,20 +85,40 @@ class VouchedSamples(SampleSink):
         await self._tell_doubts()
         return await self._sink.samples(batch)
 
+    @override
+    async def quotes(self, batch: Sequence[Quote]) -> object:
+        for quote in batch:  # no more than the settings name
+            self._symbols[quote.server, quote.symbol] = None
+        await self._tell_doubts()
+        return await self._sink.quotes(batch)
+
     async def doubt(self) -> None:
-        """Say at once of every account that nobody sees it now; what cannot be said waits for the next sample."""
-        self._doubted = dict(self._accounts)
+        """Say at once of every account and symbol that nobody sees it now; what cannot be said waits for the next sample."""
+        self._doubted, self._doubted_symbols = dict(self._accounts), dict(self._symbols)
         try:
             await self._tell_doubts()
         except HubError as error:
-            log.warning("samples.doubt_waits", accounts=len(self._doubted), reason=str(error))
+            log.warning(
+                "samples.doubt_waits",
+                accounts=len(self._doubted),
+                symbols=len(self._doubted_symbols),
+                reason=str(error),
+            )
 
     async def _tell_doubts(self) -> None:
-        if not self._doubted:
-            return
         now = self._clock.now_us()
-        await self._sink.samples([_nothing_seen(*account, now) for account in self._doubted])
-        self._doubted = {}
+        if self._doubted:
+            await self._sink.samples([_nothing_seen(*account, now) for account in self._doubted])
+            self._doubted = {}
+        if self._doubted_symbols:
+            nothing = Decimal(0)
+            await self._sink.quotes(
+                [
+                    Quote(*symbol, nothing, nothing, now, degraded=True, gap=True)
+                    for symbol in self._doubted_symbols
+                ]
+            )
+            self._doubted_symbols = {}
 
 
 def _nothing_seen(server: str, login: int, at: int) -> Sample:

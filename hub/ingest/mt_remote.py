@@ -17,7 +17,7 @@ from hub.ingest.feed import Platform
 from hub.ingest.following import keep_following
 from hub.ingest.mt_remote_follow import MtRemoteFollow
 from hub.ingest.mt_remote_session import MtRemoteSession, open_session
-from hub.ingest.samples import SampleSink, Wanted, always
+from hub.ingest.samples import Sink, Wanted, always
 from hub.ingest.server_clock import ServerClock
 from hub.ingest.settings import MtRemoteSettings
 from hub.ingest.source import (
@@ -45,7 +45,7 @@ class MtRemoteConnector(Connector):
         log: Teller,
         clock: Clock,
         *,
-        sink: SampleSink | None = None,
+        sink: Sink | None = None,
         positions: Wanted = always,
         classify: Classify = unclassified,
         convert: Convert = unconverted,
@@ -113,6 +113,8 @@ class MtRemoteConnector(Connector):
                     samples = await follow.step(await session.items(MOST_AT_ONCE))
                     if samples and self._sink is not None:
                         await self._sink.samples(samples)
+                    if follow.quotes and self._sink is not None:
+                        await self._sink.quotes(follow.quotes)
                     if follow.is_complete and not self._is_level:
                         self._is_level = True
                         self._backoff.reset()

@@ -15,10 +15,10 @@ from hub.errors import RecordMalformed, SourceRefused, SourceUnavailable
 from hub.ingest.books import Books, Changes
 from hub.ingest.feed import ZERO, AccountRow, TradeRow
 from hub.ingest.fields import rows
-from hub.ingest.mt_remote_samples import equity_samples
+from hub.ingest.mt_remote_samples import equity_samples, read_quote
 from hub.ingest.mt_remote_session import Item, MtRemoteSession
 from hub.ingest.normalize_mt4 import read_group, read_trade, read_user, split_to, with_opened_lots
-from hub.ingest.samples import Sample, Wanted, always
+from hub.ingest.samples import Quote, Sample, Wanted, always
 from hub.ingest.server_clock import ServerClock
 from hub.ingest.settings import MtRemoteSettings
 from hub.ingest.source import Reporter
@@ -67,6 +67,7 @@ class MtRemoteFollow:
         self._checked_at = self._swept_at = self._sampled_at = NEVER
         self._changes: list[Changes] = []
         self._samples: list[Sample] = []
+        self.quotes: list[Quote] = []  # of the last step
         self._is_stale = False
         self.is_complete = False
 
@@ -79,12 +80,28 @@ class MtRemoteFollow:
         except SourceRefused as refusal:
             log_lines.warning("mt_remote.groups_refused", connector=self._settings.name, reason=str(refusal))
             groups = []
+        await self._ask_for_quotes()
         self._currencies = dict(read_group(raw) for raw in rows(groups, "groups", self._settings.most_rows))
         await self._check()
 
+    async def _ask_for_quotes(self) -> None:
+        """Have the gateway send prices, which it does of symbols that are shown."""
+        for symbol in self._settings.quotes:
+            try:
+                await self._session.call("symbol.show", {"symbol": symbol})
+            except SourceRefused as refusal:
+                log_lines.warning(
+                    "mt_remote.symbol_refused",
+                    connector=self._settings.name,
+                    symbol=symbol,
+                    reason=str(refusal),
+                )
+        if self._settings.quotes:
+            await self._session.call("subscribe", {"event": "tick"})
+
     async def step(self, items: Sequence[Item]) -> list[Sample]:
         """Take what came in, store what it told, and ask what follows from it; return the equity samples in it."""
-        self._changes, self._samples = [], []
+        self._changes, self._samples, self.quotes = [], [], []
         for item in items:
             try:
                 await self._take(item)
@@ -107,6 +124,10 @@ class MtRemoteFollow:
             case "event", "group":
                 name, currency = read_group(item.data)
                 self._currencies[name] = currency
+            case "event", "tick":
+                quote = read_quote(item.data, self._settings.server, self._clock.now_us())
+                if quote.symbol in self._settings.quotes:
+                    self.quotes.append(quote)
             case "event", "connection":
                 if item.data is False:
                     raise SourceUnavailable("the gateway lost its connection to the trading server")

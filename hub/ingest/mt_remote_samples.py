@@ -1,4 +1,4 @@
-"""Samples of MT4 accounts. This gateway tells no equity: it is balance + credit + what the open trades would bring."""
+"""Samples of MT4 accounts, and quotes. This gateway tells no equity: it is balance + credit + what the open trades would bring."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from hub.ingest.books import Books
 from hub.ingest.feed import ZERO, TradeRow
-from hub.ingest.samples import PositionSample, Sample
+from hub.ingest.fields import Fields
+from hub.ingest.samples import PositionSample, Quote, Sample
 
 
 def equity_samples(
@@ -44,3 +45,9 @@ def equity_samples(
             )
         )
     return samples
+
+
+def read_quote(raw: object, server: str, at: int) -> Quote:
+    """Return what a tick says, as of now: its own time is in whole seconds."""
+    fields = Fields(raw, "MT Remote tick")
+    return Quote(server, fields.text("symbol"), fields.decimal("bid"), fields.decimal("ask"), at)

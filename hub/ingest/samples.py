@@ -57,6 +57,7 @@ class Sample:
 class Quote(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What a symbol is bought and sold for at one moment; `at` is µs, `degraded`: not to be judged by.
 
+    `gap`: this is no quote, but says that the symbol's cannot be vouched for until the next one.
     An array on its way between processes, where a sample is an object: they share a line, and are told apart so.
     """
 
@@ -66,6 +67,7 @@ class Quote(msgspec.Struct, frozen=True, gc=False, array_like=True):
     ask: Decimal
     at: int
     degraded: bool = False
+    gap: bool = False
 
     @property
     def partition(self) -> int:
@@ -81,6 +83,10 @@ class SampleSink(Protocol):
 class QuoteSink(Protocol):
     async def quotes(self, batch: Sequence[Quote]) -> object:
         """Take quotes in the order they were made; return once what follows from them is on disk."""
+
+
+class Sink(SampleSink, QuoteSink, Protocol):
+    """Who takes both."""
 
 
 def in_parts(samples: Iterable[Sample]) -> Iterator[Sample]:

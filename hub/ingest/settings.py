@@ -66,7 +66,10 @@ class SourceSettings(BaseModel):
 
 
 class MtRemoteSettings(SourceSettings):
-    """An MT4 server behind MT Remote. `equity` polls for equity samples, which this gateway does not send by itself."""
+    """An MT4 server behind MT Remote. `equity` polls for equity samples, which this gateway does not send by itself.
+
+    `quotes` names the symbols whose prices it shall send.
+    """
 
     kind: Literal["mt_remote"] = "mt_remote"
     auth: Literal["connect_call", "headers"] = "connect_call"
@@ -76,6 +79,7 @@ class MtRemoteSettings(SourceSettings):
     reconnect_delay: Interval = timedelta(seconds=1)
     equity: bool = False
     equity_every: Interval = timedelta(seconds=1)
+    quotes: Annotated[tuple[Name, ...], Field(max_length=500)] = ()
     history_calls: Annotated[int, Field(ge=1, le=64)] = 8
 
     @field_validator("url")

@@ -17,7 +17,7 @@ from typing_extensions import override
 from hub.bus.log import Log
 from hub.clock import Clock
 from hub.errors import StoreUnavailable
-from hub.events.watched import DAY, TRAIL, WAITING, decode_rule
+from hub.events.watched import DAY, TRAIL, WAITING, decode_rule, symbol_key
 from hub.ingest.days import Days
 from hub.ingest.gaps import Unvouched
 from hub.ingest.levels import Cell, LevelState, LevelTable, Seen, Trail
@@ -26,7 +26,7 @@ from hub.ingest.open_positions import OpenPositions
 from hub.ingest.peaks import SavePeaks, UnwrittenPeaks
 from hub.ingest.quoted import QuotedSymbols
 from hub.ingest.reading import Reading, quote_reading, reading_of
-from hub.ingest.samples import Quote, QuoteSink, Sample, SampleSink
+from hub.ingest.samples import Quote, Sample, Sink
 
 _TRY_AGAIN = timedelta(seconds=1)
 _PEAKS_EVERY = timedelta(milliseconds=500)  # so that what is written is never more than a second behind
@@ -50,7 +50,7 @@ NOTHING_SEEN: Final = SampleReceipt(0, 0, 0, 0)
 
 
 @final
-class Watcher(SampleSink, QuoteSink):
+class Watcher(Sink):
     """Everything here happens on the event loop; `changed` may be called from wherever the engine committed."""
 
     def __init__(
@@ -165,20 +165,25 @@ class Watcher(SampleSink, QuoteSink):
     async def quotes(self, batch: Sequence[Quote]) -> SampleReceipt:
         """Compare quotes of symbols, in the order they were made; return once every crossing in them is on disk."""
         readings: list[Reading] = []
-        degraded = late = 0
+        judged = degraded = late = 0
         now = self._clock.now_us()
         for quote in batch:
             reading = quote_reading(quote)
+            if quote.gap:  # what was seen before it stands
+                self._compare_all(readings)
+                readings = []
+                self._lost(symbol_key(quote.server, quote.symbol))
             if reading is None:
                 degraded += 1
             elif not self._quoted.hear(reading, now):
                 late += 1
             else:
                 readings.append(reading)
+                judged += 1
                 if self._unvouched.any:
                     self._unvouched.seen(reading.key)
         self._compare_all(readings)
-        return SampleReceipt(len(readings), degraded, late, await self.tell())
+        return SampleReceipt(judged, degraded, late, await self.tell())
 
     def _compare_all(self, readings: Sequence[Reading]) -> None:
         for part in _one_an_account(readings):

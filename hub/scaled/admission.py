@@ -14,7 +14,7 @@ from hub.clock import Clock
 from hub.errors import StoreRefused, StoreUnavailable
 from hub.events.facts import Fact
 from hub.ids import PARTITIONS
-from hub.ingest.samples import Quote, QuoteSink, Sample, SampleSink
+from hub.ingest.samples import Quote, Sample, Sink
 from hub.store.postgres.log import PostgresLog
 
 MOST = 512
@@ -33,10 +33,6 @@ Positions = Mapping[tuple[str, int], int]
 
 class Backlog(Protocol):
     def backlog(self) -> int: ...
-
-
-class Watching(SampleSink, QuoteSink, Protocol):
-    """Who compares both with levels."""
 
 
 def consumer(topic: str) -> str:
@@ -111,7 +107,7 @@ async def take_all_arrivals(log: PostgresLog) -> None:
 class Sampling:
     """Brings samples and quotes to the watcher; one that is lost is followed by the next."""
 
-    def __init__(self, inbox: SampleInbox[Sample | Quote], watcher: Watching) -> None:
+    def __init__(self, inbox: SampleInbox[Sample | Quote], watcher: Sink) -> None:
         self._inbox = inbox
         self._watcher = watcher
 

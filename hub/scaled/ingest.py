@@ -11,7 +11,7 @@ from hub.clock import Clock
 from hub.config import Settings
 from hub.ending import GiveUp
 from hub.ingest.base_currency import BaseCurrency
-from hub.ingest.samples import SampleSink, Wanted
+from hub.ingest.samples import Sink, Wanted
 from hub.ingest.symbols import SymbolClasses
 from hub.parts import connector
 from hub.scaled.admission import consumer
@@ -27,7 +27,7 @@ from hub.store.postgres.positions import read_positions
 class IngestRole:
     settings: Settings
     teller: Teller
-    samples: SampleSink
+    samples: Sink
     symbols: SymbolClasses
     base: BaseCurrency
     positions: Wanted
@@ -60,7 +60,7 @@ class IngestRole:
 def add(
     process: Process,
     tell: Callable[[SourceFence], Teller],
-    samples: SampleSink,
+    samples: Sink,
     symbols: SymbolClasses,
     base: BaseCurrency,
     positions: Wanted,

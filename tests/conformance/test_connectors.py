@@ -620,6 +620,23 @@ async def test_equity_samples_arrive_and_glitches_are_marked():
     assert all(s.margin_level is None for s in flat if s.margin == 0)
 
 
+async def test_mt4_prices_of_the_symbols_that_are_named_become_quotes():
+    log, sink = RecordingLog(), Samples()
+    async with simulator() as sim:
+        connector = mt4(sim, log, sink=sink, quotes=("EURUSD", "NONE", "XAUUSD"))
+        async with running(connector):
+            await level4(connector)
+            sim.broker.move_price("GBPUSD", Decimal("1.2"))
+            moved = sim.broker.move_price("EURUSD", Decimal("1.08"), Decimal("1.0805"))
+            sim.broker.move_price("XAUUSD", Decimal(2000))
+            await until(lambda: len(sink.quoted) == 2, "the quotes")
+
+    first, second = sink.quoted
+    assert (first.server, first.symbol, first.bid, first.ask) == ("live-4", "EURUSD", moved.bid, moved.ask)
+    assert (second.symbol, second.bid, second.degraded) == ("XAUUSD", Decimal(2000), False)
+    assert log.of(kind="connector.disconnected") == []
+
+
 async def test_mt4_equity_is_computed_when_asked_for():
     log, sink = RecordingLog(), Samples()
     async with simulator() as sim:

@@ -351,6 +351,23 @@ async def test_a_hub_that_was_down_meanwhile_saw_nothing(gap, fired):
     assert house.fired == ["crosses"]
 
 
+@pytest.mark.parametrize(("gap", "fired"), [("restart", []), ("continue", ["crosses"])])
+async def test_a_feed_that_was_away_begins_it_anew_or_not(gap, fired):
+    house = await a_house(a_rule(HELD.format(gap)))
+    await sees(house, "0")
+    await sees(house, "0.0005")
+    await house.at("2026-04-13T12:00:10Z")
+    receipt = await sees(house, "0", gap=True, degraded=True)
+    assert receipt.degraded == 1
+    await house.at("2026-04-13T12:00:31Z")
+    assert house.fired == fired
+
+    await sees(house, "0.0006")
+    await house.at("2026-04-13T12:01:01Z")
+
+    assert house.fired == ["crosses"]
+
+
 async def test_a_hold_that_only_ends_late_is_believed_as_an_account_s_is():
     house = await a_house(a_rule(HELD.format("restart")))
     await sees(house, "0")

@@ -13,15 +13,16 @@ from hub.events.catalogue import BY_NAME
 from hub.events.facts import Fact, make_fact
 from hub.events.operations import ConnectorMoved
 from hub.ingest.gaps import HeardTeller, VouchedSamples
-from hub.ingest.samples import Sample, SampleSink
+from hub.ingest.samples import Quote, Sample, Sink
 from hub.testing import MORNING
 
 
-class Heard(SampleSink):
+class Heard(Sink):
     """What was handed on; it can be told to refuse the next batch."""
 
     def __init__(self) -> None:
         self.batches: list[list[Sample]] = []
+        self.quoted: list[Quote] = []
         self.refuses = False
 
     async def samples(self, batch: Sequence[Sample]) -> object:
@@ -29,6 +30,13 @@ class Heard(SampleSink):
             self.refuses = False
             raise StoreUnavailable("the broker is away")
         self.batches.append(list(batch))
+        return len(batch)
+
+    async def quotes(self, batch: Sequence[Quote]) -> object:
+        if self.refuses:
+            self.refuses = False
+            raise StoreUnavailable("the broker is away")
+        self.quoted += batch
         return len(batch)
 
     def doubted(self) -> list[int]:
@@ -95,3 +103,22 @@ async def test_a_doubt_that_could_not_be_told_comes_before_the_next_sample(
 
     assert len(answers) == 1
     assert [[sample.gap for sample in batch] for batch in heard.batches] == [[False], [True], [False]]
+
+
+async def test_symbols_that_were_quoted_are_doubted_as_well(
+    heard: Heard, samples: VouchedSamples, teller: HeardTeller
+) -> None:
+    quotes = [Quote("live-1", name, Decimal(1), Decimal(2), 0) for name in ("EURUSD", "XAUUSD", "EURUSD")]
+    await samples.quotes(quotes)
+
+    await teller.append([moved("connector.stale")])
+    assert heard.batches == []
+    assert [(each.symbol, each.degraded) for each in heard.quoted if each.gap] == [
+        ("EURUSD", True),
+        ("XAUUSD", True),
+    ]
+    heard.refuses = True
+    await teller.append([moved("connector.gap")])
+    await samples.quotes(quotes[:1])
+
+    assert [each.gap for each in heard.quoted[3:]] == [True, True, True, True, False]
