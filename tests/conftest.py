@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from processes.preloaded import nursery
 from processes.services import (
     Kafka,
@@ -19,7 +19,7 @@ from processes.services import (
 )
 
 # How long an example takes says how busy the machine is, and fails no test: each test has its own time limit.
-settings.register_profile("any machine", deadline=None)
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 
