@@ -24,14 +24,14 @@ MESSAGES, MAY_BE_TOLD = 30, 12
 OPEN = (State.READY, State.SENDING, State.UNKNOWN)
 
 
-def an_intent(number: int, verb: str, **params: str) -> Intent:
+def an_intent(number: int, workflow: str, verb: str, **params: str) -> Intent:
     return Intent(
         key=f"{verb}:{number}",
         partition=0,
         account=f"live-1:{number % 6}",
         verb=verb,
         params=json.dumps(params).encode(),
-        workflow="bonus",
+        workflow=workflow,
         run="r",
         step="s",
         caused_by="e",
@@ -88,9 +88,12 @@ async def test_nothing_goes_twice_and_exactly_as_much_as_may(store: StoreBackend
         gate=ContactGate(store.store.contacts, {"marketing": limit}, store.clock),
         control=control,
     )
-    actions = [an_intent(n, "credit.grant", amount="5") for n in range(ACTIONS)]
+    # Of a workflow each: one that its breaker has stopped writes to nobody either.
+    actions = [an_intent(n, "bonus", "credit.grant", amount="5") for n in range(ACTIONS)]
     about = {"to": "c-1", "text": "t", "category": "marketing"}
-    await store.add_intents(*actions, *(an_intent(n, "notify.push", **about) for n in range(MESSAGES)))
+    await store.add_intents(
+        *actions, *(an_intent(n, "offer", "notify.push", **about) for n in range(MESSAGES))
+    )
 
     stopping = asyncio.Event()
     async with asyncio.TaskGroup() as group:
