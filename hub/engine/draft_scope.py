@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from hub.engine.draft import Draft
+from hub.engine.draft_names import belongs_to_no_account
 from hub.engine.keys import KeyKind
 from hub.engine.model_triggers import AnyTrigger, BecomesTrigger, EventTrigger
 from hub.engine.nodes import Location
@@ -45,9 +46,9 @@ def scope_of(
 
 
 def _start_at_events(triggers: Iterable[AnyTrigger], aggregates: Collection[str]) -> bool:
-    """Return whether everything starts at events, or at what they add up to: else a scope would be asked of nothing."""
+    """Return whether everything starts at accounts' events, or at what they add up to: else a scope would be asked of nothing."""
     return all(
-        isinstance(each, EventTrigger)
+        (isinstance(each, EventTrigger) and not belongs_to_no_account(each.event))
         or (isinstance(each, BecomesTrigger) and _reads(each.becomes, aggregates))
         for each in triggers
     )

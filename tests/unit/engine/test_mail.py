@@ -385,6 +385,8 @@ async def test_why_answers_for_a_client_and_says_how_to_ask():
          "`account` is not known here: with `key: client` there is one only while an event is looked at, as in `where`"),
         ("client", 'scope: account.group == "real"\nwhen: [{becomes: client.kyc == "confirmed"}]\n' + PUBLISHES,
          "`account` is not known here: with `key: client` there is one only while an event is looked at, as in `where`"),
+        ("all", 'scope: account.group == "real"\nwhen: [{event: connector.disconnected}]\n' + PUBLISHES,
+         "`account` is not known here: with `key: all` there is one only while an event is looked at, as in `where`"),
         ("client", "scope: account.registered_at < now\n" + LOTS,
          "what is said of an event's account cannot depend on `now`: say it in `where`"),
         ("client", "scope: " + " or ".join(f"account.login == {n}" for n in range(70)) + "\n"
