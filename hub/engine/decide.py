@@ -28,7 +28,7 @@ from hub.engine.holds import BACK, LOST, begin_anew, doubt_held, held_long_enoug
 from hub.engine.index import Program
 from hub.engine.keys import KeyKind
 from hub.engine.mail import Mail, decode_mail, send, tell_parts
-from hub.engine.own import QUOTED, SLOTS, changed, quoted, told_of
+from hub.engine.own import SLOTS, changed, quoted, told_of
 from hub.engine.plans import Candidate, TypePlan
 from hub.engine.position_levels import WATCH, belong, relay, watch, with_owner
 from hub.engine.program import Absent, Becomes, PeriodEnd
@@ -47,7 +47,7 @@ from hub.engine.triggers import fire_in_time, turn_quietly
 from hub.engine.values import ACCOUNT, CLIENT, Kind
 from hub.engine.waits import decided, hear, look, rate_is_known, time_is_up
 from hub.events.records import Envelope, decode_data, decode_envelope
-from hub.events.watched import CROSSINGS, RELAYED
+from hub.events.watched import CROSSINGS, RELAYED, SYMBOL_QUOTED
 from hub.ids import account_key
 
 OBSERVED = "level.observed"
@@ -380,7 +380,7 @@ COMMANDS = {
     OBSERVED: observed,
     WATCH: watch,
     RELAYED: relay,
-    QUOTED: _quoted,
+    SYMBOL_QUOTED: _quoted,
     SAMPLED_LATE: _sampled_late,
     LOST: doubt_held,
     BACK: begin_anew,

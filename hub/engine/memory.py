@@ -11,7 +11,6 @@ from typing_extensions import override
 from hub.bus.lease import Lease
 from hub.bus.log import Appended, Input, InputKind, Lane, Log, Mark, NewInput
 from hub.clock import Clock
-from hub.engine.own import QUOTED
 from hub.engine.rows import (
     ApprovalRow,
     Batch,
@@ -28,6 +27,7 @@ from hub.engine.rows import (
 )
 from hub.errors import LeaseLost
 from hub.events.facts import Fact, says_the_same, stored, with_entity_version
+from hub.events.watched import SYMBOL_QUOTED
 from hub.ids import PARTITIONS, hashed
 from hub.intents.intent import Intent
 
@@ -105,7 +105,9 @@ class MemoryLog(Log):
 
     def keys_by_mail(self) -> list[str]:
         """Return the keys that are no accounts and were told of something."""
-        return sorted({row.key for row in self._ranked if row.kind == InputKind.MAIL or row.ref == QUOTED})
+        return sorted(
+            {row.key for row in self._ranked if row.kind == InputKind.MAIL or row.ref == SYMBOL_QUOTED}
+        )
 
     @override
     async def find(self, key: bytes) -> Input | None:

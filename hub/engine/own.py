@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from msgspec import DecodeError, Struct
-from msgspec.json import Decoder
+from msgspec import DecodeError
 from msgspec.structs import replace
 
 from hub.engine.account_rows import AccountRow
@@ -14,17 +13,9 @@ from hub.engine.keys import KeyedBy, KeyKind
 from hub.engine.values import Kind, Slot
 from hub.errors import RecordMalformed
 from hub.events.records import Envelope
-from hub.events.watched import POSITION_CROSSED, SYMBOL_CROSSED
+from hub.events.watched import POSITION_CROSSED, SYMBOL_CROSSED, SYMBOL_QUOTED, decode_first_quote
 
 Own = PositionRow | ThingRow
-QUOTED: Final = "symbol.quoted"  # the watcher's word that a symbol has a price
-
-
-class _Quoted(Struct, frozen=True, omit_defaults=True):
-    symbol_class: str | None = None
-
-
-_decode_quoted = Decoder(_Quoted).decode
 # The root such a key is read by is what its kind is called.
 SLOTS: Final[Mapping[KeyedBy, Slot]] = {
     KeyKind.POSITION: (Kind.POSITION.value, ""),
@@ -60,9 +51,9 @@ def told_of(kind: KeyedBy, key: str, known: object, event: Envelope, data: Any, 
 def quoted(key: str, known: object, body: bytes) -> ThingRow:
     """Return what is known of a symbol once somebody quotes it."""
     try:
-        told = _decode_quoted(body)
+        told = decode_first_quote(body)
     except DecodeError as problem:
-        raise RecordMalformed(f"{QUOTED}: {problem}") from problem
+        raise RecordMalformed(f"{SYMBOL_QUOTED}: {problem}") from problem
     name = key.partition("=")[2].partition(":")[2]
     row: Any = known if isinstance(known, SymbolRow) else SymbolRow(name=name)
     changes = {"class": told.symbol_class} if told.symbol_class is not None else {}

@@ -3,11 +3,8 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-import msgspec
-
 from hub.bus.log import InputKind, NewInput
 from hub.engine.levels import Crossing, Quote, Seen
-from hub.engine.own import QUOTED
 from hub.engine.rows import LevelRow
 from hub.events.base import Data
 from hub.events.risk import LevelCrossed, PositionCrossed, SymbolCrossed
@@ -17,7 +14,9 @@ from hub.events.watched import (
     RELAYED,
     SYMBOL,
     SYMBOL_CROSSED,
+    SYMBOL_QUOTED,
     decode_rule,
+    encode_first_quote,
     encode_relayed,
 )
 from hub.ids import account_key, partition_of, partition_of_key
@@ -47,7 +46,7 @@ def told_to(key: str, ref: str, body: bytes = b"") -> NewInput:
 
 def first_quote(key: str, symbol_class: str | None) -> NewInput:
     """Return the word that a symbol is quoted."""
-    return told_to(key, QUOTED, msgspec.json.encode({"symbol_class": symbol_class}))
+    return told_to(key, SYMBOL_QUOTED, encode_first_quote(symbol_class))
 
 
 def event_of(

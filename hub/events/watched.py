@@ -22,6 +22,7 @@ POSITION_CROSSED: Final = "position.crossed"
 SYMBOL_FIELDS: Final = ("bid", "ask", "spread")
 SYMBOL: Final = "symbol="  # how the key of a symbol begins: symbol=server:NAME
 SYMBOL_CROSSED: Final = "symbol.crossed"
+SYMBOL_QUOTED: Final = "symbol.quoted"  # the watcher's word that a symbol has a price
 CROSSINGS: Final = frozenset({"equity.crossed", "margin.crossed"})  # of an account's levels
 # What reaches a position goes to its account first: samples and what follows from them are told where that lives.
 RELAYED: Final = "position.told"
@@ -75,7 +76,18 @@ def encode_relayed(key: str, ref: str, body: bytes = b"") -> bytes:
     return _encode(Relayed(key, ref, msgspec.Raw(body)) if body else Relayed(key, ref))
 
 
+class FirstQuote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of the command `symbol.quoted`: what class the symbol is of, where somebody has said."""
+
+    symbol_class: str | None = None
+
+
+def encode_first_quote(symbol_class: str | None) -> bytes:
+    return _encode(FirstQuote(symbol_class))
+
+
 decode_relayed = msgspec.json.Decoder(Relayed).decode
+decode_first_quote = msgspec.json.Decoder(FirstQuote).decode
 PLAIN: Final = Rule()
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _decode = msgspec.json.Decoder(Rule).decode

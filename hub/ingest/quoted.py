@@ -2,25 +2,12 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import Final, final
-
-import msgspec
+from typing import final
 
 from hub.bus.log import InputKind, NewInput
-from hub.events.watched import SYMBOL
+from hub.events.watched import SYMBOL, SYMBOL_QUOTED, encode_first_quote
 from hub.ids import partition_of_key
 from hub.ingest.reading import Reading
-
-QUOTED: Final = "symbol.quoted"
-
-
-class FirstQuote(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The body of the command `symbol.quoted`: what class the symbol is of, where somebody has said."""
-
-    symbol_class: str | None = None
-
-
-_encode = msgspec.json.Encoder().encode
 
 
 @final
@@ -64,6 +51,6 @@ def name_of(key: str) -> str:
 
 def _command(key: str, symbol_class: str | None) -> NewInput:
     # Told after each start; the log knows the ones it has already.
-    unique = f"{QUOTED}:{hashlib.sha256(f'{key}={symbol_class}'.encode()).hexdigest()[:32]}"
-    body = _encode(FirstQuote(symbol_class))
-    return NewInput(partition_of_key(key), InputKind.COMMAND, key, QUOTED, body, unique)
+    unique = f"{SYMBOL_QUOTED}:{hashlib.sha256(f'{key}={symbol_class}'.encode()).hexdigest()[:32]}"
+    body = encode_first_quote(symbol_class)
+    return NewInput(partition_of_key(key), InputKind.COMMAND, key, SYMBOL_QUOTED, body, unique)

@@ -145,10 +145,9 @@ class ActionWorker:
             made: list[bool] = []
             for n in range(0, len(moves), BATCH):
                 made += await self._intents.move(moves[n : n + BATCH])
+            # What somebody else has moved meanwhile does not stand as it was read.
             for move, done in zip(moves, made, strict=True):
-                if done and _is_manager(
-                    move.after
-                ):  # of the others this is how they stood when they were read
+                if done and _is_manager(move.after):
                     self._lanes.stands(move.after)
             if moves:
                 log.warning("actions.put_right", intents=len(moves))
